@@ -1,0 +1,60 @@
+# Strata: every command a developer needs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
+	@echo "==> starting Strata (Ctrl-C stops it)"
+	@exec $(BIN)/strata serve $(ARGS)
+
+test: check ## lint, type-check and run every test
+	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
+	@echo "==> ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "==> pyright (strict)"
+	@$(BIN)/pyright
+	@echo "==> import contracts"
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/installed-dev ## format the code and apply safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
+	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra build --extra dev -c requirements.lock \
+	  pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the virtual environment (the data in .strata stays)
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Strata needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "==> creating a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml
+	@echo "==> installing Strata and what it stands on (about a minute, once)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+	@echo "==> installing the development tools (once)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

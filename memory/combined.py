@@ -1,0 +1,151 @@
+"""CombinedMemory: the layers of one profile, over one store."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from memory.errors import EmbedderError
+from memory.folding import fold_overflow, fold_target
+from memory.layer import Turn
+from memory.profiles import Profile, build_layers
+from memory.recall.embedding import Embedder
+from memory.recall.views import Views
+from memory.store import RedisStore
+from memory.summary import shown_ids
+from memory.tokens import clip_tokens
+from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
+
+_TITLE_TOKENS = 16
+_log = logging.getLogger("strata.memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What was recalled for a turn, and all that is needed to remember it.
+
+    Attributes:
+        degraded: what could not be used, by name; the turn goes on without it.
+    """
+
+    turn: Turn
+    profile: str
+    sections: tuple[Section, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class CombinedMemory:
+    """What LangChain's CombinedMemory promises, for many users, workers and restarts.
+
+    Args:
+        name: the profile's name, noted in the sessions it creates.
+        profile: which layers.
+        store: the source of truth.
+        embedder: for the message at hand and what is stored.
+        views: the worker's indexes.
+        embed_within: how long a turn waits for the embedder before it goes on with words alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        profile: Profile,
+        *,
+        store: RedisStore,
+        embedder: Embedder,
+        views: Views,
+        embed_within: timedelta = timedelta(seconds=2),
+    ) -> None:
+        self.name, self.folds = name, profile.folds
+        self._store, self._embedder, self._views = store, embedder, views
+        self._embed_within = embed_within.total_seconds()
+        self._layers, self._tail = build_layers(profile), profile.tail
+        self._carries, self._searches = "summary" in profile.layers, "vector" in profile.layers
+
+    async def recall(
+        self, user: User, text: str, *, session_id: str | None, now: float
+    ) -> Recollection:
+        """All that the layers have to say to `text`, in one round trip to Redis.
+
+        Raises:
+            UnknownSessionError: the user has no session `session_id`.
+            SessionClosedError: it was closed.
+            StoreUnavailableError: Redis is away.
+        """
+        embedding = asyncio.ensure_future(self._embed(text))
+        try:
+            snapshot = await self._store.snapshot(
+                user,
+                session_id,
+                now=now,
+                view=self._views.cursor(user) if self._searches else None,
+                carry=self._carries,
+                tail=self._tail,
+            )
+            vector = await embedding
+        finally:
+            embedding.cancel()
+        index = await self._views.current(user, snapshot.changes) if snapshot.changes else None
+        snapshot = await self._within_budget(user, snapshot)
+        turn = Turn(user, text, now, snapshot, vector, index)
+        sections: list[Section] = []
+        for layer in self._layers:
+            section = await layer.load(turn)
+            sections.append(section)
+            turn = replace(turn, shown=turn.shown | shown_ids(section))
+        degraded = ("embedder",) if vector is None else ()
+        return Recollection(turn, self.name, tuple(sections), degraded)
+
+    async def remember(self, recollection: Recollection, reply: str, *, at: float) -> Committed:
+        """Store the turn: the user's message and the reply, whole or not at all.
+
+        Raises:
+            UnknownSessionError: the session was deleted meanwhile.
+            SessionClosedError: it was closed meanwhile.
+            StoreUnavailableError: Redis is away; nothing was stored.
+        """
+        turn = recollection.turn
+        session = turn.snapshot.session
+        if turn.snapshot.is_new:
+            title = clip_tokens(" ".join(turn.text.split()), _TITLE_TOKENS)
+            session = replace(session, profile=self.name, title=title)
+        answer = await self._embed(reply) if self._embedder.local else None
+        said = Message("user", turn.text, turn.at)
+        replied = Message("assistant", reply, max(at, turn.at))
+        return await self._store.commit(
+            turn.user,
+            session,
+            [(said, turn.vector), (replied, answer)],
+            create=turn.snapshot.is_new,
+        )
+
+    def fold_is_due(self, recollection: Recollection, reply: str) -> bool:
+        """Whether the session stands so, with this turn, that the model should fold it."""
+        if self.folds is None:
+            return False
+        snapshot, turn = recollection.turn.snapshot, recollection.turn
+        session, end = snapshot.session, snapshot.session.length
+        said = Entry(session.id, end, Message("user", turn.text, turn.at))
+        replied = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
+        unfolded = (*snapshot.unfolded, said, replied)
+        return fold_target(self.folds, session, unfolded) is not None
+
+    async def _within_budget(self, user: User, snapshot: Snapshot) -> Snapshot:
+        """Fold at once, without a model, what the window cannot hold: nothing falls between."""
+        if self.folds is None:
+            return snapshot
+        read = snapshot.session.fold
+        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded)
+        if fold is read:
+            return snapshot
+        # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
+        await self._store.fold(user, snapshot.session.id, read, fold)
+        return replace(snapshot, session=replace(snapshot.session, fold=fold), unfolded=unfolded)
+
+    async def _embed(self, text: str) -> Vector | None:
+        try:
+            async with asyncio.timeout(self._embed_within):
+                return (await self._embedder.embed([text]))[0]
+        except (EmbedderError, TimeoutError) as error:
+            _log.warning("embedding failed", extra={"error": type(error).__name__})
+            return None

@@ -1,0 +1,97 @@
+"""Everything that can go wrong, as one small tree that knows no HTTP."""
+
+from datetime import timedelta
+
+
+class StrataError(Exception):
+    """The root of Strata's errors.
+
+    Attributes:
+        code: stable, for programs. The message is for people: what happened and what to do next.
+    """
+
+    code = "internal"
+
+
+class InvalidInputError(StrataError):
+    """What was handed in cannot be used as it is."""
+
+    code = "invalid_input"
+
+
+class MessageTooLongError(InvalidInputError):
+    """A message is longer than the configured limit."""
+
+    code = "message_too_long"
+
+
+class UnknownProfileError(InvalidInputError):
+    """No memory profile bears this name."""
+
+    code = "unknown_profile"
+
+
+class ConfigurationError(StrataError):
+    """The settings or the profiles file cannot be used; nothing was started."""
+
+    code = "configuration"
+
+
+class UnknownSessionError(StrataError):
+    """This user has no such session (another user's session is unknown, too)."""
+
+    code = "unknown_session"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"No session {session_id!r} for this user. "
+            "Leave session_id out to go on with the latest session or to start a new one."
+        )
+
+
+class SessionClosedError(StrataError):
+    """The session was closed; it can be read, but not gone on with."""
+
+    code = "session_closed"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"Session {session_id!r} is closed. Leave session_id out to start a new one."
+        )
+
+
+class ImportConflictError(StrataError):
+    """Two imports under one import id ran at once, or the input changed between two tries."""
+
+    code = "import_conflict"
+
+
+class StoreUnavailableError(StrataError):
+    """Redis cannot be reached, is loading, or took too long; nothing was half-written."""
+
+    code = "store_unavailable"
+    retry_after = timedelta(seconds=1)
+
+
+class StoreRefusedError(StrataError):
+    """Redis answered, but would not store: out of memory, read-only, or not permitted."""
+
+    code = "store_refused"
+
+
+class CorruptValueError(StrataError):
+    """A stored value does not decode to what was stored there."""
+
+    code = "corrupt_value"
+
+
+class EmbeddedRedisError(StrataError):
+    """The private Redis server cannot be started."""
+
+    code = "embedded_redis"
+
+
+class EmbedderError(StrataError):
+    """Texts could not be embedded; lexical recall goes on without vectors."""
+
+    code = "embedder"

@@ -1,0 +1,122 @@
+"""Profiles: named sets of layers, from TOML, built into a CombinedMemory."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from memory.errors import ConfigurationError
+from memory.folding import FoldPolicy
+from memory.layer import Layer
+from memory.summary import SummaryLayer
+from memory.vector import VectorLayer
+from memory.window import WindowLayer
+
+LayerName = Literal["window", "summary", "vector"]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class WindowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.window]`."""
+
+    keep_pairs: _Positive = 6
+    budget_tokens: _Positive = 3000
+
+
+class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.summary]`."""
+
+    budget_tokens: _Positive = 800
+    carry_tokens: _Count = 1000
+    fold_messages: _Count = 12
+    fold_tokens: _Count = 1500
+
+
+class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.vector]`."""
+
+    top_k: _Positive = 20
+    budget_tokens: _Positive = 1200
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>]`: which layers, in the order in which they are loaded."""
+
+    layers: tuple[LayerName, ...]
+    window: WindowOptions = WindowOptions()
+    summary: SummaryOptions = SummaryOptions()
+    vector: VectorOptions = VectorOptions()
+
+    @property
+    def folds(self) -> FoldPolicy | None:
+        """When sessions are folded; None where no layer shows a summary."""
+        if "summary" not in self.layers:
+            return None
+        return FoldPolicy(
+            keep_pairs=self.window.keep_pairs if "window" in self.layers else 0,
+            messages=self.summary.fold_messages if "window" in self.layers else 0,
+            tokens=self.summary.fold_tokens,
+            window_tokens=self.window.budget_tokens,
+            summary_tokens=self.summary.budget_tokens,
+        )
+
+    @property
+    def tail(self) -> int:
+        """The most messages of the session that a turn reads; 0 for all unfolded ones."""
+        if "summary" in self.layers:
+            return 0
+        return 2 * self.window.keep_pairs if "window" in self.layers else 1
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    profiles: dict[str, Profile]
+
+
+def load_profiles(path: Path | None = None) -> dict[str, Profile]:
+    """The built-in profiles, with those of the file at `path` added.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or says something unknown.
+    """
+    profiles = _read(Path(__file__).with_name("profiles.toml"))
+    return profiles | (_read(path) if path else {})
+
+
+def build_layers(profile: Profile) -> tuple[Layer, ...]:
+    """The layers of a profile."""
+    return tuple(_FACTORIES[name](profile) for name in profile.layers)
+
+
+def _window(profile: Profile) -> Layer:
+    keep_pairs = None if "summary" in profile.layers else profile.window.keep_pairs
+    return WindowLayer(keep_pairs=keep_pairs, budget_tokens=profile.window.budget_tokens)
+
+
+def _summary(profile: Profile) -> Layer:
+    return SummaryLayer(
+        budget_tokens=profile.summary.budget_tokens,
+        carry_tokens=profile.summary.carry_tokens,
+        show_unfolded="window" not in profile.layers,
+    )
+
+
+def _vector(profile: Profile) -> Layer:
+    return VectorLayer(top_k=profile.vector.top_k, budget_tokens=profile.vector.budget_tokens)
+
+
+_FACTORIES: dict[LayerName, Callable[[Profile], Layer]] = {
+    "window": _window,
+    "summary": _summary,
+    "vector": _vector,
+}
+
+
+def _read(path: Path) -> dict[str, Profile]:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_File).profiles
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigurationError(
+            f"The profiles file {str(path)!r} cannot be used: {error}."
+        ) from error

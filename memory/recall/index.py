@@ -1,0 +1,120 @@
+"""One user's messages, searchable: FAISS over their vectors and BM25 over their words."""
+
+from collections.abc import Container
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.recall.analysis import Analyzer
+from memory.recall.dense import Vectors
+from memory.recall.lexical import Postings
+from memory.types import Entry, Hit, Vector
+
+_CANDIDATES = 128
+
+
+class UserIndex:
+    """The index of one user, append-only: a put costs the same however long the history is.
+
+    Rows are numbered in the order of arrival. Deleted rows stay as tombstones until `dead_share`
+    says that filling the index anew pays.
+
+    Args:
+        analyze: text to terms.
+    """
+
+    def __init__(self, analyze: Analyzer) -> None:
+        self._analyze = analyze
+        self._entries: list[Entry | None] = []
+        self._row_of: dict[str, int] = {}
+        self._postings, self._vectors = Postings(), Vectors()
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def dead_share(self) -> float:
+        """The share of rows that were deleted."""
+        return 1 - len(self._row_of) / len(self._entries) if self._entries else 0.0
+
+    @property
+    def unembedded(self) -> list[Entry]:
+        """The messages without a vector of the embedder in use, oldest first."""
+        if len(self._vectors) == len(self._entries):
+            return []
+        missing = (row for row in self._row_of.values() if row not in self._vectors)
+        return [entry for row in missing if (entry := self._entries[row])]
+
+    def put(self, entry: Entry) -> None:
+        """Add a message, or the vector of one that came without."""
+        row = self._row_of.get(entry.id)
+        if row is None:
+            row = len(self._entries)
+            self._row_of[entry.id] = row
+            self._entries.append(
+                Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
+            )
+            self._postings.add(self._analyze(spoken(entry)))
+        if entry.vector is not None:
+            self._vectors.add(row, entry.vector)
+
+    def drop_session(self, session_id: str) -> None:
+        """Forget a session's messages."""
+        for row, entry in enumerate(self._entries):
+            if entry and entry.session_id == session_id:
+                self._entries[row] = None
+                del self._row_of[entry.id]
+
+    def search(
+        self, query: str, vector: Vector | None, *, top_k: int, exclude: Container[str] = ()
+    ) -> list[Hit]:
+        """The messages that answer `query` best.
+
+        A score is z(dense) + z(bm25) over all rows, on the candidates of both searches.
+
+        Args:
+            query: the text.
+            vector: its `(dim,)` unit vector, or None to search by words alone.
+            top_k: how many.
+            exclude: ids of messages that the prompt shows already.
+
+        Returns:
+            Hits, best first, each better than the average message.
+        """
+        if not self._row_of or top_k <= 0:
+            return []
+        bm25 = self._postings.scores(self._analyze(query))
+        best = np.argpartition(-bm25, min(_CANDIDATES, len(bm25) - 1))[:_CANDIDATES]
+        candidates = best[bm25[best] > 0]
+        lexical = (bm25 - bm25.mean()) / (bm25.std() or np.float32(1.0))
+        dense = np.zeros_like(lexical)
+        if vector is not None:
+            rows, scores = self._vectors.standardized(vector, candidates, nearest=_CANDIDATES)
+            dense[rows] = scores
+            candidates = np.union1d(candidates, rows)
+        return self._ranked(candidates, {"dense": dense, "bm25": lexical}, top_k, exclude)
+
+    def _ranked(
+        self,
+        candidates: NDArray[np.intp],
+        parts: dict[str, NDArray[np.float32]],
+        top_k: int,
+        exclude: Container[str],
+    ) -> list[Hit]:
+        total = np.sum([part[candidates] for part in parts.values()], axis=0)
+        hits: list[Hit] = []
+        for place in np.argsort(-total, kind="stable"):
+            row, score = int(candidates[place]), float(total[place])
+            if score <= 0 or len(hits) == top_k:
+                break
+            entry = self._entries[row]
+            if entry and entry.id not in exclude:
+                shown = {name: round(float(part[row]), 4) for name, part in parts.items()}
+                hits.append(Hit(entry, round(score, 4), shown))
+        return hits
+
+
+def spoken(entry: Entry) -> str:
+    """The text of a message as it is indexed and embedded: `author: content`."""
+    message = entry.message
+    return f"{message.author}: {message.content}" if message.author else message.content

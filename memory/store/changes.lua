@@ -1,0 +1,52 @@
+-- What a view of the user's index has missed. Prepended to the scripts that read it.
+--
+-- The log's entries are numbered 0-1, 0-2, ... without gaps and name messages by session and
+-- position; the messages and vectors themselves are read from where they are stored. A view that
+-- was never filled, or that fell off the trimmed end, gets `reload` unless the log is still whole.
+local function read_changes(prefix, epoch, sequence, most_messages)
+  local current = redis.call('HGET', prefix .. 'user', 'epoch')
+  if not current then
+    return {'', 0, 'ok', {}}
+  end
+  if current ~= epoch then
+    sequence = 0
+  end
+  local newest = redis.call('XREVRANGE', prefix .. 'log', '+', '-', 'COUNT', 1)
+  local last = newest[1] and tonumber(string.sub(newest[1][1], 3)) or 0
+  local items, messages = {}, 0
+  while sequence < last do
+    local batch = redis.call(
+      'XRANGE', prefix .. 'log', '0-' .. (sequence + 1), '+', 'COUNT', 64)
+    for _, entry in ipairs(batch) do
+      local number = tonumber(string.sub(entry[1], 3))
+      if number ~= sequence + 1 then
+        return {current, last, 'reload', {}}
+      end
+      if messages >= most_messages then
+        return {current, sequence, 'more', items}
+      end
+      local fields = entry[2]
+      if fields[1] == 'put' then
+        local sid, first, count = fields[2], tonumber(fields[4]), tonumber(fields[6])
+        local packed = redis.call(
+          'LRANGE', prefix .. 'messages:' .. sid, first, first + count - 1)
+        if #packed > 0 then
+          local ids = {}
+          for offset = 0, #packed - 1 do
+            ids[#ids + 1] = sid .. ':' .. (first + offset)
+          end
+          local vectors = redis.call('HMGET', prefix .. 'vectors', unpack(ids))
+          items[#items + 1] = {'put', sid, first, packed, vectors}
+          messages = messages + #packed
+        end
+      else
+        items[#items + 1] = {'drop', fields[2]}
+      end
+      sequence = number
+    end
+    if #batch == 0 then
+      return {current, last, 'reload', {}}
+    end
+  end
+  return {current, sequence, 'ok', items}
+end

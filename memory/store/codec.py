@@ -1,0 +1,53 @@
+"""How values are packed: msgpack to plain data, validated on the way back, never unpickled."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.errors import CorruptValueError
+from memory.types import Message, Role, Vector
+
+_VERSION = 1
+_Packed = tuple[int, Role, str, float, str | None]
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Packed)
+_TAG_END = b"\0"
+
+
+def pack_message(message: Message) -> bytes:
+    """A message as a msgpack array, its version first."""
+    packed = (_VERSION, message.role, message.content, message.at, message.author)
+    return _encoder.encode(packed)
+
+
+def unpack_message(data: bytes) -> Message:
+    """The message of `pack_message`.
+
+    Raises:
+        CorruptValueError: `data` is not what `pack_message` makes.
+    """
+    try:
+        version, role, content, at, author = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise CorruptValueError(f"A stored message does not decode: {error}.") from error
+    if version != _VERSION:
+        raise CorruptValueError(
+            f"A stored message has format {version!r}; this version reads {_VERSION!r}. "
+            "Upgrade Strata."
+        )
+    return Message(role, content, at, author)
+
+
+def pack_vector(embedder_tag: str, vector: Vector) -> bytes:
+    """A `(dim,)` float32 vector as float16, behind the tag of the embedder that made it."""
+    return embedder_tag.encode() + _TAG_END + vector.astype("<f2").tobytes()
+
+
+def unpack_vector(data: bytes | None, embedder_tag: str) -> NDArray[np.float16] | None:
+    """The `(dim,)` float16 vector of `pack_vector`, or None where another embedder made it."""
+    if not data:
+        return None
+    tag, _, values = data.partition(_TAG_END)
+    if tag != embedder_tag.encode() or len(values) % 2:
+        return None
+    return np.frombuffer(values, dtype="<f2")

@@ -1,0 +1,58 @@
+-- One write for one turn (or one batch of an import): whole, once, or not at all.
+--
+-- KEYS[1] the user's prefix
+-- ARGV    1 session id   2 '1' if it may be created   3 nonce: the same commit, sent again, is
+--         answered, not repeated   4 seconds to remember the nonce   5 time of the first message
+--         6 time of the last   7 profile   8 title   9 sessions it follows   10 epoch for a new user
+--         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
+--         15 seconds to remember the import   16.. message, vector ('' if none), message, vector ...
+local prefix, sid = KEYS[1], ARGV[1]
+local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
+local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
+
+local done = redis.call('GET', once)
+if done then
+  return {'ok', tonumber(done), redis.call('LLEN', list)}
+end
+local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
+if not length and ARGV[2] ~= '1' then
+  return {'unknown'}
+end
+if closed == '1' then
+  return {'closed'}
+end
+if ARGV[12] ~= '' then
+  local stored = redis.call('HGET', import, 'lines') or '0'
+  if tonumber(stored) ~= tonumber(ARGV[13]) then
+    return {'conflict', tonumber(stored)}
+  end
+end
+
+local first, count = tonumber(length or 0), (#ARGV - 15) / 2
+local active = tonumber(redis.call('HGET', session, 'active') or 0)
+for offset = 0, count - 1 do
+  redis.call('RPUSH', list, ARGV[16 + 2 * offset])
+  local vector = ARGV[17 + 2 * offset]
+  if vector ~= '' then
+    redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
+  end
+end
+if not length then
+  redis.call('HSET', session, 'created', ARGV[5], 'profile', ARGV[7], 'title', ARGV[8],
+    'follows', ARGV[9], 'closed', '0', 'folded_upto', 0, 'summarized_upto', 0,
+    'summary', '', 'extract', '')
+end
+if tonumber(ARGV[6]) >= active then
+  redis.call('HSET', session, 'active', ARGV[6])
+  redis.call('ZADD', prefix .. 'sessions', ARGV[6], sid)
+end
+redis.call('HSET', session, 'length', first + count)
+redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
+redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
+  'put', sid, 'first', first, 'count', count)
+redis.call('SET', once, first, 'EX', ARGV[4])
+if ARGV[12] ~= '' then
+  redis.call('HSET', import, 'lines', ARGV[14])
+  redis.call('EXPIRE', import, ARGV[15])
+end
+return {'ok', first, first + count}

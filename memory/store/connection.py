@@ -1,0 +1,160 @@
+"""One way to Redis, whatever stands there: a server, a unix socket, Sentinel, or a cluster.
+
+| URL                                          | what it reaches                  |
+|----------------------------------------------|----------------------------------|
+| `redis://host:6379/0`, `rediss://...`        | one server (TLS with `rediss`)   |
+| `unix:///path/to/redis.sock`                 | one server on a unix socket      |
+| `redis+sentinel://h1:26379,h2:26379/primary` | the primary that Sentinels name  |
+| `redis+cluster://host:6379`                  | a Redis Cluster, from any node   |
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
+
+import redis.asyncio as aioredis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError,  # noqa: A004
+)
+
+from memory.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
+
+_AWAY = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    RedisClusterException,
+    OSError,
+)
+_SCRIPTS = Path(__file__).parent
+T = TypeVar("T")
+
+
+class Commands(Protocol):
+    """The Redis commands that Strata calls, as every client of redis-py has them."""
+
+    def evalsha(self, sha: str, numkeys: int, *args: Any) -> Awaitable[Any]: ...
+    def eval(self, script: str, numkeys: int, *args: Any) -> Awaitable[Any]: ...
+    def ping(self) -> Awaitable[Any]: ...
+    def set(self, name: str, value: str, *, nx: bool, px: int) -> Awaitable[Any]: ...
+    def delete(self, *names: str) -> Awaitable[Any]: ...
+    def lrange(self, name: str, start: int, end: int) -> Awaitable[Any]: ...
+    def hmget(self, name: str, keys: list[str]) -> Awaitable[Any]: ...
+    def hget(self, name: str, key: str) -> Awaitable[Any]: ...
+    def zrange(
+        self, name: str, start: int, end: int, *, desc: bool = False
+    ) -> Awaitable[list[bytes]]: ...
+    def zscore(self, name: str, value: str) -> Awaitable[float | None]: ...
+    def zrevrank(self, name: str, value: str) -> Awaitable[int]: ...
+    def zcount(self, name: str, min: str, max: str) -> Awaitable[int]: ...  # noqa: A002
+    def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class Script:
+    """A Lua script of this folder; several files are put one behind the other."""
+
+    def __init__(self, *names: str) -> None:
+        self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+class Connection:
+    """A pool of connections to Redis that speaks Strata's errors.
+
+    A command that is cancelled midway costs its connection: redis-py closes it, so a reply that
+    comes late can never be read as the answer to another command.
+    """
+
+    def __init__(self, url: str, *, timeout: timedelta = timedelta(seconds=5)) -> None:
+        self.commands: Commands = _client(url, timeout.total_seconds())
+
+    async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
+        """Run `script` on the slot of `key`, in one round trip once the server knows it.
+
+        Raises:
+            StoreUnavailableError: Redis is away, loading or slow.
+            StoreRefusedError: Redis answered, but would not do it.
+        """
+        try:
+            return await self._run(script, key, args)
+        except _AWAY as error:
+            raise unavailable(error) from error
+        except RedisError as error:
+            raise StoreRefusedError(
+                f"Redis would not store or read: {error}. Check its memory and its permissions."
+            ) from error
+
+    async def call(self, command: Awaitable[T]) -> T:
+        """Await a plain command, with the errors of `run`."""
+        try:
+            return await command
+        except _AWAY as error:
+            raise unavailable(error) from error
+        except RedisError as error:
+            raise StoreRefusedError(f"Redis would not do it: {error}.") from error
+
+    async def aclose(self) -> None:
+        """Close every connection of the pool."""
+        await self.commands.aclose()
+
+    async def _run(self, script: Script, key: str, args: tuple[str | bytes | float, ...]) -> Any:
+        try:
+            return await self.commands.evalsha(script.sha, 1, key, *args)
+        except NoScriptError:
+            return await self.commands.eval(script.source, 1, key, *args)
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError:
+    """The error for a Redis that is away; its text shows no address."""
+    return StoreUnavailableError(
+        f"Redis cannot be reached ({type(error).__name__}); nothing was stored. Try again shortly."
+    )
+
+
+def _client(url: str, timeout: float) -> Commands:
+    # Commits carry a nonce, so every command may be sent again after a lost connection.
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 2.0),
+    }
+    retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.25), retries=2)
+    parts = urlsplit(url)
+    try:
+        if parts.scheme in ("redis", "rediss", "unix"):
+            return cast("Commands", aioredis.from_url(url, retry=retry, **options))  # pyright: ignore[reportUnknownMemberType]
+        if parts.scheme == "redis+cluster":
+            plain = url.replace("redis+cluster", "redis", 1)
+            return cast("Commands", RedisCluster.from_url(plain, retry=retry, **options))
+        if parts.scheme == "redis+sentinel":
+            hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
+            sentinel = Sentinel(
+                [(name or port, int(port) if name else 26379) for name, _, port in hosts],
+                sentinel_kwargs=options,
+                username=parts.username,
+                password=parts.password,
+                retry=retry,
+                **options,
+            )
+            primary = parts.path.strip("/") or "mymaster"
+            return cast("Commands", sentinel.master_for(primary))  # pyright: ignore[reportUnknownMemberType]
+    except ValueError as error:
+        raise ConfigurationError(f"STRATA_REDIS_URL cannot be read: {error}.") from error
+    raise ConfigurationError(
+        f"STRATA_REDIS_URL begins with {parts.scheme!r}; use redis://, rediss://, unix://, "
+        "redis+sentinel:// or redis+cluster://."
+    )

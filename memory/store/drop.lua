@@ -1,0 +1,19 @@
+-- Delete a session: its transcript, its vectors, its fold; every view hears of it through the log.
+-- KEYS[1] the user's prefix   ARGV 1 session id   2 log entries to keep
+local prefix, sid = KEYS[1], ARGV[1]
+local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
+if redis.call('EXISTS', session) == 0 then
+  return -1
+end
+local length = redis.call('LLEN', list)
+for first = 0, length - 1, 1000 do
+  local ids = {}
+  for position = first, math.min(first + 999, length - 1) do
+    ids[#ids + 1] = sid .. ':' .. position
+  end
+  redis.call('HDEL', prefix .. 'vectors', unpack(ids))
+end
+redis.call('DEL', session, list)
+redis.call('ZREM', prefix .. 'sessions', sid)
+redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'drop', sid)
+return length

@@ -1,0 +1,74 @@
+"""Where everything of a user lies in Redis. Every key is made here.
+
+All keys of a user share the hash slot of `{tenant/user}`, so one script sees them all on a single
+server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no input can contain
+`{`, `}`, `/` or `:`, and no two users can share a prefix.
+
+| key                        | type   | holds                                            | expires |
+|----------------------------|--------|--------------------------------------------------|---------|
+| `<prefix>user`             | hash   | `epoch`, drawn anew when the user begins anew    | never   |
+| `<prefix>sessions`         | zset   | session ids by last activity                     | never   |
+| `<prefix>session:<sid>`    | hash   | a session's metadata and its fold                | never   |
+| `<prefix>messages:<sid>`   | list   | packed messages; index = position                | never   |
+| `<prefix>vectors`          | hash   | `<sid>:<position>` -> embedder tag and vector    | never   |
+| `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
+| `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
+| `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
+| `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+"""
+
+from urllib.parse import quote, unquote
+
+from memory.types import User
+
+NAMESPACE = "strata"
+PERMANENT = ("user", "sessions", "session:", "messages:", "vectors", "log")
+"""What stands after the prefix in keys without a time-to-live."""
+SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
+"""A SCAN pattern: the metadata of every session of every user."""
+
+
+def prefix(user: User) -> str:
+    """The beginning of every key of `user`: `strata:{<tenant>/<user>}:`."""
+    return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
+
+
+def messages(user: User, session_id: str) -> str:
+    """The transcript of a session."""
+    return f"{prefix(user)}messages:{session_id}"
+
+
+def session(user: User, session_id: str) -> str:
+    """The metadata of a session."""
+    return f"{prefix(user)}session:{session_id}"
+
+
+def sessions(user: User) -> str:
+    """The user's sessions by last activity."""
+    return f"{prefix(user)}sessions"
+
+
+def vectors(user: User) -> str:
+    """The vectors of the user's messages."""
+    return f"{prefix(user)}vectors"
+
+
+def import_progress(user: User, import_id: str) -> str:
+    """How far an import has come."""
+    return f"{prefix(user)}import:{import_id}"
+
+
+def lease(user: User, purpose: str) -> str:
+    """Who is at a job for this user."""
+    return f"{prefix(user)}lease:{purpose}"
+
+
+def parse_session(key: str) -> tuple[User, str]:
+    """The user and session id of a key made by `session`."""
+    owner, _, session_id = key.removeprefix(f"{NAMESPACE}:{{").partition("}:session:")
+    tenant, _, user_id = owner.partition("/")
+    return User(unquote(user_id), unquote(tenant)), session_id
+
+
+def _encoded(part: str) -> str:
+    return quote(part, safe="")

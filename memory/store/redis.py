@@ -1,0 +1,255 @@
+"""RedisStore: a user's transcript and what hangs on it, the only source of truth.
+
+One round trip reads all that a turn needs, one writes all that it leaves. Every change is one Lua
+script on the user's hash slot: whole, or not at all.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from memory.errors import (
+    ImportConflictError,
+    SessionClosedError,
+    UnknownSessionError,
+)
+from memory.store import decode, keys
+from memory.store.codec import pack_message, pack_vector
+from memory.store.connection import Connection, Script
+from memory.types import (
+    Changes,
+    Committed,
+    Cursor,
+    Entry,
+    Fold,
+    Message,
+    Session,
+    Snapshot,
+    User,
+    Vector,
+)
+
+_SNAPSHOT = Script("changes", "snapshot")
+_CATCH_UP = Script("changes", "catch_up")
+_COMMIT, _FOLD, _EMBED = Script("commit"), Script("fold"), Script("embed")
+_CLOSE, _DROP = Script("close"), Script("drop")
+_NONCE_SECONDS = 600
+_IMPORT_SECONDS = 7 * 24 * 3600
+_CHANGES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Continuity:
+    """When a session goes on, and what a new one takes up from earlier ones."""
+
+    idle_timeout: timedelta = timedelta(minutes=30)
+    sessions: int = 5
+    last_messages: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStep:
+    """Where a batch stands in its import: lines stored before it, and after it."""
+
+    import_id: str
+    lines_before: int
+    lines_after: int
+
+
+class RedisStore:
+    """Every user's transcripts, folds, vectors and change log.
+
+    Args:
+        connection: how Redis is reached.
+        embedder_tag: the embedder whose vectors count; others are left aside.
+        continuity: when sessions go on.
+        log_length: entries a change log keeps; a view that is further behind reloads.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        embedder_tag: str,
+        continuity: Continuity | None = None,
+        log_length: int = 1000,
+    ) -> None:
+        self.connection = connection
+        self.embedder_tag = embedder_tag
+        self.log_length = log_length
+        self._continuity = continuity or Continuity()
+
+    async def snapshot(
+        self,
+        user: User,
+        session_id: str | None = None,
+        *,
+        now: float,
+        view: Cursor | None,
+        carry: bool = True,
+        tail: int = 0,
+    ) -> Snapshot:
+        """Read all that one turn needs, in one round trip.
+
+        Args:
+            user: whose turn it is.
+            session_id: the session to go on with; None for the latest, if it is not idle yet.
+            now: the time of the turn.
+            view: up to where the worker's index has read; None when it needs no index.
+            carry: whether earlier sessions are taken up.
+            tail: the most messages wanted from the session's end; 0 for all unfolded ones.
+
+        Raises:
+            UnknownSessionError: the user has no session `session_id`.
+            SessionClosedError: it was closed.
+        """
+        continuity = self._continuity
+        reply = await self.connection.run(
+            _SNAPSHOT,
+            keys.prefix(user),
+            session_id or "",
+            now,
+            continuity.idle_timeout.total_seconds(),
+            tail,
+            continuity.sessions if carry else 0,
+            continuity.last_messages,
+            view.epoch if view else "-",
+            view.sequence if view else 0,
+            _CHANGES_AT_ONCE,
+        )
+        if reply[0] == b"unknown":
+            raise UnknownSessionError(session_id or "")
+        snapshot = decode.snapshot(reply, now=now, view=view, embedder_tag=self.embedder_tag)
+        if snapshot.session.closed:
+            raise SessionClosedError(snapshot.session.id)
+        return snapshot
+
+    async def commit(
+        self,
+        user: User,
+        session: Session,
+        messages: Sequence[tuple[Message, Vector | None]],
+        *,
+        create: bool,
+        step: ImportStep | None = None,
+    ) -> Committed:
+        """Store messages at the end of a session, whole, once, or not at all.
+
+        Args:
+            user: whose session it is.
+            session: its id; title, profile and what it follows count when it is created.
+            messages: what was said, oldest first, each with its `(dim,)` vector if it has one.
+            create: whether the session may be created.
+            step: where the batch stands in an import.
+
+        Raises:
+            UnknownSessionError: the session is gone and may not be created.
+            SessionClosedError: it was closed meanwhile.
+            ImportConflictError: the import stands elsewhere than `step` says.
+        """
+        values: list[bytes] = []
+        for message, vector in messages:
+            packed = b"" if vector is None else pack_vector(self.embedder_tag, vector)
+            values += (pack_message(message), packed)
+        reply = await self.connection.run(
+            _COMMIT,
+            keys.prefix(user),
+            session.id,
+            int(create),
+            secrets.token_hex(8),
+            _NONCE_SECONDS,
+            messages[0][0].at,
+            max(message.at for message, _ in messages),
+            session.profile,
+            session.title,
+            " ".join(session.follows),
+            secrets.token_hex(8),
+            self.log_length,
+            step.import_id if step else "",
+            step.lines_before if step else 0,
+            step.lines_after if step else 0,
+            _IMPORT_SECONDS,
+            *values,
+        )
+        match reply[0]:
+            case b"unknown":
+                raise UnknownSessionError(session.id)
+            case b"closed":
+                raise SessionClosedError(session.id)
+            case b"conflict":
+                raise ImportConflictError(
+                    f"{reply[1]} lines of this import are stored, not as many as this one "
+                    "counted: it runs twice. Wait for the other, then start again to resume."
+                )
+            case _:
+                return Committed(session.id, reply[1], reply[2])
+
+    async def catch_up(self, user: User, view: Cursor) -> Changes:
+        """The changes after `view`, where one snapshot did not hold them all."""
+        reply = await self.connection.run(
+            _CATCH_UP, keys.prefix(user), view.epoch, view.sequence, _CHANGES_AT_ONCE
+        )
+        return decode.changes(reply, since=view, embedder_tag=self.embedder_tag)
+
+    async def fold(self, user: User, session_id: str, read: Fold, fold: Fold) -> bool:
+        """Replace the fold `read` by `fold`; False when another folder was faster."""
+        reply = await self.connection.run(
+            _FOLD,
+            keys.prefix(user),
+            session_id,
+            read.folded_upto,
+            read.summarized_upto,
+            fold.folded_upto,
+            fold.summarized_upto,
+            fold.summary,
+            fold.extract,
+        )
+        return bool(reply)
+
+    async def embed(self, user: User, vectors: Sequence[tuple[Entry, Vector]]) -> int:
+        """Store vectors that were made after their messages; how many were still wanted."""
+        values: list[str | int | bytes] = []
+        for entry, vector in vectors:
+            packed = pack_vector(self.embedder_tag, vector)
+            values += (entry.session_id, entry.position, packed)
+        return await self.connection.run(_EMBED, keys.prefix(user), self.log_length, *values)
+
+    async def close(self, user: User, session_id: str) -> None:
+        """Close a session: it can be read, but not gone on with.
+
+        Raises:
+            UnknownSessionError: the user has no such session.
+        """
+        if not await self.connection.run(_CLOSE, keys.prefix(user), session_id):
+            raise UnknownSessionError(session_id)
+
+    async def drop(self, user: User, session_id: str) -> int:
+        """Delete a session whole; the number of messages that went.
+
+        Raises:
+            UnknownSessionError: the user has no such session.
+        """
+        reply = await self.connection.run(_DROP, keys.prefix(user), session_id, self.log_length)
+        if reply < 0:
+            raise UnknownSessionError(session_id)
+        return reply
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailableError unless Redis answers."""
+        await self.connection.call(self.connection.commands.ping())
+
+    async def lease(self, user: User, purpose: str, *, hold: timedelta) -> bool:
+        """Take a job for this user; False while another worker is at it."""
+        name, px = keys.lease(user, purpose), int(hold.total_seconds() * 1000)
+        taken = self.connection.commands.set(name, "1", nx=True, px=px)
+        return bool(await self.connection.call(taken))
+
+    async def release(self, user: User, purpose: str) -> None:
+        """Give a job back."""
+        await self.connection.call(self.connection.commands.delete(keys.lease(user, purpose)))
+
+    async def all_sessions(self) -> AsyncIterator[tuple[User, str]]:
+        """Every session of every user, by SCAN, in no order."""
+        async for key in self.connection.commands.scan_iter(keys.SESSION_KEYS, 500):
+            yield keys.parse_session(key.decode())

@@ -1,0 +1,64 @@
+-- One read for one turn: the session to go on with, its unfolded messages, what earlier sessions
+-- left, and what the index view has missed.
+--
+-- KEYS[1] the user's prefix
+-- ARGV    1 session id, or '' for the latest   2 now   3 idle timeout (seconds)
+--         4 how many of the last messages (0: all unfolded ones)
+--         5 earlier sessions to take up        6 last messages of each, where unfolded
+--         7 epoch of the view ('-': no view)   8 its sequence   9 messages of changes at most
+local prefix = KEYS[1]
+local sid, now, idle = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local most, carry, carry_tail = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local function session(id)
+  return redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
+    'profile', 'closed', 'folded_upto', 'summarized_upto', 'summary', 'extract', 'follows')
+end
+
+local function messages(id, first)
+  return redis.call('LRANGE', prefix .. 'messages:' .. id, first, -1)
+end
+
+local fields
+if sid ~= '' then
+  fields = session(sid)
+  if not fields[1] then
+    return {'unknown'}
+  end
+else
+  local latest = redis.call('ZREVRANGE', prefix .. 'sessions', 0, 0)
+  if latest[1] then
+    local found = session(latest[1])
+    if found[1] and found[6] ~= '1' and now - tonumber(found[2]) <= idle then
+      sid, fields = latest[1], found
+    end
+  end
+end
+
+local unfolded, first, earlier = {}, 0, {}
+if fields then
+  local length = tonumber(fields[3])
+  first = most > 0 and math.max(0, length - most) or tonumber(fields[7])
+  unfolded = messages(sid, first)
+  for id in string.gmatch(fields[11] or '', '%S+') do
+    earlier[#earlier + 1] = id
+  end
+elseif carry > 0 then
+  earlier = redis.call('ZREVRANGE', prefix .. 'sessions', 0, carry - 1)
+end
+
+local digests = {}
+for _, id in ipairs(carry > 0 and earlier or {}) do
+  local found = session(id)
+  if found[1] then
+    local from = math.max(tonumber(found[7]), tonumber(found[3]) - carry_tail)
+    digests[#digests + 1] =
+      {id, found[2], found[7], found[8], found[9], found[10], from, messages(id, from)}
+  end
+end
+
+local changes = {}
+if ARGV[7] ~= '-' then
+  changes = read_changes(prefix, ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]))
+end
+return {'ok', sid, fields or {}, first, unfolded, digests, changes}

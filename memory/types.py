@@ -1,0 +1,196 @@
+"""The nouns of Strata: frozen, typed, without behaviour worth the name.
+
+Times are Unix seconds (UTC). A position is a message's index in its session's transcript.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role: TypeAlias = Literal["user", "assistant"]
+Vector: TypeAlias = NDArray[np.float32]
+"""`(dim,)` float32, unit length."""
+Vectors: TypeAlias = NDArray[np.float32]
+"""`(n, dim)` float32, rows of unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose memory this is. `tenant` keeps the users of several customers apart."""
+
+    id: str
+    tenant: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said. `author` is the speaker's name where there is one."""
+
+    role: Role
+    content: str
+    at: float
+    author: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message where it stands: its session, its position, and its vector if it has one.
+
+    Attributes:
+        vector: `(dim,)` float16 of the embedder in use, or None while it has not been embedded.
+    """
+
+    session_id: str
+    position: int
+    message: Message
+    vector: NDArray[np.float16] | None = None
+
+    @property
+    def id(self) -> str:
+        """`<session_id>:<position>`, unique to the user."""
+        return f"{self.session_id}:{self.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How far a session is folded.
+
+    `messages[:summarized_upto]` are in `summary`, made by a model;
+    `messages[summarized_upto:folded_upto]` are in `extract`, made without one, to be redone.
+    """
+
+    folded_upto: int = 0
+    summarized_upto: int = 0
+    summary: str = ""
+    extract: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session's metadata. `follows` are the sessions that its first prompt took up."""
+
+    id: str
+    created: float
+    active: float
+    length: int = 0
+    title: str = ""
+    profile: str = ""
+    closed: bool = False
+    fold: Fold = field(default_factory=Fold)
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What an earlier session left: its fold, and its last messages as far as they are unfolded."""
+
+    session_id: str
+    active: float
+    fold: Fold
+    tail: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to where a view has read a user's change log. `epoch` changes when a user is erased."""
+
+    epoch: str = ""
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Messages were stored, or their vectors came."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropSession:
+    """A session was deleted."""
+
+    session_id: str
+
+
+Change: TypeAlias = Put | DropSession
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A stretch of a user's change log.
+
+    Attributes:
+        since: the cursor it follows on. An empty epoch means: from the beginning.
+        cursor: the cursor after it.
+        reload: the log no longer reaches back to `since`; read everything anew.
+        more: further changes follow; ask again from `cursor`.
+    """
+
+    since: Cursor
+    cursor: Cursor
+    items: tuple[Change, ...] = ()
+    reload: bool = False
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one turn needs from Redis, of one instant.
+
+    Attributes:
+        is_new: the session does not exist yet; the turn's commit creates it.
+        unfolded: `messages[folded_upto:]`, or their tail where the profile asks for no more.
+        changes: what the user's index view has missed; None when no view was asked for.
+    """
+
+    session: Session
+    is_new: bool
+    unfolded: tuple[Entry, ...]
+    digests: tuple[Digest, ...] = ()
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A recalled message, its score, and the parts the score is made of."""
+
+    entry: Entry
+    score: float
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one layer puts into the prompt.
+
+    Attributes:
+        tokens: the estimated size of it all.
+        messages: said in this session, verbatim, oldest first.
+        text: running prose about this session.
+        digests: what earlier sessions left.
+        hits: recalled messages, best first.
+    """
+
+    layer: str
+    tokens: int = 0
+    messages: tuple[Entry, ...] = ()
+    text: str = ""
+    digests: tuple[Digest, ...] = ()
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A stored turn: where its first message stands, and how the session stands after it."""
+
+    session_id: str
+    position: int
+    length: int
+
+    @property
+    def turn_id(self) -> str:
+        """`<session_id>.<position of the user's message>`."""
+        return f"{self.session_id}.{self.position}"

@@ -1,0 +1,38 @@
+"""The vector layer: what was said at any time and bears on the message at hand."""
+
+from memory.layer import Turn
+from memory.recall.index import spoken
+from memory.tokens import count_tokens
+from memory.types import Hit, Section
+
+_LINE_OVERHEAD_TOKENS = 16
+
+
+class VectorLayer:
+    """Messages of all the user's sessions, ranked by meaning and by words.
+
+    Like VectorStoreRetrieverMemory, but what the prompt shows already is not recalled again.
+
+    Args:
+        top_k: the most messages.
+        budget_tokens: the most tokens; hits that do not fit give way to smaller ones behind them.
+    """
+
+    name = "vector"
+
+    def __init__(self, *, top_k: int, budget_tokens: int) -> None:
+        self._top_k, self._budget_tokens = top_k, budget_tokens
+
+    async def load(self, turn: Turn) -> Section:
+        """The hits that fit the budget, best first."""
+        if turn.index is None:
+            return Section(self.name)
+        found = turn.index.search(turn.text, turn.vector, top_k=self._top_k, exclude=turn.shown)
+        hits: list[Hit] = []
+        used = 0
+        for hit in found:
+            tokens = count_tokens(spoken(hit.entry)) + _LINE_OVERHEAD_TOKENS
+            if used + tokens <= self._budget_tokens:
+                hits.append(hit)
+                used += tokens
+        return Section(self.name, tokens=used, hits=tuple(hits))
