@@ -1,0 +1,1 @@
+"""How one turn is thought: recall, prompt, model, remember."""

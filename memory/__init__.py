@@ -1,0 +1,1 @@
+"""What is remembered: the transcript, its views, and the layers over them."""

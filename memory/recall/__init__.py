@@ -1,0 +1,1 @@
+"""What is found again: embedding, indexes, ranking, and the views that cache them."""

@@ -1,0 +1,80 @@
+"""Calling a chat model: bounded in time, its failures translated, its answer checked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.runnables import RunnableConfig
+
+from chains.errors import ModelError, ModelTimeoutError
+
+
+async def answer(
+    model: BaseChatModel,
+    prompt: Sequence[BaseMessage],
+    config: RunnableConfig | None = None,
+    *,
+    within: timedelta,
+) -> AIMessage:
+    """The model's whole answer.
+
+    Raises:
+        ModelTimeoutError: it took longer than `within`.
+        ModelError: it failed, or answered nothing.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            message = await model.ainvoke(list(prompt), config)
+    except Exception as error:  # every provider has errors of its own
+        raise translated(error) from error
+    if not str(message.text).strip():
+        raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
+    return message
+
+
+async def answer_stream(
+    model: BaseChatModel,
+    prompt: Sequence[BaseMessage],
+    config: RunnableConfig | None = None,
+    *,
+    within: timedelta,
+) -> AsyncIterator[AIMessageChunk]:
+    """The model's answer as it comes; the time limit holds for each piece.
+
+    Raises:
+        ModelTimeoutError: a piece took longer than `within`.
+        ModelError: it failed, broke off without saying that it was done, or answered nothing.
+    """
+    whole: AIMessageChunk | None = None
+    pieces = model.astream(list(prompt), config)
+    try:
+        while True:
+            async with asyncio.timeout(within.total_seconds()):
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
+            whole = piece if whole is None else whole + piece
+            yield piece
+    except Exception as error:  # every provider has errors of its own
+        raise translated(error) from error
+    if whole is None or not str(whole.text).strip():
+        raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
+    # An OpenAI stream that was cut off cleanly shows it by nothing but this.
+    metadata = whole.response_metadata
+    if metadata.get("model_provider") == "openai" and not metadata.get("finish_reason"):
+        raise ModelError("The chat model broke off mid-answer; the turn was not stored. Try again.")
+
+
+def translated(error: Exception) -> ModelError:
+    """The error of any provider as one of ours; its text may hold prompts and keys, so it goes."""
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    if any("Timeout" in kind for kind in kinds):
+        return ModelTimeoutError(
+            "The chat model took too long; the turn was not stored. Try again."
+        )
+    return ModelError(
+        f"The chat model failed ({type(error).__name__}); the turn was not stored. "
+        "Try again; if it stays so, check STRATA_MODEL and its key."
+    )

@@ -1,0 +1,62 @@
+"""Remembered text as data: quoted line by line, so that a stored order stays a quotation.
+
+A line is `- [2023-05-07 13:56] Caroline: "..."`, its text a JSON string without angle brackets: no
+stored text can end its line, its quotation, or the fence around it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from memory.types import Entry
+
+_LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A line that was read back: when, who, what."""
+
+    when: str
+    who: str
+    text: str
+
+
+def fenced(tag: str, lines: Iterable[str]) -> str:
+    """Lines between `<tag>` and `</tag>`."""
+    return "\n".join((f"<{tag}>", *lines, f"</{tag}>"))
+
+
+def quoted_line(entry: Entry) -> str:
+    """A message as one line of data."""
+    message = entry.message
+    who = escaped(" ".join((message.author or message.role).split()))
+    return f"- [{moment(message.at)}] {who}: {_quoted(message.content)}"
+
+
+def escaped(text: str) -> str:
+    """Prose of several lines that cannot end its fence."""
+    return text.replace("<", "\u2039").replace(">", "\u203a")  # angle quotation marks
+
+
+def moment(at: float) -> str:
+    """A time as a person would note it, in UTC: `2023-05-07 13:56`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def inside(tag: str, text: str) -> str:
+    """What stands in the last fence `tag` of `text`; empty where there is none."""
+    _, opened, rest = text.rpartition(f"<{tag}>\n")
+    return rest.partition(f"</{tag}>")[0] if opened else ""
+
+
+def quoted_lines(text: str) -> list[Quoted]:
+    """The lines that `quoted_line` made, read back."""
+    return [Quoted(when, who, json.loads(what)) for when, who, what in _LINE.findall(text)]
+
+
+def _quoted(text: str) -> str:
+    plain = json.dumps(text, ensure_ascii=False)
+    return plain.replace("<", "\\u003c").replace(">", "\\u003e")

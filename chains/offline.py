@@ -1,0 +1,126 @@
+"""The offline model: deterministic, extractive, no key, no network. It quotes; it cannot reason."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from chains.fence import Quoted, inside, quoted_lines
+from chains.prompt import EARLIER, MESSAGE_FOLLOWS, RECALLED, SUMMARY
+from chains.summarizer import NEW_LINES
+from memory.extractive import most_telling
+from memory.recall.analysis import Analyzer, analyzer
+from memory.tokens import count_tokens
+
+NOTICE = (
+    "(Offline model: it only quotes what is remembered. "
+    "Set OPENAI_API_KEY or STRATA_MODEL for real answers.)"
+)
+_MOST_QUOTES = 3
+_SUMMARY_TOKENS = 400
+
+
+class OfflineChatModel(BaseChatModel):
+    """Answers with the remembered lines that share most words with the message."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "strata-offline"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del stop, run_manager, kwargs
+        text = _reply(messages)
+        message = AIMessage(
+            text,
+            usage_metadata=_usage(messages, text),
+            response_metadata={"model_name": "offline", "finish_reason": "stop"},
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        del stop, kwargs
+        text = _reply(messages)
+        for word in re.findall(r"\S+\s*|\s+", text):
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word))
+            if run_manager:
+                run_manager.on_llm_new_token(word, chunk=chunk)
+            yield chunk
+        last = AIMessageChunk(
+            content="",
+            usage_metadata=_usage(messages, text),
+            response_metadata={"model_name": "offline", "finish_reason": "stop"},
+        )
+        yield ChatGenerationChunk(message=last)
+
+
+def _reply(messages: list[BaseMessage]) -> str:
+    last = str(messages[-1].text)
+    if new_lines := inside(NEW_LINES, last):
+        return _summarize(inside(SUMMARY, last), new_lines)
+    question = last.rpartition(f"{MESSAGE_FOLLOWS}\n")[2]
+    quotes = _best(question, _remembered(messages)) if "?" in question else []
+    if quotes:
+        lines = [f'- {quote.when}, {quote.who}: "{quote.text}"' for quote in quotes]
+        return "\n".join(("From memory:", *lines, NOTICE))
+    answer = "Nothing that I remember answers this." if "?" in question else "Noted."
+    return f"{answer} {NOTICE}"
+
+
+def _remembered(messages: list[BaseMessage]) -> list[Quoted]:
+    """What the user said, wherever it stands; a reply of this model would quote itself."""
+    system, last = str(messages[0].text), str(messages[-1].text)
+    quotes = quoted_lines(inside(EARLIER, system)) + quoted_lines(inside(RECALLED, last))
+    quotes += [
+        Quoted("earlier", "summary", line)
+        for line in inside(SUMMARY, system).splitlines()
+        if not line.startswith("assistant:")
+    ]
+    quotes += [
+        Quoted("just now", "user", str(message.text))
+        for message in messages[:-1]
+        if message.type == "human"
+    ]
+    return [quote for quote in quotes if quote.who != "assistant"]
+
+
+def _best(question: str, quotes: list[Quoted]) -> list[Quoted]:
+    terms: Analyzer = analyzer()
+    wanted = set(terms(question))
+
+    def overlap(quote: Quoted) -> float:
+        found = set(terms(quote.text))
+        shared = len(wanted & found)
+        return (shared + shared / (1 + len(found))) * (0.5 if "?" in quote.text else 1.0)
+
+    ranked = sorted(dict.fromkeys(quotes), key=overlap, reverse=True)
+    return [quote for quote in ranked[:_MOST_QUOTES] if overlap(quote) > 0]
+
+
+def _summarize(summary: str, new_lines: str) -> str:
+    lines = [line for line in summary.splitlines() if line.strip()]
+    lines += [f"{quote.who}: {' '.join(quote.text.split())}" for quote in quoted_lines(new_lines)]
+    kept = [line for line in lines if NOTICE not in line]
+    return "\n".join(most_telling(kept or lines, budget_tokens=_SUMMARY_TOKENS))
+
+
+def _usage(messages: list[BaseMessage], text: str) -> UsageMetadata:
+    read = sum(count_tokens(str(message.text)) for message in messages)
+    written = count_tokens(text)
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
