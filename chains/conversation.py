@@ -15,8 +15,7 @@ from chains.answering import answer, answer_stream
 from chains.prompt import build_prompt
 from memory.combined import CombinedMemory, Recollection
 from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
-from memory.folding import FoldPolicy
-from memory.types import Section, User
+from memory.types import Due, Section, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,6 @@ class ChatReply:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FoldDue:
-    """A session that should be folded after the answer."""
-
-    user: User
-    session_id: str
-    policy: FoldPolicy
-
-
 class ConversationChain(Runnable[ChatTurn, ChatReply]):
     """One turn from message to stored answer, under any memory profile.
 
@@ -86,7 +76,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         default_profile: the profile of a turn that names none.
         within: how long the model may take, or may take for a piece of a stream.
         longest_message: in characters.
-        after: told of each session that is due to be folded; must not block.
+        after: told of what is due after each turn; must not block.
         clock: seconds since the epoch.
     """
 
@@ -98,7 +88,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         default_profile: str = "layered",
         within: timedelta = timedelta(seconds=60),
         longest_message: int = 32_768,
-        after: Callable[[FoldDue], None] | None = None,
+        after: Callable[[Due], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._memories, self._model, self._default = memories, model, default_profile
@@ -155,8 +145,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             yield piece
 
     async def _whole(
-        self, turn: ChatTurn, _: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        self, turn: ChatTurn, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
     ) -> ChatReply:
+        del run_manager  # named so that LangChain hands over the config of a child run
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
         message = await answer(self._model, build_prompt(recollection), config, within=self._within)
@@ -166,9 +157,10 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
     async def _pieces(
         self,
         turns: AsyncIterator[ChatTurn],
-        _: AsyncCallbackManagerForChainRun,
+        run_manager: AsyncCallbackManagerForChainRun,
         config: RunnableConfig,
     ) -> AsyncIterator[ChatReply]:
+        del run_manager
         async for turn in turns:
             memory = self._memory_of(turn.profile)
             recollection = await self._recall(memory, turn)
@@ -193,8 +185,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         self, memory: CombinedMemory, recollection: Recollection, reply: str
     ) -> ChatReply:
         committed = await memory.remember(recollection, reply, at=self._clock())
-        if self._after and memory.folds and memory.fold_is_due(recollection, reply):
-            self._after(FoldDue(recollection.turn.user, committed.session_id, memory.folds))
+        if self._after:
+            for due in memory.due(recollection, reply):
+                self._after(due)
         return ChatReply(reply=reply, turn_id=committed.turn_id)
 
     def _check(self, message: str) -> None:

@@ -14,7 +14,18 @@ from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.summary import shown_ids
 from memory.tokens import clip_tokens
-from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
+from memory.types import (
+    Committed,
+    Due,
+    EmbedDue,
+    Entry,
+    FoldDue,
+    Message,
+    Section,
+    Snapshot,
+    User,
+    Vector,
+)
 
 _TITLE_TOKENS = 16
 _log = logging.getLogger("strata.memory")
@@ -72,7 +83,8 @@ class CombinedMemory:
             SessionClosedError: it was closed.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._embed(text))
+        wanted = self._searches or self._embedder.local
+        embedding = asyncio.ensure_future(self._embed(text) if wanted else _nothing())
         try:
             snapshot = await self._store.snapshot(
                 user,
@@ -93,7 +105,7 @@ class CombinedMemory:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | shown_ids(section))
-        degraded = ("embedder",) if vector is None else ()
+        degraded = ("embedder",) if wanted and vector is None else ()
         return Recollection(turn, self.name, tuple(sections), degraded)
 
     async def remember(self, recollection: Recollection, reply: str, *, at: float) -> Committed:
@@ -119,15 +131,23 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
         )
 
-    def fold_is_due(self, recollection: Recollection, reply: str) -> bool:
-        """Whether the session stands so, with this turn, that the model should fold it."""
+    def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:
+        """What should be done after this turn, now that it is stored."""
+        turn = recollection.turn
+        due: list[Due] = []
+        if self._fold_is_due(turn, reply):
+            due.append(FoldDue(turn.user, turn.snapshot.session.id, self.name))
+        if self._searches and not (self._embedder.local and turn.index and turn.index.embedded):
+            due.append(EmbedDue(turn.user))
+        return tuple(due)
+
+    def _fold_is_due(self, turn: Turn, reply: str) -> bool:
         if self.folds is None:
             return False
-        snapshot, turn = recollection.turn.snapshot, recollection.turn
-        session, end = snapshot.session, snapshot.session.length
+        session, end = turn.snapshot.session, turn.snapshot.session.length
         said = Entry(session.id, end, Message("user", turn.text, turn.at))
         replied = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
-        unfolded = (*snapshot.unfolded, said, replied)
+        unfolded = (*turn.snapshot.unfolded, said, replied)
         return fold_target(self.folds, session, unfolded) is not None
 
     async def _within_budget(self, user: User, snapshot: Snapshot) -> Snapshot:
@@ -149,3 +169,7 @@ class CombinedMemory:
         except (EmbedderError, TimeoutError) as error:
             _log.warning("embedding failed", extra={"error": type(error).__name__})
             return None
+
+
+async def _nothing() -> None:
+    return None

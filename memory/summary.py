@@ -59,12 +59,13 @@ def digest_tokens(digest: Digest) -> int:
     return count_tokens(digest.fold.summary) + window_tokens(digest.tail)
 
 
-def carried_ids(digests: tuple[Digest, ...]) -> frozenset[str]:
-    """The ids of the messages that digests show verbatim."""
-    return frozenset(entry.id for digest in digests for entry in digest.tail)
+def verbatim(section: Section) -> tuple[Entry, ...]:
+    """The messages of this and of earlier sessions that a section shows as chat or quotation."""
+    carried = tuple(entry for digest in section.digests for entry in digest.tail)
+    return section.messages + carried
 
 
 def shown_ids(section: Section) -> frozenset[str]:
-    """The ids of all messages that a section shows verbatim."""
-    entries: tuple[Entry, ...] = section.messages + tuple(hit.entry for hit in section.hits)
-    return frozenset(entry.id for entry in entries) | carried_ids(section.digests)
+    """The ids of all messages that a section shows, recalled ones too."""
+    recalled = tuple(hit.entry for hit in section.hits)
+    return frozenset(entry.id for entry in verbatim(section) + recalled)

@@ -1,0 +1,1 @@
+"""How Strata is reached: HTTP and the command line."""

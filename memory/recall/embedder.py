@@ -73,7 +73,7 @@ class LangChainEmbedder:
                 f"{vectors.shape!r} or with values that are not finite."
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(lengths > 0, lengths, np.float32(1.0))
+        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 @asynccontextmanager

@@ -38,9 +38,14 @@ class UserIndex:
         return 1 - len(self._row_of) / len(self._entries) if self._entries else 0.0
 
     @property
+    def embedded(self) -> bool:
+        """Whether every message has its vector."""
+        return len(self._vectors) == len(self._entries)
+
+    @property
     def unembedded(self) -> list[Entry]:
         """The messages without a vector of the embedder in use, oldest first."""
-        if len(self._vectors) == len(self._entries):
+        if self.embedded:
             return []
         missing = (row for row in self._row_of.values() if row not in self._vectors)
         return [entry for row in missing if (entry := self._entries[row])]

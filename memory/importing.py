@@ -1,0 +1,168 @@
+"""Taking up conversations from elsewhere: JSON lines, a batch at a time, resumable.
+
+A line is `{"role": "user" | "assistant", "content": "...", "author": "...", "time": "...",
+"session": "..."}`: content, and role or author, are needed; a line with an author alone is the
+user's. Time is ISO 8601 (UTC where it names no zone) or Unix seconds. Lines of one `session` label
+become one session.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from memory.errors import InvalidInputError
+from memory.recall.embedding import Embedder
+from memory.recall.index import spoken
+from memory.store import ImportStep, RedisStore
+from memory.store.reading import import_progress
+from memory.tokens import clip_tokens
+from memory.types import Entry, Message, Session, User, Vector
+
+_BATCH = 200
+_LONGEST_LINE_BYTES = 1 << 20
+_TITLE_TOKENS = 16
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: Literal["user", "assistant"] | None = None
+    author: str | None = None
+    time: str | float | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """How an import ended.
+
+    Attributes:
+        lines: all lines that are stored now, blank ones included.
+        resumed_after: lines that an earlier try had stored.
+        messages: messages that this try stored.
+        sessions: ids of the sessions that this try wrote to, in order.
+    """
+
+    import_id: str
+    lines: int
+    resumed_after: int
+    messages: int
+    sessions: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    session: Session
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+class Importer:
+    """Stores imported lines as sessions. Memory use does not grow with the length of the input.
+
+    Args:
+        store: where they go.
+        embedder: a local one embeds at once; a remote one's vectors come after.
+        clock: the time of lines without one.
+    """
+
+    def __init__(
+        self, store: RedisStore, embedder: Embedder, *, clock: Callable[[], float]
+    ) -> None:
+        self._store, self._embedder, self._clock = store, embedder, clock
+
+    async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
+        """Store all lines of `chunks`; lines that an earlier try stored are passed over.
+
+        Raises:
+            InvalidInputError: a line cannot be used. Those before it are stored; the message says
+                how to go on.
+            ImportConflictError: another import under the same id is under way.
+        """
+        done = resumed = await import_progress(self._store, user, import_id)
+        batch: _Batch | None = None
+        written: dict[str, None] = {}
+        number = stored = 0
+        try:
+            async for raw in _lines(chunks):
+                number += 1
+                if number <= resumed or not raw.strip():
+                    continue
+                label, message = _parse(raw, number, self._clock)
+                session_id = _session_id(import_id, label)
+                if batch and (batch.session.id != session_id or len(batch.messages) == _BATCH):
+                    stored += await self._flush(user, import_id, batch, done, number - 1)
+                    batch, done = None, number - 1
+                if batch is None:
+                    batch = _Batch(_session(session_id, label, message))
+                    written[session_id] = None
+                batch.messages.append(message)
+        except InvalidInputError as error:
+            if batch:
+                await self._flush(user, import_id, batch, done, number - 1)
+            kept = max(resumed, number - 1) if batch else done
+            raise InvalidInputError(
+                f"{error} {kept} lines are stored. "
+                f"Mend it and send all lines again with import_id={import_id!r} to go on."
+            ) from error
+        if batch:
+            stored += await self._flush(user, import_id, batch, done, number)
+        return ImportReport(import_id, max(number, resumed), resumed, stored, tuple(written))
+
+    async def _flush(
+        self, user: User, import_id: str, batch: _Batch, before: int, after: int
+    ) -> int:
+        vectors: list[Vector | None] = [None] * len(batch.messages)
+        if self._embedder.local:
+            texts = [spoken(Entry("", 0, message)) for message in batch.messages]
+            vectors = list(await self._embedder.embed(texts))
+        pairs = list(zip(batch.messages, vectors, strict=True))
+        step = ImportStep(import_id, before, after)
+        await self._store.commit(user, batch.session, pairs, create=True, step=step)
+        return len(batch.messages)
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        if len(rest) > _LONGEST_LINE_BYTES:
+            raise InvalidInputError(f"A line is longer than {_LONGEST_LINE_BYTES} bytes.")
+    if rest.strip():
+        yield rest
+
+
+def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Message]:
+    try:
+        line = msgspec.json.decode(raw, type=_Line)
+        at = _moment(line.time, clock)
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
+        raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
+    if line.role is None and not line.author:
+        raise InvalidInputError(f"Line {number} names neither role nor author.")
+    if not line.content.strip() or "\0" in line.content:
+        raise InvalidInputError(f"The content of line {number} is empty or holds a NUL character.")
+    return line.session or "", Message(line.role or "user", line.content, at, line.author or None)
+
+
+def _moment(time: str | float | None, clock: Callable[[], float]) -> float:
+    if time is None:
+        return clock()
+    if isinstance(time, str):
+        moment = datetime.fromisoformat(time)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return datetime.fromtimestamp(time, UTC).timestamp()
+
+
+def _session_id(import_id: str, label: str) -> str:
+    digest = hashlib.sha256(f"{import_id}\0{label}".encode()).hexdigest()
+    return f"s_{digest[:16]}"
+
+
+def _session(session_id: str, label: str, first: Message) -> Session:
+    title = clip_tokens(" ".join((label or first.content).split()), _TITLE_TOKENS)
+    return Session(session_id, created=first.at, active=first.at, title=title)

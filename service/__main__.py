@@ -1,0 +1,5 @@
+"""`python -m service` is `strata`."""
+
+from service.cli import main
+
+main()

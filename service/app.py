@@ -1,0 +1,62 @@
+"""The HTTP application. Making it starts nothing; its lifespan does."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.errors import add_error_handlers
+from service.routes import chat, health, sessions, users
+from service.schemas import Problem
+from service.settings import Settings
+from service.state import State, open_state
+
+_DESCRIPTION = """\
+Layered memory for LangChain chat: per user a window, a running summary and a vector memory, over
+one transcript in Redis. Errors are RFC 9457 problem details.
+"""
+
+
+def create_app(
+    settings: Settings,
+    opened: Callable[[Settings], AbstractAsyncContextManager[State]] = open_state,
+) -> FastAPI:
+    """The application for `settings`.
+
+    Args:
+        settings: see `Settings`.
+        opened: opens what the service is made of, when the application starts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
+        async with opened(settings) as state:
+            yield {"strata": state}
+
+    app = FastAPI(
+        title="Strata",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=settings.largest_body,
+        separate_input_output_schemas=False,
+    )
+    for module in (chat, sessions, users, health):
+        app.include_router(module.router)
+    add_error_handlers(app)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the schema of problem details into the OpenAPI description."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = plain()
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        components["Problem"] = Problem.model_json_schema()
+        return schema
+
+    app.openapi = described

@@ -1,0 +1,85 @@
+"""`strata`: the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from memory.errors import StrataError
+
+app = typer.Typer(
+    help="Strata: layered memory for LangChain chat, as a service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True)
+Url = Annotated[str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")]
+_URL = "http://127.0.0.1:8000"
+User = Annotated[str, typer.Option("--user", help="Whose memory.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 for any.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded Redis lives.")] = None,
+    insecure: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--insecure", help="Listen beyond this machine without authentication.")
+    ] = False,
+) -> None:
+    """Serve the API; everything else is set by STRATA_* variables."""
+    from service.serve import run  # noqa: PLC0415 - each command loads what it needs
+    from service.settings import Settings  # noqa: PLC0415
+
+    given = {"host": host, "port": port, "data_dir": data_dir}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    run(Settings(**chosen), insecure=insecure)  # pyright: ignore[reportArgumentType]
+
+
+@app.command()
+def chat(
+    user: User = "me",
+    url: Url = _URL,
+    profile: Annotated[str | None, typer.Option(help="The memory profile.")] = None,
+) -> None:
+    """Talk with the running service in the terminal."""
+    from service.terminal import converse  # noqa: PLC0415
+
+    converse(url, user, profile=profile)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines.")],
+    user: User,
+    url: Url = _URL,
+    import_id: Annotated[
+        str | None, typer.Option(help="Names the import; by default drawn from the file.")
+    ] = None,
+) -> None:
+    """Store a conversation; run again after a failure, it goes on where it stopped."""
+    from service.terminal import upload  # noqa: PLC0415
+
+    upload(url, user, file, import_id=import_id)
+
+
+@app.command()
+def demo(
+    as_json: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--json", help="Print the outcome as JSON.")
+    ] = False,
+) -> None:
+    """Show session continuity: tell, kill -9 the server and its Redis, start again, ask."""
+    from service.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
+
+
+def main() -> None:
+    """The console script: errors of ours are told in one line."""
+    try:
+        app()
+    except StrataError as error:
+        _errors.print(f"[bold red]strata:[/] {error}", highlight=False)
+        raise SystemExit(1) from error

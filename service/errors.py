@@ -1,0 +1,97 @@
+"""Errors as RFC 9457 problem details, in one table."""
+
+import math
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from memory.errors import StoreUnavailableError, StrataError
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS = {
+    "invalid_input": 422,
+    "message_too_long": 413,
+    "unknown_profile": 422,
+    "unknown_session": 404,
+    "session_closed": 409,
+    "import_conflict": 409,
+    "store_unavailable": 503,
+    "store_refused": 507,
+    "model_failed": 502,
+    "model_timeout": 504,
+}
+_Json = dict[str, Any]
+
+
+def problem(error: StrataError) -> _Json:
+    """The problem details of an error: also the data of an `error` event in a stream."""
+    status = _STATUS.get(error.code, 500)
+    detail = str(error) if error.code in _STATUS else "Something went wrong here; it was logged."
+    return _details(status, error.code, detail)
+
+
+def problem_responses(*statuses: int) -> dict[int | str, _Json]:
+    """What OpenAPI says of the problems that an endpoint answers with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in (*statuses, 503)
+    }
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error of `app` with problem details."""
+    app.add_exception_handler(StrataError, _on_strata_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_anything_else)
+
+
+async def _on_strata_error(_: Request, error: Exception) -> JSONResponse:
+    body = problem(cast("StrataError", error))
+    headers: dict[str, str] = {}
+    if isinstance(error, StoreUnavailableError):
+        headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+    return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    found = cast("RequestValidationError", error).errors()
+    errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in found]
+    first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
+    malformed = any(item["type"] == "json_invalid" for item in found)
+    status = 400 if malformed else 422
+    detail = f"{first['where']}: {first['what']}."
+    body = _details(status, "malformed_json" if malformed else "invalid_input", detail)
+    return JSONResponse(body | {"errors": errors}, status, media_type=MEDIA_TYPE)
+
+
+async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+    found = cast("HTTPException", error)
+    code = HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
+    body = _details(found.status_code, code, str(found.detail))
+    return JSONResponse(body, found.status_code, found.headers, MEDIA_TYPE)
+
+
+async def _on_anything_else(_: Request, error: Exception) -> JSONResponse:
+    del error  # the server logs it; its text may hold anything
+    body = _details(500, "internal", "Something went wrong here; it was logged.")
+    return JSONResponse(body, 500, media_type=MEDIA_TYPE)
+
+
+def _details(status: int, code: str, detail: str) -> _Json:
+    title = HTTPStatus(status).phrase
+    return {
+        "type": f"urn:strata:error:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }

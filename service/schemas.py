@@ -1,0 +1,236 @@
+"""What comes in and goes out over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from chains.conversation import ChatReply
+from memory.summary import fold_text, verbatim
+from memory.types import Entry, Hit, Section, Session
+
+_ALL = 1 << 30
+
+
+def _reachable(value: str) -> str:
+    if value in {".", ".."}:
+        raise ValueError("may not be '.' or '..', which URLs take for folders")
+    return value
+
+
+UserId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^/\x00-\x1f\x7f]+$",
+        description="Any text of up to 256 characters without '/' or control characters.",
+        examples=["alice"],
+    ),
+    AfterValidator(_reachable),
+]
+SessionId = Annotated[
+    str,
+    Field(
+        pattern=r"^s_[0-9a-f]{16}$",
+        description="As an answer gave it.",
+        examples=["s_5f0c61b54bd9a7e3"],
+    ),
+]
+
+
+class ChatRequest(BaseModel):
+    """What a user says."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"user_id": "alice", "message": "My dog is called Biscuit."}]
+        },
+    )
+
+    user_id: UserId
+    message: str = Field(description="What the user says.", examples=["What is my dog called?"])
+    session_id: str | None = Field(
+        None, description="The session to go on with; left out, the latest one or a new one."
+    )
+    profile: str | None = Field(None, description="The memory profile, such as `layered`.")
+    stream: bool = Field(False, description="Answer with server-sent events.")
+
+
+class ChatMessage(BaseModel):
+    """A message as it was said."""
+
+    id: str = Field(description="`<session id>:<position>`.")
+    session_id: str
+    position: int
+    role: Literal["user", "assistant"]
+    author: str | None
+    content: str
+    time: datetime
+
+    @classmethod
+    def of(cls, entry: Entry) -> "ChatMessage":
+        """The schema of an entry."""
+        message = entry.message
+        return cls(
+            id=entry.id,
+            session_id=entry.session_id,
+            position=entry.position,
+            role=message.role,
+            author=message.author,
+            content=message.content,
+            time=_time(message.at),
+        )
+
+
+class Recalled(ChatMessage):
+    """A message that was recalled, and why."""
+
+    score: float
+    parts: dict[str, float] = Field(description="What the score is the sum of.")
+
+    @classmethod
+    def of_hit(cls, hit: Hit) -> "Recalled":
+        """The schema of a hit."""
+        plain = ChatMessage.of(hit.entry)
+        return cls(**plain.model_dump(), score=hit.score, parts=dict(hit.parts))
+
+
+class LayerUse(BaseModel):
+    """What one layer put into the prompt."""
+
+    layer: str
+    tokens: int = Field(description="Estimated.")
+    messages: list[str] = Field(description="Ids of the messages shown verbatim.")
+    summary: str = Field(description="The running summary shown.")
+    earlier_sessions: list[str] = Field(description="Ids of the sessions taken up.")
+    recalled: list[Recalled]
+
+    @classmethod
+    def of(cls, section: Section) -> "LayerUse":
+        """The schema of a section."""
+        return cls(
+            layer=section.layer,
+            tokens=section.tokens,
+            messages=[entry.id for entry in verbatim(section)],
+            summary=section.text,
+            earlier_sessions=[digest.session_id for digest in section.digests],
+            recalled=[Recalled.of_hit(hit) for hit in section.hits],
+        )
+
+
+class Usage(BaseModel):
+    """Tokens, as the model counted them."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class ChatAnswer(BaseModel):
+    """An answer. Once it is here, the turn is stored."""
+
+    reply: str
+    session_id: str
+    turn_id: str
+    profile: str
+    new_session: bool
+    usage: Usage | None = Field(description="None where the model does not count.")
+    memory: list[LayerUse]
+    degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
+
+    @classmethod
+    def of(cls, reply: ChatReply) -> "ChatAnswer":
+        """The schema of a reply."""
+        return cls(
+            reply=reply.reply,
+            session_id=reply.session_id,
+            turn_id=reply.turn_id,
+            profile=reply.profile,
+            new_session=reply.is_new_session,
+            usage=Usage.model_validate(reply.usage) if reply.usage else None,
+            memory=[LayerUse.of(section) for section in reply.sections],
+            degraded=list(reply.degraded),
+        )
+
+
+class SessionInfo(BaseModel):
+    """A session and how far it is folded."""
+
+    session_id: str
+    title: str
+    profile: str
+    created: datetime
+    active: datetime
+    messages: int
+    folded_upto: int = Field(description="Messages before this position are in the summary.")
+    summary: str
+    closed: bool
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionInfo":
+        """The schema of a session."""
+        return cls(
+            session_id=session.id,
+            title=session.title,
+            profile=session.profile,
+            created=_time(session.created),
+            active=_time(session.active),
+            messages=session.length,
+            folded_upto=session.fold.folded_upto,
+            summary=fold_text(session.fold, _ALL),
+            closed=session.closed,
+        )
+
+
+class SessionPage(BaseModel):
+    """Sessions, the latest first."""
+
+    sessions: list[SessionInfo]
+    next_cursor: str | None = Field(description="For the next page; None on the last.")
+
+
+class MessagePage(BaseModel):
+    """Messages, the oldest first."""
+
+    messages: list[ChatMessage]
+    next_cursor: str | None = Field(description="For the next page; None on the last.")
+
+
+class Deleted(BaseModel):
+    """What went."""
+
+    session_id: str
+    messages: int
+
+
+class ImportDone(BaseModel):
+    """How an import ended."""
+
+    import_id: str
+    lines: int = Field(description="Lines stored by now, blank ones included.")
+    resumed_after: int = Field(description="Lines that an earlier try had stored.")
+    messages: int = Field(description="Messages that this try stored.")
+    sessions: list[str]
+
+
+class Health(BaseModel):
+    """Whether the service is well."""
+
+    status: Literal["ok"]
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:strata:error:unknown_session"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="What happened and what to do next.")
+    code: str = Field(description="Stable, for programs.", examples=["unknown_session"])
+    errors: list[dict[str, str]] | None = None
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

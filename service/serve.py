@@ -1,0 +1,100 @@
+"""Running the service: one process, stopped by SIGINT or SIGTERM, its Redis stopped with it."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+from collections.abc import AsyncGenerator, Generator
+
+import uvicorn
+
+from memory.errors import ConfigurationError
+from service.app import create_app
+from service.settings import Settings
+from service.state import State, open_state
+
+_GRACE_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def run(settings: Settings, *, insecure: bool) -> None:
+    """Serve until stopped.
+
+    Raises:
+        ConfigurationError: the settings cannot be used, or would open memory to the network.
+        EmbeddedRedisError: the embedded Redis cannot be started.
+    """
+    if not insecure and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"Anyone who reaches {settings.host!r} could read every memory: there is no "
+            "authentication. Listen on 127.0.0.1, or say --insecure if something else guards it."
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_state(settings) as state:
+
+        @contextlib.asynccontextmanager
+        async def opened(_: Settings) -> AsyncGenerator[State]:
+            yield state
+
+        config = uvicorn.Config(
+            create_app(settings, opened),
+            host=settings.host,
+            port=settings.port,
+            access_log=False,  # its lines would hold user ids
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = _Server(config)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, server)
+        announcing = asyncio.create_task(_announce(server, settings))
+        try:
+            await server.serve()
+        finally:
+            announcing.cancel()
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.force_exit = server.should_exit  # asked twice
+    server.should_exit = True
+
+
+async def _announce(server: uvicorn.Server, settings: Settings) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    redis = "STRATA_REDIS_URL" if settings.redis_url else f"embedded, in {settings.data_dir}"
+    configured = settings.model or settings.model_base_url or settings.openai_api_key
+    model = settings.model or ("as configured" if configured else "offline (no key is set)")
+    print(f"Strata serves on http://{settings.host}:{port}  (API: /docs)")  # noqa: T201
+    print(f"  redis: {redis}   model: {model}   embedder: {settings.embedder}", flush=True)  # noqa: T201
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,76 @@
+"""Every setting, read once from the environment (`STRATA_*`), frozen, passed on."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(value: Any) -> Any:
+    """A bare number is a duration in seconds."""
+    try:
+        return timedelta(seconds=float(value))
+    except (TypeError, ValueError):
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+
+
+class Settings(BaseSettings):
+    """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STRATA_", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    data_dir: Path = Field(Path(".strata"), description="Where the embedded Redis keeps its data.")
+    redis_url: SecretStr | None = Field(
+        None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
+    )
+    redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+
+    model: str | None = Field(
+        None, description="Any init_chat_model string, or `offline`; by default what there is."
+    )
+    model_base_url: str | None = Field(
+        None, description="An OpenAI-compatible server, such as Ollama, vLLM or LiteLLM."
+    )
+    model_timeout: Duration = Field(
+        timedelta(seconds=60), description="For an answer, or each piece of a streamed one."
+    )
+    model_retries: int = Field(2, ge=0, description="How often the model's client tries again.")
+    openai_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("STRATA_OPENAI_API_KEY", "OPENAI_API_KEY"),
+        description="Read from OPENAI_API_KEY.",
+    )
+
+    embedder: str = Field(
+        "static", description="`static`, `openai`, `openai:<model>`, or a dotted path."
+    )
+    embedder_base_url: str | None = Field(
+        None, description="An OpenAI-compatible server for the `openai` embedder."
+    )
+    embedder_timeout: Duration = Field(
+        timedelta(seconds=2),
+        description="How long a turn waits before it goes on with words alone.",
+    )
+    language: str = Field("english", description="The Snowball stemmer of lexical recall.")
+
+    profile: str = Field("layered", description="The memory profile of turns that name none.")
+    profiles: Path | None = Field(None, description="A TOML file of further profiles.")
+    idle_timeout: Duration = Field(
+        timedelta(minutes=30), description="How long a silent session still goes on."
+    )
+    carry_sessions: int = Field(5, ge=0, le=100, description="Sessions that a new one takes up.")
+    longest_message: int = Field(32_768, ge=1, description="In characters.")
+    largest_body: int = Field(1 << 20, ge=1024, description="Of a request, in bytes.")
+    view_messages: int = Field(
+        500_000, ge=1, description="Messages that a worker's indexes hold, over all users."
+    )
+    fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")

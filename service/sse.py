@@ -1,0 +1,67 @@
+"""Server-sent events from the pieces of a reply."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from chains.conversation import ChatReply
+from memory.errors import StrataError
+from service.errors import problem
+from service.schemas import ChatAnswer
+
+_PING_SECONDS = 15.0
+
+
+async def reply_events(
+    first: ChatReply, pieces: AsyncGenerator[ChatReply]
+) -> AsyncGenerator[bytes]:
+    """The events of one answer: `session`, `memory`, `token`..., then `done` or `error`.
+
+    Args:
+        first: the piece that was awaited before the response began.
+        pieces: the rest. Closed when the client hangs up; then nothing of the turn is stored.
+    """
+    whole = first
+    beginning = ChatAnswer.of(first).model_dump(mode="json")
+    session = {key: beginning[key] for key in ("session_id", "profile", "new_session")}
+    yield _event("session", session)
+    yield _event("memory", {key: beginning[key] for key in ("memory", "degraded")})
+    try:
+        async with aclosing(pieces):
+            async for piece in _with_pings(pieces):
+                if piece is None:
+                    yield KEEPALIVE_COMMENT
+                    continue
+                whole += piece
+                if piece.reply:
+                    yield _event("token", {"text": piece.reply})
+    except StrataError as error:
+        yield _event("error", problem(error))
+        return
+    answer = ChatAnswer.of(whole).model_dump(mode="json", exclude={"memory"})
+    yield _event("done", answer)
+
+
+async def _with_pings(pieces: AsyncGenerator[ChatReply]) -> AsyncIterator[ChatReply | None]:
+    """The pieces, and None whenever none came for a while."""
+    while True:
+        coming = asyncio.ensure_future(anext(pieces, None))
+        try:
+            while not (await asyncio.wait((coming,), timeout=_PING_SECONDS))[0]:
+                yield None
+        finally:
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait((coming,))
+        piece = coming.result()
+        if piece is None:
+            return
+        yield piece
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False))

@@ -1,0 +1,147 @@
+"""What a running service is made of, built in one place for the server and the command line."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from chains.conversation import ConversationChain
+from chains.models import ModelOptions, open_model
+from chains.summarizer import Summarizer
+from memory.combined import CombinedMemory
+from memory.errors import ConfigurationError, StrataError, UnknownSessionError
+from memory.importing import Importer
+from memory.profiles import load_profiles
+from memory.recall.analysis import analyzer
+from memory.recall.backlog import embed_backlog
+from memory.recall.embedder import EmbedderOptions, open_embedder
+from memory.recall.index import UserIndex
+from memory.recall.views import Views
+from memory.store import Connection, Continuity, RedisStore
+from memory.store.embedded import EmbeddedRedis
+from memory.store.reading import get_session
+from memory.types import Due, FoldDue
+from service.jobs import Backoff, Jobs
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The collaborators that endpoints ask for."""
+
+    settings: Settings
+    store: RedisStore
+    chain: ConversationChain
+    importer: Importer
+    jobs: Jobs
+    profiles: tuple[str, ...]
+
+
+@asynccontextmanager
+async def open_state(
+    settings: Settings, *, clock: Callable[[], float] = time.time, backoff: Backoff | None = None
+) -> AsyncGenerator[State]:
+    """Start what the settings ask for, and stop it in the end.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; the message says which.
+        EmbeddedRedisError: the embedded Redis cannot be started.
+    """
+    async with AsyncExitStack() as stack:
+        profiles = load_profiles(settings.profiles)
+        embedder = await stack.enter_async_context(
+            open_embedder(
+                settings.embedder,
+                EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
+            )
+        )
+        model = await stack.enter_async_context(open_model(_model_options(settings)))
+        url = await _redis_url(settings, stack)
+        connection = Connection(url, timeout=settings.redis_timeout)
+        stack.push_async_callback(connection.aclose)
+        store = RedisStore(
+            connection,
+            embedder_tag=embedder.tag,
+            continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+        )
+        analyze = _analyzer(settings.language)
+        views = Views(store, lambda: UserIndex(analyze), most_messages=settings.view_messages)
+        memories = {
+            name: CombinedMemory(
+                name,
+                profile,
+                store=store,
+                embedder=embedder,
+                views=views,
+                embed_within=settings.embedder_timeout,
+            )
+            for name, profile in profiles.items()
+        }
+        summarizer = Summarizer(store, model, within=settings.model_timeout)
+
+        async def run(due: Due) -> None:
+            if not isinstance(due, FoldDue):
+                await embed_backlog(due.user, store=store, embedder=embedder, views=views)
+            elif policy := memories[due.profile].folds:
+                await summarizer.fold(due.user, due.session_id, policy)
+
+        jobs = await stack.enter_async_context(
+            Jobs(run, concurrency=settings.fold_concurrency, backoff=backoff)
+        )
+        chain = ConversationChain(
+            memories,
+            model,
+            default_profile=settings.profile,
+            within=settings.model_timeout,
+            longest_message=settings.longest_message,
+            after=jobs.submit,
+            clock=clock,
+        )
+        importer = Importer(store, embedder, clock=clock)
+        sweeping = asyncio.create_task(_sweep(store, memories, jobs), name="sweep")
+        stack.callback(sweeping.cancel)
+        yield State(settings, store, chain, importer, jobs, tuple(profiles))
+
+
+async def _redis_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.redis_url:
+        return settings.redis_url.get_secret_value()
+    return (await stack.enter_async_context(EmbeddedRedis(settings.data_dir))).url
+
+
+async def _sweep(store: RedisStore, memories: dict[str, CombinedMemory], jobs: Jobs) -> None:
+    """Find the folds that a killed worker left undone, once at the start."""
+    try:
+        async for user, session_id in store.all_sessions():
+            try:
+                session = await get_session(store, user, session_id)
+            except UnknownSessionError:
+                continue
+            memory = memories.get(session.profile)
+            fold = session.fold
+            if memory and memory.folds and not session.closed:
+                waiting = session.length - fold.folded_upto - 2 * memory.folds.keep_pairs
+                if waiting > 0 or fold.summarized_upto < fold.folded_upto:
+                    jobs.submit(FoldDue(user, session_id, session.profile))
+    except StrataError:
+        return  # Redis is away: each session's next turn finds what is due
+
+
+def _model_options(settings: Settings) -> ModelOptions:
+    return ModelOptions(
+        name=settings.model,
+        base_url=settings.model_base_url,
+        api_key=settings.openai_api_key,
+        timeout=settings.model_timeout,
+        retries=settings.model_retries,
+    )
+
+
+def _analyzer(language: str) -> Callable[[str], list[str]]:
+    try:
+        return analyzer(language)
+    except KeyError as error:
+        raise ConfigurationError(
+            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
+        ) from error

@@ -1,0 +1,126 @@
+"""What every test stands on: a real Redis, the built-in embedder, and nothing left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis.asyncio as aioredis
+
+from memory.combined import CombinedMemory
+from memory.profiles import load_profiles
+from memory.recall.analysis import analyzer
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.index import UserIndex
+from memory.recall.views import Views
+from memory.store import Connection, Continuity, RedisStore
+from memory.store.embedded import EmbeddedRedis
+from memory.types import User
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, span: timedelta) -> None:
+        self.now += span.total_seconds()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One embedded Redis for the whole run, on a loop of its own."""
+    with asyncio.Runner() as runner:
+        server = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
+        runner.run(server.__aenter__())
+        yield server.url
+        runner.run(server.__aexit__())
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[aioredis.Redis]:
+    """A plain client on an empty Redis."""
+    client = aioredis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType]
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def connection(redis: aioredis.Redis, redis_url: str) -> AsyncIterator[Connection]:
+    """Strata's connection, to the same empty Redis."""
+    assert redis
+    opened = Connection(redis_url)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture(scope="session")
+def embedder() -> StaticEmbedder:
+    return StaticEmbedder()
+
+
+@pytest.fixture
+def store(connection: Connection, embedder: StaticEmbedder) -> RedisStore:
+    return RedisStore(connection, embedder_tag=embedder.tag, continuity=Continuity())
+
+
+@pytest.fixture
+def views(store: RedisStore) -> Views:
+    return make_views(store)
+
+
+@pytest.fixture
+def memory_of(
+    store: RedisStore, embedder: StaticEmbedder, views: Views
+) -> Callable[[str], CombinedMemory]:
+    """The CombinedMemory of a built-in profile."""
+    profiles = load_profiles()
+
+    def build(name: str) -> CombinedMemory:
+        return CombinedMemory(name, profiles[name], store=store, embedder=embedder, views=views)
+
+    return build
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def user() -> User:
+    return User("alice")
+
+
+@pytest.fixture(autouse=True)
+async def no_task_outlives_its_test() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before if not task.done()]
+    current = asyncio.current_task()
+    assert not [task for task in left if task is not current]
+
+
+def make_views(store: RedisStore, *, most_messages: int = 100_000) -> Views:
+    """A worker's views, as a process of its own would have them."""
+    analyze = analyzer()
+    return Views(store, lambda: UserIndex(analyze), most_messages=most_messages)
+
+
+async def eventually(check: Callable[[], object], *, within: float = 10.0) -> None:
+    """Poll until `check()` holds."""
+    async with asyncio.timeout(within):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+def repository() -> Path:
+    """The root of the repository."""
+    return Path(__file__).parent.parent

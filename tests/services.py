@@ -1,0 +1,65 @@
+"""The service as a process of its own, the way a user runs it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+_FOREIGN = ("OPENAI_API_KEY", "STRATA_")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `strata serve`."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def client(self, timeout: float = 30.0) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=timeout)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment without settings of Strata's, and then `settings`."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return plain | settings
+
+
+@contextmanager
+def running_service(data_dir: Path, **settings: str) -> Generator[Service]:
+    """Start `strata serve` on a free port, and stop it in the end with SIGTERM.
+
+    Args:
+        data_dir: for the embedded Redis, where `STRATA_REDIS_URL` is not among the settings.
+        settings: environment variables.
+    """
+    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
+    command += ["--data-dir", str(data_dir)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment(**settings)
+    ) as process:
+        try:
+            yield Service(process, _address(process))
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(20)
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    for line in process.stdout or ():
+        if found := re.search(r"http://\S+", line):
+            return found[0]
+    raise AssertionError(f"the service did not start; it ended with {process.wait()}")
