@@ -1,0 +1,1 @@
+"""Speed, measured: each benchmark prints ratios of things run side by side."""

@@ -1,0 +1,86 @@
+"""Does a turn's cost grow with history? One user's session of thousands of turns over HTTP.
+
+    .venv/bin/python -m benchmarks.flat_turns --turns 5000 --runs 2
+
+Service, embedded Redis (`appendfsync always`) and a local server that speaks the OpenAI protocol
+run as processes of their own; folds happen meanwhile. Prints the p50 of the first and of the last
+hundred turns, and their ratio.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from rich.progress import track
+
+from tests.services import running_service
+
+_EDGE = 100
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
+_VOCABULARY = 5000
+
+
+def main() -> None:
+    """Run, and print a line a run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
+    parser.add_argument("--turns", type=int, default=5000)
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--profile", default="layered")
+    options = parser.parse_args()
+    for run in range(1, options.runs + 1):
+        took = _session(options.turns, options.profile, seed=run)
+        first, last = (statistics.median(part) for part in (took[:_EDGE], took[-_EDGE:]))
+        print(
+            f"run {run}, {options.turns} turns, {options.profile}: p50 of the first {_EDGE} "
+            f"{first * 1e3:.2f} ms, of the last {_EDGE} {last * 1e3:.2f} ms, "
+            f"ratio {last / first:.3f}"
+        )
+
+
+def _session(turns: int, profile: str, *, seed: int) -> list[float]:
+    """Seconds of each turn."""
+    draw = random.Random(seed)  # noqa: S311
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "tests.openai_server"], stdout=subprocess.PIPE, text=True
+        ) as model,
+    ):
+        assert model.stdout
+        url = model.stdout.readline().split()[-1]
+        settings = {"STRATA_MODEL_BASE_URL": url, "STRATA_MODEL": "test-model"}
+        with running_service(Path(folder), **settings) as service, service.client() as client:
+            took = [
+                _turn(client, _sentence(draw), profile)
+                for _ in track(range(turns), description=f"{turns} turns")
+            ]
+        model.terminate()
+    return took
+
+
+def _turn(client: httpx.Client, message: str, profile: str) -> float:
+    started = time.perf_counter()
+    body = {"user_id": "alice", "message": message, "profile": profile}
+    client.post("/v1/chat", json=body).raise_for_status()
+    return time.perf_counter() - started
+
+
+def _sentence(draw: random.Random) -> str:
+    """A dozen made-up words, common ones more often, as in speech (Zipf)."""
+    ranks = (int(_VOCABULARY ** draw.random()) for _ in range(12))
+    return " ".join(map(_word, ranks)).capitalize() + "."
+
+
+def _word(rank: int) -> str:
+    count = len(_SYLLABLES)
+    return _SYLLABLES[rank % count] + _SYLLABLES[rank // count % count]
+
+
+if __name__ == "__main__":
+    main()
