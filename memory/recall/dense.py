@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memory.types import Vector
 
-_SAMPLE = 512
+_SAMPLE = 128
 
 
 class _Faiss(Protocol):
