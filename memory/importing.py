@@ -17,10 +17,10 @@ import msgspec
 from memory.errors import InvalidInputError
 from memory.recall.embedding import Embedder
 from memory.recall.index import spoken
-from memory.store import ImportStep, RedisStore
+from memory.store import RedisStore
 from memory.store.reading import import_progress
 from memory.tokens import clip_tokens
-from memory.types import Entry, Message, Session, User, Vector
+from memory.types import Entry, ImportStep, Message, Session, User, Vector
 
 _BATCH = 200
 _LONGEST_LINE_BYTES = 1 << 20

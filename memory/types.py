@@ -197,6 +197,15 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportStep:
+    """Where a batch stands in its import: lines stored before it, and after it."""
+
+    import_id: str
+    lines_before: int
+    lines_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class FoldDue:
     """A session that should be folded after the answer, by the rules of a profile."""
 

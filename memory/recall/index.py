@@ -84,7 +84,7 @@ class UserIndex:
             exclude: ids of messages that the prompt shows already.
 
         Returns:
-            Hits, best first, each better than the average message.
+            Hits, best first, none worse than the average message.
         """
         if not self._row_of or top_k <= 0:
             return []
@@ -110,10 +110,10 @@ class UserIndex:
         hits: list[Hit] = []
         for place in np.argsort(-total, kind="stable"):
             row, score = int(candidates[place]), float(total[place])
-            if score <= 0 or len(hits) == top_k:
+            if len(hits) == top_k:
                 break
             entry = self._entries[row]
-            if entry and entry.id not in exclude:
+            if entry and score >= 0 and entry.id not in exclude:
                 shown = {name: round(float(part[row]), 4) for name, part in parts.items()}
                 hits.append(Hit(entry, round(score, 4), shown))
         return hits

@@ -6,7 +6,6 @@ script on the user's hash slot: whole, or not at all.
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from memory.errors import (
@@ -17,12 +16,14 @@ from memory.errors import (
 from memory.store import decode, keys
 from memory.store.codec import pack_message, pack_vector
 from memory.store.connection import Connection, Script
+from memory.store.continuity import Continuity
 from memory.types import (
     Changes,
     Committed,
     Cursor,
     Entry,
     Fold,
+    ImportStep,
     Message,
     Session,
     Snapshot,
@@ -37,24 +38,6 @@ _CLOSE, _DROP = Script("close"), Script("drop")
 _NONCE_SECONDS = 600
 _IMPORT_SECONDS = 7 * 24 * 3600
 _CHANGES_AT_ONCE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Continuity:
-    """When a session goes on, and what a new one takes up from earlier ones."""
-
-    idle_timeout: timedelta = timedelta(minutes=30)
-    sessions: int = 5
-    last_messages: int = 6
-
-
-@dataclass(frozen=True, slots=True)
-class ImportStep:
-    """Where a batch stands in its import: lines stored before it, and after it."""
-
-    import_id: str
-    lines_before: int
-    lines_after: int
 
 
 class RedisStore:

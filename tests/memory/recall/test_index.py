@@ -1,0 +1,145 @@
+"""One user's index: dense and lexical, incremental, with deletions."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.recall.analysis import analyzer
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.index import UserIndex
+from memory.recall.lexical import Postings
+from memory.types import Entry, Message
+
+_FACTS = (
+    "My dog is called Biscuit; he is a beagle.",
+    "I am allergic to peanuts.",
+    "The train to Porto leaves at nine.",
+    "We painted the kitchen yellow last spring.",
+    "My sister plays the cello in an orchestra.",
+)
+
+
+def _entry(position: int, text: str, session: str = "s_1", author: str | None = None) -> Entry:
+    return Entry(session, position, Message("user", text, 1000.0 + position, author))
+
+
+async def _filled(embedder: StaticEmbedder, texts: tuple[str, ...] = _FACTS) -> UserIndex:
+    index = UserIndex(analyzer())
+    vectors = await embedder.embed(texts)
+    for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+        entry = _entry(position, text)
+        index.put(Entry("s_1", position, entry.message, vector.astype(np.float16)))
+    return index
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("What is the name of my dog?", 0),
+        ("Which foods must I avoid?", 1),
+        ("when does the train go", 2),
+        ("What colour did we paint the kitchen?", 3),
+        ("Who plays an instrument?", 4),
+    ],
+)
+async def test_the_message_that_answers_comes_first(
+    embedder: StaticEmbedder, query: str, expected: int
+) -> None:
+    index = await _filled(embedder)
+    hits = index.search(query, (await embedder.embed([query]))[0], top_k=3)
+    assert hits[0].entry.position == expected
+
+
+async def test_a_score_is_the_sum_of_its_parts(embedder: StaticEmbedder) -> None:
+    index = await _filled(embedder)
+    for hit in index.search("dog", (await embedder.embed(["dog"]))[0], top_k=5):
+        assert set(hit.parts) == {"dense", "bm25"}
+        assert hit.score == pytest.approx(sum(hit.parts.values()), abs=1e-3)
+
+
+async def test_words_serve_where_there_is_no_vector(embedder: StaticEmbedder) -> None:
+    index = UserIndex(analyzer())
+    for position, text in enumerate(_FACTS):
+        index.put(_entry(position, text))
+    assert index.search("peanuts", None, top_k=1)[0].entry.position == 1
+    assert [entry.position for entry in index.unembedded] == [0, 1, 2, 3, 4]
+    vector = (await embedder.embed([_FACTS[0]]))[0].astype(np.float16)
+    index.put(Entry("s_1", 0, _entry(0, _FACTS[0]).message, vector))
+    assert len(index) == 5
+    assert [entry.position for entry in index.unembedded] == [1, 2, 3, 4]
+
+
+async def test_what_is_excluded_or_dropped_is_not_found(embedder: StaticEmbedder) -> None:
+    index = await _filled(embedder)
+    index.put(_entry(0, "My dog is called Rex.", session="s_2"))
+    vector = (await embedder.embed(["dog"]))[0]
+    found = index.search("dog", vector, top_k=5, exclude={"s_1:0"})
+    assert "s_1:0" not in {hit.entry.id for hit in found}
+    index.drop_session("s_1")
+    assert {hit.entry.session_id for hit in index.search("dog", vector, top_k=5)} == {"s_2"}
+    assert len(index) == 1
+    assert index.dead_share == pytest.approx(5 / 6)
+
+
+async def test_putting_twice_changes_nothing(embedder: StaticEmbedder) -> None:
+    index, again = await _filled(embedder), await _filled(embedder)
+    for position, text in enumerate(_FACTS):
+        again.put(_entry(position, text))
+    vector = (await embedder.embed(["cello"]))[0]
+    assert index.search("cello", vector, top_k=5) == again.search("cello", vector, top_k=5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 127, 129, 600])
+async def test_every_size_is_searched(embedder: StaticEmbedder, count: int) -> None:
+    draw = random.Random(count)
+    words = ("river", "stone", "lamp", "winter", "violin", "bread", "harbour", "cloud")
+    texts = [" ".join(draw.choices(words, k=6)) for _ in range(count - 1)]
+    texts.insert(count // 2, "the zebra crossed quietly")
+    index = await _filled(embedder, tuple(texts))
+    vector = (await embedder.embed(["zebra"]))[0]
+    hits = index.search("zebra", vector, top_k=1)
+    assert count == 1 or hits[0].entry.position == count // 2
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "query"),
+    [
+        ("english", "明日は東京で会議があります。", "東京"),
+        ("german", "Die Katzen schliefen auf dem Sofa.", "Katze"),
+        ("english", "Naïve CAFÉ owners", "café"),
+        ("english", "Caroline\u2019s necklace", "Caroline"),
+    ],
+)
+def test_words_of_many_scripts_are_found(language: str, text: str, query: str) -> None:
+    index = UserIndex(analyzer(language))
+    index.put(_entry(0, "something else entirely"))
+    index.put(_entry(1, text))
+    assert index.search(query, None, top_k=1)[0].entry.position == 1
+
+
+def test_the_author_is_part_of_what_is_searched() -> None:
+    index = UserIndex(analyzer())
+    index.put(_entry(0, "See you on Sunday.", author="Melanie"))
+    index.put(_entry(1, "See you on Sunday.", author="Caroline"))
+    assert index.search("What did Caroline say?", None, top_k=1)[0].entry.position == 1
+
+
+@given(rows=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=30))
+def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None:
+    postings = Postings()
+    for row in rows:
+        postings.add(row)
+    mean = sum(map(len, rows)) / len(rows)
+    for place, score in enumerate(postings.scores(["a", "b"])):
+        expected = 0.0
+        for term in ("a", "b"):
+            holding = sum(term in row for row in rows)
+            count = rows[place].count(term)
+            if count:
+                idf = np.log(1 + (len(rows) - holding + 0.5) / (holding + 0.5))
+                norm = 1.2 * (0.25 + 0.75 * len(rows[place]) / mean)
+                expected += idf * count * 2.2 / (count + norm)
+        assert score == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,116 @@
+"""Workers' indexes: caches of Redis that catch up, and can be thrown away at any time."""
+
+import secrets
+
+import redis.asyncio as aioredis
+
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.views import Views
+from memory.store import Connection, RedisStore
+from memory.types import Message, Session, User
+from tests.conftest import make_views
+
+
+async def _say(store: RedisStore, embedder: StaticEmbedder, user: User, *texts: str) -> str:
+    session = Session(f"s_{secrets.token_hex(8)}", 1000.0, 1000.0)
+    vectors = await embedder.embed(texts)
+    pairs = [
+        (Message("user", text, 1000.0), vector) for text, vector in zip(texts, vectors, strict=True)
+    ]
+    await store.commit(user, session, pairs, create=True)
+    return session.id
+
+
+async def _found(store: RedisStore, views: Views, user: User, query: str) -> list[str]:
+    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    assert snapshot.changes
+    index = await views.current(user, snapshot.changes)
+    return [hit.entry.message.content for hit in index.search(query, None, top_k=3)]
+
+
+async def test_a_worker_sees_what_another_stored(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    one, two = make_views(store), make_views(store)
+    await _say(store, embedder, user, "The key is under the mat.", "Something else.")
+    assert await _found(store, one, user, "key") == ["The key is under the mat."]
+    await _say(store, embedder, user, "The key is now in the drawer.")
+    for views in (one, two):
+        assert len(await _found(store, views, user, "key")) == 2
+
+
+async def test_a_deleted_session_is_gone_from_every_view(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    one, two = make_views(store), make_views(store)
+    session_id = await _say(store, embedder, user, "The code is 4711.", "Something else.")
+    await _say(store, embedder, user, "Another thing.", "And another.")
+    assert await _found(store, one, user, "code")
+    await store.drop(user, session_id)
+    for views in (one, two):
+        assert await _found(store, views, user, "code") == []
+
+
+async def test_a_view_that_fell_off_the_log_is_read_anew(
+    connection: Connection, embedder: StaticEmbedder, user: User
+) -> None:
+    store = RedisStore(connection, embedder_tag=embedder.tag, log_length=1)
+    old = make_views(store)
+    await _say(store, embedder, user, "The very first words.", "Something else.")
+    assert await _found(store, old, user, "first")
+    for number in range(250):  # the log is trimmed in whole nodes of a hundred
+        await _say(store, embedder, user, f"Filler number {number}.")
+    await _say(store, embedder, user, "The very last words.")
+    for views in (old, make_views(store)):
+        assert len(await _found(store, views, user, "words")) == 2
+        assert (await _found(store, views, user, "last"))[0] == "The very last words."
+
+
+async def test_a_long_history_is_caught_up_in_several_reads(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    for number in range(12):
+        await _say(store, embedder, user, *(f"Line {number} {item}." for item in range(200)))
+    await _say(store, embedder, user, "A needle in all that hay.")
+    views = make_views(store)
+    assert await _found(store, views, user, "needle") == ["A needle in all that hay."]
+    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    assert snapshot.changes
+    assert len(await views.current(user, snapshot.changes)) == 2401
+
+
+async def test_an_erased_user_begins_anew(
+    store: RedisStore, embedder: StaticEmbedder, user: User, redis: aioredis.Redis
+) -> None:
+    views = make_views(store)
+    for number in range(5):
+        await _say(store, embedder, user, f"A secret {number}.", "Something else.")
+    assert await _found(store, views, user, "secret")
+    await redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+    assert await _found(store, views, user, "secret") == []
+    for number in range(7):
+        await _say(store, embedder, user, f"Harmless {number}.", "Something else.")
+    assert await _found(store, views, user, "secret") == []
+    assert len(await _found(store, views, user, "harmless")) == 3
+
+
+async def test_the_least_recently_used_view_goes_first(
+    store: RedisStore, embedder: StaticEmbedder
+) -> None:
+    users = [User(f"user-{number}") for number in range(3)]
+    views = make_views(store, most_messages=5)
+    for user in users:
+        await _say(store, embedder, user, "One line.", "Another line.")
+        await _found(store, views, user, "line")
+    assert views.cursor(users[0]).sequence == 0
+    assert views.cursor(users[1]).sequence == views.cursor(users[2]).sequence == 1
+    assert len(await _found(store, views, users[0], "line")) == 2
+
+
+async def test_users_do_not_find_each_other(
+    store: RedisStore, embedder: StaticEmbedder, views: Views
+) -> None:
+    await _say(store, embedder, User("a"), "Only a knows this.", "Filler.")
+    await _say(store, embedder, User("a", tenant="other"), "Another tenant.", "Filler.")
+    assert await _found(store, views, User("a", tenant="other"), "knows") == []
+    assert await _found(store, views, User("b"), "knows") == []
