@@ -45,10 +45,10 @@ def main() -> None:
 
 def _session(turns: int, profile: str, *, seed: int) -> list[float]:
     """Seconds of each turn."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(  # noqa: S603 - our own command
+        subprocess.Popen(
             [sys.executable, "-m", "tests.openai_server"], stdout=subprocess.PIPE, text=True
         ) as model,
     ):

@@ -1,0 +1,147 @@
+"""ConversationChain as a LangChain Runnable."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableLambda
+
+from chains.conversation import ChatReply, ChatTurn, ConversationChain
+from chains.models import ModelOptions, open_model
+from memory.combined import CombinedMemory
+from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
+from memory.store import RedisStore
+from memory.store.reading import list_sessions, read_messages
+from memory.types import User
+from tests.conftest import Clock
+from tests.openai_server import OpenAIServer
+
+_PROFILES = ("layered", "window", "summary", "vector", "none")
+
+
+class Recorder(AsyncCallbackHandler):
+    """What a tracer would see."""
+
+    def __init__(self) -> None:
+        self.chains: list[UUID] = []
+        self.models: list[UUID | None] = []
+        self.tags: list[list[str] | None] = []
+
+    async def on_chain_start(
+        self, serialized: Any, inputs: Any, *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        self.chains.append(run_id)
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.models.append(parent_run_id)
+        self.tags.append(tags)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def chain(
+    server: OpenAIServer, memory_of: Callable[[str], CombinedMemory], clock: Clock
+) -> AsyncIterator[ConversationChain]:
+    async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
+        memories = {name: memory_of(name) for name in _PROFILES}
+        yield ConversationChain(memories, model, clock=clock, longest_message=100)
+
+
+async def test_a_turn_is_answered_and_stored(
+    chain: ConversationChain, store: RedisStore, user: User
+) -> None:
+    reply = await chain.ainvoke(ChatTurn(user, "Hello."))
+    assert reply.reply
+    assert reply.turn_id == f"{reply.session_id}.0"
+    said = await read_messages(store, user, reply.session_id, start=0, count=9)
+    assert [entry.message.content for entry in said] == ["Hello.", reply.reply]
+
+
+async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
+    chain: ConversationChain, store: RedisStore, user: User
+) -> None:
+    pieces = [piece async for piece in chain.astream(ChatTurn(user, "Tell me a long story."))]
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        assert not whole.turn_id
+        whole += piece
+    assert len(pieces) > 4
+    assert pieces[0].sections
+    assert whole.turn_id
+    assert whole.usage
+    said = await read_messages(store, user, whole.session_id, start=0, count=9)
+    assert said[1].message.content == whole.reply
+
+
+async def test_a_reader_that_goes_away_leaves_nothing(
+    chain: ConversationChain, store: RedisStore, user: User
+) -> None:
+    pieces = chain.astream(ChatTurn(user, "Tell me a long story."))
+    async for piece in pieces:
+        if piece.reply:
+            break
+    await pieces.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    assert await list_sessions(store, user, after=None, count=9) == []
+
+
+async def test_callbacks_and_config_reach_the_model(chain: ConversationChain, user: User) -> None:
+    recorder = Recorder()
+    config: Any = {"callbacks": [recorder], "tags": ["mine"]}
+    await chain.ainvoke(ChatTurn(user, "Hello."), config)
+    _ = [piece async for piece in chain.astream(ChatTurn(user, "Again."), config)]
+    assert len(recorder.chains) == 2
+    assert recorder.models == recorder.chains
+    assert all("mine" in (tags or []) for tags in recorder.tags)
+
+
+async def test_it_composes_with_other_runnables(chain: ConversationChain, user: User) -> None:
+    def shout(reply: ChatReply) -> str:
+        return reply.reply.upper()
+
+    composed = chain | RunnableLambda(shout)
+    shouted = await composed.ainvoke(ChatTurn(user, "Hello.", profile="none"))
+    assert shouted == "YOU SAID: HELLO."
+
+
+@pytest.mark.parametrize(
+    ("turn", "error"),
+    [
+        (ChatTurn(User("a"), "  \n"), InvalidInputError),
+        (ChatTurn(User("a"), "nul \0"), InvalidInputError),
+        (ChatTurn(User("a"), "x" * 101), MessageTooLongError),
+        (ChatTurn(User("a"), "hi", profile="nonsense"), UnknownProfileError),
+    ],
+)
+async def test_bad_input_is_refused_before_anything_happens(
+    chain: ConversationChain, server: OpenAIServer, turn: ChatTurn, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await chain.ainvoke(turn)
+    assert server.requests == []
+
+
+def test_the_synchronous_call_says_what_to_use(chain: ConversationChain, user: User) -> None:
+    with pytest.raises(TypeError, match="ainvoke"):
+        chain.invoke(ChatTurn(user, "Hello."))
+
+
+def test_an_unknown_default_profile_fails_at_once() -> None:
+    with pytest.raises(UnknownProfileError, match="nonsense"):
+        ConversationChain({}, None, default_profile="nonsense")  # pyright: ignore[reportArgumentType]

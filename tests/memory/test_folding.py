@@ -1,0 +1,85 @@
+"""When folds are due, and what is folded at once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.extractive import extract, most_telling
+from memory.folding import FoldPolicy, fold_overflow, fold_target
+from memory.tokens import clip_tokens, count_tokens
+from memory.types import Entry, Fold, Message, Role, Session
+from memory.window import window_tokens
+
+_POLICY = FoldPolicy(keep_pairs=2, messages=4, tokens=100, window_tokens=200, summary_tokens=80)
+
+
+def _entries(count: int, *, first: int = 0, words: int = 2) -> tuple[Entry, ...]:
+    roles: tuple[Role, Role] = ("user", "assistant")
+    return tuple(
+        Entry("s_1", position, Message(roles[position % 2], f"w{position} " * words, 0.0))
+        for position in range(first, first + count)
+    )
+
+
+def _session(length: int, fold: Fold | None = None) -> Session:
+    return Session("s_1", 0.0, 0.0, length=length, fold=fold or Fold())
+
+
+@pytest.mark.parametrize(("count", "target"), [(4, None), (8, None), (9, None), (10, 6), (20, 16)])
+def test_a_fold_is_due_past_the_kept_pairs_and_the_slack(count: int, target: int | None) -> None:
+    assert fold_target(_POLICY, _session(count), _entries(count)) == target
+
+
+def test_many_tokens_make_a_fold_due_before_many_messages_do() -> None:
+    assert fold_target(_POLICY, _session(6), _entries(6, words=2)) is None
+    assert fold_target(_POLICY, _session(6), _entries(6, words=80)) == 2
+
+
+def test_an_extract_is_due_to_be_redone() -> None:
+    fold = Fold(folded_upto=4, summarized_upto=2, extract="user: something")
+    assert fold_target(_POLICY, _session(6, fold), _entries(2, first=4)) == 4
+
+
+def test_a_window_begins_with_what_the_user_said() -> None:
+    lone = (Entry("s_1", 0, Message("user", "alone", 0.0)), *_entries(11, first=1))
+    target = fold_target(_POLICY, _session(12), lone)
+    assert target is not None
+    assert lone[target].message.role == "user"
+
+
+@given(words=st.lists(st.integers(0, 200), max_size=30), folded=st.integers(0, 5))
+def test_what_overflows_is_folded_and_the_rest_fits(words: list[int], folded: int) -> None:
+    unfolded = tuple(
+        Entry("s_1", folded + place, Message("user", "word " * count, 0.0))
+        for place, count in enumerate(words)
+    )
+    read = Fold(folded_upto=folded, summarized_upto=folded)
+    fold, kept = fold_overflow(_POLICY, read, unfolded)
+    assert window_tokens(kept) <= _POLICY.window_tokens
+    assert fold.folded_upto - folded + len(kept) == len(unfolded)
+    assert kept == unfolded[len(unfolded) - len(kept) :]
+    assert fold.summarized_upto == folded
+    assert count_tokens(fold.extract) <= _POLICY.summary_tokens
+    if window_tokens(unfolded) <= _POLICY.window_tokens:
+        assert fold is read
+
+
+@given(lines=st.lists(st.text(max_size=80)), budget=st.integers(0, 60))
+def test_an_extract_keeps_order_and_budget(lines: list[str], budget: int) -> None:
+    kept = most_telling(lines, budget_tokens=budget)
+    assert sum(count_tokens(line) + 1 for line in kept) <= budget
+    rest = iter(lines)
+    assert all(line in rest for line in kept)
+
+
+def test_an_extract_prefers_what_people_say_of_themselves() -> None:
+    said = ("Ok.", "I was born in Lima in 1987.", "What do you think about it?", "Yes.")
+    entries = [Entry("s_1", place, Message("user", text, 0.0)) for place, text in enumerate(said)]
+    assert extract("", entries, budget_tokens=11) == "user: I was born in Lima in 1987."
+
+
+@given(text=st.text(max_size=300), budget=st.integers(0, 50))
+def test_clipping_keeps_the_budget_and_a_beginning(text: str, budget: int) -> None:
+    clipped = clip_tokens(text, budget)
+    assert count_tokens(clipped) <= budget
+    assert clipped == text or text.startswith(clipped.removesuffix("…"))

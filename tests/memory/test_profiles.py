@@ -1,0 +1,114 @@
+"""Profiles from TOML: built in, added, replaced, refused; and every layer keeps one contract."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from memory.combined import CombinedMemory
+from memory.errors import ConfigurationError
+from memory.profiles import build_layers, load_profiles
+from memory.store import RedisStore
+from memory.types import Fold, User
+
+_BUILT_IN = ("layered", "window", "summary", "vector", "none")
+_Memories = Callable[[str], CombinedMemory]
+
+
+def test_the_built_in_profiles_are_there() -> None:
+    profiles = load_profiles()
+    assert tuple(profiles) == _BUILT_IN
+    assert [layer.name for layer in build_layers(profiles["layered"])] == [
+        "window",
+        "summary",
+        "vector",
+    ]
+
+
+def test_a_file_adds_and_replaces(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text('[profiles.window]\nlayers = []\n[profiles.mine]\nlayers = ["vector"]\n')
+    profiles = load_profiles(file)
+    assert set(profiles) == {*_BUILT_IN, "mine"}
+    assert profiles["window"].layers == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[profiles.x]\nlayers = ["windw"]', "windw"),
+        ('[profiles.x]\nlayers = ["window"]\n[profiles.x.window]\nkeep = 3', "keep"),
+        ('[profiles.x]\nlayers = ["window"]\n[profiles.x.window]\nkeep_pairs = 0', "keep_pairs"),
+        ("[profiles.x]\nlayers = 3", "layers"),
+        ("not toml at all", "profiles.toml"),
+    ],
+)
+def test_a_file_that_says_something_unknown_is_refused(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=named):
+        load_profiles(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        load_profiles(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("profile", _BUILT_IN)
+async def test_every_section_keeps_its_budget_and_nothing_is_shown_twice(
+    memory_of: _Memories, user: User, profile: str
+) -> None:
+    writer = memory_of("layered")
+    for number in range(80):
+        text = f"Item {number}: " + "some rather long story about the sea and its ships " * 8
+        recollection = await writer.recall(user, text, session_id=None, now=1000.0 + number)
+        await writer.remember(recollection, f"Reply {number}.", at=1000.0 + number)
+    memory = memory_of(profile)
+    recollection = await memory.recall(user, "the sea", session_id=None, now=1100.0)
+    budgets = load_profiles()[profile]
+    most = {
+        "window": budgets.window.budget_tokens,
+        "summary": budgets.summary.budget_tokens
+        + budgets.summary.carry_tokens
+        + budgets.window.budget_tokens,
+        "vector": budgets.vector.budget_tokens,
+    }
+    shown: list[str] = []
+    for section in recollection.sections:
+        assert 0 < section.tokens <= most[section.layer]
+        shown += [entry.id for entry in section.messages]
+        shown += [hit.entry.id for hit in section.hits]
+    assert len(shown) == len(set(shown))
+    assert [section.layer for section in recollection.sections] == list(budgets.layers)
+
+
+@pytest.mark.parametrize("profile", _BUILT_IN)
+async def test_every_profile_answers_a_user_nobody_knows(
+    memory_of: _Memories, user: User, profile: str
+) -> None:
+    memory = memory_of(profile)
+    recollection = await memory.recall(user, "Hello.", session_id=None, now=1000.0)
+    assert recollection.turn.snapshot.is_new
+    assert all(section.tokens == 0 for section in recollection.sections)
+    committed = await memory.remember(recollection, "Hello!", at=1001.0)
+    again = await memory.recall(user, "Again.", session_id=None, now=1002.0)
+    assert again.turn.snapshot.session.id == committed.session_id
+
+
+async def test_a_profile_may_change_on_a_live_session(
+    memory_of: _Memories, store: RedisStore, user: User
+) -> None:
+    session_id = None
+    for number, profile in enumerate(_BUILT_IN * 3):
+        memory = memory_of(profile)
+        recollection = await memory.recall(
+            user, f"Turn {number}.", session_id=session_id, now=1000.0 + number
+        )
+        session_id = (await memory.remember(recollection, "Yes.", at=1000.0 + number)).session_id
+    snapshot = await store.snapshot(user, session_id, now=2000.0, view=None)
+    assert snapshot.session.length == 30
+    assert snapshot.session.fold == Fold()
+    assert [entry.position for entry in snapshot.unfolded] == list(range(30))
