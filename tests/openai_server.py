@@ -229,6 +229,11 @@ class OpenAIServer:
         return fault.cut_after_tokens is None
 
 
+def _brief(request: Request) -> str:
+    """An answer of a dozen words however long the prompt is, for benchmarks."""
+    return f"You said: {' '.join(request.messages[-1][1].split()[-12:])}"
+
+
 async def main() -> None:
     """Serve as a process of its own, until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -240,6 +245,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with OpenAIServer(port=arguments.port, keep_requests=False) as server:
         server.fault = Fault(delay=timedelta(milliseconds=arguments.latency_ms))
+        server.reply = _brief
         print(server.base_url, flush=True)
         await stop.wait()
 

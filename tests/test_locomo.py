@@ -19,6 +19,7 @@ _LEAST_SHARE = 0.60
 @pytest.mark.skipif(not locomo_file().exists(), reason="the LoCoMo data set is not here")
 async def test_the_evidence_of_real_questions_reaches_the_prompt(tmp_path: Path) -> None:
     async with OpenAIServer() as model:
+        model.reply = lambda _: "I see."
         settings = {"STRATA_MODEL_BASE_URL": model.base_url, "STRATA_MODEL": "test-model"}
         with running_service(tmp_path, **settings) as service:
             shares = [

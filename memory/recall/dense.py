@@ -1,4 +1,4 @@
-"""The vectors of one user in FAISS, float16, by row."""
+"""The vectors of one user in FAISS, a byte a dimension, by row."""
 
 from array import array
 from typing import Protocol, cast
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from memory.types import Vector
 
 _SAMPLE = 128
+_SCALE = 127.0  # components of unit vectors, as signed bytes
 
 
 class _Faiss(Protocol):
@@ -43,40 +44,46 @@ class Vectors:
         """Add the `(dim,)` vector of a row; one of another dimension is left out."""
         if self._index is None:
             quantizer = faiss.IndexScalarQuantizer(
-                len(vector), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+                len(vector), faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
             )
             self._index = cast("_Faiss", quantizer)
         if row in self._places or len(vector) != self._index.d:
             return
         self._places[row] = len(self._rows)
         self._rows.append(row)
-        self._index.add(vector.astype(np.float32)[None, :])
+        self._index.add(np.rint(vector.astype(np.float32) * _SCALE)[None, :])
 
     def standardized(
         self, query: Vector, others: NDArray[np.intp], *, nearest: int
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The cosine as a z-score over all rows, for the nearest rows and for `others`.
 
-        Mean and deviation are those of an even sample, so that the cost does not grow with history.
+        Mean and deviation are those of an even sample, so that only FAISS reads every vector.
 
         Args:
             query: `(dim,)` float32, unit length.
-            others: rows that are wanted too; those without a vector are left out.
+            others: rows that are wanted too.
             nearest: how many rows to search for.
 
         Returns:
-            Rows `(m,)` and their z-scores `(m,)`; both empty where nothing can be compared.
+            The rows, `(m,)`, each once and in order, and their z-scores, `(m,)` float32; 0 for a
+            row without a vector.
         """
         index, count = self._index, len(self._rows)
         if index is None or len(query) != index.d:
-            return np.empty(0, np.intp), np.empty(0, np.float32)
-        cosines, near = index.search(query[None, :], min(nearest, count))
-        sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
-        sampled = index.reconstruct_batch(sample) @ query
+            rows = np.unique(others)
+            return rows, np.zeros(len(rows), np.float32)
+        scaled = np.rint(query * _SCALE)  # FAISS compares bytes with bytes
+        found, near = index.search(scaled[None, :], min(nearest, count))
+        sample = np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64)
         known = [place for row in others.tolist() if (place := self._places.get(row)) is not None]
-        places = np.concatenate([near[0], np.array(known, dtype=np.int64)])
-        values = np.concatenate(
-            [cosines[0], index.reconstruct_batch(places[len(near[0]) :]) @ query]
-        )
-        scores = (values - sampled.mean()) / (sampled.std() or 1.0)
-        return np.array(self._rows, dtype=np.intp)[places], scores.astype(np.float32)
+        places = np.array(known, dtype=np.int64)
+        vectors = index.reconstruct_batch(np.concatenate([sample, places]))
+        cosines = vectors @ scaled
+        mean, deviation = cosines[: len(sample)].mean(), cosines[: len(sample)].std() or 1.0
+        row_of = np.frombuffer(self._rows, dtype=np.int64)
+        rows = np.union1d(others, row_of[near[0]])
+        scores = np.zeros(len(rows), np.float32)
+        for where, values in ((places, cosines[len(sample) :]), (near[0], found[0])):
+            scores[np.searchsorted(rows, row_of[where])] = (values - mean) / deviation
+        return rows, scores

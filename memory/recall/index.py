@@ -89,14 +89,15 @@ class UserIndex:
         if not self._row_of or top_k <= 0:
             return []
         bm25 = self._postings.scores(self._analyze(query))
-        best = np.argpartition(-bm25, min(_CANDIDATES, len(bm25) - 1))[:_CANDIDATES]
-        candidates = best[bm25[best] > 0]
-        lexical = (bm25 - bm25.mean()) / (bm25.std() or np.float32(1.0))
-        dense = np.zeros_like(lexical)
-        if vector is not None:
-            rows, scores = self._vectors.standardized(vector, candidates, nearest=_CANDIDATES)
-            dense[rows] = scores
-            candidates = np.union1d(candidates, rows)
+        touched = np.flatnonzero(bm25)
+        mean, deviation = _moments(bm25[touched], len(bm25))
+        if len(touched) > _CANDIDATES:
+            touched = touched[np.argpartition(bm25[touched], -_CANDIDATES)[-_CANDIDATES:]]
+        if vector is None:
+            candidates, dense = touched, np.zeros(len(touched), np.float32)
+        else:
+            candidates, dense = self._vectors.standardized(vector, touched, nearest=_CANDIDATES)
+        lexical = (bm25[candidates] - mean) / deviation
         return self._ranked(candidates, {"dense": dense, "bm25": lexical}, top_k, exclude)
 
     def _ranked(
@@ -106,15 +107,15 @@ class UserIndex:
         top_k: int,
         exclude: Container[str],
     ) -> list[Hit]:
-        total = np.sum([part[candidates] for part in parts.values()], axis=0)
+        total = np.sum(list(parts.values()), axis=0)
         hits: list[Hit] = []
-        for place in np.argsort(-total, kind="stable"):
-            row, score = int(candidates[place]), float(total[place])
-            if len(hits) == top_k:
+        for place in np.argsort(-total, kind="stable").tolist():
+            score = float(total[place])
+            if score < 0 or len(hits) == top_k:
                 break
-            entry = self._entries[row]
-            if entry and score >= 0 and entry.id not in exclude:
-                shown = {name: round(float(part[row]), 4) for name, part in parts.items()}
+            entry = self._entries[candidates[place]]
+            if entry and entry.id not in exclude:
+                shown = {name: round(float(part[place]), 4) for name, part in parts.items()}
                 hits.append(Hit(entry, round(score, 4), shown))
         return hits
 
@@ -123,3 +124,10 @@ def spoken(entry: Entry) -> str:
     """The text of a message as it is indexed and embedded: `author: content`."""
     message = entry.message
     return f"{message.author}: {message.content}" if message.author else message.content
+
+
+def _moments(values: NDArray[np.float32], count: int) -> tuple[float, float]:
+    """Mean and deviation of `values` and zeros, `count` in all; the deviation is never 0."""
+    mean = float(values.sum()) / count
+    variance = float(values @ values) / count - mean**2
+    return mean, max(variance, 0.0) ** 0.5 or 1.0
