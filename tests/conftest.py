@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 import redis.asyncio as aioredis
@@ -17,6 +18,9 @@ from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
 from memory.types import User
+
+RedisClient: TypeAlias = Any
+"""A plain client of redis-py, whose own types are partial."""
 
 
 class Clock:
@@ -43,16 +47,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[aioredis.Redis]:
+async def redis(redis_url: str) -> AsyncIterator[RedisClient]:
     """A plain client on an empty Redis."""
-    client = aioredis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType]
-    await client.flushall()  # pyright: ignore[reportUnknownMemberType]
+    client = plain_client(redis_url)
+    await client.flushall()
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-async def connection(redis: aioredis.Redis, redis_url: str) -> AsyncIterator[Connection]:
+async def connection(redis: RedisClient, redis_url: str) -> AsyncIterator[Connection]:
     """Strata's connection, to the same empty Redis."""
     assert redis
     opened = Connection(redis_url)
@@ -106,6 +110,11 @@ async def no_task_outlives_its_test() -> AsyncIterator[None]:
     left = [task for task in asyncio.all_tasks() - before if not task.done()]
     current = asyncio.current_task()
     assert not [task for task in left if task is not current]
+
+
+def plain_client(url: str) -> RedisClient:
+    """A client of redis-py, without Strata's connection."""
+    return aioredis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
 
 
 def make_views(store: RedisStore, *, most_messages: int = 100_000) -> Views:

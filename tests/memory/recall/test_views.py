@@ -2,13 +2,11 @@
 
 import secrets
 
-import redis.asyncio as aioredis
-
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
 from memory.types import Message, Session, User
-from tests.conftest import make_views
+from tests.conftest import RedisClient, make_views
 
 
 async def _say(store: RedisStore, embedder: StaticEmbedder, user: User, *texts: str) -> str:
@@ -80,13 +78,13 @@ async def test_a_long_history_is_caught_up_in_several_reads(
 
 
 async def test_an_erased_user_begins_anew(
-    store: RedisStore, embedder: StaticEmbedder, user: User, redis: aioredis.Redis
+    store: RedisStore, embedder: StaticEmbedder, user: User, redis: RedisClient
 ) -> None:
     views = make_views(store)
     for number in range(5):
         await _say(store, embedder, user, f"A secret {number}.", "Something else.")
     assert await _found(store, views, user, "secret")
-    await redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+    await redis.flushall()
     assert await _found(store, views, user, "secret") == []
     for number in range(7):
         await _say(store, embedder, user, f"Harmless {number}.", "Something else.")

@@ -1,0 +1,69 @@
+"""Keys keep users apart whatever they are called; values come back as they were."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from memory.errors import CorruptValueError
+from memory.store import keys
+from memory.store.codec import pack_message, pack_vector, unpack_message, unpack_vector
+from memory.types import Message, User
+
+_names = st.text(min_size=1, max_size=20) | st.sampled_from(
+    ["a", "a}", "{a", "a:b", "a/b", "%7Ba", "a%2Fb", "😀", "\0", "}:session:x"]
+)
+_users = st.builds(User, _names, _names)
+
+
+@given(one=_users, two=_users)
+def test_no_two_users_share_the_beginning_of_a_key(one: User, two: User) -> None:
+    assume(one != two)
+    assert not keys.prefix(one).startswith(keys.prefix(two))
+
+
+@given(user=_users)
+def test_a_key_has_one_hash_tag_that_no_name_can_change(user: User) -> None:
+    key = keys.messages(user, "s_1")
+    assert key.count("{") == key.count("}") == 1
+    tag = key[key.index("{") + 1 : key.index("}")]
+    assert tag.count("/") == 1
+    assert ":" not in tag
+    assert key.index("{") < key.index("}")
+
+
+@given(user=_users)
+def test_a_session_key_names_its_user(user: User) -> None:
+    assert keys.parse_session(keys.session(user, "s_1")) == (user, "s_1")
+
+
+@given(
+    content=st.text(),
+    at=st.floats(allow_nan=False, allow_infinity=False),
+    author=st.none() | st.text(),
+)
+def test_a_message_comes_back_as_it_was(content: str, at: float, author: str | None) -> None:
+    message = Message("assistant", content, at, author)
+    assert unpack_message(pack_message(message)) == message
+
+
+@given(data=st.binary())
+def test_anything_else_is_told_apart(data: bytes) -> None:
+    with pytest.raises(CorruptValueError):
+        unpack_message(data)
+
+
+def test_a_value_of_a_later_version_says_so() -> None:
+    packed = bytearray(pack_message(Message("user", "hi", 0.0)))
+    packed[1] = 9
+    with pytest.raises(CorruptValueError, match="Upgrade"):
+        unpack_message(bytes(packed))
+
+
+def test_a_vector_counts_for_its_own_embedder_alone() -> None:
+    vector = np.array([0.5, -0.25, 0.125], dtype=np.float32)
+    packed = pack_vector("static-1", vector)
+    assert np.array_equal(unpack_vector(packed, "static-1"), vector.astype(np.float16))
+    assert unpack_vector(packed, "static-2") is None
+    assert unpack_vector(packed[:-1], "static-1") is None
+    assert unpack_vector(None, "static-1") is None
