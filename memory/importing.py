@@ -131,12 +131,14 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         for line in whole:
             yield line
         if len(rest) > _LONGEST_LINE_BYTES:
-            raise InvalidInputError(f"A line is longer than {_LONGEST_LINE_BYTES} bytes.")
+            yield rest  # too long already; `_parse` refuses it
     if rest.strip():
         yield rest
 
 
 def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Message]:
+    if len(raw) > _LONGEST_LINE_BYTES:
+        raise InvalidInputError(f"Line {number} is longer than {_LONGEST_LINE_BYTES} bytes.")
     try:
         line = msgspec.json.decode(raw, type=_Line)
         at = _moment(line.time, clock)
@@ -145,7 +147,7 @@ def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Me
     if line.role is None and not line.author:
         raise InvalidInputError(f"Line {number} names neither role nor author.")
     if not line.content.strip() or "\0" in line.content:
-        raise InvalidInputError(f"The content of line {number} is empty or holds a NUL character.")
+        raise InvalidInputError(f"Line {number} has an empty content, or one with a NUL character.")
     return line.session or "", Message(line.role or "user", line.content, at, line.author or None)
 
 

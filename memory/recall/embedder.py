@@ -42,6 +42,8 @@ class StaticEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """`(n, dim)` float32; a text without any known token becomes the zero vector."""
+        if not texts:
+            return np.empty((0, self._model.dim), np.float32)
         return self._model.encode(list(texts)).astype(np.float32)
 
 

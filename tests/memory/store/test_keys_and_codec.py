@@ -63,7 +63,9 @@ def test_a_value_of_a_later_version_says_so() -> None:
 def test_a_vector_counts_for_its_own_embedder_alone() -> None:
     vector = np.array([0.5, -0.25, 0.125], dtype=np.float32)
     packed = pack_vector("static-1", vector)
-    assert np.array_equal(unpack_vector(packed, "static-1"), vector.astype(np.float16))
+    unpacked = unpack_vector(packed, "static-1")
+    assert unpacked is not None
+    assert np.array_equal(unpacked, vector.astype(np.float16))
     assert unpack_vector(packed, "static-2") is None
     assert unpack_vector(packed[:-1], "static-1") is None
     assert unpack_vector(None, "static-1") is None

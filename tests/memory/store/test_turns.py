@@ -131,7 +131,10 @@ async def test_one_round_trip_reads_and_one_writes(
 async def test_a_commit_that_is_sent_twice_is_stored_once(
     store: RedisStore, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memory.store.redis.secrets.token_hex", lambda _: "same")
+    def same(_: int) -> str:
+        return "same"
+
+    monkeypatch.setattr("memory.store.redis.secrets.token_hex", same)
     first = await _turn(store, user, 1000.0)
     snapshot = await _read(store, user, 1001.0, first.session_id)
     pair = [(Message("user", "once more", 1001.0), None)]

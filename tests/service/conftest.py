@@ -1,0 +1,92 @@
+"""A running service before a model that speaks the OpenAI protocol, and one that is offline."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.openai_server import OpenAIServer
+from tests.services import Service, running_service
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A service, a client of it, and the model behind it."""
+
+    service: Service
+    client: httpx.Client
+    model: OpenAIServer
+
+    def say(self, user: str, message: str, **more: object) -> httpx.Response:
+        return self.client.post("/v1/chat", json={"user_id": user, "message": message, **more})
+
+    def transcript(self, user: str) -> list[str]:
+        """All that is stored of a user, session by session."""
+        said: list[str] = []
+        for session in self.sessions(user):
+            url = f"/v1/users/{user}/sessions/{session['session_id']}/messages"
+            said += [one["content"] for one in self.client.get(url).json()["messages"]]
+        return said
+
+    def wait_for_fold(self, user: str, *, within: float = 20.0) -> dict[str, Any]:
+        """The user's latest session, once a part of it is folded."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            session = self.sessions(user)[0]
+            if session["folded_upto"]:
+                return session
+        raise AssertionError(f"nothing was folded within {within} s")
+
+    def sessions(self, user: str) -> list[dict[str, Any]]:
+        return self.client.get(f"/v1/users/{user}/sessions").json()["sessions"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    """The OpenAI server on a loop of its own, so that synchronous tests can use it."""
+    started = threading.Event()
+    server = OpenAIServer()
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with server:
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    started.wait(10)
+    yield server
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    settings = {
+        "STRATA_MODEL_BASE_URL": model.base_url,
+        "STRATA_MODEL": "test-model",
+        "STRATA_MODEL_RETRIES": "0",
+        "STRATA_MODEL_TIMEOUT": "0.7",
+    }
+    with (
+        running_service(tmp_path_factory.mktemp("strata"), **settings) as service,
+        service.client() as client,
+    ):
+        yield Backend(service, client, model)
+
+
+@pytest.fixture(autouse=True)
+def no_fault_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "model" in request.fixturenames:
+        server: OpenAIServer = request.getfixturevalue("model")
+        server.fault = None
+        server.reply = OpenAIServer().reply
+        server.faults.clear()

@@ -1,0 +1,92 @@
+"""The command line: what it refuses in one line, and what it does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import repository
+from tests.service.conftest import Backend
+from tests.services import environment
+
+
+def _strata(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=repository(),
+        env=environment(**settings),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _told(done: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"STRATA_PROFILE": "deep"}, "layered"),
+        ({"STRATA_EMBEDDER": "nonsense"}, "static"),
+        ({"STRATA_EMBEDDER": "no.such.Module"}, "no.such.Module"),
+        ({"STRATA_EMBEDDER": "openai"}, "OPENAI_API_KEY"),
+        ({"STRATA_LANGUAGE": "klingon"}, "klingon"),
+        ({"STRATA_MODEL": "nonsense"}, "STRATA_MODEL"),
+        ({"STRATA_REDIS_URL": "http://x"}, "redis+cluster://"),
+        ({"STRATA_PROFILES": "/no/such/file.toml"}, "/no/such/file.toml"),
+        ({"STRATA_LARGEST_BODY": "many"}, "STRATA_LARGEST_BODY"),
+        ({"STRATA_IDLE_TIMEOUT": "soon"}, "STRATA_IDLE_TIMEOUT"),
+        ({"STRATA_HOST": "0.0.0.0"}, "--insecure"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
+    tmp_path: Path, settings: dict[str, str], named: str
+) -> None:
+    done = _strata("serve", "--port", "0", "--data-dir", str(tmp_path), **settings)
+    assert done.returncode == 1
+    assert named in _told(done)
+    assert done.stdout == ""
+
+
+def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: Path) -> None:
+    file = tmp_path / "chat.jsonl"
+    file.write_text('{"role": "user", "content": "I sold the boat."}\n' * 3)
+    command = ("import", str(file), "--user", "bo}:{", "--url", backend.service.url)
+    assert "3 messages stored in 1 sessions" in _strata(*command).stdout
+    again = _strata(*command).stdout
+    assert "0 messages stored" in again
+    assert "went on after line 3" in again
+    file.write_text('{"role": "user"}\n')
+    done = _strata(*command)
+    assert done.returncode == 1
+    assert "Line 1 cannot be used" in _told(done)
+
+
+def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "chat.jsonl"
+    file.write_text('{"role": "user", "content": "x"}\n')
+    done = _strata("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "make run" in _told(done)
+
+
+def test_a_conversation_in_the_terminal(backend: Backend) -> None:
+    typed = "My cat is called Tux.\n\nWhat is my cat called?\n"
+    done = _strata("chat", "--user", "terminal", "--url", backend.service.url, typed=typed)
+    assert done.returncode == 0
+    assert done.stdout.count("You said:") >= 2
+    assert "window: 2 messages" in done.stdout
+    assert backend.transcript("terminal")[0] == "My cat is called Tux."
+    assert len(backend.transcript("terminal")) == 4
+
+
+def test_help_names_every_command() -> None:
+    told = _strata("--help").stdout
+    for command in ("serve", "chat", "import", "demo"):
+        assert command in told

@@ -1,0 +1,107 @@
+"""A model that is away, slow, wrong or cut off: a clear error, and nothing half-written."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.openai_server import Fault, Request
+from tests.service.conftest import Backend
+from tests.service.events import read_events
+
+_LONG = timedelta(seconds=20)
+_WHOLE = [
+    (Fault(status=500), 502, "model_failed"),
+    (Fault(status=429), 502, "model_failed"),
+    (Fault(status=401), 502, "model_failed"),
+    (Fault(refuse=True), 502, "model_failed"),
+    (Fault(body=b"<html>not JSON</html>"), 502, "model_failed"),
+    (Fault(body=b'{"choices": []}'), 502, "model_failed"),
+    (Fault(body=b""), 502, "model_failed"),
+    (Fault(delay=_LONG), 504, "model_timeout"),
+    (Fault(hang=True), 504, "model_timeout"),
+]
+_STREAMED = [
+    *_WHOLE,
+    (Fault(cut_after_tokens=2), 502, "model_failed"),
+    (Fault(end_after_tokens=2), 502, "model_failed"),
+    (Fault(token_delay=_LONG), 504, "model_timeout"),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "code"), _WHOLE)
+def test_a_failing_model_stores_nothing(
+    backend: Backend, fault: Fault, status: int, code: str
+) -> None:
+    backend.model.fault = fault
+    response = backend.say("whole", "Hello there.")
+    assert response.status_code == status
+    assert response.json()["code"] == code
+    assert "Traceback" not in response.text
+    backend.model.fault = None
+    assert backend.sessions("whole") == []
+
+
+@pytest.mark.parametrize(("fault", "status", "code"), _STREAMED)
+def test_a_stream_that_fails_ends_in_an_error_and_stores_nothing(
+    backend: Backend, fault: Fault, status: int, code: str
+) -> None:
+    backend.model.fault = fault
+    body = {"user_id": "streamed", "message": "Tell me a long story.", "stream": True}
+    with backend.client.stream("POST", "/v1/chat", json=body) as response:
+        events = list(read_events(response.iter_lines()))
+    assert events[0][0] == "session"
+    assert events[-1][0] == "error"
+    assert events[-1][1]["status"] == status
+    assert events[-1][1]["code"] == code
+    backend.model.fault = None
+    assert backend.sessions("streamed") == []
+
+
+def test_an_answer_without_words_is_an_error(backend: Backend) -> None:
+    backend.model.reply = _saying("  ")
+    assert backend.say("empty", "Hello.").status_code == 502
+    assert backend.sessions("empty") == []
+
+
+def test_a_failed_turn_leaves_the_session_as_it_was(backend: Backend) -> None:
+    backend.say("going", "First.").raise_for_status()
+    before = backend.transcript("going")
+    backend.model.faults.append(Fault(status=500))
+    assert backend.say("going", "Lost.").status_code == 502
+    assert backend.transcript("going") == before
+    backend.say("going", "Second.").raise_for_status()
+    assert backend.transcript("going")[2] == "Second."
+
+
+def test_a_client_that_hangs_up_leaves_nothing(backend: Backend) -> None:
+    backend.model.faults.append(Fault(token_delay=timedelta(milliseconds=200)))
+    backend.model.reply = _saying("a story of eight words takes two seconds")
+    body = {"user_id": "leaver", "message": "Tell me a story.", "stream": True}
+    with backend.client.stream("POST", "/v1/chat", json=body) as response:
+        for name, _ in read_events(response.iter_lines()):
+            if name == "token":
+                break
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:  # longer than the whole story takes
+        assert backend.sessions("leaver") == []
+    backend.say("leaver", "I am back.").raise_for_status()
+    assert backend.transcript("leaver")[0] == "I am back."
+
+
+def test_a_summary_that_fails_is_tried_again(backend: Backend) -> None:
+    for number in range(12):
+        backend.say("folded", f"Line {number}.").raise_for_status()
+    backend.model.faults.extend([Fault(), Fault(status=500)])  # the answer's, and the fold's
+    backend.say("folded", "The turn that makes the fold due.").raise_for_status()
+    assert backend.wait_for_fold("folded")["summary"]
+    assert not backend.model.faults
+    assert len(backend.transcript("folded")) == 26
+
+
+def _saying(text: str) -> Callable[[Request], str]:
+    def reply(_: Request) -> str:
+        return text
+
+    return reply

@@ -1,0 +1,66 @@
+"""A Redis of one's own that does not answer: 503 in time, and recovery without a restart."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memory.store.embedded import EmbeddedRedis
+from tests.services import running_service
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis that belongs to the test, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = EmbeddedRedis(tmp_path / "redis")
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(20)
+    yield server
+    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def test_a_redis_that_hangs_gives_503_and_recovery(
+    private_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_REDIS_TIMEOUT": "0.3"}
+    assert private_redis.pid
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        body = {"user_id": "alice", "message": "Hello."}
+        client.post("/v1/chat", json=body).raise_for_status()
+        os.kill(private_redis.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            response = client.post("/v1/chat", json=body)
+            assert response.status_code == 503
+            assert "retry-after" in response.headers
+            assert time.monotonic() - started < 5
+            stream = client.post("/v1/chat", json=body | {"stream": True})
+            assert stream.status_code == 503
+            assert client.get("/readyz").status_code == 503
+            assert client.get("/healthz").status_code == 200
+        finally:
+            os.kill(private_redis.pid, signal.SIGCONT)
+        answer = client.post("/v1/chat", json=body).raise_for_status().json()
+        # What was sent and not acknowledged may be stored; if so, then as a whole turn.
+        assert int(answer["turn_id"].rpartition(".")[2]) % 2 == 0
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_redis_that_is_not_there_yet_is_waited_for_by_the_client(tmp_path: Path) -> None:
+    settings = {"STRATA_REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        response = client.post("/v1/chat", json={"user_id": "alice", "message": "Hello."})
+        assert response.status_code == 503
+        assert str(tmp_path) not in response.text
+        assert client.get("/v1/users/alice/sessions").status_code == 503
+        assert client.get("/readyz").status_code == 503
