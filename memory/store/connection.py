@@ -65,6 +65,12 @@ class Commands(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
+class Closable(Protocol):
+    """A client that the connection opened on the way."""
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
 class Script:
     """A Lua script of this folder; several files are put one behind the other."""
 
@@ -81,7 +87,8 @@ class Connection:
     """
 
     def __init__(self, url: str, *, timeout: timedelta = timedelta(seconds=5)) -> None:
-        self.commands: Commands = _client(url, timeout.total_seconds())
+        self._opened: list[Closable] = []
+        self.commands: Commands = _client(url, timeout.total_seconds(), self._opened)
 
     async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
         """Run `script` on the slot of `key`, in one round trip once the server knows it.
@@ -111,6 +118,8 @@ class Connection:
     async def aclose(self) -> None:
         """Close every connection of the pool."""
         await self.commands.aclose()
+        for opened in self._opened:
+            await opened.aclose()
 
     async def _run(self, script: Script, key: str, args: tuple[str | bytes | float, ...]) -> Any:
         try:
@@ -126,7 +135,7 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
     )
 
 
-def _client(url: str, timeout: float) -> Commands:
+def _client(url: str, timeout: float, opened: list[Closable]) -> Commands:
     # Commits carry a nonce, so every command may be sent again after a lost connection.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -150,6 +159,7 @@ def _client(url: str, timeout: float) -> Commands:
                 retry=retry,
                 **options,
             )
+            opened += cast("list[Closable]", sentinel.sentinels)
             primary = parts.path.strip("/") or "mymaster"
             return cast("Commands", sentinel.master_for(primary))  # pyright: ignore[reportUnknownMemberType]
     except ValueError as error:
