@@ -25,6 +25,7 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,  # noqa: A004
     NoScriptError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     TimeoutError,  # noqa: A004
@@ -37,6 +38,7 @@ _AWAY = (
     TimeoutError,
     BusyLoadingError,
     ClusterDownError,
+    ReadOnlyError,
     RedisClusterException,
     OSError,
 )
