@@ -69,7 +69,8 @@ class LangChainEmbedder:
             raise EmbedderError(
                 f"The embedder {self.tag!r} failed: {type(error).__name__}."
             ) from error
-        if vectors.shape[0] != len(texts) or vectors.ndim != 2 or not np.isfinite(vectors).all():  # noqa: PLR2004
+        fits = vectors.ndim == 2 and len(vectors) == len(texts) and vectors.size  # noqa: PLR2004
+        if not fits or not np.isfinite(vectors).all():
             raise EmbedderError(
                 f"The embedder {self.tag!r} answered {len(texts)} texts with an array of shape "
                 f"{vectors.shape!r} or with values that are not finite."

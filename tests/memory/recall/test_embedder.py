@@ -1,0 +1,81 @@
+"""Embedders: the built-in one, any of LangChain's by dotted path, and ones that answer nonsense."""
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import Embeddings
+
+from memory.errors import ConfigurationError, EmbedderError
+from memory.recall.embedder import (
+    EmbedderOptions,
+    LangChainEmbedder,
+    StaticEmbedder,
+    open_embedder,
+)
+
+_NO_OPTIONS = EmbedderOptions()
+
+
+class LengthEmbeddings(Embeddings):
+    """Embeds a text as its length, far from unit length."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[float(len(text)), 3.0] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+class Saying(LengthEmbeddings):
+    """Answers what it is told to."""
+
+    def __init__(self, rows: list[list[float]]) -> None:
+        self._rows = rows
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._rows
+
+
+async def test_the_built_in_model_gives_unit_vectors(embedder: StaticEmbedder) -> None:
+    vectors = await embedder.embed(["My dog is called Biscuit.", "猫", "x" * 100_000])
+    assert vectors.shape == (3, 256)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors[0]) == pytest.approx(1.0, abs=1e-5)
+    assert (await embedder.embed([])).shape == (0, 256)
+    assert np.isfinite(await embedder.embed(["", "\0", "🜁"])).all()
+
+
+async def test_what_means_the_same_is_near(embedder: StaticEmbedder) -> None:
+    dog, puppy, tax = await embedder.embed(["a small dog", "a little puppy", "the tax office"])
+    assert dog @ puppy > dog @ tax + 0.2
+
+
+async def test_the_tag_follows_the_weights(embedder: StaticEmbedder) -> None:
+    assert embedder.tag.startswith("static-")
+    assert StaticEmbedder().tag == embedder.tag
+
+
+async def test_any_langchain_embeddings_by_dotted_path() -> None:
+    path = f"{__name__}.LengthEmbeddings"
+    async with open_embedder(path, _NO_OPTIONS) as embedder:
+        assert embedder.tag == path
+        assert not embedder.local
+        vectors = await embedder.embed(["1234", "x"])
+    assert np.allclose(vectors, [[0.8, 0.6], [0.3162278, 0.9486833]])
+
+
+@pytest.mark.parametrize(
+    "name", ["nonsense", "no.such.Thing", "json.loads", "json.JSONDecoder", "openai"]
+)
+async def test_an_embedder_that_cannot_be_made_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name.partition(".")[0]):
+        async with open_embedder(name, _NO_OPTIONS):
+            pass
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [[1.0]], [[1.0], [2.0, 3.0]], [[float("nan")], [1.0]], [[], []], "nonsense"]
+)
+async def test_nonsense_is_never_taken_for_vectors(rows: list[list[float]]) -> None:
+    embedder = LangChainEmbedder(Saying(rows), "saying")
+    with pytest.raises(EmbedderError, match="saying"):
+        await embedder.embed(["one", "two"])
