@@ -4,7 +4,8 @@
 
 Service, embedded Redis (`appendfsync always`) and a local server that speaks the OpenAI protocol
 run as processes of their own; folds happen meanwhile. Prints the p50 of the first and of the last
-hundred turns, and their ratio.
+hundred turns, and their ratio; and, since minutes lie between those on a machine that may be busy
+with other things, the p50 of two hundred more turns, each beside one of a newcomer's.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from rich.progress import track
 from tests.services import running_service
 
 _EDGE = 100
+_WARM_UP = 40
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _VOCABULARY = 5000
 
@@ -34,17 +36,21 @@ def main() -> None:
     parser.add_argument("--profile", default="layered")
     options = parser.parse_args()
     for run in range(1, options.runs + 1):
-        took = _session(options.turns, options.profile, seed=run)
+        took, beside = _session(options.turns, options.profile, seed=run)
         first, last = (statistics.median(part) for part in (took[:_EDGE], took[-_EDGE:]))
+        old, new = (statistics.median(part) for part in zip(*beside, strict=True))
         print(
             f"run {run}, {options.turns} turns, {options.profile}: p50 of the first {_EDGE} "
             f"{first * 1e3:.2f} ms, of the last {_EDGE} {last * 1e3:.2f} ms, "
-            f"ratio {last / first:.3f}"
+            f"ratio {last / first:.3f}; beside a newcomer {old * 1e3:.2f} ms to "
+            f"{new * 1e3:.2f} ms, ratio {old / new:.3f}"
         )
 
 
-def _session(turns: int, profile: str, *, seed: int) -> list[float]:
-    """Seconds of each turn."""
+def _session(
+    turns: int, profile: str, *, seed: int
+) -> tuple[list[float], list[tuple[float, float]]]:
+    """Seconds of each turn, and of pairs of further turns: the old user's and a newcomer's."""
     draw = random.Random(seed)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -57,16 +63,25 @@ def _session(turns: int, profile: str, *, seed: int) -> list[float]:
         settings = {"STRATA_MODEL_BASE_URL": url, "STRATA_MODEL": "test-model"}
         with running_service(Path(folder), **settings) as service, service.client() as client:
             took = [
-                _turn(client, _sentence(draw), profile)
+                _turn(client, "old", _sentence(draw), profile)
                 for _ in track(range(turns), description=f"{turns} turns")
             ]
+            for _ in range(_WARM_UP):
+                _turn(client, "new", _sentence(draw), profile)
+            beside = [
+                (
+                    _turn(client, "old", _sentence(draw), profile),
+                    _turn(client, "new", _sentence(draw), profile),
+                )
+                for _ in range(2 * _EDGE)
+            ]
         model.terminate()
-    return took
+    return took, beside
 
 
-def _turn(client: httpx.Client, message: str, profile: str) -> float:
+def _turn(client: httpx.Client, user: str, message: str, profile: str) -> float:
     started = time.perf_counter()
-    body = {"user_id": "alice", "message": message, "profile": profile}
+    body = {"user_id": user, "message": message, "profile": profile}
     client.post("/v1/chat", json=body).raise_for_status()
     return time.perf_counter() - started
 

@@ -1,4 +1,4 @@
-"""Running the service: one process, stopped by SIGINT or SIGTERM, its Redis stopped with it."""
+"""Running the service: one process, its Redis stopped with it on SIGINT, SIGTERM and SIGHUP."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         server = _Server(config)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         announcing = asyncio.create_task(_announce(server, settings))
         try:

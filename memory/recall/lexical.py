@@ -8,9 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+_MANY_ROWS, _COMMON_SHARE = 1000, 4
+
 
 class Postings:
     """Which rows hold which terms, and how often.
+
+    Past a thousand rows, a term that stands in more than a quarter of them is passed over: it tells
+    next to nothing apart, and its postings would cost more than all others.
 
     Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009).
     """
@@ -45,12 +50,13 @@ class Postings:
         mean_length = self._total_length / rows
         lengths = np.frombuffer(self._lengths, dtype=np.float32)
         for term in set(terms):
-            if term not in self._rows:
+            holding = len(self._rows.get(term, ()))
+            if not holding or holding * _COMMON_SHARE > rows > _MANY_ROWS:
                 continue
             # Copies: an array that lends its buffer could not grow while the view lives.
             where = np.array(self._rows[term], dtype=np.intp)
             counts = np.array(self._counts[term], dtype=np.float32)
-            weight = math.log(1 + (rows - len(where) + 0.5) / (len(where) + 0.5))
+            weight = math.log(1 + (rows - holding + 0.5) / (holding + 0.5))
             norm = self._k1 * (1 - self._b + self._b * lengths[where] / mean_length)
             scores[where] += weight * counts * (self._k1 + 1) / (counts + norm)
         return scores

@@ -143,3 +143,11 @@ def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None
                 norm = 1.2 * (0.25 + 0.75 * len(rows[place]) / mean)
                 expected += idf * count * 2.2 / (count + norm)
         assert score == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_word_of_every_other_row_is_passed_over_once_there_are_many() -> None:
+    postings = Postings()
+    for number in range(2000):
+        postings.add(["common", f"rare{number}"] if number % 2 else [f"rare{number}"])
+    assert not postings.scores(["common"]).any()
+    assert np.flatnonzero(postings.scores(["common", "rare7"])).tolist() == [7]
