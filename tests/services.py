@@ -58,6 +58,21 @@ def running_service(data_dir: Path, **settings: str) -> Generator[Service]:
                 process.wait(20)
 
 
+def read_transcript(client: httpx.Client, user: str) -> list[str]:
+    """All that was said in a user's only session, page by page."""
+    (session,) = client.get(f"/v1/users/{user}/sessions").json()["sessions"]
+    url = f"/v1/users/{user}/sessions/{session['session_id']}/messages"
+    said: list[str] = []
+    cursor: str | None = None
+    while True:
+        params = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
+        page = client.get(url, params=params).json()
+        said += [one["content"] for one in page["messages"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return said
+
+
 def _address(process: subprocess.Popen[str]) -> str:
     for line in process.stdout or ():
         if found := re.search(r"http://\S+", line):

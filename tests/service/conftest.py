@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from memory.store.embedded import EmbeddedRedis
 from tests.openai_server import OpenAIServer
 from tests.services import Service, running_service
 
@@ -90,3 +92,18 @@ def no_fault_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]
         server.fault = None
         server.reply = OpenAIServer().reply
         server.faults.clear()
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis that belongs to the test, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = EmbeddedRedis(tmp_path / "redis")
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(20)
+    yield server
+    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()

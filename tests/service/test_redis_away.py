@@ -1,32 +1,12 @@
 """A Redis of one's own that does not answer: 503 in time, and recovery without a restart."""
 
-import asyncio
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from memory.store.embedded import EmbeddedRedis
 from tests.services import running_service
-
-
-@pytest.fixture
-def private_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis that belongs to the test, on a loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = EmbeddedRedis(tmp_path / "redis")
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(20)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(20)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
 
 
 def test_a_redis_that_hangs_gives_503_and_recovery(

@@ -13,21 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import repository
-from tests.services import Service, environment, running_service
-
-
-def _transcript(client: httpx.Client, user: str) -> list[str]:
-    (session,) = client.get(f"/v1/users/{user}/sessions").json()["sessions"]
-    url = f"/v1/users/{user}/sessions/{session['session_id']}/messages"
-    said: list[str] = []
-    cursor: str | None = None
-    while True:
-        params = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
-        page = client.get(url, params=params).json()
-        said += [one["content"] for one in page["messages"]]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return said
+from tests.services import Service, environment, read_transcript, running_service
 
 
 def _talk(service: Service, acknowledged: list[str], stop: threading.Event) -> None:
@@ -58,7 +44,7 @@ def test_every_acknowledged_turn_survives_kill_9(tmp_path: Path, redis_too: bool
         service.kill()
         talking.join(10)
     with running_service(tmp_path) as service, service.client() as client:
-        said = _transcript(client, "alice")
+        said = read_transcript(client, "alice")
     assert len(said) % 2 == 0
     users = said[::2]
     assert users[: len(acknowledged)] == acknowledged
@@ -78,7 +64,7 @@ def test_redis_may_die_and_the_service_recovers_by_itself(tmp_path: Path) -> Non
                 assert response.json()["code"] == "store_unavailable"
                 assert time.monotonic() < deadline
             assert client.get("/readyz").is_success
-        assert len(_transcript(client, "alice")) == 8
+        assert len(read_transcript(client, "alice")) == 8
 
 
 def test_a_second_service_on_one_data_directory_says_so_and_exits(tmp_path: Path) -> None:
