@@ -6,6 +6,7 @@ user's. Time is ISO 8601 (UTC where it names no zone) or Unix seconds. Lines of 
 become one session.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from memory.store.reading import import_progress
 from memory.tokens import clip_tokens
 from memory.types import Entry, ImportStep, Message, Session, User, Vector
 
-_BATCH = 200
+_BATCH, _SLICE = 200, 20
 _LONGEST_LINE_BYTES = 1 << 20
 _TITLE_TOKENS = 16
 
@@ -116,12 +117,19 @@ class Importer:
     ) -> int:
         vectors: list[Vector | None] = [None] * len(batch.messages)
         if self._embedder.local:
-            texts = [spoken(Entry("", 0, message)) for message in batch.messages]
-            vectors = list(await self._embedder.embed(texts))
+            vectors = await self._embed([spoken(Entry("", 0, said)) for said in batch.messages])
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
         await self._store.commit(user, batch.session, pairs, create=True, step=step)
         return len(batch.messages)
+
+    async def _embed(self, texts: list[str]) -> list[Vector | None]:
+        """In slices, so that an import never keeps other requests waiting."""
+        vectors: list[Vector | None] = []
+        for start in range(0, len(texts), _SLICE):
+            vectors += list(await self._embedder.embed(texts[start : start + _SLICE]))
+            await asyncio.sleep(0)
+        return vectors
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

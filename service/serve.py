@@ -63,6 +63,11 @@ async def _serve(settings: Settings) -> None:
         announcing = asyncio.create_task(_announce(server, settings))
         try:
             await server.serve()
+        except SystemExit as error:  # uvicorn's way of saying that it cannot listen
+            raise ConfigurationError(
+                f"Nothing can listen on {settings.host}:{settings.port}: it is taken or forbidden. "
+                "Choose another with --port or STRATA_PORT."
+            ) from error
         finally:
             announcing.cancel()
 

@@ -1,5 +1,8 @@
 """The command line: what it refuses in one line, and what it does."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 
 from tests.conftest import repository
 from tests.service.conftest import Backend
-from tests.services import environment
+from tests.services import environment, running_service
 
 
 def _strata(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +55,27 @@ def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
     assert done.returncode == 1
     assert named in _told(done)
     assert done.stdout == ""
+
+
+def test_a_port_that_is_taken_is_said_and_leaves_no_redis(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = _strata("serve", "--port", port, "--data-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert "--port" in _told(done)
+    pid = int((tmp_path / "redis.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_service_and_its_redis(tmp_path: Path, number: signal.Signals) -> None:
+    with running_service(tmp_path) as service:
+        pid = int((tmp_path / "redis.pid").read_text())
+        service.process.send_signal(number)
+        assert service.process.wait(20) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: Path) -> None:
