@@ -1,5 +1,6 @@
 """Taking up a user's conversations from elsewhere."""
 
+import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -23,13 +24,13 @@ _LINES = {
     }
 }
 ImportId = Annotated[
-    str,
+    str | None,
     Query(
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Names this import, so that it can be sent again: what is stored is passed "
-        "over. Remembered for seven days.",
+        "over. Remembered for seven days. Drawn, and told in the answer, where it is left out.",
         examples=["chats-2026-01"],
     ),
 ]
@@ -42,14 +43,15 @@ ImportId = Annotated[
     responses=problem_responses(409, 422, 507),
 )
 async def import_conversation(
-    user_id: UserPath, import_id: ImportId, request: Request, state: StateDep
+    user_id: UserPath, request: Request, state: StateDep, import_id: ImportId = None
 ) -> ImportDone:
     """Store a conversation, a JSON object a line.
 
     A line has `content`, `role` (`user` or `assistant`) or `author` or both, and optionally `time`
     (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session).
     """
-    report = await state.importer.run(User(user_id), import_id, request.stream())
+    name = import_id or f"import-{secrets.token_hex(8)}"
+    report = await state.importer.run(User(user_id), name, request.stream())
     return ImportDone(
         import_id=report.import_id,
         lines=report.lines,

@@ -87,6 +87,17 @@ def test_the_same_import_is_stored_once(backend: Backend) -> None:
     assert _import(backend, "once", lines, "two").json()["messages"] == 5
 
 
+def test_an_import_without_a_name_gets_one_and_can_be_gone_on_with(backend: Backend) -> None:
+    url, good = "/v1/users/nameless/import", _lines({"role": "user", "content": "One."})
+    response = backend.client.post(url, content=good + b"\nnonsense")
+    name = re.search(r"import_id='(import-\w+)'", response.json()["detail"])
+    assert name
+    mended = _import(backend, "nameless", good + b"\n" + good, name[1]).json()
+    assert (mended["import_id"], mended["messages"]) == (name[1], 1)
+    assert backend.client.post(url, content=good).json()["import_id"] != name[1]
+    assert len(backend.transcript("nameless")) == 3
+
+
 def test_an_import_that_was_cut_off_goes_on(backend: Backend) -> None:
     lines = _lines(*({"role": "user", "content": f"Line {n}."} for n in range(1000)))
     address = httpx.URL(backend.service.url)
