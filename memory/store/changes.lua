@@ -2,7 +2,8 @@
 --
 -- The log's entries are numbered 0-1, 0-2, ... without gaps and name messages by session and
 -- position; the messages and vectors themselves are read from where they are stored. A view that
--- was never filled, or that fell off the trimmed end, gets `reload` unless the log is still whole.
+-- was never filled, or that fell off the trimmed end, gets `reload` unless the log is still whole;
+-- so does one that is ahead of the log, because a failover lost what it had read.
 local function read_changes(prefix, epoch, sequence, most_messages)
   local current = redis.call('HGET', prefix .. 'user', 'epoch')
   if not current then
@@ -13,6 +14,9 @@ local function read_changes(prefix, epoch, sequence, most_messages)
   end
   local newest = redis.call('XREVRANGE', prefix .. 'log', '+', '-', 'COUNT', 1)
   local last = newest[1] and tonumber(string.sub(newest[1][1], 3)) or 0
+  if sequence > last then
+    return {current, last, 'reload', {}}
+  end
   local items, messages = {}, 0
   while sequence < last do
     local batch = redis.call(
@@ -31,11 +35,16 @@ local function read_changes(prefix, epoch, sequence, most_messages)
         local packed = redis.call(
           'LRANGE', prefix .. 'messages:' .. sid, first, first + count - 1)
         if #packed > 0 then
-          local ids = {}
-          for offset = 0, #packed - 1 do
-            ids[#ids + 1] = sid .. ':' .. (first + offset)
+          local vectors = {}
+          for start = 0, #packed - 1, 1000 do
+            local ids = {}
+            for offset = start, math.min(start + 999, #packed - 1) do
+              ids[#ids + 1] = sid .. ':' .. (first + offset)
+            end
+            for _, vector in ipairs(redis.call('HMGET', prefix .. 'vectors', unpack(ids))) do
+              vectors[#vectors + 1] = vector
+            end
           end
-          local vectors = redis.call('HMGET', prefix .. 'vectors', unpack(ids))
           items[#items + 1] = {'put', sid, first, packed, vectors}
           messages = messages + #packed
         end

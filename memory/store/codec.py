@@ -28,7 +28,7 @@ def unpack_message(data: bytes) -> Message:
     """
     try:
         version, role, content, at, author = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A stored message does not decode: {error}.") from error
     if version != _VERSION:
         raise CorruptValueError(

@@ -133,19 +133,22 @@ class Connection:
 def unavailable(error: BaseException) -> StoreUnavailableError:
     """The error for a Redis that is away; its text shows no address."""
     return StoreUnavailableError(
-        f"Redis cannot be reached ({type(error).__name__}); nothing was stored. Try again shortly."
+        f"Redis cannot be reached ({type(error).__name__}); what was sent is stored whole or not "
+        "at all. Try again shortly."
     )
 
 
 def _client(url: str, timeout: float, opened: list[Closable]) -> Commands:
-    # Commits carry a nonce, so every command may be sent again after a lost connection.
+    # Commits carry a nonce, so every command may be sent again after a lost connection. After a
+    # timeout it is not: a Redis that hangs would be waited for several times over.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 2.0),
     }
-    retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.25), retries=2)
-    parts = urlsplit(url)
+    backoff = ExponentialWithJitterBackoff(base=0.01, cap=0.25)
+    retry = Retry(backoff, retries=2, supported_errors=(ConnectionError,))
     try:
+        parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss", "unix"):
             return cast("Commands", aioredis.from_url(url, retry=retry, **options))  # pyright: ignore[reportUnknownMemberType]
         if parts.scheme == "redis+cluster":
@@ -164,7 +167,7 @@ def _client(url: str, timeout: float, opened: list[Closable]) -> Commands:
             opened += cast("list[Closable]", sentinel.sentinels)
             primary = parts.path.strip("/") or "mymaster"
             return cast("Commands", sentinel.master_for(primary))  # pyright: ignore[reportUnknownMemberType]
-    except ValueError as error:
+    except (ValueError, RedisClusterException) as error:
         raise ConfigurationError(f"STRATA_REDIS_URL cannot be read: {error}.") from error
     raise ConfigurationError(
         f"STRATA_REDIS_URL begins with {parts.scheme!r}; use redis://, rediss://, unix://, "

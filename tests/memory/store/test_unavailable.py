@@ -1,0 +1,152 @@
+"""A Redis that is away, silent or full: a named error in bounded time, and nothing half-written."""
+
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from memory.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
+from memory.store import Connection, RedisStore
+from memory.store.embedded import EmbeddedRedis
+from memory.store.reading import get_session, read_messages
+from memory.types import Message, Session, User
+from tests.conftest import RedisClient, plain_client
+
+_SESSION = Session("s_1", 1.0, 1.0)
+_PAIR = [(Message("user", "said", 1.0), None), (Message("assistant", "replied", 1.0), None)]
+
+
+@asynccontextmanager
+async def _store(url: str, *, seconds: float = 5.0) -> AsyncGenerator[RedisStore]:
+    connection = Connection(url, timeout=timedelta(seconds=seconds))
+    try:
+        yield RedisStore(connection, embedder_tag="x")
+    finally:
+        await connection.aclose()
+
+
+@contextmanager
+def _silent(server: EmbeddedRedis) -> Generator[None]:
+    """A server that accepts connections, and says nothing."""
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("url", ["unix://{folder}/nobody.sock", "redis://127.0.0.1:1"])
+async def test_where_nobody_listens_it_is_said_at_once(
+    url: str, tmp_path: Path, user: User
+) -> None:
+    started = time.monotonic()
+    async with _store(url.format(folder=tmp_path)) as store:
+        with pytest.raises(StoreUnavailableError) as caught:
+            await store.snapshot(user, now=1.0, view=None)
+        with pytest.raises(StoreUnavailableError):
+            await store.ping()
+    assert time.monotonic() - started < 2
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_a_silent_redis_is_given_up_after_the_timeout(
+    tmp_path: Path, user: User, warm: bool
+) -> None:
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url, seconds=0.3) as store:
+        if warm:
+            await store.ping()
+        with _silent(server):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailableError):
+                await store.snapshot(user, now=1.0, view=None)
+            # A connection that is only being made is tried three times.
+            assert 0.3 <= time.monotonic() - started < (0.6 if warm else 1.5)
+        assert (await store.snapshot(user, now=1.0, view=None)).is_new
+
+
+async def test_a_commit_that_timed_out_is_stored_whole_or_not_at_all(
+    tmp_path: Path, user: User
+) -> None:
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url, seconds=0.2) as store:
+        await store.commit(user, _SESSION, _PAIR, create=True)
+        with _silent(server), pytest.raises(StoreUnavailableError) as caught:
+            await store.commit(user, _SESSION, _PAIR, create=False)
+        assert "nothing was stored" not in str(caught.value)  # nobody can know
+        length = (await get_session(store, user, "s_1")).length
+        assert length in {2, 4}
+        assert len(await read_messages(store, user, "s_1", start=0, count=9)) == length
+
+
+async def _everything(client: RedisClient) -> dict[bytes, bytes]:
+    return {key: await client.dump(key) async for key in client.scan_iter("*")}
+
+
+async def test_a_full_redis_refuses_the_turn_whole(tmp_path: Path, user: User) -> None:
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
+        client = plain_client(server.url)
+        await store.commit(user, _SESSION, _PAIR, create=True)
+        before = await _everything(client)
+        await client.config_set("maxmemory", "1mb")
+        for session, create in ((_SESSION, False), (Session("s_2", 1.0, 1.0), True)):
+            with pytest.raises(StoreRefusedError, match="memory"):
+                await store.commit(user, session, _PAIR, create=create)
+        assert await _everything(client) == before
+        assert (await store.snapshot(user, "s_1", now=1.0, view=None)).session.length == 2
+        await client.config_set("maxmemory", "0")
+        assert (await store.commit(user, _SESSION, _PAIR, create=False)).length == 4
+        await client.aclose()
+
+
+async def test_a_redis_that_fills_up_in_the_middle_of_a_turn_stores_it_whole_or_not(
+    tmp_path: Path, user: User
+) -> None:
+    long = [(Message("user", "x" * 20_000, 1.0), None)] * 20
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
+        client = plain_client(server.url)
+        await store.commit(user, _SESSION, _PAIR, create=True)
+        room = (await client.info("memory"))["used_memory"] + 3_000_000
+        await client.config_set("maxmemory", room)
+        length = 2
+
+        async def fill() -> None:
+            nonlocal length
+            while length < 1000:
+                length = (await store.commit(user, _SESSION, long, create=False)).length
+
+        with pytest.raises(StoreRefusedError):
+            await fill()
+        assert length > 2
+        assert (await get_session(store, user, "s_1")).length == length
+        assert len(await read_messages(store, user, "s_1", start=0, count=1000)) == length
+        assert await client.xlen(f"strata:{{default/{user.id}}}:log") == 1 + (length - 2) // 20
+        await client.aclose()
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "localhost:6379", "redis+other://h", "REDIS"])
+def test_an_unknown_scheme_is_answered_with_the_known_ones(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Connection(url)
+    for known in ("redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://"):
+        assert known in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:port",
+        "redis+sentinel://h:port/mine",
+        "redis+cluster://h:port",
+        "redis+cluster://",
+        "redis://[::1",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_a_matter_of_configuration(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="STRATA_REDIS_URL"):
+        Connection(url)
