@@ -14,7 +14,7 @@ from chains.fence import Quoted, inside, quoted_lines
 from chains.prompt import EARLIER, MESSAGE_FOLLOWS, RECALLED, SUMMARY
 from chains.summarizer import NEW_LINES
 from memory.extractive import most_telling
-from memory.recall.analysis import Analyzer, analyzer
+from memory.recall.analysis import Analyzer
 from memory.tokens import count_tokens
 
 NOTICE = (
@@ -101,7 +101,7 @@ def _remembered(messages: list[BaseMessage]) -> list[Quoted]:
 
 
 def _best(question: str, quotes: list[Quoted]) -> list[Quoted]:
-    terms: Analyzer = analyzer()
+    terms = Analyzer()
     wanted = set(terms(question))
 
     def overlap(quote: Quoted) -> float:

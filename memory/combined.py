@@ -10,6 +10,7 @@ from memory.folding import fold_overflow, fold_target
 from memory.layer import Turn
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
+from memory.recall.index import UserIndex
 from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.summary import shown_ids
@@ -99,7 +100,8 @@ class CombinedMemory:
             embedding.cancel()
         index = await self._views.current(user, snapshot.changes) if snapshot.changes else None
         snapshot = await self._within_budget(user, snapshot)
-        turn = Turn(user, text, now, snapshot, vector, index)
+        asked = await self._focused(text, vector, index)
+        turn = Turn(user, text, now, snapshot, vector, index, asked)
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
@@ -161,6 +163,15 @@ class CombinedMemory:
         # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
         await self._store.fold(user, snapshot.session.id, read, fold)
         return replace(snapshot, session=replace(snapshot.session, fold=fold), unfolded=unfolded)
+
+    async def _focused(
+        self, text: str, vector: Vector | None, index: UserIndex | None
+    ) -> Vector | None:
+        """The vector to search by; a remote embedder is not asked a second time."""
+        if index is None or not self._embedder.local:
+            return vector
+        query = index.focus(text)
+        return vector if query == text else await self._embed(query)
 
     async def _embed(self, text: str) -> Vector | None:
         try:

@@ -18,6 +18,7 @@ class Turn:
         snapshot: what Redis held when the turn began.
         vector: the message's `(dim,)` unit vector; None where it could not be embedded.
         index: the user's index; None where the profile has no use for one.
+        query: the `(dim,)` vector to search the index by.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 
@@ -27,6 +28,7 @@ class Turn:
     snapshot: Snapshot
     vector: Vector | None = None
     index: UserIndex | None = None
+    query: Vector | None = None
     shown: frozenset[str] = field(default_factory=frozenset[str])
 
 

@@ -27,7 +27,7 @@ class VectorLayer:
         """The hits that fit the budget, best first."""
         if turn.index is None:
             return Section(self.name)
-        found = turn.index.search(turn.text, turn.vector, top_k=self._top_k, exclude=turn.shown)
+        found = turn.index.search(turn.text, turn.query, top_k=self._top_k, exclude=turn.shown)
         hits: list[Hit] = []
         used = 0
         for hit in found:

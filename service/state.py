@@ -13,10 +13,10 @@ from memory.combined import CombinedMemory
 from memory.errors import ConfigurationError, StrataError, UnknownSessionError
 from memory.importing import Importer
 from memory.profiles import load_profiles
-from memory.recall.analysis import analyzer
 from memory.recall.backlog import embed_backlog
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
+from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
@@ -65,8 +65,8 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        analyze = _analyzer(settings.language)
-        views = Views(store, lambda: UserIndex(analyze), most_messages=settings.view_messages)
+        tongue = _tongue(settings.language)
+        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         memories = {
             name: CombinedMemory(
                 name,
@@ -138,9 +138,9 @@ def _model_options(settings: Settings) -> ModelOptions:
     )
 
 
-def _analyzer(language: str) -> Callable[[str], list[str]]:
+def _tongue(language: str) -> Tongue:
     try:
-        return analyzer(language)
+        return Tongue.of(language)
     except KeyError as error:
         raise ConfigurationError(
             f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."

@@ -11,9 +11,9 @@ import redis.asyncio as aioredis
 
 from memory.combined import CombinedMemory
 from memory.profiles import load_profiles
-from memory.recall.analysis import analyzer
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.index import UserIndex
+from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
@@ -119,8 +119,8 @@ def plain_client(url: str) -> RedisClient:
 
 def make_views(store: RedisStore, *, most_messages: int = 100_000) -> Views:
     """A worker's views, as a process of its own would have them."""
-    analyze = analyzer()
-    return Views(store, lambda: UserIndex(analyze), most_messages=most_messages)
+    tongue = Tongue.of()
+    return Views(store, lambda: UserIndex(tongue), most_messages=most_messages)
 
 
 async def eventually(check: Callable[[], object], *, within: float = 10.0) -> None:

@@ -7,10 +7,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.recall.column import Column
 from memory.types import Vector
 
-_SAMPLE = 128
 _SCALE = 127.0  # components of unit vectors, as signed bytes
+_ZERO = 128  # FAISS stores signed bytes with this added
+_NONE = -1
 
 
 class _Faiss(Protocol):
@@ -23,7 +25,13 @@ class _Faiss(Protocol):
     def search(
         self, x: NDArray[np.float32], k: int, /
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
-    def reconstruct_batch(self, keys: NDArray[np.int64], /) -> NDArray[np.float32]: ...
+
+    @property
+    def codes(self) -> "_Bytes": ...
+
+
+class _Bytes(Protocol):
+    def data(self) -> object: ...
 
 
 class Vectors:
@@ -31,14 +39,14 @@ class Vectors:
 
     def __init__(self) -> None:
         self._index: _Faiss | None = None
-        self._rows: array[int] = array("q")
-        self._places: dict[int, int] = {}
+        self._rows = Column(np.int64)
+        self._places: array[int] = array("q")
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __contains__(self, row: int) -> bool:
-        return row in self._places
+        return row < len(self._places) and self._places[row] != _NONE
 
     def add(self, row: int, vector: NDArray[np.float16]) -> None:
         """Add the `(dim,)` vector of a row; one of another dimension is left out."""
@@ -47,43 +55,50 @@ class Vectors:
                 len(vector), faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
             )
             self._index = cast("_Faiss", quantizer)
-        if row in self._places or len(vector) != self._index.d:
+        if row in self or len(vector) != self._index.d:
             return
+        self._places.extend([_NONE] * (row + 1 - len(self._places)))
         self._places[row] = len(self._rows)
         self._rows.append(row)
         self._index.add(np.rint(vector.astype(np.float32) * _SCALE)[None, :])
 
-    def standardized(
-        self, query: Vector, others: NDArray[np.intp], *, nearest: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The cosine as a z-score over all rows, for the nearest rows and for `others`.
+    def fits(self, query: Vector | None) -> bool:
+        """Whether there is something to compare the query with."""
+        return query is not None and self._index is not None and len(query) == self._index.d
 
-        Mean and deviation are those of an even sample, so that only FAISS reads every vector.
+    def nearest(
+        self, query: Vector, count: int, *, among: NDArray[np.intp] | None = None
+    ) -> NDArray[np.intp]:
+        """The rows nearest to a `(dim,)` query that `fits`, the nearest first."""
+        if self._index is None:
+            return np.empty(0, np.intp)
+        if among is not None:
+            held, known = self.of(among)
+            nearness = np.where(known, held @ query, -np.inf)
+            return among[np.argsort(-nearness, kind="stable")[:count]]
+        scaled = np.rint(query * _SCALE)[None, :]  # FAISS compares bytes with bytes
+        _, found = self._index.search(scaled, min(count, len(self._rows)))
+        return self._rows.values[found[0]].astype(np.intp)
 
-        Args:
-            query: `(dim,)` float32, unit length.
-            others: rows that are wanted too.
-            nearest: how many rows to search for.
+    def of(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The vectors of rows, `(m, dim)`, and which rows have one; the others' are zero."""
+        if self._index is None:
+            return np.zeros((len(rows), 1), np.float32), np.zeros(len(rows), np.bool_)
+        table = np.frombuffer(self._places, np.int64)
+        inside = rows < len(table)
+        places = np.where(inside, table[np.where(inside, rows, 0)], _NONE)
+        known = places != _NONE
+        vectors = self._codes()[np.where(known, places, 0)].astype(np.float32)
+        vectors -= _ZERO
+        vectors /= _SCALE
+        if not known.all():
+            vectors[~known] = 0
+        return vectors, known
 
-        Returns:
-            The rows, `(m,)`, each once and in order, and their z-scores, `(m,)` float32; 0 for a
-            row without a vector.
-        """
-        index, count = self._index, len(self._rows)
-        if index is None or len(query) != index.d:
-            rows = np.unique(others)
-            return rows, np.zeros(len(rows), np.float32)
-        scaled = np.rint(query * _SCALE)  # FAISS compares bytes with bytes
-        found, near = index.search(scaled[None, :], min(nearest, count))
-        sample = np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64)
-        known = [place for row in others.tolist() if (place := self._places.get(row)) is not None]
-        places = np.array(known, dtype=np.int64)
-        vectors = index.reconstruct_batch(np.concatenate([sample, places]))
-        cosines = vectors @ scaled
-        mean, deviation = cosines[: len(sample)].mean(), cosines[: len(sample)].std() or 1.0
-        row_of = np.frombuffer(self._rows, dtype=np.int64)
-        rows = np.union1d(others, row_of[near[0]])
-        scores = np.zeros(len(rows), np.float32)
-        for where, values in ((places, cosines[len(sample) :]), (near[0], found[0])):
-            scores[np.searchsorted(rows, row_of[where])] = (values - mean) / deviation
-        return rows, scores
+    def _codes(self) -> NDArray[np.uint8]:
+        """FAISS's own bytes, `(n, dim)`; valid until the next `add`."""
+        index = self._index
+        if index is None:
+            return np.empty((0, 1), np.uint8)
+        flat = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.d)
+        return cast("NDArray[np.uint8]", flat).reshape(index.ntotal, index.d)

@@ -1,16 +1,26 @@
-"""One user's messages, searchable: FAISS over their vectors and BM25 over their words."""
+"""One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Container
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.recall.analysis import Analyzer
+from memory.recall.analysis import words_of
 from memory.recall.dense import Vectors
+from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
+from memory.recall.parts import NAMES, Candidates, measure
+from memory.recall.question import Question, named_in, read_question, without_names
+from memory.recall.ranking import Weights, by_group, hand_made, learned
+from memory.recall.rows import Rows
+from memory.recall.selection import EVERYTHING, Selection, select
+from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
-_CANDIDATES = 128
+_SEEDS = 128
+_FULL = 400
+_SATURATION = 0.4
+_SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
 
 
 class UserIndex:
@@ -20,14 +30,16 @@ class UserIndex:
     says that filling the index anew pays.
 
     Args:
-        analyze: text to terms.
+        tongue: the language it reads in.
+        weights: how parts make a score, instead of what was learned for the language.
     """
 
-    def __init__(self, analyze: Analyzer) -> None:
-        self._analyze = analyze
+    def __init__(self, tongue: Tongue, *, weights: Weights | None = None) -> None:
+        self._tongue, self.weights = tongue, weights
         self._entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
         self._postings, self._vectors = Postings(), Vectors()
+        self._rows = Rows(tongue.words)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -59,7 +71,10 @@ class UserIndex:
             self._entries.append(
                 Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
             )
-            self._postings.add(self._analyze(spoken(entry)))
+            tongue = self._tongue
+            words = words_of(spoken(entry).casefold())
+            terms = self._postings.add(tongue.analyze.terms(words))
+            self._rows.add(entry, words, terms, tongue.vectors.ids(words))
         if entry.vector is not None:
             self._vectors.add(row, entry.vector)
 
@@ -70,64 +85,135 @@ class UserIndex:
                 self._entries[row] = None
                 del self._row_of[entry.id]
 
+    def focus(self, query: str) -> str:
+        """The query as it should be embedded: without the speakers' names.
+
+        Short messages that say little but a name would be nearest to it otherwise.
+        """
+        names = named_in(query.casefold(), self._rows.authors)
+        return (without_names(query, names).strip() or query) if names else query
+
     def search(
-        self, query: str, vector: Vector | None, *, top_k: int, exclude: Container[str] = ()
+        self,
+        query: str,
+        vector: Vector | None,
+        *,
+        top_k: int,
+        exclude: Container[str] = (),
+        selection: Selection = EVERYTHING,
     ) -> list[Hit]:
         """The messages that answer `query` best.
 
-        A score is z(dense) + z(bm25) over all rows, on the candidates of both searches.
-
         Args:
             query: the text.
-            vector: its `(dim,)` unit vector, or None to search by words alone.
+            vector: the `(dim,)` unit vector of `focus(query)`; None to search by words alone.
             top_k: how many.
             exclude: ids of messages that the prompt shows already.
+            selection: which of them may be found, and which are preferred.
 
         Returns:
-            Hits, best first, none worse than the average message.
+            Hits, best first; none that neither words nor meaning speak for.
         """
         if not self._row_of or top_k <= 0:
             return []
-        bm25 = self._postings.scores(self._analyze(query))
-        touched = np.flatnonzero(bm25)
-        mean, deviation = _moments(bm25[touched], len(bm25))
-        if len(touched) > _CANDIDATES:
-            touched = touched[np.argpartition(bm25[touched], -_CANDIDATES)[-_CANDIDATES:]]
-        if vector is None:
-            candidates, dense = touched, np.zeros(len(touched), np.float32)
-        else:
-            candidates, dense = self._vectors.standardized(vector, touched, nearest=_CANDIDATES)
-        lexical = (bm25[candidates] - mean) / deviation
-        return self._ranked(candidates, {"dense": dense, "bm25": lexical}, top_k, exclude)
+        question = self.read(query, vector, selection.now)
+        candidates = self.candidates(question, self._admitted(selection))
+        if not len(candidates.rows):
+            return []
+        parts = self.measure(question, candidates)
+        contributions = self._weigh(query).score(parts, candidates, self.sessions(candidates))
+        rows: list[int] = candidates.rows.tolist()
+        supported = parts[:, _SUPPORT].max(axis=1) > 0
+        entries = [
+            self._entries[row] if there else None
+            for row, there in zip(rows, supported.tolist(), strict=True)
+        ]
+        chosen = select(
+            contributions.sum(axis=1),
+            entries,
+            similarities=parts[:, NAMES.index("cosine")] if question.vector is not None else None,
+            vectors=lambda: self._vectors.of(candidates.rows)[0],
+            top_k=top_k,
+            exclude=exclude,
+            selection=selection,
+        )
+        explained = by_group(contributions[[place for place, _, _ in chosen]])
+        return [
+            Hit(entry, round(score, 4), said | extra)
+            for (place, score, extra), said in zip(chosen, explained, strict=True)
+            if (entry := entries[place])
+        ]
 
-    def _ranked(
-        self,
-        candidates: NDArray[np.intp],
-        parts: dict[str, NDArray[np.float32]],
-        top_k: int,
-        exclude: Container[str],
-    ) -> list[Hit]:
-        total = np.sum(list(parts.values()), axis=0)
-        hits: list[Hit] = []
-        for place in np.argsort(-total, kind="stable").tolist():
-            score = float(total[place])
-            if score < 0 or len(hits) == top_k:
-                break
-            entry = self._entries[candidates[place]]
-            if entry and entry.id not in exclude:
-                shown = {name: round(float(part[place]), 4) for name, part in parts.items()}
-                hits.append(Hit(entry, round(score, 4), shown))
-        return hits
+    def read(self, query: str, vector: Vector | None, now: float | None = None) -> Question:
+        """What the ranking looks for in a query."""
+        return read_question(
+            query,
+            vector,
+            postings=self._postings,
+            now=now,
+            rows=self._rows,
+            tongue=self._tongue,
+        )
+
+    def candidates(self, question: Question, among: NDArray[np.intp] | None = None) -> Candidates:
+        """The rows worth ranking: all where there are few; else the best of both searches.
+
+        Args:
+            question: what is looked for.
+            among: only these rows, ascending; None for all.
+        """
+        count = len(self._entries) if among is None else len(among)
+        if count <= _FULL:
+            return Candidates(np.arange(count) if among is None else among, self._rows)
+        scores = self._postings.scores(question.terms, k1=_SATURATION, b=0)
+        if among is not None:
+            kept = np.zeros(len(scores), np.bool_)
+            kept[among] = True
+            scores *= kept
+        touched = np.flatnonzero(scores)
+        if len(touched) > _SEEDS:
+            touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
+        seeds: list[NDArray[np.intp]] = [touched]
+        if question.vector is not None and self._vectors.fits(question.vector):
+            seeds.append(self._vectors.nearest(question.vector, _SEEDS, among=among))
+        found = np.concatenate(seeds)
+        near = [found, *(self._rows.step(found, by) for by in (-1, 1, 2))]
+        rows = np.unique(np.concatenate(near))
+        rows = rows[rows >= 0]
+        return Candidates(rows if among is None else np.intersect1d(rows, among), self._rows)
+
+    def measure(self, question: Question, candidates: Candidates) -> NDArray[np.float32]:
+        """The parts of the candidates' scores; see `memory.recall.parts`."""
+        return measure(
+            question,
+            candidates,
+            rows=self._rows,
+            postings=self._postings,
+            vectors=self._vectors,
+            word_vectors=self._tongue.vectors,
+        )
+
+    def sessions(self, candidates: Candidates) -> NDArray[np.int32]:
+        """The session of each candidate, by number."""
+        return self._rows.sessions(candidates.rows)
+
+    def _admitted(self, selection: Selection) -> NDArray[np.intp] | None:
+        if not selection.filters:
+            return None
+        passing = (
+            row for row, entry in enumerate(self._entries) if entry and selection.admits(entry)
+        )
+        return np.fromiter(passing, np.intp)
+
+    def _weigh(self, query: str) -> Weights:
+        if self.weights:
+            return self.weights
+        name = self._tongue.name
+        weights = learned(name)
+        return weights if weights and looks_like(query, name) else hand_made()
 
 
 def spoken(entry: Entry) -> str:
     """The text of a message as it is indexed and embedded: `author: content`."""
     message = entry.message
     return f"{message.author}: {message.content}" if message.author else message.content
-
-
-def _moments(values: NDArray[np.float32], count: int) -> tuple[float, float]:
-    """Mean and deviation of `values` and zeros, `count` in all; the deviation is never 0."""
-    mean = float(values.sum()) / count
-    variance = float(values @ values) / count - mean**2
-    return mean, max(variance, 0.0) ** 0.5 or 1.0

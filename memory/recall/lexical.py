@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.recall.column import Column
+
 _MANY_ROWS, _COMMON_SHARE = 1000, 4
+_MOST_TERMS = 48
 
 
 class Postings:
@@ -20,43 +23,93 @@ class Postings:
     Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009).
     """
 
-    def __init__(self, *, k1: float = 1.2, b: float = 0.75) -> None:
-        self._k1, self._b = k1, b
-        self._rows: dict[str, array[int]] = {}
-        self._counts: dict[str, array[int]] = {}
-        self._lengths: array[float] = array("f")
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._rows: list[array[int]] = []
+        self._counts: list[array[int]] = []
+        self._holding = Column(np.int32)
+        self._lengths = Column(np.float32)
         self._total_length = 0
 
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def add(self, terms: Sequence[str]) -> None:
-        """Append the next row."""
-        row = len(self._lengths)
+    @property
+    def mean_length(self) -> float:
+        """The mean number of terms in a row; 1 where there are none."""
+        return self._total_length / max(len(self), 1) or 1.0
+
+    def add(self, terms: Sequence[str]) -> list[int]:
+        """Append the next row; returns the ids of its distinct terms."""
+        row, ids = len(self._lengths), self._ids
+        distinct: list[int] = []
         for term, count in Counter(terms).items():
-            if term not in self._rows:
-                self._rows[term], self._counts[term] = array("I"), array("H")
-            self._rows[term].append(row)
-            self._counts[term].append(min(count, 65535))
+            number = ids.get(term)
+            if number is None:
+                number = ids[term] = len(ids)
+                self._rows.append(array("I"))
+                self._counts.append(array("H"))
+                self._holding.append(0)
+            self._rows[number].append(row)
+            self._counts[number].append(min(count, 65535))
+            self._holding[number] = len(self._rows[number])
+            distinct.append(number)
         self._lengths.append(len(terms))
         self._total_length += len(terms)
+        return distinct
 
-    def scores(self, terms: Sequence[str]) -> NDArray[np.float32]:
+    def known(self, terms: Sequence[str]) -> list[int]:
+        """The ids of those terms that tell rows apart, each once, the rarest first; 48 at most."""
+        found = {self._ids[term] for term in terms if term in self._ids}
+        rows = len(self)
+        telling = [
+            number
+            for number in found
+            if not len(self._rows[number]) * _COMMON_SHARE > rows > _MANY_ROWS
+        ]
+        return sorted(telling, key=lambda number: len(self._rows[number]))[:_MOST_TERMS]
+
+    def weights(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+        """The inverse document frequency of terms, `(m,)` float32."""
+        holding = self._holding.values[np.asarray(ids, dtype=np.intp)].astype(np.float32)
+        return np.log1p((len(self) - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+
+    def weight_of(self, terms: Sequence[str]) -> float:
+        """The greatest inverse document frequency among terms, known or not; 0 for none."""
+        rows = len(self)
+        holding = [len(self._rows[self._ids[one]]) if one in self._ids else 0 for one in terms]
+        return max((math.log1p((rows - held + 0.5) / (held + 0.5)) for held in holding), default=0)
+
+    def rows(self, number: int) -> NDArray[np.intp]:
+        """The rows that hold a term, ascending."""
+        return np.array(self._rows[number], dtype=np.intp)
+
+    def scores(
+        self, ids: Sequence[int], *, k1: float = 1.2, b: float = 0.75
+    ) -> NDArray[np.float32]:
         """The BM25 score of every row, `(n,)` float32; 0 where no term of the query stands."""
-        rows = len(self._lengths)
-        scores = np.zeros(rows, dtype=np.float32)
-        if not rows or not self._total_length:
-            return scores
-        mean_length = self._total_length / rows
-        lengths = np.frombuffer(self._lengths, dtype=np.float32)
-        for term in set(terms):
-            holding = len(self._rows.get(term, ()))
-            if not holding or holding * _COMMON_SHARE > rows > _MANY_ROWS:
-                continue
+        scores = np.zeros(len(self), dtype=np.float32)
+        for number in ids:
             # Copies: an array that lends its buffer could not grow while the view lives.
-            where = np.array(self._rows[term], dtype=np.intp)
-            counts = np.array(self._counts[term], dtype=np.float32)
+            where = self.rows(number)
+            counts = np.array(self._counts[number], dtype=np.float32)
+            rows, holding = len(self), len(where)
             weight = math.log(1 + (rows - holding + 0.5) / (holding + 0.5))
-            norm = self._k1 * (1 - self._b + self._b * lengths[where] / mean_length)
-            scores[where] += weight * counts * (self._k1 + 1) / (counts + norm)
+            norm = k1 * (1 - b + b * self._lengths.values[where] / self.mean_length) if b else k1
+            scores[where] += weight * counts * (k1 + 1) / (counts + norm)
         return scores
+
+    def counts(self, ids: Sequence[int], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """How often each term stands in each of the rows, which ascend: `(rows, terms)`."""
+        counts = np.zeros((len(rows), len(ids)), dtype=np.float32)
+        for place, number in enumerate(ids):
+            where = self.rows(number)
+            found = np.searchsorted(where, rows)
+            found[found == len(where)] = 0
+            here = where[found] == rows
+            counts[here, place] = np.array(self._counts[number], dtype=np.float32)[found[here]]
+        return counts
+
+    def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The number of terms in each of the rows, `(m,)` float32."""
+        return self._lengths.values[rows].astype(np.float32)

@@ -1,0 +1,1 @@
+"""Experiments: memory types compared on conversations, in numbers and pictures."""

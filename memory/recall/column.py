@@ -1,0 +1,51 @@
+"""A NumPy array that grows by appending."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+class Column(Generic[Number]):
+    """Rows of numbers in one block that doubles when it is full.
+
+    A view that was handed out stays valid, and stays as it was.
+
+    Args:
+        dtype: of the numbers.
+        width: how many stand in a row; 0 for plain numbers.
+    """
+
+    def __init__(self, dtype: type[Number], width: int = 0) -> None:
+        self._block: NDArray[Number] = np.zeros((64, width) if width else (64,), dtype)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def values(self) -> NDArray[Number]:
+        """What was appended, `(n,)` or `(n, width)`."""
+        return self._block[: self._length]
+
+    def append(self, row: float | Sequence[float] | NDArray[np.generic]) -> None:
+        """Append one row."""
+        self._make_room(1)
+        self._block[self._length] = row
+        self._length += 1
+
+    def extend(self, rows: Sequence[float]) -> None:
+        """Append several plain numbers."""
+        self._make_room(len(rows))
+        self._block[self._length : self._length + len(rows)] = rows
+        self._length += len(rows)
+
+    def __setitem__(self, row: int, value: float) -> None:
+        self._block[row] = value
+
+    def _make_room(self, more: int) -> None:
+        while self._length + more > len(self._block):
+            self._block = np.concatenate([self._block, np.zeros_like(self._block)])

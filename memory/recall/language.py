@@ -1,0 +1,100 @@
+"""What recall knows of a language: its stop words and its words of time, from `languages.toml`."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    stop_words: str
+    first_person: str
+    second_person: str
+    asks_when: list[str]
+    time_words: list[str]
+    months: list[str]
+    weekdays: list[str]
+    last: list[str]
+    ago: str
+    numbers: dict[str, int]
+    units: dict[str, int]
+    days_ago: dict[str, int]
+
+
+class Language:
+    """The words of one language that recall looks at; all lower case.
+
+    Attributes:
+        stop_words: what carries no content.
+        first_person: `I`, `my`, `we`, ...
+        second_person: `you`, `your`, ...
+        asks_when: finds a question after a time.
+        time_words: finds words of time.
+        months: from month names to 1..12.
+        weekdays: from names, `last` in front where the language has it so, to 0..6.
+        days_ago: from expressions such as `yesterday` to days.
+        ago: `two weeks ago`: groups `number` and `unit`, or None.
+    """
+
+    def __init__(self, table: _Table) -> None:
+        self.stop_words = frozenset(table.stop_words.split())
+        self.first_person = frozenset(table.first_person.split())
+        self.second_person = frozenset(table.second_person.split())
+        self.asks_when = words(table.asks_when)
+        self.time_words = words([*table.time_words, *table.months])
+        self.months = {name: number for number, name in enumerate(table.months, 1)}
+        self.month = words(table.months)
+        self.weekdays = {
+            f"{last} {name}": number
+            for number, name in enumerate(table.weekdays)
+            for last in table.last
+        }
+        self.days_ago = table.days_ago
+        self.numbers, self.units = table.numbers, table.units
+        unit = "|".join(map(re.escape, table.units))
+        self.ago = re.compile(table.ago.format(unit=f"({unit})")) if unit else None
+        self.relative = words([*self.days_ago, *self.weekdays])
+
+
+def words(choices: list[str]) -> re.Pattern[str]:
+    """A pattern that finds any of the words, whole where the script has words."""
+    if not choices:
+        return re.compile(r"(?!)")
+    longest_first = sorted(choices, key=len, reverse=True)
+    alternatives = "|".join(_whole(choice) for choice in longest_first)
+    return re.compile(alternatives)
+
+
+def _whole(choice: str) -> str:
+    if re.search(f"[{_CJK}]", choice):
+        return f"(?<!\\d){re.escape(choice)}"
+    return f"(?<!\\w){re.escape(choice)}(?!\\w)"
+
+
+@cache
+def languages() -> dict[str, Language]:
+    """Every language of the table, by Snowball's name of it where it has one."""
+    data = files("memory.recall").joinpath("languages.toml").read_bytes()
+    tables = msgspec.toml.decode(data, type=dict[str, _Table])
+    return {name: Language(table) for name, table in tables.items()}
+
+
+_EMPTY = _Table("", "", "", [], [], [], [], [], "", {}, {}, {})
+
+
+def language(name: str) -> Language:
+    """The language by name; one without a table has no words of its own."""
+    return languages().get(name) or Language(_EMPTY)
+
+
+def looks_like(text: str, name: str) -> bool:
+    """Whether `text` may be in the language: no other one's stop words stand in it more often."""
+    if re.search(f"[{_CJK}]", text):
+        return False
+    said = re.findall(r"[\w']+", text.casefold())
+    own = sum(word in language(name).stop_words for word in said)
+    others = (known for other, known in languages().items() if other != name)
+    return all(sum(word in known.stop_words for word in said) <= own for known in others)

@@ -1,0 +1,231 @@
+"""The parts of a score: what speaks for each candidate, a column a part.
+
+Scales: parts that are compared with the best candidate lie between 0 and 1; cosines are cosines;
+the rest are counts, logarithms of counts, or 0 and 1. `nearby` means: of the messages before and
+after in the same session.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.recall.dense import Vectors
+from memory.recall.lexical import Postings
+from memory.recall.question import Question
+from memory.recall.rows import FORM, Rows
+from memory.recall.word_vectors import WordVectors
+
+Floats = NDArray[np.floating[Any]]
+_STEPS = (-2, -1, 0, 1, 2)
+_SATURATION = 0.4  # BM25's k1, without length normalisation
+_ALIKE = 0.3  # words with a smaller cosine have nothing in common
+_NEARBY = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
+_LEADERS = 8
+_MANY = 500
+_EPOCH = 719_163  # the ordinal of 1970-01-01
+
+NAMES = (
+    *("words", "words_by_length", "words_around", "words_before", "rarest", "rarity"),
+    *("words_-1", "words_-2", "cosine", "meaning", "meaning_-2", "meaning_-1", "meaning_1"),
+    *("meaning_around", "alike_leaders", "words_alike", "words_alike_around"),
+    *("answers_words", "answers_meaning", "day", "month", "year", "event", "when_times"),
+    *("author", "other_author", "author_meaning", *FORM),
+)
+"""The columns, in order."""
+
+
+class Candidates:
+    """Candidate rows and their neighbours, laid out so that a part is a few array operations.
+
+    Args:
+        rows: `(m,)` ascending.
+    """
+
+    def __init__(self, rows: NDArray[np.intp], kept: Rows) -> None:
+        self.rows = rows
+        stepped = {by: kept.step(rows, by) for by in _STEPS}
+        self.all = np.unique(np.concatenate(list(stepped.values())))
+        self.all = self.all[self.all >= 0]
+        self._there = {by: (where >= 0).astype(np.float32) for by, where in stepped.items()}
+        self._place = {by: np.searchsorted(self.all, where) for by, where in stepped.items()}
+
+    def at(self, values: Floats, by: int) -> Floats:
+        """Of `values`, a row for each of `all`: the rows `by` messages on; 0 where none is."""
+        found = values.take(self._place[by], axis=0, mode="clip")
+        if by:
+            there = self._there[by]
+            found *= there[:, None] if values.ndim > 1 else there
+        return found
+
+
+def measure(
+    question: Question,
+    candidates: Candidates,
+    *,
+    rows: Rows,
+    postings: Postings,
+    vectors: Vectors,
+    word_vectors: WordVectors,
+) -> Floats:
+    """Every part of every candidate: `(m, len(NAMES))` float32."""
+    form = rows.form(candidates.rows)
+    held, known = vectors.of(candidates.all)
+    words = _words(question, candidates, rows, postings)
+    meaning = _meaning(question, candidates, held, known)
+    leaders = words["words"] + 1.5 * words["words_around"] + 1.5 * meaning["meaning"]
+    alike = _alike_leaders(leaders, candidates.at(held, 0), known)
+    asked = np.maximum(rows.step(candidates.rows, -1), 0)
+    after_question = rows.form(asked)[:, FORM.index("question")]
+    parts = words | meaning | _word_meaning(question, candidates, rows, word_vectors)
+    parts |= _dates(question, candidates.rows, rows, form) | {
+        "alike_leaders": alike,
+        "answers_words": after_question * parts["words_-1"],
+        "answers_meaning": after_question * parts["meaning_-1"],
+    }
+    parts |= _author(question, candidates.rows, rows, parts["meaning"])
+    parts |= {name: form[:, place] for place, name in enumerate(FORM)}
+    return np.stack([parts[name] for name in NAMES], axis=1).astype(np.float32)
+
+
+def _words(
+    question: Question, candidates: Candidates, rows: Rows, postings: Postings
+) -> dict[str, Floats]:
+    counts = postings.counts(question.terms, candidates.all)
+    weights = postings.weights(question.terms)
+    own = _saturated(counts) @ weights
+    lengths = postings.lengths(candidates.all)[:, None] / postings.mean_length
+    by_length = (counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths))) @ weights
+    here = candidates.at(counts, 0)
+    before = here + candidates.at(counts, -1) + candidates.at(counts, -2)
+    around = before + candidates.at(counts, 1) + candidates.at(counts, 2)
+    spread = _spread(question, rows, postings)
+    top = max(float(candidates.at(own, 0).max(initial=0)), 1e-6)
+    terms, starts = rows.terms(candidates.rows)
+    rarity = np.add.reduceat(np.append(postings.weights(terms), 0), starts)
+    sizes = np.diff(np.append(starts, len(terms)))
+    return {
+        "words": candidates.at(own, 0) / top,
+        "words_by_length": _to_top(candidates.at(by_length, 0)),
+        "words_around": _to_top(_saturated(around) @ spread),
+        "words_before": _to_top(_saturated(before) @ spread),
+        "rarest": _to_top(((here > 0) * weights).max(axis=1, initial=0)),
+        "rarity": np.where(sizes > 0, rarity / np.maximum(sizes, 1), 0),
+        "words_-1": candidates.at(own, -1) / top,
+        "words_-2": candidates.at(own, -2) / top,
+    }
+
+
+def _spread(question: Question, rows: Rows, postings: Postings) -> Floats:
+    """The inverse frequency of each term among windows of five messages."""
+    holding: list[int] = []
+    for number in question.terms:
+        where = postings.rows(number)
+        if len(where) > _MANY:
+            holding.append(min(len(where) * len(_STEPS), len(rows)))
+            continue
+        near = np.concatenate([rows.step(where, by) for by in _STEPS])
+        holding.append(int((np.unique(near) >= 0).sum()))
+    held = np.array(holding, np.float32)
+    return np.log1p((len(rows) - held + 0.5) / (held + 0.5))
+
+
+def _meaning(
+    question: Question, candidates: Candidates, held: Floats, known: NDArray[np.bool_]
+) -> dict[str, Floats]:
+    count = len(candidates.rows)
+    none = np.zeros(count, np.float32)
+    names = ("cosine", "meaning", "meaning_-2", "meaning_-1", "meaning_1", "meaning_around")
+    if question.vector is None or held.shape[1] != len(question.vector):
+        return dict.fromkeys(names, none)
+    cosines = held @ question.vector
+    here = candidates.at(cosines, 0)
+    low, high = float(here.min(initial=1)), float(here.max(initial=-1))
+    scaled = np.where(known, (cosines - low) / max(high - low, 1e-6), 0).astype(np.float32)
+    before = candidates.at(held, -1) + candidates.at(held, -2)
+    around = candidates.at(held, 0) + 0.5 * before
+    lengths = np.sqrt(np.einsum("ij,ij->i", around, around))
+    return {
+        "cosine": here,
+        "meaning": candidates.at(scaled, 0),
+        "meaning_-2": candidates.at(scaled, -2),
+        "meaning_-1": candidates.at(scaled, -1),
+        "meaning_1": candidates.at(scaled, 1),
+        "meaning_around": _between((around @ question.vector) / np.maximum(lengths, 1e-6)),
+    }
+
+
+def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> Floats:
+    """How near each is to the middle of those that lead so far."""
+    if not known.any():
+        return np.zeros(len(leaders), np.float32)
+    best = np.argsort(-leaders, kind="stable")[:_LEADERS]
+    return _between(held @ held[best].mean(axis=0))
+
+
+def _word_meaning(
+    question: Question, candidates: Candidates, rows: Rows, word_vectors: WordVectors
+) -> dict[str, Floats]:
+    """Late interaction: for each word of the query its best match, here and nearby."""
+    none = np.zeros(len(candidates.rows), np.float32)
+    if not len(question.words):
+        return {"words_alike": none, "words_alike_around": none}
+    said, starts = rows.words(candidates.all)
+    cosines, lengths = word_vectors.alike(said, question.words)
+    matches = np.maximum(cosines - _ALIKE, 0)
+    matches = np.concatenate([matches, np.zeros((1, len(lengths)), np.float32)])
+    best = np.maximum.reduceat(matches, starts)
+    best[np.diff(np.append(starts, len(said))) == 0] = 0
+    around = np.maximum.reduce([candidates.at(best, by) * far for by, far in _NEARBY.items()])
+    total, telling = float(lengths.sum()), question.telling
+    return {
+        "words_alike": candidates.at(best, 0) @ lengths / total,
+        "words_alike_around": around @ telling / max(float(telling.sum()), 1e-6),
+    }
+
+
+def _dates(
+    question: Question, where: NDArray[np.intp], rows: Rows, form: Floats
+) -> dict[str, Floats]:
+    days = rows.days(where)
+    told, slack = rows.events(where)
+    parts = {name: np.zeros(len(where), np.float32) for name in ("day", "month", "year", "event")}
+    for span in question.spans:
+        inside = (days >= span.first) & (days <= span.last)
+        if span.any_year:
+            since_1970 = (days - _EPOCH).astype("datetime64[D]").astype("datetime64[M]")
+            inside = since_1970.astype(np.int64) % 12 + 1 == span.month
+        parts[span.grain] = np.maximum(parts[span.grain], inside)
+        if span.grain != "year":
+            tells = (told > 0) & (told + slack >= span.first) & (told - slack <= span.last)
+            parts["event"] = np.maximum(parts["event"], tells)
+            if span.grain == "day" and span.month:
+                month = (days >= span.first - 15) & (days <= span.last + 15)
+                parts["month"] = np.maximum(parts["month"], month)
+    parts["when_times"] = form[:, FORM.index("times")] * question.asks_when
+    return parts
+
+
+def _author(
+    question: Question, where: NDArray[np.intp], rows: Rows, meaning: Floats
+) -> dict[str, Floats]:
+    if question.author is None:
+        none = np.zeros(len(where), np.float32)
+        return dict.fromkeys(("author", "other_author", "author_meaning"), none)
+    same = (rows.spoken_by(where) == question.author).astype(np.float32)
+    return {"author": same, "other_author": 1 - same, "author_meaning": same * meaning}
+
+
+def _saturated(counts: Floats) -> Floats:
+    return counts * (_SATURATION + 1) / (counts + _SATURATION)
+
+
+def _to_top(values: Floats) -> Floats:
+    return values / max(float(values.max(initial=0)), 1e-6)
+
+
+def _between(values: Floats) -> Floats:
+    if not len(values):
+        return values
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / max(high - low, 1e-6)

@@ -1,0 +1,149 @@
+"""Which of the ranked messages are taken: filters, preferences, and no two that say the same."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from memory.recall.parts import Floats
+from memory.types import Entry
+
+_DAY = 86_400.0
+_SAME = 0.97  # messages with a greater cosine say the same
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What may be found, and what is preferred. By default: everything, by score alone.
+
+    Attributes:
+        now: the time of asking, Unix seconds; that of the newest message if None.
+        since: the earliest time.
+        until: the latest time.
+        sessions: only messages of these sessions.
+        where: only messages for which this holds.
+        min_similarity: the least cosine with the query; messages without a vector pass.
+        diversity: 0 to 1, the share of maximum marginal relevance: how much a message that is like
+            those already taken gives way. Near-duplicates give way at any share above 0.
+        recency: what being said just now adds to a score; it halves every `half_life_days`.
+        half_life_days: see `recency`.
+        importance: what is known of messages' importance, 0 to 1, by id.
+        importance_weight: what an importance of 1 adds to a score.
+    """
+
+    now: float | None = None
+    since: float | None = None
+    until: float | None = None
+    sessions: Container[str] | None = None
+    where: Callable[[Entry], bool] | None = None
+    min_similarity: float | None = None
+    diversity: float = 0.0
+    recency: float = 0.0
+    half_life_days: float = 30.0
+    importance: Mapping[str, float] = field(default_factory=dict[str, float])
+    importance_weight: float = 0.0
+
+    def admits(self, entry: Entry) -> bool:
+        """Whether the filters let the message pass."""
+        at = entry.message.at
+        return (
+            (self.since is None or at >= self.since)
+            and (self.until is None or at <= self.until)
+            and (self.sessions is None or entry.session_id in self.sessions)
+            and (self.where is None or self.where(entry))
+        )
+
+    def preference(self, entry: Entry, now: float) -> dict[str, float]:
+        """What recency and importance add to the message's score."""
+        added: dict[str, float] = {}
+        if self.recency:
+            age_days = max(now - entry.message.at, 0.0) / _DAY
+            added["recency"] = self.recency * 0.5 ** (age_days / self.half_life_days)
+        if self.importance_weight:
+            added["importance"] = self.importance_weight * self.importance.get(entry.id, 0.0)
+        return added
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything is kept out."""
+        return any(one is not None for one in (self.since, self.until, self.sessions, self.where))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the score alone decides."""
+        return self == EVERYTHING
+
+
+EVERYTHING = Selection()
+"""By score alone."""
+
+Chosen = tuple[int, float, dict[str, float]]
+"""The place of a candidate, its score, and what preferences added to it."""
+
+
+def select(
+    scores: Floats,
+    entries: Sequence[Entry | None],
+    *,
+    similarities: Floats | None,
+    vectors: Callable[[], Floats],
+    top_k: int,
+    exclude: Container[str],
+    selection: Selection,
+) -> list[Chosen]:
+    """The best candidates.
+
+    Args:
+        scores: `(m,)`.
+        entries: `m` of them; None for one that was deleted.
+        similarities: `(m,)` cosines with the query; None where there are none.
+        vectors: `(m, dim)`, unit length, or zero for a message without one; asked for if needed.
+        top_k: how many.
+        exclude: ids that are not wanted.
+        selection: filters and preferences.
+
+    Source: Carbonell and Goldstein, "The Use of MMR" (1998).
+    """
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    admitted = (
+        place
+        for place in order
+        if (entry := entries[place]) and entry.id not in exclude and selection.admits(entry)
+    )
+    if selection.is_plain:
+        return [(place, float(scores[place]), {}) for place in islice(admitted, top_k)]
+    places = list(admitted)
+    if selection.min_similarity is not None and similarities is not None:
+        passes = (similarities >= selection.min_similarity) | ~vectors().any(axis=1)
+        places = [place for place in places if passes[place]]
+    times = [entry.message.at for entry in entries if entry]
+    now = selection.now if selection.now is not None else max(times, default=0.0)
+    chosen: list[Chosen] = []
+    for place in places:
+        entry = entries[place]
+        if entry:
+            added = selection.preference(entry, now)
+            chosen.append((place, float(scores[place]) + sum(added.values()), added))
+    chosen.sort(key=lambda one: -one[1])
+    if selection.diversity:
+        return _diverse(chosen, vectors(), top_k, selection.diversity)
+    return chosen[:top_k]
+
+
+def _diverse(chosen: list[Chosen], vectors: Floats, top_k: int, diversity: float) -> list[Chosen]:
+    if not chosen:
+        return []
+    scores = np.array([score for _, score, _ in chosen])
+    spread = float(scores.max() - scores.min()) or 1.0
+    relevance = (scores - scores.min()) / spread
+    held = vectors[[place for place, _, _ in chosen]]
+    nearest = np.zeros(len(chosen))
+    taken: list[int] = []
+    while len(taken) < min(top_k, len(chosen)):
+        value = (1 - diversity) * relevance - diversity * nearest - 2 * (nearest > _SAME)
+        value[taken] = -np.inf
+        best = int(np.argmax(value))
+        taken.append(best)
+        nearest = np.maximum(nearest, held @ held[best])
+    return [chosen[place] for place in taken]

@@ -1,0 +1,68 @@
+"""Vectors of single words, from the built-in model's table: which words mean about the same."""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
+
+_LONGEST, _MOST_CACHED = 40, 200_000
+_STATIC = Path(__file__).with_name("static")
+
+
+class WordVectors:
+    """The table's rows by word; a word that it does not hold whole gives those of its pieces."""
+
+    def __init__(self, directory: Path = _STATIC) -> None:
+        tokenizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+        self._vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
+        table = load_file(directory / "model.safetensors")["embeddings"].astype(np.float32)
+        self._lengths = np.maximum(np.linalg.norm(table, axis=1), 1e-6).astype(np.float32)
+        table /= self._lengths[:, None]
+        self._table: NDArray[np.float32] = table
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def ids(self, words: Iterable[str]) -> list[int]:
+        """The ids of the words' pieces, in order; none of a word that cannot be pieced together."""
+        known, found = self._known, list[int]()
+        for word in words:
+            found += known[word] if word in known else self._pieces(word)
+        return found
+
+    def _pieces(self, word: str) -> tuple[int, ...]:
+        """The longest pieces from the left (Wu et al., "Google's Neural Machine ...", 2016)."""
+        pieces: list[int] = []
+        start = 0
+        while start < len(word) <= _LONGEST:
+            end = len(word)
+            mark = "##" if start else ""
+            while end > start and mark + word[start:end] not in self._vocabulary:
+                end -= 1
+            if end == start:
+                pieces.clear()
+                break
+            pieces.append(self._vocabulary[mark + word[start:end]])
+            start = end
+        if len(self._known) < _MOST_CACHED:
+            self._known[word] = tuple(pieces)
+        return tuple(pieces)
+
+    def alike(
+        self, said: NDArray[np.integer], asked: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The cosines of `(m,)` ids with `(q,)` ids, `(m, q)`, and the lengths of the latter."""
+        wanted = np.zeros(len(self._table), np.bool_)
+        wanted[said] = True
+        distinct = np.flatnonzero(wanted)
+        place = np.cumsum(wanted, dtype=np.int32)
+        cosines = self._table.take(distinct, axis=0) @ self._table[asked].T
+        return cosines.take(place.take(said) - 1, axis=0), self._lengths[asked]
+
+
+@cache
+def word_vectors() -> WordVectors:
+    """The built-in table, read once in a process."""
+    return WordVectors()
