@@ -28,9 +28,12 @@ class VectorLayer:
         if turn.index is None:
             return Section(self.name)
         found = turn.index.search(turn.text, turn.query, top_k=self._top_k, exclude=turn.shown)
+        here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
         hits: list[Hit] = []
         used = 0
         for hit in found:
+            if (hit.entry.message.at, hit.entry.message.content) in here:
+                continue  # the session was forked: the prompt shows a copy of it
             tokens = count_tokens(spoken(hit.entry)) + _LINE_OVERHEAD_TOKENS
             if used + tokens <= self._budget_tokens:
                 hits.append(hit)

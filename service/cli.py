@@ -76,6 +76,15 @@ def demo(
     raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
 
 
+def _add_experiments() -> None:
+    from experiments.cli import app as experiments  # noqa: PLC0415
+
+    app.add_typer(experiments, name="experiment")
+
+
+_add_experiments()
+
+
 def main() -> None:
     """The console script: errors of ours are told in one line."""
     try:

@@ -184,6 +184,17 @@ class SessionInfo(BaseModel):
         )
 
 
+class ForkRequest(BaseModel):
+    """How a session is copied."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    messages: int | None = Field(
+        None, ge=0, le=2**53, description="Copy so many, the oldest first; all if left out."
+    )
+    profile: str | None = Field(None, description="The copy's memory profile; else as before.")
+
+
 class SessionPage(BaseModel):
     """Sessions, the latest first."""
 

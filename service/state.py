@@ -10,7 +10,12 @@ from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError, StrataError, UnknownSessionError
+from memory.errors import (
+    ConfigurationError,
+    StrataError,
+    UnknownProfileError,
+    UnknownSessionError,
+)
 from memory.importing import Importer
 from memory.profiles import load_profiles
 from memory.recall.backlog import embed_backlog
@@ -36,6 +41,17 @@ class State:
     importer: Importer
     jobs: Jobs
     profiles: tuple[str, ...]
+
+    def profile_named(self, name: str | None) -> str:
+        """The name of a profile that there is, or '' for None.
+
+        Raises:
+            UnknownProfileError: there is no such profile.
+        """
+        if name is not None and name not in self.profiles:
+            known = ", ".join(sorted(self.profiles))
+            raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
+        return name or ""
 
 
 @asynccontextmanager

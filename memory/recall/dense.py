@@ -38,6 +38,7 @@ class Vectors:
     """Unit vectors and the rows they belong to; its dimension is that of the first one."""
 
     def __init__(self) -> None:
+        faiss.omp_set_num_threads(1)  # one query is too small a job to be shared out
         self._index: _Faiss | None = None
         self._rows = Column(np.int64)
         self._places: array[int] = array("q")

@@ -106,10 +106,20 @@ def select(
     Source: Carbonell and Goldstein, "The Use of MMR" (1998).
     """
     order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    said: set[tuple[float, str]] = set()
+
+    def is_new(entry: Entry) -> bool:
+        """Copies of a message, in forked sessions, count once."""
+        key = (entry.message.at, entry.message.content)
+        return not (key in said or said.add(key))
+
     admitted = (
         place
         for place in order
-        if (entry := entries[place]) and entry.id not in exclude and selection.admits(entry)
+        if (entry := entries[place])
+        and entry.id not in exclude
+        and selection.admits(entry)
+        and is_new(entry)
     )
     if selection.is_plain:
         return [(place, float(scores[place]), {}) for place in islice(admitted, top_k)]

@@ -4,8 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-import faiss
-
 from memory.recall.index import UserIndex
 from memory.store import RedisStore
 from memory.store.reading import read_everything
@@ -41,7 +39,6 @@ class Views:
         self._views: OrderedDict[User, View] = OrderedDict()
         self._sizes: dict[User, int] = {}
         self._held = 0
-        faiss.omp_set_num_threads(1)  # one query is too small a job to be shared out
 
     def cursor(self, user: User) -> Cursor:
         """Up to where this worker has read the user's log; the beginning if it holds no view."""

@@ -1,13 +1,16 @@
 """A user's sessions: list, read, close, delete."""
 
+import time
+
 from fastapi import APIRouter
 
 from memory.errors import InvalidInputError
+from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions, read_messages
 from memory.types import User
 from service.dependencies import Cursor, Limit, SessionPath, StateDep, UserPath
 from service.errors import problem_responses
-from service.schemas import ChatMessage, Deleted, MessagePage, SessionInfo, SessionPage
+from service.schemas import ChatMessage, Deleted, ForkRequest, MessagePage, SessionInfo, SessionPage
 
 router = APIRouter(prefix="/v1/users/{user_id}/sessions", tags=["sessions"])
 
@@ -56,6 +59,19 @@ async def close_session(user_id: UserPath, session_id: SessionPath, state: State
     user = User(user_id)
     await state.store.close(user, session_id)
     return SessionInfo.of(await get_session(state.store, user, session_id))
+
+
+@router.post("/{session_id}/fork", responses=problem_responses(404, 422))
+async def fork_user_session(
+    user_id: UserPath, session_id: SessionPath, state: StateDep, body: ForkRequest | None = None
+) -> SessionInfo:
+    """Copy a session into a new one, which goes on by itself; the original stays as it is."""
+    asked = body or ForkRequest(messages=None, profile=None)
+    user, profile = User(user_id), state.profile_named(asked.profile)
+    forked = await fork_session(
+        state.store, user, session_id, now=time.time(), upto=asked.messages, profile=profile
+    )
+    return SessionInfo.of(forked)
 
 
 @router.delete("/{session_id}", responses=problem_responses(404, 422))

@@ -1,0 +1,45 @@
+"""Forking: a new session that begins as a copy of another, which stays as it is."""
+
+from memory.errors import UnknownSessionError
+from memory.store import decode, keys
+from memory.store.connection import Script
+from memory.store.reading import get_session
+from memory.store.redis import RedisStore
+from memory.types import Session, User
+
+_FORK = Script("fork")
+_ALL = -1
+
+
+async def fork_session(
+    store: RedisStore,
+    user: User,
+    session_id: str,
+    *,
+    now: float,
+    upto: int | None = None,
+    profile: str = "",
+) -> Session:
+    """Copy `messages[:upto]` of a session, with their vectors, into a new one.
+
+    The fold is copied too unless it reaches beyond `upto`. The copy goes on by itself.
+
+    Args:
+        store: where both live.
+        user: whose sessions they are.
+        session_id: the session to copy; it may be closed.
+        now: when the copy begins, Unix seconds.
+        upto: how many messages; None, or more than there are, for all.
+        profile: the memory profile of the copy; that of the original if empty.
+
+    Raises:
+        UnknownSessionError: the user has no such session.
+    """
+    copy = decode.new_session_id()
+    count = _ALL if upto is None else upto
+    copied = await store.connection.run(
+        _FORK, keys.prefix(user), session_id, copy, count, now, profile, store.log_length
+    )
+    if copied < 0:
+        raise UnknownSessionError(session_id)
+    return await get_session(store, user, copy)
