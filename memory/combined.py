@@ -5,6 +5,9 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from langchain_core.language_models import BaseChatModel
+
+from memory.classic_memories import Sources
 from memory.errors import EmbedderError
 from memory.folding import fold_overflow, fold_target
 from memory.layer import Turn
@@ -56,6 +59,7 @@ class CombinedMemory:
         embedder: for the message at hand and what is stored.
         views: the worker's indexes.
         embed_within: how long a turn waits for the embedder before it goes on with words alone.
+        model: for classic memories that call one.
     """
 
     def __init__(
@@ -67,11 +71,13 @@ class CombinedMemory:
         embedder: Embedder,
         views: Views,
         embed_within: timedelta = timedelta(seconds=2),
+        model: BaseChatModel | None = None,
     ) -> None:
         self.name, self.folds = name, profile.folds
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
-        self._layers, self._tail = build_layers(profile), profile.tail
+        self._layers = build_layers(profile, Sources(store, embedder, model))
+        self._tail = profile.tail
         self._carries, self._searches = "summary" in profile.layers, "vector" in profile.layers
 
     async def recall(

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from memory.classic import ClassicLayer
+from memory.classic_memories import ClassicOptions, Sources
 from memory.errors import ConfigurationError
 from memory.folding import FoldPolicy
 from memory.layer import Layer
@@ -13,7 +15,7 @@ from memory.summary import SummaryLayer
 from memory.vector import VectorLayer
 from memory.window import WindowLayer
 
-LayerName = Literal["window", "summary", "vector"]
+LayerName = Literal["window", "summary", "vector", "classic"]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -48,6 +50,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()
     vector: VectorOptions = VectorOptions()
+    classic: ClassicOptions = ClassicOptions()
 
     @property
     def folds(self) -> FoldPolicy | None:
@@ -84,17 +87,21 @@ def load_profiles(path: Path | None = None) -> dict[str, Profile]:
     return profiles | (_read(path) if path else {})
 
 
-def build_layers(profile: Profile) -> tuple[Layer, ...]:
-    """The layers of a profile."""
-    return tuple(_FACTORIES[name](profile) for name in profile.layers)
+def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:
+    """The layers of a profile.
+
+    Raises:
+        ConfigurationError: a layer needs a chat model and there is none.
+    """
+    return tuple(_FACTORIES[name](profile, sources) for name in profile.layers)
 
 
-def _window(profile: Profile) -> Layer:
+def _window(profile: Profile, _: Sources) -> Layer:
     keep_pairs = None if "summary" in profile.layers else profile.window.keep_pairs
     return WindowLayer(keep_pairs=keep_pairs, budget_tokens=profile.window.budget_tokens)
 
 
-def _summary(profile: Profile) -> Layer:
+def _summary(profile: Profile, _: Sources) -> Layer:
     return SummaryLayer(
         budget_tokens=profile.summary.budget_tokens,
         carry_tokens=profile.summary.carry_tokens,
@@ -102,14 +109,19 @@ def _summary(profile: Profile) -> Layer:
     )
 
 
-def _vector(profile: Profile) -> Layer:
+def _vector(profile: Profile, _: Sources) -> Layer:
     return VectorLayer(top_k=profile.vector.top_k, budget_tokens=profile.vector.budget_tokens)
 
 
-_FACTORIES: dict[LayerName, Callable[[Profile], Layer]] = {
+def _classic(profile: Profile, sources: Sources) -> Layer:
+    return ClassicLayer(profile.classic, sources)
+
+
+_FACTORIES: dict[LayerName, Callable[[Profile, Sources], Layer]] = {
     "window": _window,
     "summary": _summary,
     "vector": _vector,
+    "classic": _classic,
 }
 
 

@@ -91,6 +91,7 @@ async def open_state(
                 embedder=embedder,
                 views=views,
                 embed_within=settings.embedder_timeout,
+                model=model,
             )
             for name, profile in profiles.items()
         }

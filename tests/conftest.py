@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 import redis.asyncio as aioredis
 
+from chains.offline import OfflineChatModel
 from memory.combined import CombinedMemory
 from memory.profiles import load_profiles
 from memory.recall.embedder import StaticEmbedder
@@ -87,7 +88,14 @@ def memory_of(
     profiles = load_profiles()
 
     def build(name: str) -> CombinedMemory:
-        return CombinedMemory(name, profiles[name], store=store, embedder=embedder, views=views)
+        return CombinedMemory(
+            name,
+            profiles[name],
+            store=store,
+            embedder=embedder,
+            views=views,
+            model=OfflineChatModel(),
+        )
 
     return build
 

