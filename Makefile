@@ -36,7 +36,7 @@ lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra build --extra dev -c requirements.lock \
+	  --no-emit-index-url --no-emit-find-links --extra build --extra dev --extra experiments -c requirements.lock \
 	  pyproject.toml -o requirements-dev.lock
 
 clean: ## remove the virtual environment (the data in .strata stays)

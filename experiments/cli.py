@@ -90,3 +90,59 @@ def _embedder_options() -> "EmbedderOptions":
 
     settings = load_settings()
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+
+
+@app.command(
+    epilog="Example: strata experiment profiles --data locomo.json --profiles layered,window,none"
+)
+def profiles(  # noqa: PLR0917 - Typer's options
+    data: Data,
+    names: Annotated[
+        str, typer.Option("--profiles", help="Memory profiles, with commas between.")
+    ] = "layered,window,summary,vector,none",
+    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
+    conversations: Annotated[
+        int | None, typer.Option(help="Only so many conversations of the file.")
+    ] = None,
+    answers: Annotated[  # noqa: FBT002 - flags
+        bool, typer.Option("--answers", help="Let the model answer, and judge by token F1.")
+    ] = False,
+    judge: Annotated[  # noqa: FBT002
+        bool, typer.Option("--judge", help="Let the model judge the answers too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a paid run.")] = False,  # noqa: FBT002
+    language: Annotated[str, typer.Option(help="The language of the conversations.")] = "english",
+) -> None:
+    """Play conversations under several memory profiles and compare what reaches the model."""
+    from experiments.conversations import read_conversations  # noqa: PLC0415
+    from experiments.session import compare_and_report  # noqa: PLC0415
+
+    compare_and_report(
+        read_conversations(data)[:conversations],
+        _profiles(names.split(",")),
+        out,
+        answers=answers or judge,
+        judge=judge,
+        yes=yes,
+        language=language,
+    )
+
+
+@app.command(epilog="Example: strata experiment replay --user alice --profiles layered,window")
+def replay(
+    user: Annotated[str, typer.Option("--user", help="Whose conversation.")],
+    names: Annotated[
+        str, typer.Option("--profiles", help="Memory profiles, with commas between.")
+    ] = "layered,window",
+    url: Annotated[
+        str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")
+    ] = "http://127.0.0.1:8000",
+    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
+    language: Annotated[str, typer.Option(help="The language of the conversation.")] = "english",
+) -> None:
+    """Play what a user of the running service said under other memories; nothing of it changes."""
+    from experiments.replaying import read_user  # noqa: PLC0415
+    from experiments.session import compare_and_report  # noqa: PLC0415
+
+    chosen = _profiles(names.split(","))
+    compare_and_report([read_user(url, user)], chosen, out, language=language)

@@ -15,7 +15,14 @@ from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, get_buffer_string
 
-from memory.classic_memories import EVENT_LOOP, WITH_MODEL, ClassicOptions, Sources, make_memory
+from memory.classic_memories import (
+    EVENT_LOOP,
+    WITH_MODEL,
+    ClassicOptions,
+    Sources,
+    load_classic,
+    make_memory,
+)
 from memory.errors import ConfigurationError
 from memory.layer import Turn
 from memory.store.reading import read_messages
@@ -79,6 +86,7 @@ class ClassicLayer:
         return Section(self.name, tokens=count_tokens(text), text=text)
 
     def _make(self) -> Any:
+        load_classic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make_memory(self._options, self._sources)

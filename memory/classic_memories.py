@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -159,6 +160,11 @@ def _combined(options: ClassicOptions, sources: Sources) -> Any:
             _vector(options, sources, key="recalled"),
         ]
     )
+
+
+def load_classic() -> None:
+    """Import them before warnings are silenced: the import has them shown again."""
+    import_module("langchain_classic.memory")
 
 
 def make_memory(options: ClassicOptions, sources: Sources) -> Any:

@@ -1,0 +1,202 @@
+"""The report of a comparison: a table in the terminal, JSON, CSV, and one page with its plots."""
+
+import base64
+import csv
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.profiles_run import Cell
+from experiments.statistics import Estimate, estimate
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.scroll { overflow-x: auto; }
+figure { margin: 2rem 0; } img { max-width: 100%; background: #fff; border-radius: 6px; }
+figcaption { opacity: .8; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One profile over all conversations."""
+
+    profile: str
+    coverage: Estimate | None
+    by_category: dict[str, Estimate]
+    by_layer: dict[str, float]
+    prompt_tokens: float
+    prompt_tokens_last: float
+    memory_calls_per_turn: float
+    milliseconds_p50: float
+    milliseconds_p99: float
+    f1: float | None
+    right: float | None
+
+
+def rows_of(cells: Sequence[Cell]) -> list[Row]:
+    """A row for each profile, in the order in which they were asked for."""
+    return [
+        _row(name, [cell for cell in cells if cell.profile == name])
+        for name in dict.fromkeys(cell.profile for cell in cells)
+    ]
+
+
+def _row(name: str, cells: Sequence[Cell]) -> Row:
+    coverage = [share for cell in cells for share in cell.coverage]
+    categories = [category for cell in cells for category in cell.categories]
+    tokens = [count for cell in cells for count in cell.prompt_tokens]
+    last = [count for cell in cells for count in cell.prompt_tokens[-20:]]
+    times = [one for cell in cells for one in cell.milliseconds]
+    layers = dict.fromkeys(layer for cell in cells for layer in cell.by_layer)
+    f1 = [cell.f1 for cell in cells if cell.f1 is not None]
+    right = [cell.right for cell in cells if cell.right is not None]
+    return Row(
+        name,
+        estimate(coverage) if coverage else None,
+        {
+            category: estimate(
+                [share for share, one in zip(coverage, categories, strict=True) if one == category]
+            )
+            for category in dict.fromkeys(categories)
+        },
+        {
+            layer: round(100 * float(np.mean([cell.by_layer.get(layer, 0) for cell in cells])), 1)
+            for layer in layers
+        },
+        round(float(np.mean(tokens)), 1),
+        round(float(np.mean(last)), 1),
+        round(sum(cell.memory_calls for cell in cells) / len(tokens), 3),
+        round(float(np.percentile(times, 50)), 2),
+        round(float(np.percentile(times, 99)), 2),
+        round(100 * float(np.mean(f1)), 1) if f1 else None,
+        round(100 * float(np.mean(right)), 1) if right else None,
+    )
+
+
+_HEADS = (
+    "profile",
+    "evidence",
+    "95%",
+    "tokens",
+    "last 20",
+    "calls",
+    "ms p50",
+    "p99",
+    "F1",
+    "right",
+)
+
+
+_LEGEND = (
+    "Evidence, %: of the messages that hold the answer, the share that the model was shown "
+    "verbatim. Tokens: of a turn's prompt, on average and over the last 20 turns. Calls: of the "
+    "model, a turn, its answer included. Milliseconds: a whole turn with a model that answers at once."
+)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    coverage = row.coverage
+    return (
+        row.profile,
+        f"{coverage.mean:.1f}" if coverage else "-",
+        f"{coverage.low:.0f}-{coverage.high:.0f}" if coverage else "-",
+        f"{row.prompt_tokens:.0f}",
+        f"{row.prompt_tokens_last:.0f}",
+        f"{1 + row.memory_calls_per_turn:.2f}",
+        f"{row.milliseconds_p50:.1f}",
+        f"{row.milliseconds_p99:.1f}",
+        "-" if row.f1 is None else f"{row.f1:.1f}",
+        "-" if row.right is None else f"{row.right:.1f}",
+    )
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """The table in the terminal."""
+    table = Table(title="Memory profiles compared", title_justify="left")
+    judged = len(_HEADS) if any(row.f1 is not None for row in rows) else -2
+    for place, head in enumerate(_HEADS[:judged]):
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row)[:judged])
+    console.print(table)
+    console.print(f"[dim]{_LEGEND}[/]")
+
+
+def write_report(
+    cells: Sequence[Cell], plots: dict[str, tuple[Path, str]], out: Path, about: str
+) -> None:
+    """Write `report.json`, `report.csv` and `report.html`.
+
+    Args:
+        cells: what was measured.
+        plots: by title: the picture's file and what it says.
+        out: the folder.
+        about: what was compared, in a sentence.
+    """
+    rows = rows_of(cells)
+    data = {"about": about, "profiles": [asdict(row) for row in rows]}
+    (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    with (out / "report.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["profile", "conversation", "category", "coverage", "prompt_tokens"])
+        for cell in cells:
+            asked = zip(cell.categories, cell.coverage, cell.question_tokens, strict=True)
+            writer.writerows(
+                [cell.profile, cell.conversation, category, round(share, 4), tokens]
+                for category, share, tokens in asked
+            )
+    (out / "report.html").write_text(_page(rows, plots, about), encoding="utf-8")
+
+
+def _page(rows: Sequence[Row], plots: dict[str, tuple[Path, str]], about: str) -> str:
+    main = _table(_HEADS, [_cells(row) for row in rows])
+    categories = list(dict.fromkeys(one for row in rows for one in row.by_category))
+    layers = list(dict.fromkeys(one for row in rows for one in row.by_layer))
+    by_category = _table(
+        ("profile", *categories),
+        [
+            (row.profile, *(f"{row.by_category[one].mean:.1f}" for one in categories))
+            for row in rows
+            if row.by_category
+        ],
+    )
+    by_layer = _table(
+        ("profile", *layers),
+        [(row.profile, *(f"{row.by_layer.get(one, 0):.1f}" for one in layers)) for row in rows],
+    )
+    pictures = "\n".join(
+        f'<figure><h2>{html.escape(title)}</h2><img alt="{html.escape(text)}" '
+        f'src="data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}">'
+        f"<figcaption>{html.escape(text)}</figcaption></figure>"
+        for title, (file, text) in plots.items()
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Memory profiles compared</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
+<body><h1>Memory profiles compared</h1><p>{html.escape(about)}</p>
+{main}
+<p>{_LEGEND}</p>
+{pictures}
+<h2>Evidence in prompt by category, %</h2>{by_category}
+<h2>Evidence in prompt by layer, %</h2>{by_layer}
+</body></html>
+"""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(tag: str, texts: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(one)}</{tag}>" for one in texts) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return f'<div class="scroll"><table>{line("th", heads)}{body}</table></div>'
