@@ -101,7 +101,7 @@ _HEADS = (
 _LEGEND = (
     "Evidence, %: of the messages that hold the answer, the share that the model was shown "
     "verbatim. Tokens: of a turn's prompt, on average and over the last 20 turns. Calls: of the "
-    "model, a turn, its answer included. Milliseconds: a whole turn with a model that answers at once."
+    "model, a turn, its answer included. Milliseconds: a turn with a model that answers at once."
 )
 
 

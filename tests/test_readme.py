@@ -17,8 +17,8 @@ from tests.services import environment
 _PORT_8000 = "http://127.0.0.1:8000"
 
 
-def _blocks(language: str) -> list[str]:
-    text = (repository() / "README.md").read_text()
+def _blocks(language: str, file: str = "README.md") -> list[str]:
+    text = (repository() / file).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -59,10 +59,11 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
         shown.append(done.stdout)
-    told, asked, demo, stream, sessions, imported = shown
+    told, asked, demo, compared, stream, sessions, imported = shown
     assert "Noted." in json.loads(told)["reply"]
     assert "Biscuit" in json.loads(asked)["reply"]
     assert json.loads(demo)["recalled"] is True
+    assert "profiles" in compared
     assert re.findall(r"^event: (\w+)$", stream, re.MULTILINE)[-1] == "done"
     assert json.loads(sessions)["sessions"][0]["messages"] == 6
     assert imported.startswith("2 messages stored in 1 sessions")
@@ -99,3 +100,23 @@ def test_every_file_that_the_readme_links_is_there() -> None:
     text = (repository() / "README.md").read_text()
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (repository() / link).exists(), link
+
+
+def test_the_commands_of_the_guide_to_experiments_work(tmp_path: Path) -> None:
+    blocks = _blocks("bash", "docs/experiments.md")
+    assert len(blocks) == 2
+    for block in blocks:
+        done = subprocess.run(
+            ["bash", "-euc", block.replace("--out report", f"--out {tmp_path}")],
+            cwd=repository(),
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+    assert (tmp_path / "report.html").exists()
+    profiles = tmp_path / "mine.toml"
+    profiles.write_text(_blocks("toml", "docs/experiments.md")[0])
+    assert {"short", "summary-of-300"} <= set(load_profiles(profiles))

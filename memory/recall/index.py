@@ -210,7 +210,9 @@ class UserIndex:
             return self.weights
         name = self._tongue.name
         weights = learned(name)
-        return weights if weights and looks_like(query, name) else hand_made()
+        # What was learned among named speakers loses in a user's chat with an assistant.
+        fits = self._rows.has_speakers and looks_like(query, name)
+        return weights if weights and fits else hand_made()
 
 
 def spoken(entry: Entry) -> str:

@@ -84,6 +84,11 @@ class Rows:
         self._word_ends.append(len(self._words))
 
     @property
+    def has_speakers(self) -> bool:
+        """Whether messages bear the names of at least two authors."""
+        return len(self.authors) - ("" in self.authors) > 1
+
+    @property
     def newest_day(self) -> date:
         """The latest day on which something was said."""
         return date.fromordinal(self._newest_day)
