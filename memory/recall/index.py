@@ -18,6 +18,7 @@ from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
 _SEEDS = 128
+_WITH_NEIGHBOURS = 64
 _FULL = 400
 _SATURATION = 0.4
 _SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
@@ -173,12 +174,12 @@ class UserIndex:
         touched = np.flatnonzero(scores)
         if len(touched) > _SEEDS:
             touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
-        seeds: list[NDArray[np.intp]] = [touched]
+        seeds = [touched[np.argsort(-scores[touched], kind="stable")]]
         if question.vector is not None and self._vectors.fits(question.vector):
             seeds.append(self._vectors.nearest(question.vector, _SEEDS, among=among))
-        found = np.concatenate(seeds)
-        near = [found, *(self._rows.step(found, by) for by in (-1, 1, 2))]
-        rows = np.unique(np.concatenate(near))
+        best = np.concatenate([found[:_WITH_NEIGHBOURS] for found in seeds])
+        near = [self._rows.step(best, by) for by in (-1, 1, 2)]
+        rows = np.unique(np.concatenate([*seeds, *near]))
         rows = rows[rows >= 0]
         return Candidates(rows if among is None else np.intersect1d(rows, among), self._rows)
 

@@ -32,7 +32,7 @@ class Language:
         first_person: `I`, `my`, `we`, ...
         second_person: `you`, `your`, ...
         asks_when: finds a question after a time.
-        time_words: finds words of time.
+        time_words: words of time.
         months: from month names to 1..12.
         weekdays: from names, `last` in front where the language has it so, to 0..6.
         days_ago: from expressions such as `yesterday` to days.
@@ -44,7 +44,7 @@ class Language:
         self.first_person = frozenset(table.first_person.split())
         self.second_person = frozenset(table.second_person.split())
         self.asks_when = words(table.asks_when)
-        self.time_words = words([*table.time_words, *table.months])
+        self.time_words = frozenset([*table.time_words, *table.months])
         self.months = {name: number for number, name in enumerate(table.months, 1)}
         self.month = words(table.months)
         self.weekdays = {

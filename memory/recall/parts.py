@@ -118,16 +118,18 @@ def _words(
 
 def _spread(question: Question, rows: Rows, postings: Postings) -> Floats:
     """The inverse frequency of each term among windows of five messages."""
-    holding: list[int] = []
-    for number in question.terms:
-        where = postings.rows(number)
-        if len(where) > _MANY:
-            holding.append(min(len(where) * len(_STEPS), len(rows)))
-            continue
-        near = np.concatenate([rows.step(where, by) for by in _STEPS])
-        holding.append(int((np.unique(near) >= 0).sum()))
-    held = np.array(holding, np.float32)
-    return np.log1p((len(rows) - held + 0.5) / (held + 0.5))
+    holding = [postings.rows(number) for number in question.terms]
+    count = len(rows)
+    few = [where if len(where) <= _MANY else where[:0] for where in holding]
+    reached = np.zeros((len(few), count + 1), np.bool_)  # the last column takes what is nowhere
+    term = np.repeat(np.arange(len(few)), [len(where) for where in few])
+    together = np.concatenate(few) if few else np.empty(0, np.intp)
+    for by in _STEPS:
+        reached[term, rows.step(together, by)] = True
+    near = reached[:, :count].sum(axis=1)
+    many = np.array([min(len(where) * len(_STEPS), count) for where in holding])
+    held = np.where([len(where) > _MANY for where in holding], many, near).astype(np.float32)
+    return np.log1p((count - held + 0.5) / (held + 0.5))
 
 
 def _meaning(

@@ -62,7 +62,7 @@ class Rows:
         self._day.append(said.toordinal())
         self._newest_day = max(self._newest_day, said.toordinal())
         body, folded = _NOTE.sub("", message.content), message.content.casefold()
-        times = len(self._language.time_words.findall(folded))
+        times = sum(word in self._language.time_words for word in words)
         told = offsets(folded, said, self._language) if times else []
         self._event.append((told[0].days, told[0].slack) if told else (_NONE, 0))
         numbers, few = self._language.numbers, len(words) + 3

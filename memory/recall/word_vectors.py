@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
 
 _LONGEST, _MOST_CACHED = 40, 200_000
+_DIMENSIONS = 96
 _STATIC = Path(__file__).with_name("static")
 
 
@@ -19,11 +20,16 @@ class WordVectors:
     def __init__(self, directory: Path = _STATIC) -> None:
         tokenizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
         self._vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
-        table = load_file(directory / "model.safetensors")["embeddings"].astype(np.float32)
+        table = load_file(directory / "model.safetensors")["embeddings"][:, :_DIMENSIONS].astype(np.float32)
         self._lengths = np.maximum(np.linalg.norm(table, axis=1), 1e-6).astype(np.float32)
         table /= self._lengths[:, None]
         self._table: NDArray[np.float32] = table
         self._known: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The words and pieces that it holds, the most frequent first."""
+        return list(self._vocabulary)
 
     def ids(self, words: Iterable[str]) -> list[int]:
         """The ids of the words' pieces, in order; none of a word that cannot be pieced together."""

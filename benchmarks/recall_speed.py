@@ -1,0 +1,196 @@
+"""Recall's speed and memory, side by side with LangChain-community's FAISS store.
+
+    .venv/bin/python -m benchmarks.recall_speed [--quick] [--json OUT]
+
+Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by the
+built-in model. On one core, interleaved, the same texts and queries for both. Reported: milliseconds to
+rank a query without embedding it, to add a message, to read a cold view from Redis, and bytes
+resident for each message beyond its text.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+import tempfile
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import faiss
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.index import UserIndex
+from memory.recall.tongue import Tongue
+from memory.recall.views import Views
+from memory.recall.word_vectors import word_vectors
+from memory.store import Connection, RedisStore
+from memory.store.embedded import EmbeddedRedis
+from memory.types import Cursor, Entry, Message, Session, User
+
+_SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
+_QUERIES, _ADDS = 200, 500
+_COLD = 10_000
+
+
+def texts(count: int, seed: int) -> list[str]:
+    """Sentences of 6 to 30 words, common words more often than rare ones (Zipf)."""
+    draw = random.Random(seed)
+    words = [word for word in word_vectors().vocabulary if word.isalpha() and len(word) > 2]
+    weights = [1 / (rank + 5) for rank in range(len(words))]
+    return [
+        " ".join(draw.choices(words, weights, k=draw.randint(6, 30))) + draw.choice(".!?")
+        for _ in range(count)
+    ]
+
+
+async def entries(count: int, embedder: StaticEmbedder, seed: int = 1) -> list[Entry]:
+    """Messages of sessions of forty, two speakers."""
+    said = texts(count, seed)
+    made: list[Entry] = []
+    for start in range(0, count, 5000):
+        vectors = await embedder.embed(said[start : start + 5000])
+        for offset, vector in enumerate(vectors):
+            number = start + offset
+            message = Message("user", said[number], 1e9 + number, ("Ana", "Ben")[number % 2])
+            made.append(
+                Entry(f"s_{number // 40}", number % 40, message, vector.astype(np.float16))
+            )
+    return made
+
+
+def resident() -> int:
+    """Bytes this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
+    """One size: ours and LangChain-community's, interleaved query by query."""
+    from langchain_community.docstore.in_memory import InMemoryDocstore  # noqa: PLC0415
+    from langchain_community.vectorstores import FAISS  # noqa: PLC0415
+    from langchain_core.embeddings import Embeddings  # noqa: PLC0415
+
+    class Given(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            raise NotImplementedError
+
+        def embed_query(self, text: str) -> list[float]:
+            raise NotImplementedError
+
+    stored = await entries(size + _ADDS, embedder)
+    questions = [" ".join(text.split()[:7]) + "?" for text in texts(_QUERIES, 7)]
+    vectors = await embedder.embed(questions)
+    gc.collect()
+    before = resident()
+    index = UserIndex(Tongue.of())
+    for entry in stored[:size]:
+        index.put(entry)
+    gc.collect()
+    bytes_each = (resident() - before) / size
+    flat = faiss.IndexFlatIP(len(vectors[0]))
+    theirs = FAISS(Given(), flat, InMemoryDocstore(), {})
+    pairs = [(e.message.content, e.vector.astype(np.float32).tolist()) for e in stored[:size] if e.vector is not None]
+    for start in range(0, size, 10_000):
+        theirs.add_embeddings(pairs[start : start + 10_000])
+    ours_ms: list[float] = []
+    theirs_ms: list[float] = []
+    for question, vector in zip(questions, vectors, strict=True):
+        began = time.perf_counter()
+        index.search(question, vector, top_k=20)
+        ours_ms.append((time.perf_counter() - began) * 1000)
+        as_list = vector.tolist()
+        began = time.perf_counter()
+        theirs.similarity_search_by_vector(as_list, k=20)
+        theirs_ms.append((time.perf_counter() - began) * 1000)
+    add: list[float] = []
+    their_add: list[float] = []
+    for entry in stored[size:]:
+        began = time.perf_counter()
+        index.put(entry)
+        add.append((time.perf_counter() - began) * 1000)
+        assert entry.vector is not None
+        pair = (entry.message.content, entry.vector.astype(np.float32).tolist())
+        began = time.perf_counter()
+        theirs.add_embeddings([pair])
+        their_add.append((time.perf_counter() - began) * 1000)
+    return {
+        "messages": size,
+        "rank_ms_p50": float(np.median(ours_ms)),
+        "rank_ms_p99": float(np.percentile(ours_ms, 99)),
+        "faiss_store_ms_p50": float(np.median(theirs_ms)),
+        "add_ms": float(np.mean(add)),
+        "faiss_store_add_ms": float(np.mean(their_add)),
+        "bytes_each": bytes_each,
+    }
+
+
+async def cold(embedder: StaticEmbedder) -> dict[str, float]:
+    """A worker that sees a user of 10,000 messages for the first time."""
+    stored = await entries(_COLD, embedder)
+    with tempfile.TemporaryDirectory() as folder:
+        async with EmbeddedRedis(Path(folder)) as redis:
+            connection = Connection(redis.url, timeout=timedelta(seconds=30))
+            store, user = RedisStore(connection, embedder_tag=embedder.tag), User("cold")
+            for start in range(0, _COLD, 40):
+                batch = stored[start : start + 40]
+                said = [(e.message, None if e.vector is None else e.vector.astype(np.float32)) for e in batch]
+                await store.commit(user, Session(batch[0].session_id, 1.0, 1.0), said, create=True)
+            times: list[float] = []
+            tongue = Tongue.of()
+            for _ in range(3):
+                views = Views(store, lambda: UserIndex(tongue), most_messages=10**6)
+                began = time.perf_counter()
+                changes = await store.catch_up(user, Cursor())
+                index = await views.current(user, changes)
+                times.append((time.perf_counter() - began) * 1000)
+                assert len(index) == _COLD
+            await connection.aclose()
+    return {"messages": _COLD, "cold_ms": min(times)}
+
+
+def show(rows: list[dict[str, float]], first: dict[str, float]) -> None:
+    """The table."""
+    table = Table(title="Recall on one core; LangChain-community's FAISS store beside it")
+    for head in ("messages", "rank ms p50", "p99", "theirs", "add ms", "theirs", "bytes each"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row['messages']:,.0f}",
+            *(f"{row[name]:.2f}" for name in ("rank_ms_p50", "rank_ms_p99", "faiss_store_ms_p50")),
+            *(f"{row[name]:.3f}" for name in ("add_ms", "faiss_store_add_ms")),
+            f"{row['bytes_each']:,.0f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"A cold view of {first['messages']:,.0f} messages: {first['cold_ms']:.0f} ms")
+
+
+async def main() -> None:
+    """Measure, show, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="no 100,000 messages")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    embedder = StaticEmbedder()
+    first = await cold(embedder)
+    sizes = _QUICK_SIZES if options.quick else _SIZES
+    rows: list[dict[str, Any]] = [await measure(size, embedder) for size in sizes]
+    show(rows, first)
+    if options.json:
+        options.json.write_text(json.dumps({"sizes": rows, "cold": first}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
