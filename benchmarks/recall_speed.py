@@ -1,11 +1,11 @@
 """Recall's speed and memory, side by side with LangChain-community's FAISS store.
 
-    .venv/bin/python -m benchmarks.recall_speed [--quick] [--json OUT]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.recall_speed [--quick] [--json OUT]
 
-Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by the
-built-in model. On one core, interleaved, the same texts and queries for both. Reported: milliseconds to
-rank a query without embedding it, to add a message, to read a cold view from Redis, and bytes
-resident for each message beyond its text.
+Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by
+the built-in model. On one core, interleaved, the same texts and queries for both. Reported:
+milliseconds to rank a query without embedding it, to add a message, to read a cold view from Redis,
+and bytes resident for each message beyond its text.
 """
 
 import argparse
@@ -20,9 +20,6 @@ import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"
 
 import faiss
 import numpy as np
@@ -40,13 +37,13 @@ from memory.types import Cursor, Entry, Message, Session, User
 
 _SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
 _QUERIES, _ADDS = 200, 500
-_COLD = 10_000
+_COLD, _SHORT = 10_000, 2
 
 
 def texts(count: int, seed: int) -> list[str]:
     """Sentences of 6 to 30 words, common words more often than rare ones (Zipf)."""
     draw = random.Random(seed)
-    words = [word for word in word_vectors().vocabulary if word.isalpha() and len(word) > 2]
+    words = [word for word in word_vectors().vocabulary if word.isalpha() and len(word) > _SHORT]
     weights = [1 / (rank + 5) for rank in range(len(words))]
     return [
         " ".join(draw.choices(words, weights, k=draw.randint(6, 30))) + draw.choice(".!?")
@@ -63,9 +60,7 @@ async def entries(count: int, embedder: StaticEmbedder, seed: int = 1) -> list[E
         for offset, vector in enumerate(vectors):
             number = start + offset
             message = Message("user", said[number], 1e9 + number, ("Ana", "Ben")[number % 2])
-            made.append(
-                Entry(f"s_{number // 40}", number % 40, message, vector.astype(np.float16))
-            )
+            made.append(Entry(f"s_{number // 40}", number % 40, message, vector.astype(np.float16)))
     return made
 
 
@@ -82,6 +77,8 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     from langchain_core.embeddings import Embeddings  # noqa: PLC0415
 
     class Given(Embeddings):
+        """Stands where the store wants an embedder; vectors are given."""
+
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             raise NotImplementedError
 
@@ -100,7 +97,11 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     bytes_each = (resident() - before) / size
     flat = faiss.IndexFlatIP(len(vectors[0]))
     theirs = FAISS(Given(), flat, InMemoryDocstore(), {})
-    pairs = [(e.message.content, e.vector.astype(np.float32).tolist()) for e in stored[:size] if e.vector is not None]
+    pairs = [
+        (e.message.content, e.vector.astype(np.float32).tolist())
+        for e in stored[:size]
+        if e.vector is not None
+    ]
     for start in range(0, size, 10_000):
         theirs.add_embeddings(pairs[start : start + 10_000])
     ours_ms: list[float] = []
@@ -144,7 +145,10 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
             store, user = RedisStore(connection, embedder_tag=embedder.tag), User("cold")
             for start in range(0, _COLD, 40):
                 batch = stored[start : start + 40]
-                said = [(e.message, None if e.vector is None else e.vector.astype(np.float32)) for e in batch]
+                said = [
+                    (e.message, None if e.vector is None else e.vector.astype(np.float32))
+                    for e in batch
+                ]
                 await store.commit(user, Session(batch[0].session_id, 1.0, 1.0), said, create=True)
             times: list[float] = []
             tongue = Tongue.of()
@@ -183,6 +187,7 @@ async def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    faiss.omp_set_num_threads(1)
     embedder = StaticEmbedder()
     first = await cold(embedder)
     sizes = _QUICK_SIZES if options.quick else _SIZES

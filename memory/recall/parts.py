@@ -21,7 +21,7 @@ _STEPS = (-2, -1, 0, 1, 2)
 _SATURATION = 0.4  # BM25's k1, without length normalisation
 _ALIKE = 0.3  # words with a smaller cosine have nothing in common
 _NEARBY = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
-_LEADERS = 8
+_LEADERS, _COMPARED = 8, 192
 _MANY = 500
 _EPOCH = 719_163  # the ordinal of 1970-01-01
 
@@ -77,7 +77,7 @@ def measure(
     alike = _alike_leaders(leaders, candidates.at(held, 0), known)
     asked = np.maximum(rows.step(candidates.rows, -1), 0)
     after_question = rows.form(asked)[:, FORM.index("question")]
-    parts = words | meaning | _word_meaning(question, candidates, rows, word_vectors)
+    parts = words | meaning | _word_meaning(question, candidates, leaders, rows, word_vectors)
     parts |= _dates(question, candidates.rows, rows, form) | {
         "alike_leaders": alike,
         "answers_words": after_question * parts["words_-1"],
@@ -92,14 +92,16 @@ def _words(
     question: Question, candidates: Candidates, rows: Rows, postings: Postings
 ) -> dict[str, Floats]:
     counts = postings.counts(question.terms, candidates.all)
-    weights = postings.weights(question.terms)
+    weights, spread = postings.weights(question.terms), _spread(question, rows, postings)
+    if not question.terms:  # a product over nothing is zero, but warns
+        counts, weights = np.zeros((len(counts), 1), np.float32), np.zeros(1, np.float32)
+        spread = weights
     own = _saturated(counts) @ weights
     lengths = postings.lengths(candidates.all)[:, None] / postings.mean_length
     by_length = (counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths))) @ weights
     here = candidates.at(counts, 0)
     before = here + candidates.at(counts, -1) + candidates.at(counts, -2)
     around = before + candidates.at(counts, 1) + candidates.at(counts, 2)
-    spread = _spread(question, rows, postings)
     top = max(float(candidates.at(own, 0).max(initial=0)), 1e-6)
     terms, starts = rows.terms(candidates.rows)
     rarity = np.add.reduceat(np.append(postings.weights(terms), 0), starts)
@@ -166,12 +168,21 @@ def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> F
 
 
 def _word_meaning(
-    question: Question, candidates: Candidates, rows: Rows, word_vectors: WordVectors
+    question: Question,
+    ranked: Candidates,
+    leaders: Floats,
+    rows: Rows,
+    word_vectors: WordVectors,
 ) -> dict[str, Floats]:
-    """Late interaction: for each word of the query its best match, here and nearby."""
-    none = np.zeros(len(candidates.rows), np.float32)
+    """Late interaction: for each word of the query its best match, here and nearby.
+
+    Of the candidates that lead so far; it costs as much as all other parts together.
+    """
+    alike = np.zeros((2, len(ranked.rows)), np.float32)
     if not len(question.words):
-        return {"words_alike": none, "words_alike_around": none}
+        return {"words_alike": alike[0], "words_alike_around": alike[1]}
+    leading = np.sort(np.argsort(-leaders, kind="stable")[:_COMPARED])
+    candidates = Candidates(ranked.rows[leading], rows)
     said, starts = rows.words(candidates.all)
     cosines, lengths = word_vectors.alike(said, question.words)
     matches = np.maximum(cosines - _ALIKE, 0)
@@ -180,10 +191,9 @@ def _word_meaning(
     best[np.diff(np.append(starts, len(said))) == 0] = 0
     around = np.maximum.reduce([candidates.at(best, by) * far for by, far in _NEARBY.items()])
     total, telling = float(lengths.sum()), question.telling
-    return {
-        "words_alike": candidates.at(best, 0) @ lengths / total,
-        "words_alike_around": around @ telling / max(float(telling.sum()), 1e-6),
-    }
+    alike[0, leading] = candidates.at(best, 0) @ lengths / total
+    alike[1, leading] = around @ telling / max(float(telling.sum()), 1e-6)
+    return {"words_alike": alike[0], "words_alike_around": alike[1]}
 
 
 def _dates(

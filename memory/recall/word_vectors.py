@@ -20,7 +20,9 @@ class WordVectors:
     def __init__(self, directory: Path = _STATIC) -> None:
         tokenizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
         self._vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
-        table = load_file(directory / "model.safetensors")["embeddings"][:, :_DIMENSIONS].astype(np.float32)
+        table = load_file(directory / "model.safetensors")["embeddings"][:, :_DIMENSIONS].astype(
+            np.float32
+        )
         self._lengths = np.maximum(np.linalg.norm(table, axis=1), 1e-6).astype(np.float32)
         table /= self._lengths[:, None]
         self._table: NDArray[np.float32] = table

@@ -87,6 +87,17 @@ async def test_what_is_excluded_or_dropped_is_not_found(embedder: StaticEmbedder
     assert index.dead_share == pytest.approx(5 / 6)
 
 
+@pytest.mark.parametrize("query", ["", "???", "qwxyz", "the of and", "\x00", "犬", "a" * 50_000])
+async def test_a_query_of_no_known_word_is_answered_by_meaning_or_not_at_all(
+    embedder: StaticEmbedder, query: str
+) -> None:
+    index = await _filled(embedder)
+    vector = (await embedder.embed([query]))[0]
+    for found in (index.search(query, vector, top_k=9), index.search(query, None, top_k=9)):
+        assert all(np.isfinite(hit.score) for hit in found)
+        assert len(found) <= 5
+
+
 async def test_putting_twice_changes_nothing(embedder: StaticEmbedder) -> None:
     index, again = await _filled(embedder), await _filled(embedder)
     for position, text in enumerate(_FACTS):
