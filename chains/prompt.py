@@ -53,7 +53,8 @@ def _summary(sections: tuple[Section, ...]) -> list[str]:
 
 
 def _recalled(sections: tuple[Section, ...]) -> list[str]:
-    entries = [hit.entry for section in sections for hit in section.hits]
+    found = [hit for section in sections for hit in section.hits]
+    entries = list({one.id: one for hit in found for one in (hit.entry, *hit.context)}.values())
     entries.sort(key=lambda entry: (entry.message.at, entry.session_id, entry.position))
     return [fenced(RECALLED, map(quoted_line, entries))] if entries else []
 

@@ -234,7 +234,8 @@ def covered(recollection: Recollection, wanted: Sequence[str]) -> tuple[dict[str
 
 
 def _shown(section: Section) -> str:
-    entries = [*section.messages, *(hit.entry for hit in section.hits)]
+    entries = [*section.messages]
+    entries += [one for hit in section.hits for one in (hit.entry, *hit.context)]
     entries += [entry for digest in section.digests for entry in digest.tail]
     summaries = [digest.fold.summary for digest in section.digests]
     return "\n".join([section.text, *summaries, *(entry.message.content for entry in entries)])

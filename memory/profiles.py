@@ -41,6 +41,7 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     top_k: _Positive = 20
     budget_tokens: _Positive = 1200
+    neighbours: _Count = 0
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +111,11 @@ def _summary(profile: Profile, _: Sources) -> Layer:
 
 
 def _vector(profile: Profile, _: Sources) -> Layer:
-    return VectorLayer(top_k=profile.vector.top_k, budget_tokens=profile.vector.budget_tokens)
+    return VectorLayer(
+        top_k=profile.vector.top_k,
+        budget_tokens=profile.vector.budget_tokens,
+        neighbours=profile.vector.neighbours,
+    )
 
 
 def _classic(profile: Profile, sources: Sources) -> Layer:

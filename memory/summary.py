@@ -67,5 +67,5 @@ def verbatim(section: Section) -> tuple[Entry, ...]:
 
 def shown_ids(section: Section) -> frozenset[str]:
     """The ids of all messages that a section shows, recalled ones too."""
-    recalled = tuple(hit.entry for hit in section.hits)
+    recalled = tuple(one for hit in section.hits for one in (hit.entry, *hit.context))
     return frozenset(entry.id for entry in verbatim(section) + recalled)

@@ -155,11 +155,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A recalled message, its score, and the parts the score is made of."""
+    """A recalled message, its score, and the parts the score is made of.
+
+    Attributes:
+        context: the messages around it in its session, oldest first, where they were asked for.
+    """
 
     entry: Entry
     score: float
     parts: Mapping[str, float]
+    context: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

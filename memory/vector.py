@@ -1,7 +1,10 @@
 """The vector layer: what was said at any time and bears on the message at hand."""
 
+from dataclasses import replace
+
 from memory.layer import Turn
 from memory.recall.index import spoken
+from memory.recall.selection import Selection
 from memory.tokens import count_tokens
 from memory.types import Hit, Section
 
@@ -16,26 +19,37 @@ class VectorLayer:
     Args:
         top_k: the most messages.
         budget_tokens: the most tokens; hits that do not fit give way to smaller ones behind them.
+        neighbours: how many messages before and after each hit are shown with it.
     """
 
     name = "vector"
 
-    def __init__(self, *, top_k: int, budget_tokens: int) -> None:
+    def __init__(self, *, top_k: int, budget_tokens: int, neighbours: int = 0) -> None:
         self._top_k, self._budget_tokens = top_k, budget_tokens
+        self._selection = Selection(neighbours=neighbours)
 
     async def load(self, turn: Turn) -> Section:
         """The hits that fit the budget, best first."""
         if turn.index is None:
             return Section(self.name)
-        found = turn.index.search(turn.text, turn.query, top_k=self._top_k, exclude=turn.shown)
+        found = turn.index.search(
+            turn.text,
+            turn.query,
+            top_k=self._top_k,
+            exclude=turn.shown,
+            selection=self._selection,
+        )
         here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
         hits: list[Hit] = []
-        used = 0
+        shown, used = set(turn.shown), 0
         for hit in found:
             if (hit.entry.message.at, hit.entry.message.content) in here:
                 continue  # the session was forked: the prompt shows a copy of it
-            tokens = count_tokens(spoken(hit.entry)) + _LINE_OVERHEAD_TOKENS
+            added = [one for one in (hit.entry, *hit.context) if one.id not in shown]
+            tokens = sum(count_tokens(spoken(one)) + _LINE_OVERHEAD_TOKENS for one in added)
             if used + tokens <= self._budget_tokens:
-                hits.append(hit)
+                context = tuple(one for one in hit.context if one.id not in turn.shown)
+                hits.append(replace(hit, context=context))
+                shown |= {one.id for one in added}
                 used += tokens
         return Section(self.name, tokens=used, hits=tuple(hits))

@@ -6,10 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chains.conversation import ChatReply
-from memory.summary import fold_text, verbatim
-from memory.types import Entry, Hit, Section, Session
-
-_ALL = 1 << 30
+from memory.summary import verbatim
+from memory.types import Entry, Hit, Section
 
 
 def _reachable(value: str) -> str:
@@ -80,7 +78,7 @@ class ChatMessage(BaseModel):
             role=message.role,
             author=message.author,
             content=message.content,
-            time=_time(message.at),
+            time=utc(message.at),
         )
 
 
@@ -89,12 +87,18 @@ class Recalled(ChatMessage):
 
     score: float
     parts: dict[str, float] = Field(description="What the score is the sum of.")
+    context: list[str] = Field(description="Ids of the messages around it, shown with it.")
 
     @classmethod
     def of_hit(cls, hit: Hit) -> "Recalled":
         """The schema of a hit."""
         plain = ChatMessage.of(hit.entry)
-        return cls(**plain.model_dump(), score=hit.score, parts=dict(hit.parts))
+        return cls(
+            **plain.model_dump(),
+            score=hit.score,
+            parts=dict(hit.parts),
+            context=[entry.id for entry in hit.context],
+        )
 
 
 class LayerUse(BaseModel):
@@ -155,67 +159,6 @@ class ChatAnswer(BaseModel):
         )
 
 
-class SessionInfo(BaseModel):
-    """A session and how far it is folded."""
-
-    session_id: str
-    title: str
-    profile: str
-    created: datetime
-    active: datetime
-    messages: int
-    folded_upto: int = Field(description="Messages before this position are in the summary.")
-    summary: str
-    closed: bool
-
-    @classmethod
-    def of(cls, session: Session) -> "SessionInfo":
-        """The schema of a session."""
-        return cls(
-            session_id=session.id,
-            title=session.title,
-            profile=session.profile,
-            created=_time(session.created),
-            active=_time(session.active),
-            messages=session.length,
-            folded_upto=session.fold.folded_upto,
-            summary=fold_text(session.fold, _ALL),
-            closed=session.closed,
-        )
-
-
-class ForkRequest(BaseModel):
-    """How a session is copied."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    messages: int | None = Field(
-        None, ge=0, le=2**53, description="Copy so many, the oldest first; all if left out."
-    )
-    profile: str | None = Field(None, description="The copy's memory profile; else as before.")
-
-
-class SessionPage(BaseModel):
-    """Sessions, the latest first."""
-
-    sessions: list[SessionInfo]
-    next_cursor: str | None = Field(description="For the next page; None on the last.")
-
-
-class MessagePage(BaseModel):
-    """Messages, the oldest first."""
-
-    messages: list[ChatMessage]
-    next_cursor: str | None = Field(description="For the next page; None on the last.")
-
-
-class Deleted(BaseModel):
-    """What went."""
-
-    session_id: str
-    messages: int
-
-
 class ImportDone(BaseModel):
     """How an import ended."""
 
@@ -243,5 +186,6 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-def _time(at: float) -> datetime:
+def utc(at: float) -> datetime:
+    """A time, Unix seconds, as ISO 8601 shows it."""
     return datetime.fromtimestamp(at, UTC)

@@ -140,7 +140,12 @@ class UserIndex:
         )
         explained = by_group(contributions[[place for place, _, _ in chosen]])
         return [
-            Hit(entry, round(score, 4), said | extra)
+            Hit(
+                entry,
+                round(score, 4),
+                said | extra,
+                self._around(rows[place], selection.neighbours),
+            )
             for (place, score, extra), said in zip(chosen, explained, strict=True)
             if (entry := entries[place])
         ]
@@ -197,6 +202,12 @@ class UserIndex:
     def sessions(self, candidates: Candidates) -> NDArray[np.int32]:
         """The session of each candidate, by number."""
         return self._rows.sessions(candidates.rows)
+
+    def _around(self, row: int, count: int) -> tuple[Entry, ...]:
+        """Up to `count` messages before and after a row, of its session."""
+        steps = [by for by in range(-count, count + 1) if by]
+        found = [int(self._rows.step(np.array([row]), by)[0]) for by in steps]
+        return tuple(entry for one in found if one >= 0 and (entry := self._entries[one]))
 
     def _admitted(self, selection: Selection) -> NDArray[np.intp] | None:
         if not selection.filters:

@@ -1,7 +1,7 @@
 """Which of the ranked messages are taken: filters, preferences, and no two that say the same."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -30,6 +30,7 @@ class Selection:
         half_life_days: see `recency`.
         importance: what is known of messages' importance, 0 to 1, by id.
         importance_weight: what an importance of 1 adds to a score.
+        neighbours: how many messages before and after a hit come with it, as its context.
     """
 
     now: float | None = None
@@ -43,6 +44,7 @@ class Selection:
     half_life_days: float = 30.0
     importance: Mapping[str, float] = field(default_factory=dict[str, float])
     importance_weight: float = 0.0
+    neighbours: int = 0
 
     def admits(self, entry: Entry) -> bool:
         """Whether the filters let the message pass."""
@@ -72,7 +74,7 @@ class Selection:
     @property
     def is_plain(self) -> bool:
         """Whether the score alone decides."""
-        return self == EVERYTHING
+        return replace(self, neighbours=0) == EVERYTHING
 
 
 EVERYTHING = Selection()

@@ -10,7 +10,8 @@ from memory.store.reading import get_session, list_sessions, read_messages
 from memory.types import User
 from service.dependencies import Cursor, Limit, SessionPath, StateDep, UserPath
 from service.errors import problem_responses
-from service.schemas import ChatMessage, Deleted, ForkRequest, MessagePage, SessionInfo, SessionPage
+from service.schemas import ChatMessage
+from service.session_schemas import Deleted, ForkRequest, MessagePage, SessionInfo, SessionPage
 
 router = APIRouter(prefix="/v1/users/{user_id}/sessions", tags=["sessions"])
 

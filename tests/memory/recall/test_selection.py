@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
+from chains.prompt import build_prompt
+from memory.combined import CombinedMemory
+from memory.profiles import Profile, VectorOptions
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.index import UserIndex
 from memory.recall.selection import Selection
 from memory.recall.tongue import Tongue
-from memory.types import Entry, Message
+from memory.recall.views import Views
+from memory.store import RedisStore
+from memory.types import Entry, Message, User
 
 _DAY = 86_400.0
 _TEXTS = (
@@ -82,3 +87,32 @@ async def test_recency_and_importance_are_parts_of_their_own(embedder: StaticEmb
     by_age = sorted(hits, key=lambda hit: hit.entry.message.at)
     recency = [hit.parts["recency"] for hit in by_age]
     assert recency == sorted(recency)
+
+
+async def test_neighbours_come_with_a_hit(embedder: StaticEmbedder) -> None:
+    index = await _index(embedder)
+    vector = (await embedder.embed(["soup for lunch"]))[0]
+    plain = index.search("soup for lunch", vector, top_k=1)
+    (hit,) = index.search("soup for lunch", vector, top_k=1, selection=Selection(neighbours=2))
+    assert (hit.entry.position, plain[0].context) == (3, ())
+    assert [entry.position for entry in hit.context] == [1, 2, 4]
+    assert hit.score == plain[0].score
+
+
+async def test_neighbours_are_shown_once_and_within_the_budget(
+    store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+) -> None:
+    vector = VectorOptions(top_k=5, budget_tokens=150, neighbours=1)
+    profile = Profile(layers=("vector",), vector=vector)
+    memory = CombinedMemory("near", profile, store=store, embedder=embedder, views=views)
+    for place, text in enumerate(_TEXTS):
+        recollection = await memory.recall(user, text, session_id=None, now=1000.0 + place)
+        await memory.remember(recollection, f"Reply {place}.", at=1000.0 + place)
+    recollection = await memory.recall(user, "Was there soup?", session_id=None, now=1e6)
+    (section,) = recollection.sections
+    assert any(hit.context for hit in section.hits)
+    assert section.tokens <= 150
+    prompt = str(build_prompt(recollection)[-1].text)
+    assert "Reply 3." in prompt
+    lines = [line for line in prompt.splitlines() if line.startswith("- [")]
+    assert len(lines) == len(set(lines))
