@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chains.models import ModelOptions, open_model
+from chains.models import open_model
 from chains.offline import OfflineChatModel
 from experiments.conversations import Conversation
 from experiments.plots import draw
@@ -17,7 +17,8 @@ from experiments.report import rows_of, show, write_report
 from memory.errors import ConfigurationError
 from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
-from service.settings import Settings, load_settings
+from service.settings import load_settings
+from service.state import model_options
 
 
 def compare_and_report(
@@ -41,7 +42,7 @@ def compare_and_report(
 
     async def run() -> list[Cell]:
         async with (
-            open_model(_model(settings)) as model,
+            open_model(model_options(settings)) as model,
             open_embedder(
                 settings.embedder,
                 EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
@@ -94,13 +95,3 @@ def _confirm(comparison: Comparison, console: Console) -> None:
     calls, tokens = estimated_cost(comparison)
     console.print(f"With a real model this takes about {calls:,} calls and {tokens:,} tokens.")
     typer.confirm("Go on?", abort=True)
-
-
-def _model(settings: Settings) -> ModelOptions:
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )

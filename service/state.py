@@ -72,7 +72,7 @@ async def open_state(
                 EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
             )
         )
-        model = await stack.enter_async_context(open_model(_model_options(settings)))
+        model = await stack.enter_async_context(open_model(model_options(settings)))
         url = await _redis_url(settings, stack)
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
@@ -145,7 +145,8 @@ async def _sweep(store: RedisStore, memories: dict[str, CombinedMemory], jobs: J
         return  # Redis is away: each session's next turn finds what is due
 
 
-def _model_options(settings: Settings) -> ModelOptions:
+def model_options(settings: Settings) -> ModelOptions:
+    """Which chat model the settings name, and how it is reached."""
     return ModelOptions(
         name=settings.model,
         base_url=settings.model_base_url,
