@@ -112,3 +112,19 @@ def test_an_interval_holds_the_mean_and_narrows_with_more_questions() -> None:
     few, many = estimate([0.0, 1.0] * 10), estimate([0.0, 1.0] * 1000)
     assert few.low < few.mean == many.mean == 50.0 < few.high
     assert many.high - many.low < (few.high - few.low) / 3
+
+
+@pytest.mark.parametrize("language", ["english", "german", "japanese"])
+def test_chats_with_an_assistant_lose_nothing_against_the_hand_made_ranking(
+    tmp_path: Path, language: str
+) -> None:
+    """The learned weights come from people talking with each other; they must not serve here."""
+    figures: dict[str, Any] = {}
+    for ranking in ("learned", "hand-made"):
+        out = tmp_path / f"{ranking}.json"
+        data = _DATA.with_name(f"assistant_{language}.jsonl")
+        assert _run("--data", data, "--ranking", ranking, "--json", out).exit_code == 0
+        figures[ranking] = json.loads(out.read_text())["overall"]
+    for name, learned in figures["learned"].items():
+        assert learned["mean"] >= figures["hand-made"][name]["mean"], name
+    assert figures["learned"]["R@25"]["mean"] > 70
