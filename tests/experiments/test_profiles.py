@@ -1,5 +1,6 @@
 """`strata experiment profiles` and `replay`: what is played, reported, resumed and left alone."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from experiments.playing import pairs
 from memory.types import Message
 from service.cli import app
 from tests.conftest import repository
+from tests.openai_server import OpenAIServer
 from tests.services import running_service
 
 _DATA = repository() / "experiments" / "data" / "assistant_japanese.jsonl"
@@ -108,3 +110,15 @@ def test_what_one_side_says_in_a_row_is_one_message() -> None:
 )
 def test_token_f1_is_squads(given: str, expected: str, f1: float) -> None:
     assert token_f1(given, expected) == pytest.approx(f1)
+
+
+async def test_answers_are_given_by_the_model_and_judged(tmp_path: Path) -> None:
+    async with OpenAIServer() as model:
+        model.reply = lambda _: "yes"
+        asked = ("--data", _DATA, "--profiles", "none", "--conversations", 1, "--out", tmp_path)
+        settings = {"STRATA_MODEL_BASE_URL": model.base_url, "STRATA_MODEL": "any"}
+        command = ["experiment", "profiles", *map(str, asked), "--judge", "--yes"]
+        done = await asyncio.to_thread(CliRunner().invoke, app, command, env=settings)
+        assert done.exit_code == 0, done.output
+        (row,) = json.loads((tmp_path / "report.json").read_text())["profiles"]
+        assert (row["right"], row["f1"]) == (100.0, 0.0)
