@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from experiments.conversations import Conversation
 from experiments.recall import Indexed
-from memory.recall.parts import NAMES, Candidates, Floats
+from memory.recall.candidates import Candidates, Floats
+from memory.recall.parts import NAMES
 from memory.recall.ranking import AROUND, Weights, around, hand_scores
 
 _SLACK, _PENALTY = 3.0, 0.003

@@ -209,14 +209,13 @@ def pairs(messages: Sequence[Said]) -> list[Pair]:
     at = 0.0
     for one in messages:
         message = one.message
-        spoken = f"{message.author}: {message.content}" if message.author else message.content
         if message.role == "user":
             if replied:
                 made.append(Pair("\n".join(said) or "(nothing)", "\n".join(replied), at))
                 said, replied = [], []
-            said.append(spoken)
+            said.append(message.spoken)
         else:
-            replied.append(spoken)
+            replied.append(message.spoken)
         at = max(at, message.at)
     if said or replied:
         made.append(Pair("\n".join(said) or "(nothing)", "\n".join(replied) or "(nothing)", at))

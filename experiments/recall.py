@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.conversations import Conversation
 from memory.recall.embedding import Embedder
-from memory.recall.index import UserIndex, spoken
+from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Vector
 
@@ -51,7 +51,7 @@ async def index_conversation(
         entries.append(entry)
     for start in range(0, len(entries), _BATCH):
         batch = entries[start : start + _BATCH]
-        vectors = await embedder.embed([spoken(entry) for entry in batch])
+        vectors = await embedder.embed([entry.message.spoken for entry in batch])
         for entry, vector in zip(batch, vectors, strict=True):
             index.put(
                 Entry(entry.session_id, entry.position, entry.message, vector.astype(np.float16))

@@ -105,13 +105,12 @@ def _pairs(said: Sequence[Message]) -> list[tuple[str, str]]:
     """Messages as pairs of what was said and replied; either may be missing in an import."""
     pairs: list[tuple[str, str]] = []
     for message in said:
-        spoken = f"{message.author}: {message.content}" if message.author else message.content
         if message.role == "assistant" and pairs and not pairs[-1][1]:
-            pairs[-1] = (pairs[-1][0], spoken)
+            pairs[-1] = (pairs[-1][0], message.spoken)
         elif message.role == "assistant":
-            pairs.append(("", spoken))
+            pairs.append(("", message.spoken))
         else:
-            pairs.append((spoken, ""))
+            pairs.append((message.spoken, ""))
     return pairs
 
 

@@ -17,11 +17,10 @@ import msgspec
 
 from memory.errors import InvalidInputError
 from memory.recall.embedding import Embedder
-from memory.recall.index import spoken
 from memory.store import RedisStore
 from memory.store.reading import import_progress
 from memory.tokens import clip_tokens
-from memory.types import Entry, ImportStep, Message, Session, User, Vector
+from memory.types import ImportStep, Message, Session, User, Vector
 
 _BATCH, _SLICE = 200, 20
 _LONGEST_LINE_BYTES = 1 << 20
@@ -117,7 +116,7 @@ class Importer:
     ) -> int:
         vectors: list[Vector | None] = [None] * len(batch.messages)
         if self._embedder.local:
-            vectors = await self._embed([spoken(Entry("", 0, said)) for said in batch.messages])
+            vectors = await self._embed([said.spoken for said in batch.messages])
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
         await self._store.commit(user, batch.session, pairs, create=True, step=step)

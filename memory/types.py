@@ -34,6 +34,11 @@ class Message:
     at: float
     author: str | None = None
 
+    @property
+    def spoken(self) -> str:
+        """As it is indexed and embedded: `author: content`."""
+        return f"{self.author}: {self.content}" if self.author else self.content
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from memory.layer import Turn
-from memory.recall.index import spoken
 from memory.recall.selection import Selection
 from memory.tokens import count_tokens
 from memory.types import Hit, Section
@@ -46,7 +45,7 @@ class VectorLayer:
             if (hit.entry.message.at, hit.entry.message.content) in here:
                 continue  # the session was forked: the prompt shows a copy of it
             added = [one for one in (hit.entry, *hit.context) if one.id not in shown]
-            tokens = sum(count_tokens(spoken(one)) + _LINE_OVERHEAD_TOKENS for one in added)
+            tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
             if used + tokens <= self._budget_tokens:
                 context = tuple(one for one in hit.context if one.id not in turn.shown)
                 hits.append(replace(hit, context=context))

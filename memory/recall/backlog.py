@@ -1,7 +1,6 @@
 """Vectors for messages that were stored without one: a remote embedder's, or a new embedder's."""
 
 from memory.recall.embedding import Embedder
-from memory.recall.index import spoken
 from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.types import User
@@ -23,6 +22,6 @@ async def embed_backlog(user: User, *, store: RedisStore, embedder: Embedder, vi
     waiting, stored = index.unembedded, 0
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
-        vectors = await embedder.embed([spoken(entry) for entry in batch])
+        vectors = await embedder.embed([entry.message.spoken for entry in batch])
         stored += await store.embed(user, list(zip(batch, vectors, strict=True)))
     return stored

@@ -5,7 +5,7 @@ A day is its number since 0001-01-01 (`datetime.date.toordinal`).
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from memory.recall.language import Language
@@ -16,6 +16,7 @@ _DAY = r"(\d\d?)(?:st|nd|rd|th|\.|日)?"
 _BARE_YEAR = re.compile(rf"(?<!\d)({_YEAR})(?!\d)")
 _MONTH_DAYS = 30
 _MONTH, _WEEK = 28, 7
+_DAY_SECONDS, _EPOCH = 86_400, date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Offset:
 def day_of(at: float) -> date:
     """The day (UTC) of a time; the nearest possible one if there is no such day."""
     try:
-        return datetime.fromtimestamp(at, UTC).date()
-    except (ValueError, OverflowError, OSError):
+        return date.fromordinal(int(at // _DAY_SECONDS) + _EPOCH)
+    except (ValueError, OverflowError):
         return date.min if at < 0 else date.max
 
 

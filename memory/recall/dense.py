@@ -1,45 +1,37 @@
 """The vectors of one user in FAISS, a byte a dimension, by row."""
 
 from array import array
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.recall.cells import approximate
 from memory.recall.column import Column
 from memory.types import Vector
 
 _SCALE = 127.0  # components of unit vectors, as signed bytes
 _ZERO = 128  # FAISS stores signed bytes with this added
 _NONE = -1
+EXACT_UPTO = 100_000
+"""With more vectors than this, only some are compared with a query."""
 
-
-class _Faiss(Protocol):
-    """The part of a FAISS index that is used here."""
-
-    d: int
-    ntotal: int
-
-    def add(self, x: NDArray[np.float32], /) -> None: ...
-    def search(
-        self, x: NDArray[np.float32], k: int, /
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
-
-    @property
-    def codes(self) -> "_Bytes": ...
-
-
-class _Bytes(Protocol):
-    def data(self) -> object: ...
+_GROWTH = 4
 
 
 class Vectors:
-    """Unit vectors and the rows they belong to; its dimension is that of the first one."""
+    """Unit vectors and the rows they belong to; its dimension is that of the first one.
 
-    def __init__(self) -> None:
+    Every vector is compared until there are more than `exact_upto`; then `approximate` goes over
+    to an index that compares the most promising ones.
+    """
+
+    def __init__(self, *, exact_upto: int = EXACT_UPTO) -> None:
         faiss.omp_set_num_threads(1)  # one query is too small a job to be shared out
         self._index: _Faiss | None = None
+        self._exact, self._bound = True, exact_upto
         self._rows = Column(np.int64)
         self._places: array[int] = array("q")
 
@@ -49,19 +41,40 @@ class Vectors:
     def __contains__(self, row: int) -> bool:
         return row < len(self._places) and self._places[row] != _NONE
 
-    def add(self, row: int, vector: NDArray[np.float16]) -> None:
-        """Add the `(dim,)` vector of a row; one of another dimension is left out."""
-        if self._index is None:
+    @property
+    def outgrown(self) -> bool:
+        """Whether it is time to `approximate`."""
+        return len(self) > self._bound
+
+    def approximate(self) -> None:
+        """Sort the vectors into cells, anew where they were; takes a second for 100,000.
+
+        Must not run beside `add`; searches may go on meanwhile.
+        """
+        if self._index is not None:
+            found = approximate(self._at, len(self), self._index.d)
+            self._index, self._exact = cast("_Faiss", found), False
+            self._bound = len(self) * _GROWTH
+
+    def add(self, vectors: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
+        """Add the `(dim,)` vectors of rows; one of another dimension is left out."""
+        if self._index is None and vectors:
             quantizer = faiss.IndexScalarQuantizer(
-                len(vector), faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
+                len(vectors[0][1]),
+                faiss.ScalarQuantizer.QT_8bit_direct_signed,
+                faiss.METRIC_INNER_PRODUCT,
             )
             self._index = cast("_Faiss", quantizer)
-        if row in self or len(vector) != self._index.d:
-            return
-        self._places.extend([_NONE] * (row + 1 - len(self._places)))
-        self._places[row] = len(self._rows)
-        self._rows.append(row)
-        self._index.add(np.rint(vector.astype(np.float32) * _SCALE)[None, :])
+        fitting: list[NDArray[np.float16]] = []
+        for row, vector in vectors:
+            if row in self or self._index is None or len(vector) != self._index.d:
+                continue
+            self._places.extend([_NONE] * (row + 1 - len(self._places)))
+            self._places[row] = len(self._rows)
+            self._rows.append(row)
+            fitting.append(vector)
+        if self._index is not None and fitting:
+            self._index.add(np.rint(np.stack(fitting).astype(np.float32) * _SCALE))
 
     def fits(self, query: Vector | None) -> bool:
         """Whether there is something to compare the query with."""
@@ -79,7 +92,7 @@ class Vectors:
             return among[np.argsort(-nearness, kind="stable")[:count]]
         scaled = np.rint(query * _SCALE)[None, :]  # FAISS compares bytes with bytes
         _, found = self._index.search(scaled, min(count, len(self._rows)))
-        return self._rows.values[found[0]].astype(np.intp)
+        return self._rows.values[found[0][found[0] >= 0]].astype(np.intp)
 
     def of(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The vectors of rows, `(m, dim)`, and which rows have one; the others' are zero."""
@@ -89,17 +102,41 @@ class Vectors:
         inside = rows < len(table)
         places = np.where(inside, table[np.where(inside, rows, 0)], _NONE)
         known = places != _NONE
-        vectors = self._codes()[np.where(known, places, 0)].astype(np.float32)
-        vectors -= _ZERO
+        vectors = self._at(np.where(known, places, 0))
         vectors /= _SCALE
         if not known.all():
             vectors[~known] = 0
         return vectors, known
 
-    def _codes(self) -> NDArray[np.uint8]:
-        """FAISS's own bytes, `(n, dim)`; valid until the next `add`."""
+    def _at(self, places: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The stored vectors at places, `(m, dim)`, unscaled."""
         index = self._index
         if index is None:
-            return np.empty((0, 1), np.uint8)
+            return np.empty((0, 1), np.float32)
+        if not self._exact:
+            return index.reconstruct_batch(places.astype(np.int64))
         flat = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.d)
-        return cast("NDArray[np.uint8]", flat).reshape(index.ntotal, index.d)
+        codes = cast("NDArray[np.uint8]", flat)
+        vectors = codes.reshape(index.ntotal, index.d)[places].astype(np.float32)
+        vectors -= _ZERO
+        return vectors
+
+
+class _Faiss(Protocol):
+    """The part of a FAISS index that is used here."""
+
+    d: int
+    ntotal: int
+
+    def add(self, x: NDArray[np.float32], /) -> None: ...
+    def search(
+        self, x: NDArray[np.float32], k: int, /
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
+    def reconstruct_batch(self, key: NDArray[np.int64], /) -> NDArray[np.float32]: ...
+
+    @property
+    def codes(self) -> "_Bytes": ...
+
+
+class _Bytes(Protocol):
+    def data(self) -> object: ...

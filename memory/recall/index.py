@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.analysis import words_of
-from memory.recall.dense import Vectors
+from memory.recall.candidates import Candidates
+from memory.recall.dense import EXACT_UPTO, Vectors
 from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
-from memory.recall.parts import NAMES, Candidates, measure
+from memory.recall.parts import NAMES, measure
 from memory.recall.question import Question, named_in, read_question, without_names
 from memory.recall.ranking import Weights, by_group, hand_made, learned
 from memory.recall.rows import Rows
@@ -33,13 +34,16 @@ class UserIndex:
     Args:
         tongue: the language it reads in.
         weights: how parts make a score, instead of what was learned for the language.
+        exact_upto: up to how many vectors each is compared with the query.
     """
 
-    def __init__(self, tongue: Tongue, *, weights: Weights | None = None) -> None:
+    def __init__(
+        self, tongue: Tongue, *, weights: Weights | None = None, exact_upto: int = EXACT_UPTO
+    ) -> None:
         self._tongue, self.weights = tongue, weights
         self._entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
-        self._postings, self._vectors = Postings(), Vectors()
+        self._postings, self._vectors = Postings(), Vectors(exact_upto=exact_upto)
         self._rows = Rows(tongue.words)
 
     def __len__(self) -> int:
@@ -63,8 +67,22 @@ class UserIndex:
         missing = (row for row in self._row_of.values() if row not in self._vectors)
         return [entry for row in missing if (entry := self._entries[row])]
 
-    def put(self, entry: Entry) -> None:
-        """Add a message, or the vector of one that came without."""
+    @property
+    def outgrown(self) -> bool:
+        """Whether there are so many vectors that it is time to `approximate` their search."""
+        return self._vectors.outgrown
+
+    def approximate(self) -> None:
+        """Go over to an approximate search of vectors; long work, not beside `put`."""
+        self._vectors.approximate()
+
+    def put(self, *entries: Entry) -> None:
+        """Add messages, or the vectors of those that came without."""
+        vectors = [(self._row(entry), entry.vector) for entry in entries]
+        self._vectors.add([(row, vector) for row, vector in vectors if vector is not None])
+
+    def _row(self, entry: Entry) -> int:
+        """The row of a message, made if it is new."""
         row = self._row_of.get(entry.id)
         if row is None:
             row = len(self._entries)
@@ -73,11 +91,10 @@ class UserIndex:
                 Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
             )
             tongue = self._tongue
-            words = words_of(spoken(entry).casefold())
+            words = words_of(entry.message.spoken.casefold())
             terms = self._postings.add(tongue.analyze.terms(words))
             self._rows.add(entry, words, terms, tongue.vectors.ids(words))
-        if entry.vector is not None:
-            self._vectors.add(row, entry.vector)
+        return row
 
     def drop_session(self, session_id: str) -> None:
         """Forget a session's messages."""
@@ -170,7 +187,7 @@ class UserIndex:
         """
         count = len(self._entries) if among is None else len(among)
         if count <= _FULL:
-            return Candidates(np.arange(count) if among is None else among, self._rows)
+            return Candidates.of(np.arange(count) if among is None else among, self._rows)
         scores = self._postings.scores(question.terms, k1=_SATURATION, b=0)
         if among is not None:
             kept = np.zeros(len(scores), np.bool_)
@@ -186,7 +203,7 @@ class UserIndex:
         near = [self._rows.step(best, by) for by in (-1, 1, 2)]
         rows = np.unique(np.concatenate([*seeds, *near]))
         rows = rows[rows >= 0]
-        return Candidates(rows if among is None else np.intersect1d(rows, among), self._rows)
+        return Candidates.of(rows if among is None else np.intersect1d(rows, among), self._rows)
 
     def measure(self, question: Question, candidates: Candidates) -> NDArray[np.float32]:
         """The parts of the candidates' scores; see `memory.recall.parts`."""
@@ -225,9 +242,3 @@ class UserIndex:
         # What was learned among named speakers loses in a user's chat with an assistant.
         fits = self._rows.has_speakers and looks_like(query, name)
         return weights if weights and fits else hand_made()
-
-
-def spoken(entry: Entry) -> str:
-    """The text of a message as it is indexed and embedded: `author: content`."""
-    message = entry.message
-    return f"{message.author}: {message.content}" if message.author else message.content

@@ -8,6 +8,8 @@ import msgspec
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 
+TIME, FIRST, SECOND, NUMBER = 1, 2, 4, 8
+
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
     stop_words: str
@@ -36,6 +38,7 @@ class Language:
         months: from month names to 1..12.
         weekdays: from names, `last` in front where the language has it so, to 0..6.
         days_ago: from expressions such as `yesterday` to days.
+        kinds: which of time, first and second person, and number a word is of; their sum.
         ago: `two weeks ago`: groups `number` and `unit`, or None.
     """
 
@@ -54,6 +57,15 @@ class Language:
         }
         self.days_ago = table.days_ago
         self.numbers, self.units = table.numbers, table.units
+        self.kinds: dict[str, int] = {}
+        for kind, members in (
+            (TIME, self.time_words),
+            (FIRST, self.first_person),
+            (SECOND, self.second_person),
+            (NUMBER, self.numbers),
+        ):
+            for word in members:
+                self.kinds[word] = self.kinds.get(word, 0) | kind
         unit = "|".join(map(re.escape, table.units))
         self.ago = re.compile(table.ago.format(unit=f"({unit})")) if unit else None
         self.relative = words([*self.days_ago, *self.weekdays])
@@ -64,14 +76,10 @@ def words(choices: list[str]) -> re.Pattern[str]:
     if not choices:
         return re.compile(r"(?!)")
     longest_first = sorted(choices, key=len, reverse=True)
-    alternatives = "|".join(_whole(choice) for choice in longest_first)
-    return re.compile(alternatives)
-
-
-def _whole(choice: str) -> str:
-    if re.search(f"[{_CJK}]", choice):
-        return f"(?<!\\d){re.escape(choice)}"
-    return f"(?<!\\w){re.escape(choice)}(?!\\w)"
+    cjk = [re.escape(one) for one in longest_first if re.search(f"[{_CJK}]", one)]
+    whole = [re.escape(one) for one in longest_first if not re.search(f"[{_CJK}]", one)]
+    patterns = [rf"(?<!\w)(?:{'|'.join(whole)})(?!\w)"] if whole else []
+    return re.compile("|".join(patterns + [rf"(?<!\d)(?:{'|'.join(cjk)})"] * bool(cjk)))
 
 
 @cache

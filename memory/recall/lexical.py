@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memory.recall.column import Column
 
 _MANY_ROWS, _COMMON_SHARE = 1000, 4
-_MOST_TERMS = 48
+_MOST_TERMS, _MOST_COUNTED = 48, 65_535
 
 
 class Postings:
@@ -27,7 +27,7 @@ class Postings:
         self._ids: dict[str, int] = {}
         self._rows: list[array[int]] = []
         self._counts: list[array[int]] = []
-        self._holding = Column(np.int32)
+        self._holding = array("i")
         self._lengths = Column(np.float32)
         self._total_length = 0
 
@@ -42,17 +42,18 @@ class Postings:
     def add(self, terms: Sequence[str]) -> list[int]:
         """Append the next row; returns the ids of its distinct terms."""
         row, ids = len(self._lengths), self._ids
+        rows, counts, holding = self._rows, self._counts, self._holding
         distinct: list[int] = []
         for term, count in Counter(terms).items():
             number = ids.get(term)
             if number is None:
                 number = ids[term] = len(ids)
-                self._rows.append(array("I"))
-                self._counts.append(array("H"))
-                self._holding.append(0)
-            self._rows[number].append(row)
-            self._counts[number].append(min(count, 65535))
-            self._holding[number] = len(self._rows[number])
+                rows.append(array("I"))
+                counts.append(array("H"))
+                holding.append(0)
+            rows[number].append(row)
+            counts[number].append(min(_MOST_COUNTED, count))
+            holding[number] += 1
             distinct.append(number)
         self._lengths.append(len(terms))
         self._total_length += len(terms)
@@ -71,7 +72,10 @@ class Postings:
 
     def weights(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
         """The inverse document frequency of terms, `(m,)` float32."""
-        holding = self._holding.values[np.asarray(ids, dtype=np.intp)].astype(np.float32)
+        if not self._holding:
+            return np.zeros(len(ids), np.float32)
+        held = np.frombuffer(self._holding, np.int32)  # a copy below: what lends cannot grow
+        holding = held[np.asarray(ids, dtype=np.intp)].astype(np.float32)
         return np.log1p((len(self) - holding + 0.5) / (holding + 0.5)).astype(np.float32)
 
     def weight_of(self, terms: Sequence[str]) -> float:

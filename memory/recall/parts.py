@@ -5,19 +5,16 @@ the rest are counts, logarithms of counts, or 0 and 1. `nearby` means: of the me
 after in the same session.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.recall.candidates import STEPS, Candidates, Floats
 from memory.recall.dense import Vectors
 from memory.recall.lexical import Postings
 from memory.recall.question import Question
 from memory.recall.rows import FORM, Rows
 from memory.recall.word_vectors import WordVectors
 
-Floats = NDArray[np.floating[Any]]
-_STEPS = (-2, -1, 0, 1, 2)
 _SATURATION = 0.4  # BM25's k1, without length normalisation
 _ALIKE = 0.3  # words with a smaller cosine have nothing in common
 _NEARBY = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
@@ -33,30 +30,6 @@ NAMES = (
     *("author", "other_author", "author_meaning", *FORM),
 )
 """The columns, in order."""
-
-
-class Candidates:
-    """Candidate rows and their neighbours, laid out so that a part is a few array operations.
-
-    Args:
-        rows: `(m,)` ascending.
-    """
-
-    def __init__(self, rows: NDArray[np.intp], kept: Rows) -> None:
-        self.rows = rows
-        stepped = {by: kept.step(rows, by) for by in _STEPS}
-        self.all = np.unique(np.concatenate(list(stepped.values())))
-        self.all = self.all[self.all >= 0]
-        self._there = {by: (where >= 0).astype(np.float32) for by, where in stepped.items()}
-        self._place = {by: np.searchsorted(self.all, where) for by, where in stepped.items()}
-
-    def at(self, values: Floats, by: int) -> Floats:
-        """Of `values`, a row for each of `all`: the rows `by` messages on; 0 where none is."""
-        found = values.take(self._place[by], axis=0, mode="clip")
-        if by:
-            there = self._there[by]
-            found *= there[:, None] if values.ndim > 1 else there
-        return found
 
 
 def measure(
@@ -126,10 +99,10 @@ def _spread(question: Question, rows: Rows, postings: Postings) -> Floats:
     reached = np.zeros((len(few), count + 1), np.bool_)  # the last column takes what is nowhere
     term = np.repeat(np.arange(len(few)), [len(where) for where in few])
     together = np.concatenate(few) if few else np.empty(0, np.intp)
-    for by in _STEPS:
+    for by in STEPS:
         reached[term, rows.step(together, by)] = True
     near = reached[:, :count].sum(axis=1)
-    many = np.array([min(len(where) * len(_STEPS), count) for where in holding])
+    many = np.array([min(len(where) * len(STEPS), count) for where in holding])
     held = np.where([len(where) > _MANY for where in holding], many, near).astype(np.float32)
     return np.log1p((count - held + 0.5) / (held + 0.5))
 
@@ -182,13 +155,11 @@ def _word_meaning(
     if not len(question.words):
         return {"words_alike": alike[0], "words_alike_around": alike[1]}
     leading = np.sort(np.argsort(-leaders, kind="stable")[:_COMPARED])
-    candidates = Candidates(ranked.rows[leading], rows)
+    candidates = ranked.among(leading)
     said, starts = rows.words(candidates.all)
-    cosines, lengths = word_vectors.alike(said, question.words)
-    matches = np.maximum(cosines - _ALIKE, 0)
-    matches = np.concatenate([matches, np.zeros((1, len(lengths)), np.float32)])
+    matches, lengths = word_vectors.alike(said, question.words, above=_ALIKE)
     best = np.maximum.reduceat(matches, starts)
-    best[np.diff(np.append(starts, len(said))) == 0] = 0
+    best[np.diff(starts, append=len(said)) == 0] = 0
     around = np.maximum.reduce([candidates.at(best, by) * far for by, far in _NEARBY.items()])
     total, telling = float(lengths.sum()), question.telling
     alike[0, leading] = candidates.at(best, 0) @ lengths / total

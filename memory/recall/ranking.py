@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.recall.parts import NAMES, Candidates, Floats
+from memory.recall.candidates import Candidates, Floats
+from memory.recall.parts import NAMES
 
 AROUND = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
 """More columns, made of hand-made scores less that of the best candidate: those of the messages two
@@ -102,8 +103,8 @@ def by_group(contributions: Floats) -> list[dict[str, float]]:
     """The contributions of candidates, `(m, parts)`, summed by group; zeros left out."""
     sums = contributions @ _members()[: contributions.shape[1]]
     return [
-        {group: round(value, 4) for group, value in zip(GROUPS, row, strict=True) if value}
-        for row in sums.tolist()
+        {group: value for group, value in zip(GROUPS, row, strict=True) if value}
+        for row in np.round(sums.astype(np.float64), 4).tolist()
     ]
 
 

@@ -3,19 +3,22 @@
 import re
 from collections.abc import Sequence
 from datetime import date
+from math import log1p
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.column import Column, Number
 from memory.recall.dates import day_of, offsets
-from memory.recall.language import Language
+from memory.recall.language import FIRST, NUMBER, SECOND, TIME, Language
 from memory.types import Entry
 
 _NOTE = re.compile(r"\s*\[[^\]]*\]\s*$")  # a picture's caption, say
+_DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"(?<=[a-zß-ÿ,] )[A-ZÀ-Þ][a-zß-ÿ]+")
 _MOST_NAMES, _MOST_TIMES = 3, 2
 _NONE = -1
+_FACTS = _SESSION, _AUTHOR, _DAY, _DAYS_AGO, _SLACK = range(5)  # columns of what is known of each
 
 FORM = ("length", "question", "names", "number", "times", "position", "first", "second")
 """The columns of `Rows.form`: the logarithm of the number of terms, whether it ends in a question
@@ -29,8 +32,7 @@ class Rows:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._previous, self._next = Column(np.int64), Column(np.int64)
-        self._session, self._author = Column(np.int32), Column(np.int32)
-        self._day, self._event = Column(np.int32), Column(np.int32, 2)
+        self._facts = Column(np.int32, len(_FACTS))
         self._form = Column(np.float32, len(FORM))
         self._terms, self._ends = Column(np.uint32), Column(np.int64)
         self._words, self._word_ends = Column(np.uint16), Column(np.int64)
@@ -42,12 +44,12 @@ class Rows:
         self._word_ends.append(0)
 
     def __len__(self) -> int:
-        return len(self._day)
+        return len(self._facts)
 
     def add(
         self, entry: Entry, words: Sequence[str], terms: Sequence[int], ids: Sequence[int]
     ) -> None:
-        """Append a message: its words, its distinct term ids, and its words' ids."""
+        """Append a message: its words, its distinct term ids, and its words' piece ids."""
         row, message = len(self), entry.message
         before = self._newest.get(entry.session_id, _NONE)
         self._previous.append(before)
@@ -55,32 +57,32 @@ class Rows:
         if before != _NONE:
             self._next[before] = row
         self._newest[entry.session_id] = row
-        self._session.append(self._sessions.setdefault(entry.session_id, len(self._sessions)))
-        author = message.author or ""
-        self._author.append(self.authors.setdefault(author.casefold(), len(self.authors)))
-        said = day_of(message.at)
-        self._day.append(said.toordinal())
+        session = self._sessions.setdefault(entry.session_id, len(self._sessions))
+        author = self.authors.setdefault((message.author or "").casefold(), len(self.authors))
+        said, content = day_of(message.at), message.content
         self._newest_day = max(self._newest_day, said.toordinal())
-        body, folded = _NOTE.sub("", message.content), message.content.casefold()
-        times = sum(word in self._language.time_words for word in words)
-        told = offsets(folded, said, self._language) if times else []
-        self._event.append((told[0].days, told[0].slack) if told else (_NONE, 0))
-        numbers, few = self._language.numbers, len(words) + 3
+        body = _NOTE.sub("", content) if "[" in content else content.rstrip()
+        kinds = self._language.kinds
+        marks = [kinds[word] for word in words if word in kinds]
+        times, few = sum(mark & TIME != 0 for mark in marks), len(words) + 3
+        told = offsets(content.casefold(), said, self._language) if times else []
+        event = (told[0].days, told[0].slack) if told else (_NONE, 0)
+        self._facts.append((session, author, said.toordinal(), *event))
         self._form.append(
             (
-                np.log1p(len(terms)),
+                log1p(len(terms)),
                 body.endswith(("?", "\uff1f")),  # the full-width question mark
                 min(len(_NAME.findall(body)), _MOST_NAMES),
-                any(map(str.isdigit, body)) or any(word in numbers for word in words),
+                _DIGIT.search(body) is not None or any(mark & NUMBER for mark in marks),
                 min(times, _MOST_TIMES),
-                np.log1p(entry.position),
-                sum(word in self._language.first_person for word in words) / few,
-                sum(word in self._language.second_person for word in words) / few,
+                log1p(entry.position),
+                sum(mark & FIRST != 0 for mark in marks) / few,
+                sum(mark & SECOND != 0 for mark in marks) / few,
             )
         )
         self._terms.extend(terms)
         self._ends.append(len(self._terms))
-        self._words.extend(ids)
+        self._words.extend(list(dict.fromkeys(ids)))
         self._word_ends.append(len(self._words))
 
     @property
@@ -107,28 +109,27 @@ class Rows:
 
     def days(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """The day on which each was said."""
-        return self._day.values[rows]
+        return self._facts.values[rows, _DAY]
 
     def events(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The day of what each tells of, and its slack; 0 where it names none."""
-        event = self._event.values[rows]
-        days = np.where(event[:, 0] == _NONE, 0, self.days(rows) - event[:, 0])
-        return days.astype(np.int32), event[:, 1]
+        day, days_ago, slack = self._facts.values[rows, _DAY:].T
+        return np.where(days_ago == _NONE, 0, day - days_ago).astype(np.int32), slack
 
     def sessions(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """The session of each, by number."""
-        return self._session.values[rows]
+        return self._facts.values[rows, _SESSION]
 
     def spoken_by(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """The author of each, by number; see `authors`."""
-        return self._author.values[rows]
+        return self._facts.values[rows, _AUTHOR]
 
     def terms(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
         """The distinct term ids of all the rows, one after the other, and where each begins."""
         return _slices(self._terms.values, self._ends.values, rows)
 
     def words(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint16], NDArray[np.intp]]:
-        """The word ids of all the rows, one after the other, and where each begins."""
+        """The distinct piece ids of all the rows, one after the other, and where each begins."""
         return _slices(self._words.values, self._word_ends.values, rows)
 
 

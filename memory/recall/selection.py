@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from memory.recall.parts import Floats
+from memory.recall.candidates import Floats
 from memory.types import Entry
 
 _DAY = 86_400.0

@@ -91,7 +91,8 @@ class Views:
 
 async def _put_all(index: UserIndex, entries: tuple[Entry, ...]) -> None:
     """Put in slices, so that a long replay never keeps other requests waiting."""
-    for count, entry in enumerate(entries, 1):
-        index.put(entry)
-        if count % _SLICE == 0:
-            await asyncio.sleep(0)
+    for start in range(0, len(entries), _SLICE):
+        index.put(*entries[start : start + _SLICE])
+        await asyncio.sleep(0)
+    if index.outgrown:
+        await asyncio.to_thread(index.approximate)

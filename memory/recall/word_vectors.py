@@ -59,15 +59,24 @@ class WordVectors:
         return tuple(pieces)
 
     def alike(
-        self, said: NDArray[np.integer], asked: NDArray[np.integer]
+        self, said: NDArray[np.integer], asked: NDArray[np.integer], *, above: float
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The cosines of `(m,)` ids with `(q,)` ids, `(m, q)`, and the lengths of the latter."""
+        """By how much the cosines of `(m,)` ids with `(q,)` ids exceed `above`, and 0 elsewhere.
+
+        Returns:
+            `(m + 1, q)`, the last row all zero, and the lengths of the vectors asked for, `(q,)`.
+        """
         wanted = np.zeros(len(self._table), np.bool_)
         wanted[said] = True
         distinct = np.flatnonzero(wanted)
-        place = np.cumsum(wanted, dtype=np.int32)
-        cosines = self._table.take(distinct, axis=0) @ self._table[asked].T
-        return cosines.take(place.take(said) - 1, axis=0), self._lengths[asked]
+        place = np.empty(len(self._table), np.int32)
+        place[distinct] = np.arange(len(distinct), dtype=np.int32)
+        cosines = np.zeros((len(distinct) + 1, len(asked)), np.float32)
+        np.matmul(self._table.take(distinct, axis=0), self._table[asked].T, out=cosines[:-1])
+        cosines -= above
+        np.maximum(cosines, 0, out=cosines)
+        places = np.append(place.take(said), len(distinct))
+        return cosines.take(places, axis=0), self._lengths[asked]
 
 
 @cache

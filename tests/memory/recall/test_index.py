@@ -165,3 +165,27 @@ def test_a_word_of_every_other_row_is_passed_over_once_there_are_many() -> None:
         postings.add(["common", f"rare{number}"] if number % 2 else [f"rare{number}"])
     assert not postings.scores(postings.known(["common"])).any()
     assert np.flatnonzero(postings.scores(postings.known(["common", "rare7"]))).tolist() == [7]
+
+
+async def test_a_large_index_searches_cells_and_goes_on_growing(embedder: StaticEmbedder) -> None:
+    draw = random.Random(5)
+    words = ("river", "stone", "lamp", "winter", "violin", "bread", "harbour", "cloud", "fox")
+    texts = [f"{' '.join(draw.choices(words, k=8))} {number}" for number in range(1500)]
+    index, exact = UserIndex(Tongue.of(), exact_upto=1000), UserIndex(Tongue.of())
+    vectors = await embedder.embed([*texts, "the zebra crossed quietly"])
+    for position, (text, vector) in enumerate(zip(texts, vectors[:-1], strict=True)):
+        entry = Entry("s_1", position, _entry(position, text).message, vector.astype(np.float16))
+        index.put(entry)
+        exact.put(entry)
+    assert index.outgrown
+    assert not exact.outgrown
+    index.approximate()
+    assert not index.outgrown
+    query = (await embedder.embed(["a violin by the river in winter"]))[0]
+    found = {hit.entry.id for hit in index.search("?", query, top_k=50)}
+    wanted = {hit.entry.id for hit in exact.search("?", query, top_k=50)}
+    assert len(found & wanted) > 0.8 * len(wanted)
+    last = _entry(1500, "the zebra crossed quietly").message
+    index.put(Entry("s_1", 1500, last, vectors[-1].astype(np.float16)))
+    vector = (await embedder.embed(["zebra"]))[0]
+    assert index.search("?", vector, top_k=1)[0].entry.position == 1500
