@@ -1,9 +1,10 @@
-"""Recall's speed and memory, side by side with LangChain-community's FAISS store.
+"""Recall's speed and memory, beside LangChain-community's FAISS store and mem0.
 
     OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.recall_speed [--quick] [--json OUT]
 
 Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by
-the built-in model. On one core, interleaved, the same texts and queries for both. Reported:
+the built-in model. On one core, interleaved, the same texts and queries for all; mem0 (over FAISS,
+without its model) where the extra `bench` is installed, up to 10,000 messages. Reported:
 milliseconds to rank a query without embedding it, to add a message, to read a cold view from Redis,
 and bytes resident for each message beyond its text.
 """
@@ -17,6 +18,7 @@ import random
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.mem0_store import Mem0
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
@@ -33,11 +36,13 @@ from memory.recall.views import Views
 from memory.recall.word_vectors import word_vectors
 from memory.store import Connection, RedisStore
 from memory.store.embedded import EmbeddedRedis
-from memory.types import Cursor, Entry, Message, Session, User
+from memory.types import Cursor, Entry, Message, Session, User, Vectors
 
 _SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
 _QUERIES, _ADDS = 200, 500
 _COLD, _SHORT = 10_000, 2
+_RANKS = ("rank_ms_p50", "rank_ms_p99", "faiss_store_ms_p50", "mem0_ms_p50")
+_MOST_FOR_MEM0, _MEM0_ADDS = 10_000, 50  # it writes its whole store to disk with each add
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -133,7 +138,36 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
         "add_ms": float(np.mean(add)),
         "faiss_store_add_ms": float(np.mean(their_add)),
         "bytes_each": bytes_each,
-    }
+    } | mem0_times(stored, size, questions, vectors)
+
+
+def mem0_times(
+    stored: list[Entry], size: int, questions: list[str], vectors: Vectors
+) -> dict[str, float]:
+    """mem0's figures over the same messages; not a number where it is not measured."""
+    ranked, added = [float("nan")], [float("nan")]
+    given = [
+        (e.message.content, e.vector.astype(np.float32)) for e in stored if e.vector is not None
+    ]
+    if size <= _MOST_FOR_MEM0 and (mem0 := _mem0(len(vectors[0]))):
+        mem0.fill(given[:size])
+        ranked = [_ms(mem0.search, *one, 20) for one in zip(questions, vectors, strict=True)]
+        added = [_ms(mem0.add, *one) for one in given[size : size + _MEM0_ADDS]]
+        mem0.close()
+    return {"mem0_ms_p50": float(np.median(ranked)), "mem0_add_ms": float(np.mean(added))}
+
+
+def _mem0(dim: int) -> Mem0 | None:
+    try:
+        return Mem0(dim)
+    except ImportError:
+        return None
+
+
+def _ms(call: Callable[..., object], *arguments: object) -> float:
+    began = time.perf_counter()
+    call(*arguments)
+    return (time.perf_counter() - began) * 1000
 
 
 async def cold(embedder: StaticEmbedder) -> dict[str, float]:
@@ -165,14 +199,15 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
 
 def show(rows: list[dict[str, float]], first: dict[str, float]) -> None:
     """The table."""
-    table = Table(title="Recall on one core; LangChain-community's FAISS store beside it")
-    for head in ("messages", "rank ms p50", "p99", "theirs", "add ms", "theirs", "bytes each"):
+    table = Table(title="Recall on one core, beside LangChain-community's FAISS store and mem0")
+    heads = ("rank ms p50", "p99", "FAISS store", "mem0", "add ms", "FAISS store", "mem0")
+    for head in ("messages", *heads, "bytes each"):
         table.add_column(head, justify="right")
     for row in rows:
         table.add_row(
             f"{row['messages']:,.0f}",
-            *(f"{row[name]:.2f}" for name in ("rank_ms_p50", "rank_ms_p99", "faiss_store_ms_p50")),
-            *(f"{row[name]:.3f}" for name in ("add_ms", "faiss_store_add_ms")),
+            *(f"{row[name]:.2f}" for name in _RANKS),
+            *(f"{row[name]:.3f}" for name in ("add_ms", "faiss_store_add_ms", "mem0_add_ms")),
             f"{row['bytes_each']:,.0f}",
         )
     console = Console()
@@ -189,9 +224,9 @@ async def main() -> None:
     warnings.simplefilter("ignore")
     faiss.omp_set_num_threads(1)
     embedder = StaticEmbedder()
-    first = await cold(embedder)
     sizes = _QUICK_SIZES if options.quick else _SIZES
     rows: list[dict[str, Any]] = [await measure(size, embedder) for size in sizes]
+    first = await cold(embedder)  # last: what it leaves free would hide what an index takes
     show(rows, first)
     if options.json:
         options.json.write_text(json.dumps({"sizes": rows, "cold": first}, indent=2) + "\n")
