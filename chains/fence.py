@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from memory.records import Record
 from memory.types import Entry
 
 _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
@@ -34,6 +35,11 @@ def quoted_line(entry: Entry) -> str:
     message = entry.message
     who = escaped(" ".join((message.author or message.role).split()))
     return f"- [{moment(message.at)}] {who}: {_quoted(message.content)}"
+
+
+def quoted_record(record: Record) -> str:
+    """A record as one line of data, by its kind."""
+    return f"- [{moment(record.updated)}] {record.kind}: {_quoted(record.content)}"
 
 
 def escaped(text: str) -> str:

@@ -11,7 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from chains.fence import Quoted, inside, quoted_lines
-from chains.prompt import EARLIER, MESSAGE_FOLLOWS, RECALLED, SUMMARY
+from chains.prompt import EARLIER, KNOWN, MESSAGE_FOLLOWS, RECALLED, STANDING, SUMMARY
 from chains.summarizer import NEW_LINES
 from memory.extractive import most_telling
 from memory.recall.analysis import Analyzer
@@ -86,7 +86,8 @@ def _reply(messages: list[BaseMessage]) -> str:
 def _remembered(messages: list[BaseMessage]) -> list[Quoted]:
     """What the user said, wherever it stands; a reply of this model would quote itself."""
     system, last = str(messages[0].text), str(messages[-1].text)
-    quotes = quoted_lines(inside(EARLIER, system)) + quoted_lines(inside(RECALLED, last))
+    fences = ((STANDING, system), (EARLIER, system), (KNOWN, last), (RECALLED, last))
+    quotes = [quote for tag, text in fences for quote in quoted_lines(inside(tag, text))]
     quotes += [
         Quoted("earlier", "summary", line)
         for line in inside(SUMMARY, system).splitlines()

@@ -1,19 +1,18 @@
 """CombinedMemory: the layers of one profile, over one store."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
 from memory.classic_memories import Sources
-from memory.errors import EmbedderError
 from memory.folding import fold_overflow, fold_target
 from memory.layer import Turn
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
+from memory.recall.querying import embed_within
 from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.summary import shown_ids
@@ -32,7 +31,6 @@ from memory.types import (
 )
 
 _TITLE_TOKENS = 16
-_log = logging.getLogger("strata.memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class CombinedMemory:
         self._embed_within = embed_within.total_seconds()
         self._layers = build_layers(profile, Sources(store, embedder, model))
         self._tail = profile.tail
-        self._carries, self._searches = "summary" in profile.layers, "vector" in profile.layers
+        self._carries, self._searches = "summary" in profile.layers, profile.searches
 
     async def recall(
         self, user: User, text: str, *, session_id: str | None, now: float
@@ -104,10 +102,12 @@ class CombinedMemory:
             vector = await embedding
         finally:
             embedding.cancel()
-        index = await self._views.current(user, snapshot.changes) if snapshot.changes else None
+        view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
+        index = view.index if view else None
         snapshot = await self._within_budget(user, snapshot)
         asked = await self._focused(text, vector, index)
-        turn = Turn(user, text, now, snapshot, vector, index, asked)
+        records = view.records if view else None
+        turn = Turn(user, text, now, snapshot, vector, index, asked, records)
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
@@ -180,12 +180,7 @@ class CombinedMemory:
         return vector if query == text else await self._embed(query)
 
     async def _embed(self, text: str) -> Vector | None:
-        try:
-            async with asyncio.timeout(self._embed_within):
-                return (await self._embedder.embed([text]))[0]
-        except (EmbedderError, TimeoutError) as error:
-            _log.warning("embedding failed", extra={"error": type(error).__name__})
-            return None
+        return (await embed_within(self._embedder, [text], self._embed_within))[0]
 
 
 async def _nothing() -> None:

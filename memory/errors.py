@@ -60,6 +60,50 @@ class SessionClosedError(StrataError):
         )
 
 
+class UnknownRecordError(StrataError):
+    """This user has no such memory (another user's is unknown, too)."""
+
+    code = "unknown_memory"
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(f"No memory {record_id!r} for this user. List the memories to find it.")
+
+
+class RecordConflictError(StrataError):
+    """A memory was changed between reading and writing it."""
+
+    code = "memory_conflict"
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(f"Memory {record_id!r} was changed meanwhile. Read it and try again.")
+
+
+class TopicTakenError(StrataError):
+    """Another memory holds the topic.
+
+    Attributes:
+        holder: its id.
+    """
+
+    code = "topic_taken"
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"Memory {holder!r} holds this topic. Change that one, or its topic.")
+        self.holder = holder
+
+
+class RecordsFullError(StrataError):
+    """The user has as many memories as are allowed."""
+
+    code = "memories_full"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"This user has {most} memories, the most that are allowed. Delete some, or raise "
+            "STRATA_MOST_MEMORIES."
+        )
+
+
 class ImportConflictError(StrataError):
     """Two imports under one import id ran at once, or the input changed between two tries."""
 

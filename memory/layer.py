@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from memory.recall.index import UserIndex
+from memory.recall.record_index import RecordIndex
 from memory.types import Section, Snapshot, User, Vector
 
 
@@ -19,6 +20,7 @@ class Turn:
         vector: the message's `(dim,)` unit vector; None where it could not be embedded.
         index: the user's index; None where the profile has no use for one.
         query: the `(dim,)` vector to search the index by.
+        records: the user's records; None where the profile has no use for them.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 
@@ -29,6 +31,7 @@ class Turn:
     vector: Vector | None = None
     index: UserIndex | None = None
     query: Vector | None = None
+    records: RecordIndex | None = None
     shown: frozenset[str] = field(default_factory=frozenset[str])
 
 

@@ -9,13 +9,14 @@ import msgspec
 from memory.classic import ClassicLayer
 from memory.classic_memories import ClassicOptions, Sources
 from memory.errors import ConfigurationError
+from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
 from memory.summary import SummaryLayer
 from memory.vector import VectorLayer
 from memory.window import WindowLayer
 
-LayerName = Literal["window", "summary", "vector", "classic"]
+LayerName = Literal["window", "summary", "facts", "vector", "classic"]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -44,12 +45,21 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     neighbours: _Count = 0
 
 
+class FactsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.facts]`."""
+
+    top_k: _Count = 10
+    pinned_tokens: _Positive = 600
+    budget_tokens: _Positive = 600
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[profiles.<name>]`: which layers, in the order in which they are loaded."""
 
     layers: tuple[LayerName, ...]
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()
+    facts: FactsOptions = FactsOptions()
     vector: VectorOptions = VectorOptions()
     classic: ClassicOptions = ClassicOptions()
 
@@ -65,6 +75,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             window_tokens=self.window.budget_tokens,
             summary_tokens=self.summary.budget_tokens,
         )
+
+    @property
+    def searches(self) -> bool:
+        """Whether a layer looks into the user's indexes."""
+        return "vector" in self.layers or "facts" in self.layers
 
     @property
     def tail(self) -> int:
@@ -110,6 +125,15 @@ def _summary(profile: Profile, _: Sources) -> Layer:
     )
 
 
+def _facts(profile: Profile, _: Sources) -> Layer:
+    options = profile.facts
+    return FactsLayer(
+        top_k=options.top_k,
+        pinned_tokens=options.pinned_tokens,
+        budget_tokens=options.budget_tokens,
+    )
+
+
 def _vector(profile: Profile, _: Sources) -> Layer:
     return VectorLayer(
         top_k=profile.vector.top_k,
@@ -125,6 +149,7 @@ def _classic(profile: Profile, sources: Sources) -> Layer:
 _FACTORIES: dict[LayerName, Callable[[Profile, Sources], Layer]] = {
     "window": _window,
     "summary": _summary,
+    "facts": _facts,
     "vector": _vector,
     "classic": _classic,
 }

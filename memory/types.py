@@ -5,10 +5,13 @@ Times are Unix seconds (UTC). A position is a message's index in its session's t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from memory.records import Record
 
 Role: TypeAlias = Literal["user", "assistant"]
 Vector: TypeAlias = NDArray[np.float32]
@@ -120,7 +123,16 @@ class DropSession:
     session_id: str
 
 
-Change: TypeAlias = Put | DropSession
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """A record was written, or deleted: then both are None."""
+
+    id: str
+    record: "Record | None"
+    entry: Entry | None
+
+
+Change: TypeAlias = Put | DropSession | PutRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,7 @@ class Section:
         text: running prose about this session.
         digests: what earlier sessions left.
         hits: recalled messages, best first.
+        records: recalled records, the ones that are always shown first.
     """
 
     layer: str
@@ -190,6 +203,7 @@ class Section:
     text: str = ""
     digests: tuple[Digest, ...] = ()
     hits: tuple[Hit, ...] = ()
+    records: tuple["Record", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

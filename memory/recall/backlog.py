@@ -18,7 +18,7 @@ async def embed_backlog(user: User, *, store: RedisStore, embedder: Embedder, vi
         EmbedderError: the provider failed; the batches before it are stored.
     """
     changes = await store.catch_up(user, views.cursor(user))
-    index = await views.current(user, changes)
+    index = (await views.current(user, changes)).index
     waiting, stored = index.unembedded, 0
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]

@@ -5,19 +5,26 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from memory.recall.index import UserIndex
+from memory.recall.record_index import RecordIndex
 from memory.store import RedisStore
 from memory.store.reading import read_everything
-from memory.types import Changes, Cursor, Entry, Put, User
+from memory.store.recording import read_records
+from memory.types import Changes, Cursor, Entry, Put, PutRecord, User
 
 _SLICE = 32
 _MOST_DEAD = 0.5
 
 
 class View:
-    """One user's index, and up to where it has read the change log."""
+    """One user's indexes, and up to where they have read the change log.
 
-    def __init__(self, index: UserIndex) -> None:
-        self.index = index
+    Attributes:
+        index: the messages.
+        records: the records.
+    """
+
+    def __init__(self, make_index: Callable[[], UserIndex]) -> None:
+        self.index, self.records = make_index(), RecordIndex(make_index)
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
 
@@ -45,22 +52,23 @@ class Views:
         view = self._views.get(user)
         return view.cursor if view else Cursor()
 
-    async def current(self, user: User, changes: Changes) -> UserIndex:
-        """The user's index with `changes` in it; what they do not hold is read from Redis."""
+    async def current(self, user: User, changes: Changes) -> View:
+        """The user's view with `changes` in it; what they do not hold is read from Redis."""
         view = self._views.get(user)
         if view is None:
-            view = self._views[user] = View(self._make_index())
+            view = self._views[user] = View(self._make_index)
         self._views.move_to_end(user)
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
-        self._resize(user, len(view.index))
-        return view.index
+        self._resize(user, len(view.index) + len(view.records))
+        return view
 
     async def _apply(self, user: User, view: View, changes: Changes) -> bool:
         """Bring the view forward; False when more is to be read."""
         if changes.cursor.epoch != view.cursor.epoch:
-            view.index, view.cursor = self._make_index(), Cursor(changes.cursor.epoch)
+            view.index, view.records = self._make_index(), RecordIndex(self._make_index)
+            view.cursor = Cursor(changes.cursor.epoch)
         if changes.reload or view.index.dead_share > _MOST_DEAD:
             await self._reload(user, view, changes.cursor)
             return False
@@ -70,16 +78,20 @@ class Views:
             for change in changes.items:
                 if isinstance(change, Put):
                     await _put_all(view.index, change.entries)
+                elif isinstance(change, PutRecord):
+                    view.records.put(change)
                 else:
                     view.index.drop_session(change.session_id)
             view.cursor = changes.cursor
         return not changes.more
 
     async def _reload(self, user: User, view: View, cursor: Cursor) -> None:
-        index = self._make_index()
+        index, records = self._make_index(), RecordIndex(self._make_index)
         async for entries in read_everything(self._store, user):
             await _put_all(index, entries)
-        view.index, view.cursor = index, cursor
+        async for entry, record in read_records(self._store, user):
+            records.put(PutRecord(record.id, record, entry))
+        view.index, view.records, view.cursor = index, records, cursor
 
     def _resize(self, user: User, size: int) -> None:
         self._held += size - self._sizes.get(user, 0)

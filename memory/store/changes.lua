@@ -48,6 +48,11 @@ local function read_changes(prefix, epoch, sequence, most_messages)
           items[#items + 1] = {'put', sid, first, packed, vectors}
           messages = messages + #packed
         end
+      elseif fields[1] == 'record' then
+        local id = fields[2]
+        items[#items + 1] = {'record', id, redis.call('HGET', prefix .. 'records', id),
+          redis.call('HGET', prefix .. 'vectors', id)}
+        messages = messages + 1
       else
         items[#items + 1] = {'drop', fields[2]}
       end

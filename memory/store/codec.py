@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.errors import CorruptValueError
+from memory.records import Record, Step
 from memory.types import Message, Role, Vector
 
 _VERSION = 1
@@ -12,6 +13,8 @@ _Packed = tuple[int, Role, str, float, str | None]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 _TAG_END = b"\0"
+_record_decoder = msgspec.msgpack.Decoder(Record)
+_step_decoder = msgspec.msgpack.Decoder(Step)
 
 
 def pack_message(message: Message) -> bytes:
@@ -51,3 +54,37 @@ def unpack_vector(data: bytes | None, embedder_tag: str) -> NDArray[np.float16] 
     if tag != embedder_tag.encode() or len(values) % 2:
         return None
     return np.frombuffer(values, dtype="<f2")
+
+
+def pack_record(record: Record) -> bytes:
+    """A record as msgpack."""
+    return _encoder.encode(record)
+
+
+def unpack_record(data: bytes) -> Record:
+    """The record of `pack_record`, behind its revision as `record.lua` stores it.
+
+    Raises:
+        CorruptValueError: `data` is not what was stored.
+    """
+    try:
+        return _record_decoder.decode(data.partition(b" ")[2])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptValueError(f"A stored record does not decode: {error}.") from error
+
+
+def pack_step(step: Step) -> bytes:
+    """A step of a record's history as msgpack."""
+    return _encoder.encode(step)
+
+
+def unpack_step(data: bytes) -> Step:
+    """The step of `pack_step`.
+
+    Raises:
+        CorruptValueError: `data` is not what was stored.
+    """
+    try:
+        return _step_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptValueError(f"A stored step does not decode: {error}.") from error

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from memory.store.codec import unpack_message, unpack_vector
+from memory.store.codec import unpack_message, unpack_record, unpack_vector
 from memory.types import (
     Change,
     Changes,
@@ -14,6 +14,7 @@ from memory.types import (
     Entry,
     Fold,
     Put,
+    PutRecord,
     Session,
     Snapshot,
 )
@@ -109,6 +110,13 @@ def changes(reply: Sequence[Any], *, since: Cursor, embedder_tag: str) -> Change
 def _change(item: Sequence[Any], embedder_tag: str) -> Change:
     if item[0] == b"drop":
         return DropSession(item[1].decode())
+    if item[0] == b"record":
+        _, record_id, data, vector = item
+        if not data:
+            return PutRecord(record_id.decode(), None, None)
+        record = unpack_record(data)
+        entry = record.entry(unpack_vector(vector, embedder_tag))
+        return PutRecord(record_id.decode(), record, entry)
     _, session_id, first, packed, vectors = item
     return Put(entries(session_id.decode(), first, packed, vectors, embedder_tag=embedder_tag))
 

@@ -10,7 +10,10 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>sessions`         | zset   | session ids by last activity                     | never   |
 | `<prefix>session:<sid>`    | hash   | a session's metadata and its fold                | never   |
 | `<prefix>messages:<sid>`   | list   | packed messages; index = position                | never   |
-| `<prefix>vectors`          | hash   | `<sid>:<position>` -> embedder tag and vector    | never   |
+| `<prefix>vectors`          | hash   | `<sid>:<position>` or record id -> vector        | never   |
+| `<prefix>records`          | hash   | record id -> revision and packed record          | never   |
+| `<prefix>topics`           | hash   | topic -> record id                               | never   |
+| `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
@@ -22,7 +25,7 @@ from urllib.parse import quote, unquote
 from memory.types import User
 
 NAMESPACE = "strata"
-PERMANENT = ("user", "sessions", "session:", "messages:", "vectors", "log")
+PERMANENT = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics")
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
@@ -46,6 +49,21 @@ def session(user: User, session_id: str) -> str:
 def sessions(user: User) -> str:
     """The user's sessions by last activity."""
     return f"{prefix(user)}sessions"
+
+
+def records(user: User) -> str:
+    """The user's records."""
+    return f"{prefix(user)}records"
+
+
+def topics(user: User) -> str:
+    """Which record holds which topic."""
+    return f"{prefix(user)}topics"
+
+
+def history(user: User, record_id: str) -> str:
+    """The changes of a record."""
+    return f"{prefix(user)}history:{record_id}"
 
 
 def vectors(user: User) -> str:

@@ -8,21 +8,23 @@ import pytest
 from memory.classic_memories import Sources
 from memory.combined import CombinedMemory
 from memory.errors import ConfigurationError
+from memory.memories import Memories
 from memory.profiles import build_layers, load_profiles
 from memory.recall.embedder import StaticEmbedder
 from memory.store import RedisStore
 from memory.types import Fold, User
+from tests.conftest import make_views
 
-_NATIVE = ("layered", "window", "summary", "vector", "none")
+_NATIVE = ("layered", "window", "summary", "vector", "facts", "none")
 _Memories = Callable[[str], CombinedMemory]
 
 
 def test_the_built_in_profiles_are_there(store: RedisStore, embedder: StaticEmbedder) -> None:
     profiles = load_profiles()
-    assert tuple(profiles)[:5] == _NATIVE
-    assert all(name.startswith("classic-") for name in tuple(profiles)[5:])
+    assert tuple(profiles)[: len(_NATIVE)] == _NATIVE
+    assert all(name.startswith("classic-") for name in tuple(profiles)[len(_NATIVE) :])
     layers = build_layers(profiles["layered"], Sources(store, embedder))
-    assert [layer.name for layer in layers] == ["window", "summary", "vector"]
+    assert [layer.name for layer in layers] == ["window", "summary", "facts", "vector"]
 
 
 def test_a_file_adds_and_replaces(tmp_path: Path) -> None:
@@ -59,9 +61,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", _NATIVE)
 async def test_every_section_keeps_its_budget_and_nothing_is_shown_twice(
-    memory_of: _Memories, user: User, profile: str
+    memory_of: _Memories,
+    store: RedisStore,
+    embedder: StaticEmbedder,
+    user: User,
+    profile: str,
 ) -> None:
     writer = memory_of("layered")
+    records = Memories(store, make_views(store), embedder)
+    kinds = ("fact", "preference")
+    await records.create(
+        user, [{"content": f"The sea, {n}. " * 9, "kind": kinds[n % 2]} for n in range(80)]
+    )
     for number in range(80):
         text = f"Item {number}: " + "some rather long story about the sea and its ships " * 8
         recollection = await writer.recall(user, text, session_id=None, now=1000.0 + number)
@@ -74,6 +85,7 @@ async def test_every_section_keeps_its_budget_and_nothing_is_shown_twice(
         "summary": budgets.summary.budget_tokens
         + budgets.summary.carry_tokens
         + budgets.window.budget_tokens,
+        "facts": budgets.facts.pinned_tokens + budgets.facts.budget_tokens,
         "vector": budgets.vector.budget_tokens,
     }
     shown: list[str] = []
@@ -109,6 +121,6 @@ async def test_a_profile_may_change_on_a_live_session(
         )
         session_id = (await memory.remember(recollection, "Yes.", at=1000.0 + number)).session_id
     snapshot = await store.snapshot(user, session_id, now=2000.0, view=None)
-    assert snapshot.session.length == 30
+    assert snapshot.session.length == 2 * len(_NATIVE * 3)
     assert snapshot.session.fold == Fold()
     assert [entry.position for entry in snapshot.unfolded] == list(range(30))

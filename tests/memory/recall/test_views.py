@@ -22,7 +22,7 @@ async def _say(store: RedisStore, embedder: StaticEmbedder, user: User, *texts: 
 async def _found(store: RedisStore, views: Views, user: User, query: str) -> list[str]:
     snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
     assert snapshot.changes
-    index = await views.current(user, snapshot.changes)
+    index = (await views.current(user, snapshot.changes)).index
     return [hit.entry.message.content for hit in index.search(query, None, top_k=3)]
 
 
@@ -76,7 +76,7 @@ async def test_a_long_history_is_caught_up_in_several_reads(
     assert await _found(store, views, user, "needle") == ["A needle in all that hay."]
     snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
     assert snapshot.changes
-    assert len(await views.current(user, snapshot.changes)) == 2401
+    assert len((await views.current(user, snapshot.changes)).index) == 2401
 
 
 async def test_an_erased_user_begins_anew(

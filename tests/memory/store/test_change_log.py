@@ -137,7 +137,7 @@ async def test_a_view_kept_by_the_log_holds_what_reading_everything_gives(
             for item in changes.items:
                 if isinstance(item, DropSession):
                     view = {one: view[one] for one in view if not one.startswith(item.session_id)}
-                else:
+                elif isinstance(item, Put):
                     view |= {one.id: (one.message, one.vector is not None) for one in item.entries}
             cursor = changes.cursor
             assert view == await _all(store, user)

@@ -1,0 +1,226 @@
+"""What can be done with a user's records: keep, change, find, forget, undo."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from memory.drafting import kept, settled, wanted_step
+from memory.errors import (
+    InvalidInputError,
+    RecordConflictError,
+    TopicTakenError,
+    UnknownRecordError,
+)
+from memory.recall.embedding import Embedder
+from memory.recall.querying import embed_within
+from memory.recall.record_index import RecordHit, RecordIndex
+from memory.recall.selection import EVERYTHING, Selection
+from memory.recall.views import Views
+from memory.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness, Step
+from memory.store import RedisStore
+from memory.store.recording import Write, read_history, write_records
+from memory.types import User
+
+_TRIES = 5
+
+
+class Memories:
+    """The records of every user, over one store.
+
+    Args:
+        store: the source of truth.
+        views: the worker's indexes.
+        embedder: of contents and queries.
+        embed_seconds: how long a write waits for the embedder; its vector is made later, then.
+        most: the most records of a user; 0 for any number.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        views: Views,
+        embedder: Embedder,
+        *,
+        embed_seconds: float = 2.0,
+        most: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._views, self._embedder = store, views, embedder
+        self._embed_seconds, self._most, self.clock = embed_seconds, most, clock
+
+    async def index(self, user: User) -> RecordIndex:
+        """The user's records as they are now."""
+        changes = await self._store.catch_up(user, self._views.cursor(user))
+        return (await self._views.current(user, changes)).records
+
+    async def get(self, user: User, record_id: str) -> Record:
+        """One record.
+
+        Raises:
+            UnknownRecordError: the user has none of this id, or it has expired.
+        """
+        record = (await self.index(user)).get(record_id)
+        if record is None or not record.is_alive(self.clock()):
+            raise UnknownRecordError(record_id)
+        return record
+
+    async def create(self, user: User, drafts: Sequence[Mapping[str, Any]]) -> list[Record]:
+        """Keep new records, all or none; one with a topic replaces what held the topic.
+
+        Args:
+            user: whose.
+            drafts: fields of `Record`; at least `content`.
+        """
+        vectors = await embed_within(
+            self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
+        )
+        for tries in range(1, _TRIES + 1):
+            index, now = await self.index(user), self.clock()
+            writes = [
+                kept(draft, vector, index, now)
+                for draft, vector in zip(drafts, vectors, strict=True)
+            ]
+            try:
+                await write_records(self._store, user, writes, most=self._most)
+            except (RecordConflictError, TopicTakenError):
+                if tries == _TRIES:
+                    raise
+            else:
+                return [write.record for write in writes if write.record]
+        raise AssertionError("the last try returns or raises")
+
+    async def change(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
+        """Change some fields of a record.
+
+        Raises:
+            UnknownRecordError: the user has none of this id.
+            TopicTakenError: another record holds the topic.
+        """
+        vector = None
+        if "content" in fields:
+            vector = (await embed_within(self._embedder, [fields["content"]], self._embed_seconds))[
+                0
+            ]
+        before, now = await self.get(user, record_id), self.clock()
+        after = settled(
+            replace(before, **fields, updated=now, revision=before.revision + 1), fields, now
+        )
+        step = Step(now, "archived" if fields == {"archived": True} else "updated", after)
+        await write_records(self._store, user, [Write(after, before, vector, step)])
+        return after
+
+    async def promote(self, user: User, record_id: str) -> Record:
+        """Make a record long-term: it no longer expires."""
+        before, now = await self.get(user, record_id), self.clock()
+        after = replace(before.promoted(now), revision=before.revision + 1)
+        step = Step(now, "promoted", after)
+        await write_records(self._store, user, [Write(after, before, step=step)])
+        return after
+
+    async def forget(self, user: User, record_ids: Sequence[str]) -> int:
+        """Delete records, all or none; how many there were. Each can be restored for a while.
+
+        Raises:
+            UnknownRecordError: the user has none of one of these ids.
+        """
+        now = self.clock()
+        found = [await self.get(user, one) for one in dict.fromkeys(record_ids)]
+        await self._delete(user, found, now)
+        return len(found)
+
+    async def forget_where(self, user: User, where: Callable[[Record], bool]) -> int:
+        """Delete all records for which `where` holds; how many."""
+        now = self.clock()
+        found = [one for one in await self.index(user) if one.is_alive(now) and where(one)]
+        await self._delete(user, found, now)
+        return len(found)
+
+    async def archive(self, user: User, staleness: Staleness) -> list[str]:
+        """Archive what is stale; the ids. Pinned records stay."""
+        now = self.clock()
+        writes: list[Write] = []
+        for before in await self.index(user):
+            if before.pinned or before.archived or not before.is_alive(now):
+                continue
+            if staleness.holds(before, now):
+                after = replace(before, archived=True, updated=now, revision=before.revision + 1)
+                writes.append(Write(after, before, step=Step(now, "archived", after)))
+        if writes:
+            await write_records(self._store, user, writes)
+        return [write.record.id for write in writes if write.record]
+
+    async def search(
+        self,
+        user: User,
+        query: str,
+        *,
+        top_k: int,
+        where: Callable[[Record], bool],
+        selection: Selection = EVERYTHING,
+    ) -> list[RecordHit]:
+        """The records that answer `query` best; expired ones are none."""
+        vector = (await embed_within(self._embedder, [query], self._embed_seconds))[0]
+        index, now = await self.index(user), self.clock()
+        return index.search(
+            query,
+            vector,
+            top_k=top_k,
+            where=lambda record: record.is_alive(now) and where(record),
+            selection=selection,
+        )
+
+    async def history(self, user: User, record_id: str) -> tuple[Step, ...]:
+        """What was done to a record in the last thirty days, the oldest step first.
+
+        Raises:
+            UnknownRecordError: nothing is known of it.
+        """
+        steps = await read_history(self._store, user, record_id)
+        kept = tuple(step for step in steps if step.at > self.clock() - HISTORY_SECONDS)
+        if not kept:
+            await self.get(user, record_id)
+        return kept
+
+    async def restore(self, user: User, record_id: str, revision: int | None = None) -> Record:
+        """Bring a record back as it was: before its deletion, or as it was at a revision.
+
+        Raises:
+            UnknownRecordError: nothing is known of it, or not of that revision.
+            InvalidInputError: there is nothing to undo.
+        """
+        steps, now = await self.history(user, record_id), self.clock()
+        current = (await self.index(user)).get(record_id)
+        wanted = wanted_step(steps, revision, deleted=current is None)
+        if wanted is None:
+            raise InvalidInputError(
+                f"Memory {record_id!r} cannot be brought back to revision {revision!r}: its "
+                "history, kept for thirty days, does not hold it."
+            )
+        vector = (await embed_within(self._embedder, [wanted.content], self._embed_seconds))[0]
+        newest = max(step.record.revision for step in steps)
+        newest = max(newest, current.revision if current else 0)
+        after = replace(wanted, revision=newest + 1, updated=now)
+        if not after.is_alive(now):
+            after = replace(after, expires=now + SHORT_TERM_SECONDS)
+        write = Write(after, current, vector, Step(now, "restored", after))
+        await write_records(self._store, user, [write], most=self._most)
+        return after
+
+    async def used(self, user: User, times: Mapping[str, int]) -> None:
+        """Note that records were shown; after the answer, never on its path."""
+        index, now = await self.index(user), self.clock()
+        for record_id, count in times.items():
+            before = index.get(record_id)
+            if before is None:
+                continue
+            try:
+                await write_records(self._store, user, [Write(before.accessed(count, now), before)])
+            except (RecordConflictError, UnknownRecordError):
+                continue  # changed meanwhile: a count lost is no harm
+
+    async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
+        writes = [Write(None, one, step=Step(now, "deleted", one)) for one in records]
+        if writes:
+            await write_records(self._store, user, writes)

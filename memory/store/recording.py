@@ -1,0 +1,131 @@
+"""Records in Redis: written with compare-and-set, all or none, their history beside them."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memory.errors import (
+    RecordConflictError,
+    RecordsFullError,
+    TopicTakenError,
+    UnknownRecordError,
+)
+from memory.records import HISTORY_SECONDS, Record, Step
+from memory.store import keys
+from memory.store.codec import (
+    pack_record,
+    pack_step,
+    pack_vector,
+    unpack_record,
+    unpack_step,
+    unpack_vector,
+)
+from memory.store.connection import Script
+from memory.store.redis import RedisStore
+from memory.types import Entry, User, Vector
+
+_RECORD = Script("record")
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change of one record.
+
+    Attributes:
+        record: as it is to be, its revision one more than that of `before`; None to delete.
+        before: what it replaces; None for a new one.
+        vector: `(dim,)`; None leaves that of before.
+        step: what to note in its history, if anything.
+    """
+
+    record: Record | None
+    before: Record | None = None
+    vector: Vector | None = None
+    step: Step | None = None
+
+
+async def write_records(
+    store: RedisStore, user: User, writes: Sequence[Write], *, most: int = 0
+) -> None:
+    """Do all of the writes, or none.
+
+    Args:
+        store: where.
+        user: whose records.
+        writes: one for each record.
+        most: the most records that the user may have; 0 for any number.
+
+    Raises:
+        UnknownRecordError: one that is to be deleted is gone already.
+        RecordConflictError: one was changed meanwhile.
+        TopicTakenError: another record holds the topic of one.
+        RecordsFullError: the user would have more than are allowed.
+    """
+    values: list[str | int | bytes] = []
+    for write in writes:
+        values += _values(store, write)
+    reply = await store.connection.run(
+        _RECORD,
+        keys.prefix(user),
+        secrets.token_hex(8),
+        store.log_length,
+        HISTORY_SECONDS,
+        most,
+        *values,
+    )
+    _check(reply)
+
+
+def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:
+    record, before = write.record, write.before
+    either = record or before
+    if either is None:
+        raise ValueError("a write is of some record")
+    vector = write.vector
+    return [
+        either.id,
+        before.revision if before else 0,
+        record.revision if record else 0,
+        pack_record(record) if record else b"",
+        b"" if vector is None else pack_vector(store.embedder_tag, vector),
+        (record.topic or "") if record else "",
+        pack_step(write.step) if write.step else b"",
+        (before.topic or "") if before else "",
+    ]
+
+
+def _check(reply: list[Any]) -> None:
+    match reply[0]:
+        case b"conflict":
+            raise RecordConflictError(reply[1].decode())
+        case b"unknown":
+            raise UnknownRecordError(reply[1].decode())
+        case b"topic":
+            raise TopicTakenError(reply[1].decode())
+        case b"full":
+            raise RecordsFullError(reply[1])
+        case _:
+            return
+
+
+async def read_history(store: RedisStore, user: User, record_id: str) -> tuple[Step, ...]:
+    """The history of a record, the oldest step first; empty where nothing is known of it."""
+    commands, call = store.connection.commands, store.connection.call
+    packed = await call(commands.lrange(keys.history(user, record_id), 0, -1))
+    return tuple(map(unpack_step, packed))
+
+
+async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, Record]]:
+    """Every record, and as an index holds it."""
+    commands, call = store.connection.commands, store.connection.call
+    ids = await call(commands.hkeys(keys.records(user)))
+    for start in range(0, len(ids), _PAGE):
+        page = [one.decode() for one in ids[start : start + _PAGE]]
+        packed = await call(commands.hmget(keys.records(user), page))
+        vectors = await call(commands.hmget(keys.vectors(user), page))
+        for data, vector in zip(packed, vectors, strict=True):
+            if data:
+                record = unpack_record(data)
+                yield record.entry(unpack_vector(vector, store.embedder_tag)), record
