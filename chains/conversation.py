@@ -14,8 +14,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from chains.answering import answer, answer_stream
 from chains.prompt import build_prompt
 from memory.combined import CombinedMemory, Recollection
+from memory.due import Due
 from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
-from memory.types import Due, Section, User
+from memory.types import Section, User
 
 
 @dataclass(frozen=True, slots=True)

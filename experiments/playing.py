@@ -22,6 +22,7 @@ from chains.prompt import build_prompt
 from chains.summarizer import Summarizer
 from experiments.conversations import Conversation, Said
 from memory.combined import CombinedMemory, Recollection
+from memory.due import FoldDue
 from memory.profiles import Profile
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
@@ -29,7 +30,7 @@ from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.tokens import count_tokens
-from memory.types import FoldDue, Section, User
+from memory.types import Section, User
 
 _WITHIN = timedelta(seconds=120)
 _DAY = 86_400.0

@@ -7,6 +7,7 @@ from datetime import timedelta
 from langchain_core.language_models import BaseChatModel
 
 from memory.classic_memories import Sources
+from memory.due import Due, EmbedDue, FoldDue, UseDue
 from memory.folding import fold_overflow, fold_target
 from memory.layer import Turn
 from memory.profiles import Profile, build_layers
@@ -17,18 +18,7 @@ from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.summary import shown_ids
 from memory.tokens import clip_tokens
-from memory.types import (
-    Committed,
-    Due,
-    EmbedDue,
-    Entry,
-    FoldDue,
-    Message,
-    Section,
-    Snapshot,
-    User,
-    Vector,
-)
+from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
 
@@ -147,6 +137,9 @@ class CombinedMemory:
             due.append(FoldDue(turn.user, turn.snapshot.session.id, self.name))
         if self._searches and not (self._embedder.local and turn.index and turn.index.embedded):
             due.append(EmbedDue(turn.user))
+        shown = [one.id for section in recollection.sections for one in section.records]
+        if shown:
+            due.append(UseDue(turn.user, tuple(shown)))
         return tuple(due)
 
     def _fold_is_due(self, turn: Turn, reply: str) -> bool:

@@ -1,5 +1,6 @@
 """What can be done with a user's records: keep, change, find, forget, undo."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -211,14 +212,14 @@ class Memories:
     async def used(self, user: User, times: Mapping[str, int]) -> None:
         """Note that records were shown; after the answer, never on its path."""
         index, now = await self.index(user), self.clock()
-        for record_id, count in times.items():
-            before = index.get(record_id)
-            if before is None:
-                continue
-            try:
-                await write_records(self._store, user, [Write(before.accessed(count, now), before)])
-            except (RecordConflictError, UnknownRecordError):
-                continue  # changed meanwhile: a count lost is no harm
+        known = [(index.get(one), count) for one, count in times.items()]
+        writes = [Write(one.accessed(count, now), one) for one, count in known if one]
+        try:
+            await write_records(self._store, user, writes)
+        except RecordConflictError:  # one was changed meanwhile; the others still count
+            for write in writes:
+                with contextlib.suppress(RecordConflictError):
+                    await write_records(self._store, user, [write])
 
     async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
         writes = [Write(None, one, step=Step(now, "deleted", one)) for one in records]

@@ -227,23 +227,3 @@ class ImportStep:
     import_id: str
     lines_before: int
     lines_after: int
-
-
-@dataclass(frozen=True, slots=True)
-class FoldDue:
-    """A session that should be folded after the answer, by the rules of a profile."""
-
-    user: User
-    session_id: str
-    profile: str
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedDue:
-    """A user with messages that have no vector of the embedder in use."""
-
-    user: User
-
-
-Due: TypeAlias = FoldDue | EmbedDue
-"""Work for after the answer. It is read from Redis anew when it is done, so it may be lost."""

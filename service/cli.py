@@ -76,13 +76,16 @@ def demo(
     raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
 
 
-def _add_experiments() -> None:
+def _add_groups() -> None:
+    from service.keys_cli import app as keys  # noqa: PLC0415
+
+    app.add_typer(keys, name="keys")
     from experiments.cli import app as experiments  # noqa: PLC0415
 
     app.add_typer(experiments, name="experiment")
 
 
-_add_experiments()
+_add_groups()
 
 
 def main() -> None:

@@ -3,9 +3,15 @@
 from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
 
+from memory.types import User
 from service import schemas
+from service.auth.principals import Principal
 from service.state import State
+
+_bearer = HTTPBearer(auto_error=False, description="An API key or a JSON Web Token.")
+_api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
 
 
 def _state(request: Request) -> State:
@@ -19,3 +25,37 @@ Limit = Annotated[int, Query(ge=1, le=200, description="The most items of a page
 Cursor = Annotated[
     str | None, Query(max_length=100, description="`next_cursor` of the page before.")
 ]
+
+
+async def _principal(
+    request: Request,
+    state: StateDep,
+    _token: Annotated[object, Depends(_bearer)],
+    _key: Annotated[object, Depends(_api_key)],
+) -> Principal:
+    principal = await state.authenticator.authenticate(request.headers)
+    await state.limits.principal(principal.id)
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+"""Who asks; refused with 401 or 429."""
+
+
+async def _owner(user_id: UserPath, principal: PrincipalDep, state: StateDep) -> User:
+    user = principal.user(user_id)
+    await state.limits.user(user)
+    return user
+
+
+OwnerDep = Annotated[User, Depends(_owner)]
+"""The user of the path, if the principal reaches them; else 404."""
+
+
+async def _admin(principal: PrincipalDep) -> Principal:
+    principal.must_be_admin()
+    return principal
+
+
+AdminDep = Annotated[Principal, Depends(_admin)]
+"""Who asks, with the scope `admin`; else 403."""

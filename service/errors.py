@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from memory.errors import StoreUnavailableError, StrataError
+from service.auth.principals import UnauthorizedError
+from service.limits import RateLimitedError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -17,7 +19,16 @@ _STATUS = {
     "invalid_input": 422,
     "message_too_long": 413,
     "unknown_profile": 422,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "rate_limited": 429,
+    "unknown_user": 404,
     "unknown_session": 404,
+    "unknown_memory": 404,
+    "unknown_turn": 404,
+    "memory_conflict": 409,
+    "topic_taken": 409,
+    "memories_full": 409,
     "session_closed": 409,
     "import_conflict": 409,
     "store_unavailable": 503,
@@ -25,6 +36,7 @@ _STATUS = {
     "model_failed": 502,
     "model_timeout": 504,
 }
+_ALWAYS = (401, 429, 503)
 _Json = dict[str, Any]
 
 
@@ -42,7 +54,7 @@ def problem_responses(*statuses: int) -> dict[int | str, _Json]:
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in (*statuses, 503)
+        for status in sorted({*statuses, *_ALWAYS})
     }
 
 
@@ -57,7 +69,9 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _on_strata_error(_: Request, error: Exception) -> JSONResponse:
     body = problem(cast("StrataError", error))
     headers: dict[str, str] = {}
-    if isinstance(error, StoreUnavailableError):
+    if isinstance(error, UnauthorizedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, StoreUnavailableError | RateLimitedError):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
 

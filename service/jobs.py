@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
+from memory.due import Due
 from memory.errors import StrataError, UnknownSessionError
-from memory.types import Due
 
 _log = logging.getLogger("strata.jobs")
 

@@ -110,6 +110,7 @@ class LayerUse(BaseModel):
     summary: str = Field(description="The running summary shown.")
     earlier_sessions: list[str] = Field(description="Ids of the sessions taken up.")
     recalled: list[Recalled]
+    records: list[str] = Field(description="Ids of the memories shown; see `/memories`.")
 
     @classmethod
     def of(cls, section: Section) -> "LayerUse":
@@ -121,6 +122,7 @@ class LayerUse(BaseModel):
             summary=section.text,
             earlier_sessions=[digest.session_id for digest in section.digests],
             recalled=[Recalled.of_hit(hit) for hit in section.hits],
+            records=[record.id for record in section.records],
         )
 
 

@@ -32,10 +32,11 @@ def run(settings: Settings, *, insecure: bool) -> None:
         ConfigurationError: the settings cannot be used, or would open memory to the network.
         EmbeddedRedisError: the embedded Redis cannot be started.
     """
-    if not insecure and not _is_loopback(settings.host):
+    if settings.auth == "off" and not insecure and not _is_loopback(settings.host):
         raise ConfigurationError(
-            f"Anyone who reaches {settings.host!r} could read every memory: there is no "
-            "authentication. Listen on 127.0.0.1, or say --insecure if something else guards it."
+            f"Anyone who reaches {settings.host!r} could read every memory: STRATA_AUTH is "
+            "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
+            "guards it."
         )
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

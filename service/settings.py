@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +35,26 @@ class Settings(BaseSettings):
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
     redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+
+    auth: Literal["off", "keys", "jwt"] = Field(
+        "off", description="Who may ask: anybody on this machine, holders of API keys, or of JWTs."
+    )
+    jwt_secret: SecretStr | None = Field(None, description="For HS256, at least 32 bytes.")
+    jwt_public_key: Path | None = Field(None, description="A PEM file, for RS256 or ES256.")
+    jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its keys.")
+    jwt_audience: str | None = Field(None, description="What `aud` must be.")
+    jwt_issuer: str | None = Field(None, description="What `iss` must be.")
+    jwt_tenant_claim: str = Field("tenant", description="The claim that names the tenant.")
+    jwt_admin_scope: str = Field(
+        "strata:admin", description="A token with this scope reaches all users of its tenant."
+    )
+    rate_principal: str | None = Field(
+        None, description="The most requests of a principal, such as `600/minute`."
+    )
+    rate_user: str | None = Field(None, description="The most requests for a user.")
+    cors_origins: str = Field(
+        "", description="Origins that browsers may call from, separated by commas."
+    )
 
     model: str | None = Field(
         None, description="Any init_chat_model string, or `offline`; by default what there is."
@@ -74,6 +94,9 @@ class Settings(BaseSettings):
     largest_body: int = Field(1 << 20, ge=1024, description="Of a request, in bytes.")
     view_messages: int = Field(
         500_000, ge=1, description="Messages that a worker's indexes hold, over all users."
+    )
+    most_memories: int = Field(
+        10_000, ge=0, description="Memories that a user may have; 0 for any number."
     )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
 

@@ -10,6 +10,7 @@ from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
+from memory.due import Due, FoldDue, UseDue
 from memory.errors import (
     ConfigurationError,
     StrataError,
@@ -17,6 +18,7 @@ from memory.errors import (
     UnknownSessionError,
 )
 from memory.importing import Importer
+from memory.memories import Memories
 from memory.profiles import load_profiles
 from memory.recall.backlog import embed_backlog
 from memory.recall.embedder import EmbedderOptions, open_embedder
@@ -26,8 +28,10 @@ from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
 from memory.store.reading import get_session
-from memory.types import Due, FoldDue
+from service.auth.opening import open_authenticator
+from service.auth.principals import Authenticator
 from service.jobs import Backoff, Jobs
+from service.limits import Limits
 from service.settings import Settings
 
 
@@ -41,6 +45,9 @@ class State:
     importer: Importer
     jobs: Jobs
     profiles: tuple[str, ...]
+    authenticator: Authenticator
+    limits: Limits
+    memories: Memories
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -73,7 +80,7 @@ async def open_state(
             )
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await _redis_url(settings, stack)
+        url = await stack.enter_async_context(_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         store = RedisStore(
@@ -95,10 +102,20 @@ async def open_state(
             )
             for name, profile in profiles.items()
         }
+        records = Memories(
+            store,
+            views,
+            embedder,
+            embed_seconds=settings.embedder_timeout.total_seconds(),
+            most=settings.most_memories,
+            clock=clock,
+        )
         summarizer = Summarizer(store, model, within=settings.model_timeout)
 
         async def run(due: Due) -> None:
-            if not isinstance(due, FoldDue):
+            if isinstance(due, UseDue):
+                await records.used(due.user, dict.fromkeys(due.record_ids, 1))
+            elif not isinstance(due, FoldDue):
                 await embed_backlog(due.user, store=store, embedder=embedder, views=views)
             elif policy := memories[due.profile].folds:
                 await summarizer.fold(due.user, due.session_id, policy)
@@ -118,13 +135,26 @@ async def open_state(
         importer = Importer(store, embedder, clock=clock)
         sweeping = asyncio.create_task(_sweep(store, memories, jobs), name="sweep")
         stack.callback(sweeping.cancel)
-        yield State(settings, store, chain, importer, jobs, tuple(profiles))
+        yield State(
+            settings=settings,
+            store=store,
+            chain=chain,
+            importer=importer,
+            jobs=jobs,
+            profiles=tuple(profiles),
+            authenticator=open_authenticator(settings, connection),
+            limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
+            memories=records,
+        )
 
 
-async def _redis_url(settings: Settings, stack: AsyncExitStack) -> str:
+@asynccontextmanager
+async def _redis(settings: Settings) -> AsyncGenerator[str]:
     if settings.redis_url:
-        return settings.redis_url.get_secret_value()
-    return (await stack.enter_async_context(EmbeddedRedis(settings.data_dir))).url
+        yield settings.redis_url.get_secret_value()
+        return
+    async with EmbeddedRedis(settings.data_dir) as redis:
+        yield redis.url
 
 
 async def _sweep(store: RedisStore, memories: dict[str, CombinedMemory], jobs: Jobs) -> None:

@@ -93,7 +93,7 @@ class EmbeddedRedis:
             start_new_session=True,
         )
         (self.directory / "redis.pid").write_text(f"{self._process.pid}\n")
-        while not await _answers(self.socket):
+        while not await answers(self.socket):
             if self._process.returncode is not None:
                 raise EmbeddedRedisError(
                     f"{binary.name} stopped at its start (exit {self._process.returncode}). "
@@ -212,7 +212,8 @@ async def _client(socket: Path) -> AsyncGenerator[aioredis.Redis]:
         await client.aclose()
 
 
-async def _answers(socket: Path) -> bool:
+async def answers(socket: Path) -> bool:
+    """Whether a server answers there."""
     async with _client(socket) as client:
         try:
             return bool(await client.ping())  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]

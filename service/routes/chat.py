@@ -7,8 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.sse import EventSourceResponse
 
 from chains.conversation import ChatReply, ChatTurn
-from memory.types import User
-from service.dependencies import StateDep
+from service.dependencies import PrincipalDep, StateDep
 from service.errors import problem_responses
 from service.schemas import ChatAnswer, ChatRequest
 from service.sse import reply_events
@@ -29,13 +28,17 @@ _RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 50
 
 @router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
 @router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
-async def chat(request: ChatRequest, state: StateDep) -> ChatAnswer | Response:
+async def chat(
+    request: ChatRequest, state: StateDep, principal: PrincipalDep
+) -> ChatAnswer | Response:
     """Answer a message with the user's memory, and remember both.
 
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
     `done` leaves nothing stored.
     """
-    turn = ChatTurn(User(request.user_id), request.message, request.session_id, request.profile)
+    user = principal.user(request.user_id)
+    await state.limits.user(user)
+    turn = ChatTurn(user, request.message, request.session_id, request.profile)
     if not request.stream:
         return ChatAnswer.of(await state.chain.ainvoke(turn))
     pieces = cast("AsyncGenerator[ChatReply]", state.chain.astream(turn))

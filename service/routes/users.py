@@ -5,8 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from memory.types import User
-from service.dependencies import StateDep, UserPath
+from service.dependencies import OwnerDep, StateDep
 from service.errors import problem_responses
 from service.schemas import ImportDone
 
@@ -43,7 +42,7 @@ ImportId = Annotated[
     responses=problem_responses(409, 422, 507),
 )
 async def import_conversation(
-    user_id: UserPath, request: Request, state: StateDep, import_id: ImportId = None
+    user: OwnerDep, request: Request, state: StateDep, import_id: ImportId = None
 ) -> ImportDone:
     """Store a conversation, a JSON object a line.
 
@@ -51,7 +50,7 @@ async def import_conversation(
     (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session).
     """
     name = import_id or f"import-{secrets.token_hex(8)}"
-    report = await state.importer.run(User(user_id), name, request.stream())
+    report = await state.importer.run(user, name, request.stream())
     return ImportDone(
         import_id=report.import_id,
         lines=report.lines,

@@ -19,7 +19,7 @@ from memory.types import User
 from tests.conftest import Clock
 from tests.openai_server import OpenAIServer
 
-_PROFILES = ("layered", "window", "summary", "vector", "none")
+_PROFILES = ("layered", "window", "summary", "facts", "vector", "none")
 
 
 class Recorder(AsyncCallbackHandler):

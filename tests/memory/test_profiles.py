@@ -123,4 +123,4 @@ async def test_a_profile_may_change_on_a_live_session(
     snapshot = await store.snapshot(user, session_id, now=2000.0, view=None)
     assert snapshot.session.length == 2 * len(_NATIVE * 3)
     assert snapshot.session.fold == Fold()
-    assert [entry.position for entry in snapshot.unfolded] == list(range(30))
+    assert [entry.position for entry in snapshot.unfolded] == list(range(2 * len(_NATIVE * 3)))

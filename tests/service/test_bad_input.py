@@ -94,7 +94,7 @@ def test_another_users_session_is_unknown_and_unharmed(backend: Backend) -> None
 
 def test_an_unknown_profile_lists_the_known_ones(backend: Backend) -> None:
     problem = _assert_problem(backend.say("bad", "hi", profile="deep"), 422, "unknown_profile")
-    for name in ("layered", "window", "summary", "vector", "none"):
+    for name in ("layered", "window", "summary", "facts", "vector", "none"):
         assert name in problem["detail"]
 
 

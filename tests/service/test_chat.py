@@ -20,7 +20,9 @@ def test_a_turn_is_answered_with_all_that_the_api_promises(backend: Backend) -> 
     assert answer["profile"] == "layered"
     assert answer["usage"]["total_tokens"] > 0
     assert answer["degraded"] == []
-    assert [layer["layer"] for layer in answer["memory"]] == ["window", "summary", "vector"]
+    assert [layer["layer"] for layer in answer["memory"]] == [
+        *("window", "summary", "facts", "vector")
+    ]
     again = backend.say("anna", "What is my boat called?").json()
     assert again["session_id"] == answer["session_id"]
     assert again["turn_id"] == f"{answer['session_id']}.2"
@@ -43,7 +45,7 @@ def test_what_was_said_long_ago_is_recalled_with_its_reasons(backend: Backend) -
     backend.client.post(f"/v1/users/rita/sessions/{first}/close").raise_for_status()
     answer = backend.say("rita", "Which number has my locker?").json()
     assert answer["session_id"] != first
-    vector = answer["memory"][2]
+    vector = answer["memory"][3]
     hit = vector["recalled"][0]
     assert hit["content"] == "My locker has the number 4711."
     assert hit["session_id"] == first
@@ -69,11 +71,11 @@ def test_a_stored_order_stays_a_quotation(backend: Backend) -> None:
 
 
 def test_each_profile_answers_and_none_sends_the_bare_message(backend: Backend) -> None:
-    for profile in ("layered", "window", "summary", "vector", "none"):
+    for profile in ("layered", "window", "summary", "facts", "vector", "none"):
         answer = backend.say("paul", f"As {profile}.", profile=profile).raise_for_status().json()
         assert answer["profile"] == profile
     assert [text for _, text in _prompt(backend)] == ["As none."]
-    assert len(backend.transcript("paul")) == 10
+    assert len(backend.transcript("paul")) == 12
     assert len(backend.sessions("paul")) == 1
 
 

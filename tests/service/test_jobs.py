@@ -2,8 +2,9 @@
 
 import asyncio
 
+from memory.due import Due, EmbedDue
 from memory.errors import StoreUnavailableError, UnknownSessionError
-from memory.types import Due, EmbedDue, User
+from memory.types import User
 from service.jobs import Backoff, Jobs
 from tests.conftest import eventually
 

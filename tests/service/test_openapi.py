@@ -32,7 +32,7 @@ def test_every_operation_says_what_it_does_and_answers(schema: dict[str, Any]) -
         assert operation["summary"], path
         assert operation["description"], path
         assert operation["tags"], path
-        assert "200" in operation["responses"], (path, method)
+        assert {"200", "201"} & set(operation["responses"]), (path, method)
 
 
 def test_every_problem_has_the_schema_of_problems(schema: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def test_a_worker_recalls_what_was_told_to_another(workers: list[httpx.Client]) 
         assert "Delphi" in _say(client, "What is the boat called?").json()["reply"]
     one.delete(f"/v1/users/alice/sessions/{session_id}").raise_for_status()
     for client in workers:
-        vector = _say(client, "Which boat do I mean?").json()["memory"][2]
+        vector = _say(client, "Which boat do I mean?").json()["memory"][3]
         assert session_id not in {hit["session_id"] for hit in vector["recalled"]}
 
 

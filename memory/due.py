@@ -1,0 +1,34 @@
+"""What is due after an answer. It is read from Redis anew when it is done, so it may be lost."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from memory.types import User
+
+
+@dataclass(frozen=True, slots=True)
+class FoldDue:
+    """A session that should be folded after the answer, by the rules of a profile."""
+
+    user: User
+    session_id: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedDue:
+    """A user with messages that have no vector of the embedder in use."""
+
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class UseDue:
+    """Records that a prompt showed."""
+
+    user: User
+    record_ids: tuple[str, ...]
+
+
+Due: TypeAlias = FoldDue | EmbedDue | UseDue
+"""Work for after the answer."""

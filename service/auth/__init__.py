@@ -1,0 +1,1 @@
+"""Who asks, and whose memory they may reach."""

@@ -1,0 +1,101 @@
+"""How often principals and users may ask, counted in Redis by `limits`."""
+
+import hashlib
+import math
+import time
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+
+from memory.errors import ConfigurationError, StrataError
+from memory.store.connection import unavailable
+from memory.types import User
+
+_PREFIX = "strata:limits"
+
+
+class RateLimitedError(StrataError):
+    """More was asked than is allowed.
+
+    Attributes:
+        retry_after: when it will do again.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, limit: str, retry_after: timedelta) -> None:
+        seconds = math.ceil(retry_after.total_seconds())
+        super().__init__(f"More than {limit} requests. Wait {seconds} seconds.")
+        self.retry_after = retry_after
+
+
+class Limits:
+    """Rate limits; one that is not set is not counted.
+
+    Args:
+        redis_url: as in the settings.
+        principal: such as `600/minute`, for each principal.
+        user: the same, for each user.
+
+    Raises:
+        ConfigurationError: a limit cannot be read.
+    """
+
+    def __init__(self, redis_url: str, *, principal: str | None, user: str | None) -> None:
+        self._principal, self._user = _parsed(principal), _parsed(user)
+        self._limiter: SlidingWindowCounterRateLimiter | None = None
+        if self._principal or self._user:
+            self._limiter = SlidingWindowCounterRateLimiter(_storage(redis_url))
+
+    async def principal(self, principal_id: str) -> None:
+        """Count a request of a principal.
+
+        Raises:
+            RateLimitedError: it is one too many.
+        """
+        await self._count(self._principal, "principal", principal_id)
+
+    async def user(self, user: User) -> None:
+        """Count a request for a user.
+
+        Raises:
+            RateLimitedError: it is one too many.
+        """
+        name = f"{quote(user.tenant, '')}/{quote(user.id, '')}"  # hashed: erasure leaves no name
+        await self._count(self._user, "user", hashlib.sha256(name.encode()).hexdigest())
+
+    async def _count(self, limit: RateLimitItem | None, what: str, name: str) -> None:
+        if limit is None or self._limiter is None:
+            return
+        try:
+            if await self._limiter.hit(limit, what, name):
+                return
+            reset = (await self._limiter.get_window_stats(limit, what, name)).reset_time
+        except StorageError as error:
+            raise unavailable(error) from error
+        raise RateLimitedError(str(limit), timedelta(seconds=max(1.0, reset - time.time())))
+
+
+def _parsed(text: str | None) -> RateLimitItem | None:
+    try:
+        return parse(text) if text else None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The rate limit {text!r} cannot be read; write it as 600/minute."
+        ) from error
+
+
+def _storage(url: str) -> Storage:
+    scheme = urlsplit(url).scheme
+    named = url.replace("unix://", "redis+unix://", 1) if scheme == "unix" else url
+    found = storage_from_string(
+        f"async+{named}", implementation="redispy", key_prefix=_PREFIX, wrap_exceptions=True
+    )
+    if not isinstance(found, Storage):
+        raise ConfigurationError(f"Rate limits cannot be counted in {scheme!r}.")
+    return found

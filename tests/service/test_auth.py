@@ -1,0 +1,136 @@
+"""Who may ask: API keys, scopes and tenants, and how often."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import Service, environment, running_service
+
+
+def _keys(data_dir: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "keys", *arguments],
+        env=environment(STRATA_DATA_DIR=str(data_dir)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _made(data_dir: Path, *arguments: str) -> dict[str, str]:
+    return json.loads(_keys(data_dir, "create", "--json", *arguments))
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
+    """A service that asks for API keys."""
+    data_dir = tmp_path_factory.mktemp("guarded")
+    with running_service(data_dir, STRATA_AUTH="keys", STRATA_MODEL="offline") as service:
+        yield service, data_dir
+
+
+def _say(client: httpx.Client, user: str, message: str, key: str) -> httpx.Response:
+    body = {"user_id": user, "message": message}
+    return client.post("/v1/chat", json=body, headers=_bearer(key))
+
+
+def test_without_a_key_nothing_is_told(guarded: tuple[Service, Path]) -> None:
+    service, _ = guarded
+    with service.client() as client:
+        for headers in (
+            [],
+            [(b"Authorization", b"Bearer sk-strata-nothing")],
+            [(b"Authorization", b"Bearer " + b"x" * 5000)],
+            [(b"Authorization", b"Basic YTpi")],
+            [(b"X-API-Key", "sk-strata-\u00e9-\u00e9".encode())],
+        ):
+            answer = client.get("/v1/users/alice/sessions", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert client.get("/healthz").status_code == 200
+
+
+def test_keys_reach_their_tenant_and_a_users_key_that_user(guarded: tuple[Service, Path]) -> None:
+    service, data_dir = guarded
+    acme = _made(data_dir, "--tenant", "acme")["key"]
+    other = _made(data_dir, "--tenant", "other")["key"]
+    alice = _made(data_dir, "--tenant", "acme", "--user", "alice")["key"]
+    with service.client() as client:
+        assert _say(client, "alice", "The code is 4711.", acme).status_code == 200
+        mine = client.get("/v1/users/alice/sessions", headers={"X-API-Key": alice})
+        assert len(mine.json()["sessions"]) == 1
+        theirs = client.get("/v1/users/alice/sessions", headers=_bearer(other))
+        assert theirs.json()["sessions"] == []
+        session_id = mine.json()["sessions"][0]["session_id"]
+        foreign = client.get(f"/v1/users/alice/sessions/{session_id}", headers=_bearer(other))
+        assert foreign.status_code == 404
+        assert _say(client, "bob", "Hello.", acme).status_code == 200
+        for answer in (
+            client.get("/v1/users/bob/sessions", headers=_bearer(alice)),
+            client.get("/v1/users/bob/memories", headers=_bearer(alice)),
+            client.get("/v1/users/nobody/sessions", headers=_bearer(alice)),
+            _say(client, "bob", "Hello.", alice),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_user")
+
+
+def test_a_revoked_key_is_refused_within_seconds(guarded: tuple[Service, Path]) -> None:
+    service, data_dir = guarded
+    made = _made(data_dir, "--name", "for the test")
+    listed = json.loads(_keys(data_dir, "list", "--json"))
+    assert made["key"] not in json.dumps(listed)
+    assert "for the test" in [one["name"] for one in listed]
+    with service.client() as client:
+        url = "/v1/users/alice/sessions"
+        assert client.get(url, headers=_bearer(made["key"])).status_code == 200
+        _keys(data_dir, "revoke", made["id"])
+        deadline = time.monotonic() + 8
+        while client.get(url, headers=_bearer(made["key"])).status_code == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_keys_are_stored_hashed(guarded: tuple[Service, Path]) -> None:
+    _, data_dir = guarded
+    made = _made(data_dir)
+    secret = made["key"].rpartition(f"{made['id']}-")[2].encode()
+    files = [one.read_bytes() for one in data_dir.rglob("*.aof")]
+    assert any(made["id"].encode() in one for one in files)
+    assert not any(secret in one for one in files)
+
+
+def test_it_listens_beyond_the_machine_only_with_authentication(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--host", "0.0.0.0"]
+    done = subprocess.run(
+        command,
+        env=environment(STRATA_DATA_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "STRATA_AUTH" in done.stderr
+
+
+def test_more_requests_than_allowed_wait(tmp_path: Path) -> None:
+    settings = {"STRATA_MODEL": "offline", "STRATA_RATE_USER": "3/minute"}
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        url = "/v1/users/alice/sessions"
+        answers = [client.get(url) for _ in range(5)]
+        assert [one.status_code for one in answers] == [200, 200, 200, 429, 429]
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 61
+        assert client.get("/v1/users/bob/sessions").status_code == 200
