@@ -1,7 +1,7 @@
 """Calling a chat model: bounded in time, its failures translated, its answer checked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
@@ -40,7 +40,7 @@ async def answer_stream(
     config: RunnableConfig | None = None,
     *,
     within: timedelta,
-) -> AsyncIterator[AIMessageChunk]:
+) -> AsyncGenerator[AIMessageChunk]:
     """The model's answer as it comes; the time limit holds for each piece.
 
     Raises:

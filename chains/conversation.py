@@ -1,69 +1,25 @@
 """ConversationChain: one turn as a LangChain Runnable. Recall, think, remember."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from chains.answering import answer, answer_stream
 from chains.prompt import build_prompt
+from chains.turn import ChatReply, ChatTurn
 from memory.combined import CombinedMemory, Recollection
 from memory.due import Due
 from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
-from memory.types import Section, User
+from memory.turns import Hold, InterruptedTurnError
 
-
-@dataclass(frozen=True, slots=True)
-class ChatTurn:
-    """What a user says.
-
-    Attributes:
-        session_id: the session to go on with; None for the latest, or a new one.
-        profile: the memory profile; None for the chain's default.
-    """
-
-    user: User
-    message: str
-    session_id: str | None = None
-    profile: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """The answer to a turn, or a piece of it: pieces add up to the whole.
-
-    Attributes:
-        turn_id: set once the turn is stored, and never before.
-        sections: what each layer put into the prompt.
-        degraded: what could not be used for this turn, by name.
-    """
-
-    reply: str = ""
-    session_id: str = ""
-    turn_id: str = ""
-    profile: str = ""
-    is_new_session: bool = False
-    usage: UsageMetadata | None = None
-    sections: tuple[Section, ...] = ()
-    degraded: tuple[str, ...] = ()
-
-    def __add__(self, other: "ChatReply") -> "ChatReply":
-        return ChatReply(
-            reply=self.reply + other.reply,
-            session_id=other.session_id or self.session_id,
-            turn_id=other.turn_id or self.turn_id,
-            profile=other.profile or self.profile,
-            is_new_session=self.is_new_session or other.is_new_session,
-            usage=add_usage(self.usage, other.usage) if self.usage or other.usage else None,
-            sections=other.sections or self.sections,
-            degraded=other.degraded or self.degraded,
-        )
+UNANSWERED = "(interrupted before it was answered)"
 
 
 class ConversationChain(Runnable[ChatTurn, ChatReply]):
@@ -151,9 +107,19 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         del run_manager  # named so that LangChain hands over the config of a child run
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
-        message = await answer(self._model, build_prompt(recollection), config, within=self._within)
-        beginning = replace(_beginning(recollection), usage=message.usage_metadata)
-        return beginning + await self._remember(memory, recollection, str(message.text))
+        prompt = build_prompt(recollection)
+        async with _given_up_on_failure(memory, recollection):
+            async with memory.watch(recollection) as watch:
+                message = await watch.guard(
+                    answer(self._model, prompt, config, within=self._within)
+                )
+            if message is None:
+                await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
+                raise InterruptedTurnError(
+                    "A newer message on this session stopped this turn before it had an answer."
+                )
+            beginning = replace(_beginning(recollection), usage=message.usage_metadata)
+            return beginning + await self._remember(memory, recollection, str(message.text), turn)
 
     async def _pieces(
         self,
@@ -165,31 +131,50 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         async for turn in turns:
             memory = self._memory_of(turn.profile)
             recollection = await self._recall(memory, turn)
-            yield _beginning(recollection)
-            said: list[str] = []
-            prompt = build_prompt(recollection)
-            async for piece in answer_stream(self._model, prompt, config, within=self._within):
-                text = str(piece.text)
-                said.append(text)
-                if text or piece.usage_metadata:
-                    yield ChatReply(reply=text, usage=piece.usage_metadata)
-            stored = await self._remember(memory, recollection, "".join(said))
-            yield replace(stored, reply="")
+            async with _given_up_on_failure(memory, recollection):
+                yield _beginning(recollection)
+                said: list[str] = []
+                pieces = answer_stream(
+                    self._model, build_prompt(recollection), config, within=self._within
+                )
+                async with aclosing(pieces), memory.watch(recollection) as watch:
+                    while piece := await watch.guard(anext(pieces, None)):
+                        text = str(piece.text)
+                        said.append(text)
+                        if text or piece.usage_metadata:
+                            yield ChatReply(reply=text, usage=piece.usage_metadata)
+                reply = "".join(said) or UNANSWERED
+                stored = await self._remember(
+                    memory, recollection, reply, turn, interrupted=watch.interrupted
+                )
+                yield replace(stored, reply="")
 
     async def _recall(self, memory: CombinedMemory, turn: ChatTurn) -> Recollection:
         self._check(turn.message)
         return await memory.recall(
-            turn.user, turn.message, session_id=turn.session_id, now=self._clock()
+            turn.user,
+            turn.message,
+            session_id=turn.session_id,
+            now=self._clock(),
+            hold=Hold.of(turn.on_conflict or memory.on_conflict),
         )
 
     async def _remember(
-        self, memory: CombinedMemory, recollection: Recollection, reply: str
+        self,
+        memory: CombinedMemory,
+        recollection: Recollection,
+        reply: str,
+        turn: ChatTurn,
+        *,
+        interrupted: bool = False,
     ) -> ChatReply:
-        committed = await memory.remember(recollection, reply, at=self._clock())
+        committed = await memory.remember(
+            recollection, reply, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
+        )
         if self._after:
             for due in memory.due(recollection, reply):
                 self._after(due)
-        return ChatReply(reply=reply, turn_id=committed.turn_id)
+        return ChatReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
 
     def _check(self, message: str) -> None:
         if not message.strip():
@@ -209,6 +194,18 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             known = ", ".join(sorted(self._memories))
             raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
         return memory
+
+
+@asynccontextmanager
+async def _given_up_on_failure(
+    memory: CombinedMemory, recollection: Recollection
+) -> AsyncGenerator[None]:
+    """The session is free for the next turn, however this one ends."""
+    try:
+        yield
+    except BaseException:
+        await memory.give_up(recollection)
+        raise
 
 
 def _beginning(recollection: Recollection) -> ChatReply:

@@ -1,6 +1,7 @@
 """CombinedMemory: the layers of one profile, over one store."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 
 from memory.classic_memories import Sources
 from memory.due import Due, EmbedDue, FoldDue, UseDue
+from memory.errors import StrataError
 from memory.folding import fold_overflow, fold_target
 from memory.layer import Turn
 from memory.profiles import Profile, build_layers
@@ -16,8 +18,10 @@ from memory.recall.index import UserIndex
 from memory.recall.querying import embed_within
 from memory.recall.views import Views
 from memory.store import RedisStore
+from memory.store.holding import give_back, renew_hold
 from memory.summary import shown_ids
 from memory.tokens import clip_tokens
+from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
@@ -62,52 +66,106 @@ class CombinedMemory:
         model: BaseChatModel | None = None,
     ) -> None:
         self.name, self.folds = name, profile.folds
+        self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
         self._layers = build_layers(profile, Sources(store, embedder, model))
         self._tail = profile.tail
+        self._embeds = profile.searches or embedder.local
         self._carries, self._searches = "summary" in profile.layers, profile.searches
 
     async def recall(
-        self, user: User, text: str, *, session_id: str | None, now: float
+        self,
+        user: User,
+        text: str,
+        *,
+        session_id: str | None,
+        now: float,
+        hold: Hold | None = None,
     ) -> Recollection:
         """All that the layers have to say to `text`, in one round trip to Redis.
 
         Raises:
             UnknownSessionError: the user has no session `session_id`.
             SessionClosedError: it was closed.
+            SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        wanted = self._searches or self._embedder.local
-        embedding = asyncio.ensure_future(self._embed(text) if wanted else _nothing())
+        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else _nothing())
         try:
-            snapshot = await self._store.snapshot(
-                user,
-                session_id,
-                now=now,
-                view=self._views.cursor(user) if self._searches else None,
-                carry=self._carries,
-                tail=self._tail,
-            )
+            snapshot = await held(hold, lambda: self._snapshot(user, session_id, now, hold))
             vector = await embedding
         finally:
             embedding.cancel()
+        turn = Turn(user, text, now, snapshot, vector, hold=hold)
+        try:
+            return await self._recollected(turn)
+        except BaseException:
+            await self._let_go(turn)
+            raise
+
+    async def _recollected(self, turn: Turn) -> Recollection:
+        user, snapshot = turn.user, turn.snapshot
         view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
-        index = view.index if view else None
+        index, records = (view.index, view.records) if view else (None, None)
         snapshot = await self._within_budget(user, snapshot)
-        asked = await self._focused(text, vector, index)
-        records = view.records if view else None
-        turn = Turn(user, text, now, snapshot, vector, index, asked, records)
+        asked = await self._focused(turn.text, turn.vector, index)
+        turn = replace(turn, snapshot=snapshot, index=index, records=records, query=asked)
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | shown_ids(section))
-        degraded = ("embedder",) if wanted and vector is None else ()
+        degraded = ("embedder",) if self._embeds and turn.vector is None else ()
         return Recollection(turn, self.name, tuple(sections), degraded)
 
-    async def remember(self, recollection: Recollection, reply: str, *, at: float) -> Committed:
+    async def _snapshot(
+        self, user: User, session_id: str | None, now: float, hold: Hold | None
+    ) -> Snapshot:
+        return await self._store.snapshot(
+            user,
+            session_id,
+            now=now,
+            view=self._views.cursor(user) if self._searches else None,
+            carry=self._carries,
+            tail=self._tail,
+            hold=hold,
+        )
+
+    def watch(self, recollection: Recollection) -> Watch:
+        """Keeps the turn's hold on its session while the model thinks."""
+        turn, hold = recollection.turn, recollection.turn.hold
+        if hold is None or not hold.token or turn.snapshot.is_new:
+            return Watch(None)
+        store, user, session_id = self._store, turn.user, turn.snapshot.session.id
+        return Watch(lambda: renew_hold(store, user, session_id, hold.token))
+
+    async def give_up(self, recollection: Recollection) -> None:
+        """Let the next turn have the session; nothing of this one is stored."""
+        await self._let_go(recollection.turn)
+
+    async def _let_go(self, turn: Turn) -> None:
+        if turn.hold and turn.hold.token and not turn.snapshot.is_new:
+            with contextlib.suppress(StrataError):  # then it ends by itself
+                await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
+
+    async def remember(
+        self,
+        recollection: Recollection,
+        reply: str,
+        *,
+        at: float,
+        interrupted: bool = False,
+        nonce: str = "",
+    ) -> Committed:
         """Store the turn: the user's message and the reply, whole or not at all.
+
+        Args:
+            recollection: of the turn.
+            reply: what was answered.
+            at: when, Unix seconds.
+            interrupted: whether the reply was stopped before its end.
+            nonce: names the turn: under the same nonce it is stored once.
 
         Raises:
             UnknownSessionError: the session was deleted meanwhile.
@@ -121,12 +179,14 @@ class CombinedMemory:
             session = replace(session, profile=self.name, title=title)
         answer = await self._embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
-        replied = Message("assistant", reply, max(at, turn.at))
+        replied = Message("assistant", reply, max(at, turn.at), interrupted=interrupted)
         return await self._store.commit(
             turn.user,
             session,
             [(said, turn.vector), (replied, answer)],
             create=turn.snapshot.is_new,
+            hold=turn.hold.token if turn.hold else "",
+            nonce=nonce,
         )
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:

@@ -60,6 +60,18 @@ class SessionClosedError(StrataError):
         )
 
 
+class SessionBusyError(StrataError):
+    """Another turn is under way on the session."""
+
+    code = "session_busy"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"Another turn is under way on session {session_id!r}. Wait for its answer, or send "
+            "this one with on_conflict `queue`, `interrupt` or `parallel`."
+        )
+
+
 class UnknownRecordError(StrataError):
     """This user has no such memory (another user's is unknown, too)."""
 

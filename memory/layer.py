@@ -5,6 +5,7 @@ from typing import Protocol
 
 from memory.recall.index import UserIndex
 from memory.recall.record_index import RecordIndex
+from memory.turns import Hold
 from memory.types import Section, Snapshot, User, Vector
 
 
@@ -21,6 +22,7 @@ class Turn:
         index: the user's index; None where the profile has no use for one.
         query: the `(dim,)` vector to search the index by.
         records: the user's records; None where the profile has no use for them.
+        hold: the turn's claim on its session.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 
@@ -32,6 +34,7 @@ class Turn:
     index: UserIndex | None = None
     query: Vector | None = None
     records: RecordIndex | None = None
+    hold: Hold | None = None
     shown: frozenset[str] = field(default_factory=frozenset[str])
 
 

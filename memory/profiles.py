@@ -13,6 +13,7 @@ from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
 from memory.summary import SummaryLayer
+from memory.turns import OnConflict
 from memory.vector import VectorLayer
 from memory.window import WindowLayer
 
@@ -57,6 +58,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[profiles.<name>]`: which layers, in the order in which they are loaded."""
 
     layers: tuple[LayerName, ...]
+    on_conflict: OnConflict = "queue"
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()
     facts: FactsOptions = FactsOptions()

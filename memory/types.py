@@ -30,12 +30,18 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing said. `author` is the speaker's name where there is one."""
+    """One thing said.
+
+    Attributes:
+        author: the speaker's name where there is one.
+        interrupted: whether it was stopped before its end.
+    """
 
     role: Role
     content: str
     at: float
     author: str | None = None
+    interrupted: bool = False
 
     @property
     def spoken(self) -> str:

@@ -26,6 +26,8 @@ _STATUS = {
     "unknown_session": 404,
     "unknown_memory": 404,
     "unknown_turn": 404,
+    "session_busy": 409,
+    "turn_interrupted": 409,
     "memory_conflict": 409,
     "topic_taken": 409,
     "memories_full": 409,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chains.conversation import ChatReply
 from memory.summary import verbatim
+from memory.turns import OnConflict
 from memory.types import Entry, Hit, Section
 
 
@@ -53,6 +54,12 @@ class ChatRequest(BaseModel):
         None, description="The session to go on with; left out, the latest one or a new one."
     )
     profile: str | None = Field(None, description="The memory profile, such as `layered`.")
+    on_conflict: OnConflict | None = Field(
+        None,
+        description="When another turn is under way on the session: `queue` behind it, `reject` "
+        "this one (409), `interrupt` that one (what it said so far is kept), or go on in "
+        "`parallel`. Left out, what the profile says.",
+    )
     stream: bool = Field(False, description="Answer with server-sent events.")
 
 
@@ -66,6 +73,7 @@ class ChatMessage(BaseModel):
     author: str | None
     content: str
     time: datetime
+    interrupted: bool = Field(False, description="Whether it was stopped before its end.")
 
     @classmethod
     def of(cls, entry: Entry) -> "ChatMessage":
@@ -79,6 +87,7 @@ class ChatMessage(BaseModel):
             author=message.author,
             content=message.content,
             time=utc(message.at),
+            interrupted=message.interrupted,
         )
 
 
@@ -145,6 +154,7 @@ class ChatAnswer(BaseModel):
     usage: Usage | None = Field(description="None where the model does not count.")
     memory: list[LayerUse]
     degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
+    interrupted: bool = Field(False, description="Whether a newer turn stopped it.")
 
     @classmethod
     def of(cls, reply: ChatReply) -> "ChatAnswer":
@@ -158,6 +168,7 @@ class ChatAnswer(BaseModel):
             usage=Usage.model_validate(reply.usage) if reply.usage else None,
             memory=[LayerUse.of(section) for section in reply.sections],
             degraded=list(reply.degraded),
+            interrupted=reply.interrupted,
         )
 
 

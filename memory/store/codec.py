@@ -9,7 +9,19 @@ from memory.records import Record, Step
 from memory.types import Message, Role, Vector
 
 _VERSION = 1
-_Packed = tuple[int, Role, str, float, str | None]
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    """What is packed of a message; what later versions add comes last, with a default."""
+
+    version: int
+    role: Role
+    content: str
+    at: float
+    author: str | None
+    interrupted: bool = False
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 _TAG_END = b"\0"
@@ -20,7 +32,7 @@ _step_decoder = msgspec.msgpack.Decoder(Step)
 def pack_message(message: Message) -> bytes:
     """A message as a msgpack array, its version first."""
     packed = (_VERSION, message.role, message.content, message.at, message.author)
-    return _encoder.encode(packed)
+    return _encoder.encode((*packed, True) if message.interrupted else packed)
 
 
 def unpack_message(data: bytes) -> Message:
@@ -30,15 +42,15 @@ def unpack_message(data: bytes) -> Message:
         CorruptValueError: `data` is not what `pack_message` makes.
     """
     try:
-        version, role, content, at, author = _decoder.decode(data)
+        found = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A stored message does not decode: {error}.") from error
-    if version != _VERSION:
+    if found.version != _VERSION:
         raise CorruptValueError(
-            f"A stored message has format {version!r}; this version reads {_VERSION!r}. "
+            f"A stored message has format {found.version!r}; this version reads {_VERSION!r}. "
             "Upgrade Strata."
         )
-    return Message(role, content, at, author)
+    return Message(found.role, found.content, found.at, found.author, found.interrupted)
 
 
 def pack_vector(embedder_tag: str, vector: Vector) -> bytes:

@@ -5,7 +5,8 @@
 --         answered, not repeated   4 seconds to remember the nonce   5 time of the first message
 --         6 time of the last   7 profile   8 title   9 sessions it follows   10 epoch for a new user
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
---         15 seconds to remember the import   16.. message, vector ('' if none), message, vector ...
+--         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
+--         17.. message, vector ('' if none), message, vector ...
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
@@ -28,11 +29,11 @@ if ARGV[12] ~= '' then
   end
 end
 
-local first, count = tonumber(length or 0), (#ARGV - 15) / 2
+local first, count = tonumber(length or 0), (#ARGV - 16) / 2
 local active = tonumber(redis.call('HGET', session, 'active') or 0)
 for offset = 0, count - 1 do
-  redis.call('RPUSH', list, ARGV[16 + 2 * offset])
-  local vector = ARGV[17 + 2 * offset]
+  redis.call('RPUSH', list, ARGV[17 + 2 * offset])
+  local vector = ARGV[18 + 2 * offset]
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end
@@ -54,5 +55,8 @@ redis.call('SET', once, first, 'EX', ARGV[4])
 if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
+end
+if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
+  redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
 end
 return {'ok', first, first + count}

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from memory.errors import (
     ImportConflictError,
+    SessionBusyError,
     SessionClosedError,
     UnknownSessionError,
 )
@@ -17,6 +18,7 @@ from memory.store import decode, keys
 from memory.store.codec import pack_message, pack_vector
 from memory.store.connection import Connection, Script
 from memory.store.continuity import Continuity
+from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
     Changes,
     Committed,
@@ -36,6 +38,8 @@ _CATCH_UP = Script("changes", "catch_up")
 _COMMIT, _FOLD, _EMBED = Script("commit"), Script("fold"), Script("embed")
 _CLOSE, _DROP = Script("close"), Script("drop")
 _NONCE_SECONDS = 600
+IDEMPOTENCY_SECONDS = 24 * 3600
+"""How long a request that names itself is remembered."""
 _IMPORT_SECONDS = 7 * 24 * 3600
 _CHANGES_AT_ONCE = 1000
 
@@ -72,6 +76,7 @@ class RedisStore:
         view: Cursor | None,
         carry: bool = True,
         tail: int = 0,
+        hold: Hold | None = None,
     ) -> Snapshot:
         """Read all that one turn needs, in one round trip.
 
@@ -82,10 +87,12 @@ class RedisStore:
             view: up to where the worker's index has read; None when it needs no index.
             carry: whether earlier sessions are taken up.
             tail: the most messages wanted from the session's end; 0 for all unfolded ones.
+            hold: the turn's claim on the session.
 
         Raises:
             UnknownSessionError: the user has no session `session_id`.
             SessionClosedError: it was closed.
+            SessionBusyError: another turn holds it.
         """
         continuity = self._continuity
         reply = await self.connection.run(
@@ -100,9 +107,14 @@ class RedisStore:
             view.epoch if view else "-",
             view.sequence if view else 0,
             _CHANGES_AT_ONCE,
+            hold.token if hold else "",
+            HOLD_MILLISECONDS,
+            int(hold is not None and hold.policy == "interrupt"),
         )
         if reply[0] == b"unknown":
             raise UnknownSessionError(session_id or "")
+        if reply[0] == b"busy":
+            raise SessionBusyError(reply[1].decode())
         snapshot = decode.snapshot(reply, now=now, view=view, embedder_tag=self.embedder_tag)
         if snapshot.session.closed:
             raise SessionClosedError(snapshot.session.id)
@@ -116,6 +128,8 @@ class RedisStore:
         *,
         create: bool,
         step: ImportStep | None = None,
+        hold: str = "",
+        nonce: str = "",
     ) -> Committed:
         """Store messages at the end of a session, whole, once, or not at all.
 
@@ -125,6 +139,8 @@ class RedisStore:
             messages: what was said, oldest first, each with its `(dim,)` vector if it has one.
             create: whether the session may be created.
             step: where the batch stands in an import.
+            hold: the token of the turn, whose hold on the session is given back.
+            nonce: names the commit: under the same nonce it is stored once. Drawn if empty.
 
         Raises:
             UnknownSessionError: the session is gone and may not be created.
@@ -140,8 +156,8 @@ class RedisStore:
             keys.prefix(user),
             session.id,
             int(create),
-            secrets.token_hex(8),
-            _NONCE_SECONDS,
+            nonce or secrets.token_hex(8),
+            IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
             messages[0][0].at,
             max(message.at for message, _ in messages),
             session.profile,
@@ -153,6 +169,7 @@ class RedisStore:
             step.lines_before if step else 0,
             step.lines_after if step else 0,
             _IMPORT_SECONDS,
+            hold,
             *values,
         )
         match reply[0]:
@@ -199,20 +216,12 @@ class RedisStore:
         return await self.connection.run(_EMBED, keys.prefix(user), self.log_length, *values)
 
     async def close(self, user: User, session_id: str) -> None:
-        """Close a session: it can be read, but not gone on with.
-
-        Raises:
-            UnknownSessionError: the user has no such session.
-        """
+        """Close a session: it is read, not gone on with. UnknownSessionError if there is none."""
         if not await self.connection.run(_CLOSE, keys.prefix(user), session_id):
             raise UnknownSessionError(session_id)
 
     async def drop(self, user: User, session_id: str) -> int:
-        """Delete a session whole; the number of messages that went.
-
-        Raises:
-            UnknownSessionError: the user has no such session.
-        """
+        """Delete a session; how many messages went. UnknownSessionError if there is none."""
         reply = await self.connection.run(_DROP, keys.prefix(user), session_id, self.log_length)
         if reply < 0:
             raise UnknownSessionError(session_id)

@@ -38,7 +38,7 @@ async def chat(
     """
     user = principal.user(request.user_id)
     await state.limits.user(user)
-    turn = ChatTurn(user, request.message, request.session_id, request.profile)
+    turn = ChatTurn(user, request.message, request.session_id, request.profile, request.on_conflict)
     if not request.stream:
         return ChatAnswer.of(await state.chain.ainvoke(turn))
     pieces = cast("AsyncGenerator[ChatReply]", state.chain.astream(turn))
