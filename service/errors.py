@@ -26,6 +26,8 @@ _STATUS = {
     "unknown_session": 404,
     "unknown_memory": 404,
     "unknown_turn": 404,
+    "idempotency_key_reused": 422,
+    "idempotency_in_flight": 409,
     "session_busy": 409,
     "turn_interrupted": 409,
     "memory_conflict": 409,

@@ -21,6 +21,7 @@ class Service:
 
     process: subprocess.Popen[str]
     url: str
+    data_dir: Path
 
     def client(self, timeout: float = 30.0) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=timeout)
@@ -51,7 +52,7 @@ def running_service(data_dir: Path, **settings: str) -> Generator[Service]:
         command, stdout=subprocess.PIPE, text=True, env=environment(**settings)
     ) as process:
         try:
-            yield Service(process, _address(process))
+            yield Service(process, _address(process), data_dir)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

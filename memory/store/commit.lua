@@ -13,7 +13,8 @@ local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[1
 
 local done = redis.call('GET', once)
 if done then
-  return {'ok', tonumber(done), redis.call('LLEN', list)}
+  local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
+  return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
 end
 local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
 if not length and ARGV[2] ~= '1' then
@@ -51,7 +52,7 @@ redis.call('HSET', session, 'length', first + count)
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
-redis.call('SET', once, first, 'EX', ARGV[4])
+redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])
 if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
@@ -59,4 +60,4 @@ end
 if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
   redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
 end
-return {'ok', first, first + count}
+return {'ok', first, first + count, sid}

@@ -16,6 +16,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
+| `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
 """
@@ -71,6 +72,11 @@ def history(user: User, record_id: str) -> str:
 def vectors(user: User) -> str:
     """The vectors of the user's messages."""
     return f"{prefix(user)}vectors"
+
+
+def once(user: User, name: str) -> str:
+    """What became of a request or a commit that names itself."""
+    return f"{prefix(user)}once:{name}"
 
 
 def import_progress(user: User, import_id: str) -> str:

@@ -183,7 +183,7 @@ class RedisStore:
                     "counted: it runs twice. Wait for the other, then start again to resume."
                 )
             case _:
-                return Committed(session.id, reply[1], reply[2])
+                return Committed(reply[3].decode(), reply[1], reply[2])
 
     async def catch_up(self, user: User, view: Cursor) -> Changes:
         """The changes after `view`, where one snapshot did not hold them all."""

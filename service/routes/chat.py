@@ -1,18 +1,21 @@
 """One turn of a conversation."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any, cast
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse
 
-from chains.conversation import ChatReply, ChatTurn
+from chains.stored import stored_reply
+from chains.turn import ChatReply, ChatTurn
 from service.dependencies import PrincipalDep, StateDep
 from service.errors import problem_responses
+from service.idempotency import IdempotentRoute, turn_nonce
 from service.schemas import ChatAnswer, ChatRequest
 from service.sse import reply_events
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(route_class=IdempotentRoute, tags=["chat"])
 _STREAM: dict[str, Any] = {
     "description": "The answer; with `stream: true`, the events `session`, `memory`, `token`, and "
     "`done` or `error`.",
@@ -29,21 +32,30 @@ _RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 50
 @router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
 @router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
 async def chat(
-    request: ChatRequest, state: StateDep, principal: PrincipalDep
+    body: ChatRequest, request: Request, state: StateDep, principal: PrincipalDep
 ) -> ChatAnswer | Response:
     """Answer a message with the user's memory, and remember both.
 
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
     `done` leaves nothing stored.
     """
-    user = principal.user(request.user_id)
+    user = principal.user(body.user_id)
     await state.limits.user(user)
-    turn = ChatTurn(user, request.message, request.session_id, request.profile, request.on_conflict)
-    if not request.stream:
-        return ChatAnswer.of(await state.chain.ainvoke(turn))
-    pieces = cast("AsyncGenerator[ChatReply]", state.chain.astream(turn))
+    nonce = turn_nonce(request)
+    known = await stored_reply(state.store, user, nonce) if nonce else None
+    turn = ChatTurn(user, body.message, body.session_id, body.profile, body.on_conflict, nonce)
+    if not body.stream:
+        return ChatAnswer.of(known or await state.chain.ainvoke(turn))
+    coming = _only(known) if known else state.chain.astream(turn)
+    pieces = cast("AsyncGenerator[ChatReply]", coming)
     first = await anext(pieces)
     return EventSourceResponse(
         reply_events(first, pieces),
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
+
+
+async def _only(reply: ChatReply) -> AsyncGenerator[ChatReply]:
+    """The reply of a turn whose answer got lost after it was stored."""
+    yield replace(reply, reply="")
+    yield ChatReply(reply=reply.reply)

@@ -10,6 +10,7 @@ from memory.recall.selection import Selection
 from memory.records import Record
 from service.dependencies import OwnerDep, StateDep
 from service.errors import problem_responses
+from service.idempotency import IdempotentRoute
 from service.memory_queries import (
     Archived,
     ArchiveRequest,
@@ -35,7 +36,9 @@ from service.memory_schemas import (
     RestoreRequest,
 )
 
-router = APIRouter(prefix="/v1/users/{user_id}/memories", tags=["memories"])
+router = APIRouter(
+    route_class=IdempotentRoute, prefix="/v1/users/{user_id}/memories", tags=["memories"]
+)
 MemoryPath = Annotated[MemoryId, Path()]
 
 

@@ -9,10 +9,13 @@ from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions, read_messages
 from service.dependencies import Cursor, Limit, OwnerDep, SessionPath, StateDep
 from service.errors import problem_responses
+from service.idempotency import IdempotentRoute
 from service.schemas import ChatMessage
 from service.session_schemas import Deleted, ForkRequest, MessagePage, SessionInfo, SessionPage
 
-router = APIRouter(prefix="/v1/users/{user_id}/sessions", tags=["sessions"])
+router = APIRouter(
+    route_class=IdempotentRoute, prefix="/v1/users/{user_id}/sessions", tags=["sessions"]
+)
 
 
 @router.get("", responses=problem_responses(422))

@@ -1,0 +1,150 @@
+"""`Idempotency-Key`: a request that names itself is done once, and answered the same for a day.
+
+Source: draft-ietf-httpapi-idempotency-key-header.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.responses import StreamingResponse
+
+from memory.errors import InvalidInputError, StrataError
+from memory.store.once import Outcome, claim_request, forget_request, keep_outcome
+from memory.types import User
+from service.state import State
+
+_LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
+_MARGIN = timedelta(seconds=30)
+_KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
+_TRY_AGAIN = (409, 429)
+_DONE = b"event: done"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class KeyReusedError(StrataError):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class InFlightError(StrataError):
+    """The request of this key is under way."""
+
+    code = "idempotency_in_flight"
+
+
+class IdempotentRoute(APIRoute):
+    """A route whose POST may be sent again under the same `Idempotency-Key`."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """The handler, with or without a key."""
+        plain = super().get_route_handler()
+        if "POST" not in self.methods:
+            return plain
+
+        async def handler(request: Request) -> Response:
+            key = request.headers.get("idempotency-key")
+            return await (plain(request) if key is None else _once(request, key, plain))
+
+        return handler
+
+
+def turn_nonce(request: Request) -> str:
+    """What names a turn in the store: drawn from the request's key; empty without one."""
+    return getattr(request.state, "nonce", "")
+
+
+async def _once(request: Request, key: str, plain: Handler) -> Response:
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= _LONGEST_KEY):
+        raise InvalidInputError("Idempotency-Key must be 1 to 255 visible ASCII characters.")
+    state = cast("State", request.state.strata)
+    principal = await state.authenticator.authenticate(request.headers)
+    body = await request.body()
+    user_id = request.path_params.get("user_id") or _user_in(body)
+    if not user_id:
+        return await plain(request)  # which tells what is missing
+    user = principal.user(user_id)
+    name = f"http:{_digest(principal.id, key).hex()}"
+    request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
+    fingerprint = _digest(request.method, str(request.url.path), request.url.query, body)
+    hold = state.settings.model_timeout + _MARGIN
+    found = await claim_request(state.store, user, name, fingerprint, hold=hold)
+    if found is None:
+        return await _first(state, user, name, fingerprint, plain(request))
+    if found.fingerprint != fingerprint:
+        raise KeyReusedError(
+            "This Idempotency-Key came with another request. Draw a new one for each request."
+        )
+    if not found.status:
+        raise InFlightError(
+            "The request of this Idempotency-Key is under way. Wait, then try again."
+        )
+    headers = dict(found.headers) | {"Idempotency-Replayed": "true"}
+    return Response(found.body, found.status, headers)
+
+
+async def _first(
+    state: State, user: User, name: str, fingerprint: bytes, answering: Awaitable[Response]
+) -> Response:
+    try:
+        response = await answering
+    except BaseException:
+        await forget_request(state.store, user, name)
+        raise
+    headers = tuple(
+        (one, response.headers[one]) for one in _KEPT_HEADERS if one in response.headers
+    )
+
+    async def keep(body: bytes, *, whole: bool) -> None:
+        fine = response.status_code < 500 and response.status_code not in _TRY_AGAIN  # noqa: PLR2004
+        if whole and fine and len(body) <= _LARGEST_KEPT:
+            outcome = Outcome(fingerprint, response.status_code, headers, body)
+            await keep_outcome(state.store, user, name, outcome)
+        else:
+            await forget_request(state.store, user, name)
+
+    if isinstance(response, StreamingResponse):
+        pieces = cast("AsyncIterator[bytes]", response.body_iterator)
+        response.body_iterator = _kept_stream(pieces, keep)
+    else:
+        await keep(bytes(response.body), whole=True)
+    return response
+
+
+async def _kept_stream(
+    pieces: AsyncIterator[bytes], keep: Callable[..., Awaitable[None]]
+) -> AsyncIterator[bytes]:
+    sent: list[bytes] = []
+    done = False
+    try:
+        async for piece in pieces:
+            sent.append(piece)
+            if piece.startswith(_DONE):
+                done = True  # kept before the client knows, so that a hang-up cannot undo it
+                await keep(b"".join(sent), whole=True)
+            yield piece
+    finally:
+        if not done:
+            await keep(b"", whole=False)
+
+
+def _user_in(body: bytes) -> str | None:
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    named: Any = cast("dict[str, Any]", found).get("user_id") if isinstance(found, dict) else None
+    return named if isinstance(named, str) and 0 < len(named) <= 256 else None  # noqa: PLR2004
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    whole = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        whole.update(len(data).to_bytes(8, "big") + data)
+    return whole.digest()
