@@ -14,9 +14,10 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from chains.answering import answer, answer_stream
 from chains.prompt import build_prompt
 from chains.turn import ChatReply, ChatTurn
-from memory.combined import CombinedMemory, Recollection
+from memory.combined import CombinedMemory
 from memory.due import Due
 from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
+from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
 UNANSWERED = "(interrupted before it was answered)"
@@ -216,4 +217,6 @@ def _beginning(recollection: Recollection) -> ChatReply:
         is_new_session=snapshot.is_new,
         sections=recollection.sections,
         degraded=recollection.degraded,
+        messages_unfolded=recollection.messages_unfolded,
+        vectors_pending=recollection.vectors_pending,
     )

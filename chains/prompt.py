@@ -8,8 +8,8 @@ grows between folds), and last what was recalled for this very message, with the
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import escaped, fenced, moment, quoted_line, quoted_record
-from memory.combined import Recollection
 from memory.facts import is_standing
+from memory.recollection import Recollection
 from memory.records import Record
 from memory.types import Digest, Entry, Section
 

@@ -37,6 +37,8 @@ class ChatReply:
         sections: what each layer put into the prompt.
         degraded: what could not be used for this turn, by name.
         interrupted: whether a newer turn stopped it before its end.
+        messages_unfolded: messages of the session that were in no summary yet.
+        vectors_pending: messages of the user that waited for their vector.
     """
 
     reply: str = ""
@@ -48,6 +50,8 @@ class ChatReply:
     sections: tuple[Section, ...] = ()
     degraded: tuple[str, ...] = ()
     interrupted: bool = False
+    messages_unfolded: int = 0
+    vectors_pending: int = 0
 
     def __add__(self, other: "ChatReply") -> "ChatReply":
         return ChatReply(
@@ -60,4 +64,6 @@ class ChatReply:
             sections=other.sections or self.sections,
             degraded=other.degraded or self.degraded,
             interrupted=self.interrupted or other.interrupted,
+            messages_unfolded=self.messages_unfolded or other.messages_unfolded,
+            vectors_pending=self.vectors_pending or other.vectors_pending,
         )

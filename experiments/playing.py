@@ -21,13 +21,14 @@ from chains.conversation import ChatTurn, ConversationChain
 from chains.prompt import build_prompt
 from chains.summarizer import Summarizer
 from experiments.conversations import Conversation, Said
-from memory.combined import CombinedMemory, Recollection
+from memory.combined import CombinedMemory
 from memory.due import FoldDue
 from memory.profiles import Profile
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
 from memory.recall.views import Views
+from memory.recollection import Recollection
 from memory.store import RedisStore
 from memory.tokens import count_tokens
 from memory.types import Section, User

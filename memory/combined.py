@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
@@ -17,28 +17,16 @@ from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
 from memory.recall.querying import embed_within
 from memory.recall.views import Views
+from memory.recollection import Recollection
 from memory.store import RedisStore
 from memory.store.holding import give_back, renew_hold
 from memory.summary import shown_ids
 from memory.tokens import clip_tokens
+from memory.traces import pack_trace
 from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Recollection:
-    """What was recalled for a turn, and all that is needed to remember it.
-
-    Attributes:
-        degraded: what could not be used, by name; the turn goes on without it.
-    """
-
-    turn: Turn
-    profile: str
-    sections: tuple[Section, ...]
-    degraded: tuple[str, ...] = ()
 
 
 class CombinedMemory:
@@ -187,6 +175,7 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
             hold=turn.hold.token if turn.hold else "",
             nonce=nonce,
+            trace=pack_trace(recollection.sections),
         )
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:

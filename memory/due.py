@@ -8,11 +8,16 @@ from memory.types import User
 
 @dataclass(frozen=True, slots=True)
 class FoldDue:
-    """A session that should be folded after the answer, by the rules of a profile."""
+    """A session that should be folded after the answer, by the rules of a profile.
+
+    Attributes:
+        final: nothing more will be said in it; all of it is folded.
+    """
 
     user: User
     session_id: str
     profile: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

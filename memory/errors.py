@@ -49,6 +49,15 @@ class UnknownSessionError(StrataError):
         )
 
 
+class UnknownTurnError(StrataError):
+    """This user has no such turn (another user's is unknown, too)."""
+
+    code = "unknown_turn"
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(f"No turn {turn_id!r} for this user. Answers tell their `turn_id`.")
+
+
 class SessionClosedError(StrataError):
     """The session was closed; it can be read, but not gone on with."""
 

@@ -1,7 +1,7 @@
 """When a session is folded, and how far: pure functions of where it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memory.extractive import extract
 from memory.types import Entry, Fold, Session
@@ -25,6 +25,11 @@ class FoldPolicy:
     tokens: int = 1500
     window_tokens: int = 3000
     summary_tokens: int = 800
+
+    @property
+    def final(self) -> "FoldPolicy":
+        """For a session in which nothing more will be said: everything is folded."""
+        return replace(self, keep_pairs=0, messages=0, tokens=0)
 
 
 def fold_target(policy: FoldPolicy, session: Session, unfolded: Sequence[Entry]) -> int | None:

@@ -84,7 +84,12 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session's metadata. `follows` are the sessions that its first prompt took up."""
+    """How a session stands.
+
+    Attributes:
+        follows: the sessions that its first prompt took up.
+        metadata: whatever a client noted, as JSON; empty for nothing.
+    """
 
     id: str
     created: float
@@ -95,6 +100,7 @@ class Session:
     closed: bool = False
     fold: Fold = field(default_factory=Fold)
     follows: tuple[str, ...] = ()
+    metadata: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class IdempotentRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The handler, with or without a key."""
         plain = super().get_route_handler()
-        if "POST" not in self.methods:
+        if "POST" not in (self.methods or ()):
             return plain
 
         async def handler(request: Request) -> Response:

@@ -155,6 +155,8 @@ class ChatAnswer(BaseModel):
     memory: list[LayerUse]
     degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
     interrupted: bool = Field(False, description="Whether a newer turn stopped it.")
+    messages_unfolded: int = Field(0, description="Of the session, in no summary yet.")
+    vectors_pending: int = Field(0, description="Messages found by words alone so far.")
 
     @classmethod
     def of(cls, reply: ChatReply) -> "ChatAnswer":
@@ -169,6 +171,8 @@ class ChatAnswer(BaseModel):
             memory=[LayerUse.of(section) for section in reply.sections],
             degraded=list(reply.degraded),
             interrupted=reply.interrupted,
+            messages_unfolded=reply.messages_unfolded,
+            vectors_pending=reply.vectors_pending,
         )
 
 

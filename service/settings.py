@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     idle_timeout: Duration = Field(
         timedelta(minutes=30), description="How long a silent session still goes on."
     )
+    close_after: Duration = Field(
+        timedelta(days=1), description="How long a silent session stays open; 0 for ever."
+    )
     carry_sessions: int = Field(5, ge=0, le=100, description="Sessions that a new one takes up.")
     longest_message: int = Field(32_768, ge=1, description="In characters.")
     largest_body: int = Field(1 << 20, ge=1024, description="Of a request, in bytes.")

@@ -11,12 +11,7 @@ from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, FoldDue, UseDue
-from memory.errors import (
-    ConfigurationError,
-    StrataError,
-    UnknownProfileError,
-    UnknownSessionError,
-)
+from memory.errors import ConfigurationError, UnknownProfileError
 from memory.importing import Importer
 from memory.memories import Memories
 from memory.profiles import load_profiles
@@ -27,12 +22,12 @@ from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
-from memory.store.reading import get_session
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.settings import Settings
+from service.sweeping import Sweeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,8 @@ async def open_state(
                 await records.used(due.user, dict.fromkeys(due.record_ids, 1))
             elif not isinstance(due, FoldDue):
                 await embed_backlog(due.user, store=store, embedder=embedder, views=views)
-            elif policy := memories[due.profile].folds:
+            elif (memory := memories.get(due.profile or settings.profile)) and memory.folds:
+                policy = memory.folds.final if due.final else memory.folds
                 await summarizer.fold(due.user, due.session_id, policy)
 
         jobs = await stack.enter_async_context(
@@ -133,7 +129,15 @@ async def open_state(
             clock=clock,
         )
         importer = Importer(store, embedder, clock=clock)
-        sweeping = asyncio.create_task(_sweep(store, memories, jobs), name="sweep")
+        sweeper = Sweeper(
+            store,
+            memories,
+            jobs,
+            default_profile=settings.profile,
+            close_after=settings.close_after,
+            clock=clock,
+        )
+        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         stack.callback(sweeping.cancel)
         yield State(
             settings=settings,
@@ -155,24 +159,6 @@ async def _redis(settings: Settings) -> AsyncGenerator[str]:
         return
     async with EmbeddedRedis(settings.data_dir) as redis:
         yield redis.url
-
-
-async def _sweep(store: RedisStore, memories: dict[str, CombinedMemory], jobs: Jobs) -> None:
-    """Find the folds that a killed worker left undone, once at the start."""
-    try:
-        async for user, session_id in store.all_sessions():
-            try:
-                session = await get_session(store, user, session_id)
-            except UnknownSessionError:
-                continue
-            memory = memories.get(session.profile)
-            fold = session.fold
-            if memory and memory.folds and not session.closed:
-                waiting = session.length - fold.folded_upto - 2 * memory.folds.keep_pairs
-                if waiting > 0 or fold.summarized_upto < fold.folded_upto:
-                    jobs.submit(FoldDue(user, session_id, session.profile))
-    except StrataError:
-        return  # Redis is away: each session's next turn finds what is due
 
 
 def model_options(settings: Settings) -> ModelOptions:

@@ -57,7 +57,12 @@ class UserIndex:
     @property
     def embedded(self) -> bool:
         """Whether every message has its vector."""
-        return len(self._vectors) == len(self._entries)
+        return not self.pending
+
+    @property
+    def pending(self) -> int:
+        """How many rows wait for a vector."""
+        return len(self._entries) - len(self._vectors)
 
     @property
     def unembedded(self) -> list[Entry]:

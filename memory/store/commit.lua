@@ -6,7 +6,8 @@
 --         6 time of the last   7 profile   8 title   9 sessions it follows   10 epoch for a new user
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
 --         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
---         17.. message, vector ('' if none), message, vector ...
+--         17 what the prompt showed, or ''   18 seconds to keep that
+--         19.. message, vector ('' if none), message, vector ...
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
@@ -30,11 +31,11 @@ if ARGV[12] ~= '' then
   end
 end
 
-local first, count = tonumber(length or 0), (#ARGV - 16) / 2
+local first, count = tonumber(length or 0), (#ARGV - 18) / 2
 local active = tonumber(redis.call('HGET', session, 'active') or 0)
 for offset = 0, count - 1 do
-  redis.call('RPUSH', list, ARGV[17 + 2 * offset])
-  local vector = ARGV[18 + 2 * offset]
+  redis.call('RPUSH', list, ARGV[19 + 2 * offset])
+  local vector = ARGV[20 + 2 * offset]
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end
@@ -53,6 +54,9 @@ redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
 redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])
+if ARGV[17] ~= '' then
+  redis.call('SET', prefix .. 'shown:' .. sid .. '.' .. first, ARGV[17], 'EX', ARGV[18])
+end
 if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])

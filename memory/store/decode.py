@@ -31,6 +31,7 @@ SESSION_FIELDS = (
     "summary",
     "extract",
     "follows",
+    "metadata",
 )
 """The fields of a session's hash, in the order in which `snapshot.lua` reads them."""
 
@@ -65,7 +66,7 @@ def new_session_id() -> str:
 def session(session_id: str, fields: Sequence[bytes]) -> Session:
     """A session from its fields, in the order of `SESSION_FIELDS`."""
     created, active, length, title, profile, closed, folded, summarized = fields[:8]
-    summary, extract, follows = fields[8:]
+    summary, extract, follows, metadata = fields[8:]
     return Session(
         session_id,
         created=float(created),
@@ -76,6 +77,7 @@ def session(session_id: str, fields: Sequence[bytes]) -> Session:
         closed=closed == b"1",
         fold=Fold(int(folded), int(summarized), summary.decode(), extract.decode()),
         follows=tuple(follows.decode().split()),
+        metadata=metadata.decode() if metadata else "",
     )
 
 

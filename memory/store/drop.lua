@@ -10,6 +10,7 @@ for first = 0, length - 1, 1000 do
   local ids = {}
   for position = first, math.min(first + 999, length - 1) do
     ids[#ids + 1] = sid .. ':' .. position
+    redis.call('DEL', prefix .. 'shown:' .. sid .. '.' .. position)
   end
   redis.call('HDEL', prefix .. 'vectors', unpack(ids))
 end

@@ -31,6 +31,7 @@ end
 redis.call('HSET', copy, 'created', ARGV[4], 'active', ARGV[4], 'closed', '0', 'length', count,
   'profile', ARGV[5] ~= '' and ARGV[5] or redis.call('HGET', source, 'profile'),
   'title', redis.call('HGET', source, 'title'), 'follows', redis.call('HGET', source, 'follows'),
+  'metadata', redis.call('HGET', source, 'metadata') or '',
   'folded_upto', 0, 'summarized_upto', 0, 'summary', '', 'extract', '')
 if tonumber(redis.call('HGET', source, 'folded_upto')) <= count then
   for _, field in ipairs({'folded_upto', 'summarized_upto', 'summary', 'extract'}) do

@@ -17,6 +17,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
+| `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
 """
@@ -77,6 +78,11 @@ def vectors(user: User) -> str:
 def once(user: User, name: str) -> str:
     """What became of a request or a commit that names itself."""
     return f"{prefix(user)}once:{name}"
+
+
+def shown(user: User, turn_id: str) -> str:
+    """What the prompt of a turn showed."""
+    return f"{prefix(user)}shown:{turn_id}"
 
 
 def import_progress(user: User, import_id: str) -> str:

@@ -1,7 +1,6 @@
 """RedisStore: a user's transcript and what hangs on it, the only source of truth.
 
-One round trip reads all that a turn needs, one writes all that it leaves. Every change is one Lua
-script on the user's hash slot: whole, or not at all.
+One round trip reads all that a turn needs, one writes all that it leaves; each is one Lua script.
 """
 
 import secrets
@@ -18,6 +17,7 @@ from memory.store import decode, keys
 from memory.store.codec import pack_message, pack_vector
 from memory.store.connection import Connection, Script
 from memory.store.continuity import Continuity
+from memory.traces import TRACE_SECONDS
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
     Changes,
@@ -37,10 +37,9 @@ _SNAPSHOT = Script("changes", "snapshot")
 _CATCH_UP = Script("changes", "catch_up")
 _COMMIT, _FOLD, _EMBED = Script("commit"), Script("fold"), Script("embed")
 _CLOSE, _DROP = Script("close"), Script("drop")
-_NONCE_SECONDS = 600
+_NONCE_SECONDS, _IMPORT_SECONDS = 600, 7 * 24 * 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
-_IMPORT_SECONDS = 7 * 24 * 3600
 _CHANGES_AT_ONCE = 1000
 
 
@@ -82,7 +81,7 @@ class RedisStore:
 
         Args:
             user: whose turn it is.
-            session_id: the session to go on with; None for the latest, if it is not idle yet.
+            session_id: the session; None for the latest, if it is not idle yet.
             now: the time of the turn.
             view: up to where the worker's index has read; None when it needs no index.
             carry: whether earlier sessions are taken up.
@@ -130,17 +129,19 @@ class RedisStore:
         step: ImportStep | None = None,
         hold: str = "",
         nonce: str = "",
+        trace: bytes = b"",
     ) -> Committed:
         """Store messages at the end of a session, whole, once, or not at all.
 
         Args:
             user: whose session it is.
-            session: its id; title, profile and what it follows count when it is created.
-            messages: what was said, oldest first, each with its `(dim,)` vector if it has one.
+            session: its id; the rest of it counts when it is created.
+            messages: what was said, oldest first, with `(dim,)` vectors where there are any.
             create: whether the session may be created.
             step: where the batch stands in an import.
             hold: the token of the turn, whose hold on the session is given back.
-            nonce: names the commit: under the same nonce it is stored once. Drawn if empty.
+            nonce: under the same nonce it is stored once; drawn if empty.
+            trace: what the prompt showed.
 
         Raises:
             UnknownSessionError: the session is gone and may not be created.
@@ -170,6 +171,8 @@ class RedisStore:
             step.lines_after if step else 0,
             _IMPORT_SECONDS,
             hold,
+            trace,
+            TRACE_SECONDS,
             *values,
         )
         match reply[0]:

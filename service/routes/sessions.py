@@ -4,15 +4,31 @@ import time
 
 from fastapi import APIRouter
 
+from memory.due import FoldDue
 from memory.errors import InvalidInputError
+from memory.facts import is_standing
 from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions, read_messages
+from memory.store.session_notes import begin_session, note_session
 from service.dependencies import Cursor, Limit, OwnerDep, SessionPath, StateDep
 from service.errors import problem_responses
 from service.idempotency import IdempotentRoute
+from service.memory_queries import MemoryHit
+from service.memory_schemas import MemoryInfo
 from service.schemas import ChatMessage
-from service.session_schemas import Deleted, ForkRequest, MessagePage, SessionInfo, SessionPage
+from service.session_schemas import (
+    Deleted,
+    EarlierSession,
+    ForkRequest,
+    MessagePage,
+    SessionInfo,
+    SessionPage,
+    SessionPatch,
+    SessionStart,
+    SessionStarted,
+)
 
+_EARLIER, _RELEVANT = 5, 10
 router = APIRouter(
     route_class=IdempotentRoute, prefix="/v1/users/{user_id}/sessions", tags=["sessions"]
 )
@@ -54,11 +70,59 @@ async def list_messages(
     )
 
 
+@router.post("", status_code=201, responses=problem_responses(404, 422))
+async def start_session(
+    user: OwnerDep, state: StateDep, body: SessionStart | None = None
+) -> SessionStarted:
+    """Begin a session, and get what is known of the user as it begins."""
+    asked, now = body or SessionStart(), time.time()
+    earlier = await list_sessions(state.store, user, after=None, count=_EARLIER)
+    session = await begin_session(
+        state.store,
+        user,
+        now=now,
+        carry=state.settings.carry_sessions,
+        title=asked.title,
+        profile=state.profile_named(asked.profile),
+        metadata=asked.metadata,
+    )
+    known = [one for one in await state.memories.index(user) if one.is_recalled(now)]
+    found = (
+        await state.memories.search(
+            user, asked.message, top_k=_RELEVANT, where=lambda one: one.is_recalled(now)
+        )
+        if asked.message and asked.message.strip()
+        else []
+    )
+    return SessionStarted(
+        session=SessionInfo.of(session),
+        earlier=[EarlierSession.of(one) for one in earlier],
+        standing=[MemoryInfo.of(one) for one in known if is_standing(one)],
+        relevant=[MemoryHit.of(one) for one in found],
+    )
+
+
+@router.patch("/{session_id}", responses=problem_responses(404, 422))
+async def change_session(
+    user: OwnerDep, session_id: SessionPath, body: SessionPatch, state: StateDep
+) -> SessionInfo:
+    """Change a session's title or metadata."""
+    changed = await note_session(
+        state.store, user, session_id, title=body.title, metadata=body.metadata
+    )
+    return SessionInfo.of(changed)
+
+
 @router.post("/{session_id}/close", responses=problem_responses(404, 422))
 async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> SessionInfo:
-    """Close a session: it can be read and is recalled, but the next turn starts a new one."""
+    """Close a session: it can be read and is recalled, but the next turn starts a new one.
+
+    What is not in its summary yet is folded soon after.
+    """
     await state.store.close(user, session_id)
-    return SessionInfo.of(await get_session(state.store, user, session_id))
+    session = await get_session(state.store, user, session_id)
+    state.jobs.submit(FoldDue(user, session_id, session.profile, final=True))
+    return SessionInfo.of(session)
 
 
 @router.post("/{session_id}/fork", responses=problem_responses(404, 422))

@@ -3,7 +3,7 @@
 import concurrent.futures
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -88,7 +88,9 @@ def _forget_answers(backend: Backend, user: str) -> None:
 
     directory = backend.service.data_dir
     with redis.Redis(unix_socket_path=str(directory / "redis.sock")) as client:
-        found: list[Any] = list(client.scan_iter(f"strata:{{default/{user}}}:once:http:*"))  # pyright: ignore[reportUnknownMemberType]
+        pattern = f"strata:{{default/{user}}}:once:http:*"
+        scanned: Any = cast("Any", client).scan_iter(pattern)
+        found = list(scanned)
         assert len(found) == 1
         client.delete(*found)
 

@@ -1,0 +1,72 @@
+"""What is noted of a session apart from what was said in it: title, profile, metadata."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from memory.errors import UnknownSessionError
+from memory.store import decode, keys
+from memory.store.connection import Script
+from memory.store.reading import get_session
+from memory.store.redis import RedisStore
+from memory.types import Session, User
+
+_SESSION = Script("session")
+
+
+async def begin_session(
+    store: RedisStore,
+    user: User,
+    *,
+    now: float,
+    carry: int,
+    title: str = "",
+    profile: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> Session:
+    """An empty session, which takes up the latest `carry` sessions before it."""
+    session_id = decode.new_session_id()
+    await store.connection.run(
+        _SESSION,
+        keys.prefix(user),
+        session_id,
+        1,
+        now,
+        secrets.token_hex(8),
+        carry,
+        *_fields(title=title, profile=profile, metadata=metadata),
+    )
+    return await get_session(store, user, session_id)
+
+
+async def note_session(
+    store: RedisStore,
+    user: User,
+    session_id: str,
+    *,
+    title: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Session:
+    """Change a session's title or metadata; what is None stays.
+
+    Raises:
+        UnknownSessionError: the user has no such session.
+    """
+    fields = _fields(title=title, metadata=metadata)
+    if not await store.connection.run(
+        _SESSION, keys.prefix(user), session_id, 0, 0, "", 0, *fields
+    ):
+        raise UnknownSessionError(session_id)
+    return await get_session(store, user, session_id)
+
+
+def _fields(
+    *,
+    title: str | None = None,
+    profile: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> list[str]:
+    packed = None if metadata is None else json.dumps(metadata, ensure_ascii=False)
+    given = {"title": title, "profile": profile, "metadata": packed}
+    return [part for name, value in given.items() if value is not None for part in (name, value)]

@@ -1,0 +1,79 @@
+"""Looking after sessions that nobody talks in: unfinished folds, and sessions to be closed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from memory.combined import CombinedMemory
+from memory.due import FoldDue
+from memory.errors import StrataError, UnknownSessionError
+from memory.store import RedisStore
+from memory.store.reading import get_session
+from memory.types import Session, User
+from service.jobs import Jobs
+
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(hours=1)
+
+
+class Sweeper:
+    """Goes through all sessions at the start, and then now and then.
+
+    Args:
+        store: where sessions stand.
+        memories: the profiles, by name.
+        jobs: does what is due.
+        default_profile: of sessions that were noted with none.
+        close_after: how long a session may be silent before it is closed; zero for ever.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        memories: Mapping[str, CombinedMemory],
+        jobs: Jobs,
+        *,
+        default_profile: str,
+        close_after: timedelta,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._memories, self._jobs = store, memories, jobs
+        self._default, self._close_after, self._clock = default_profile, close_after, clock
+
+    async def run(self) -> None:
+        """Sweep until cancelled; once only where no session is ever closed for its silence."""
+        pause = min(max(self._close_after / 10, _SHORTEST), _LONGEST)
+        while True:
+            await self.sweep()
+            if not self._close_after:
+                return
+            await asyncio.sleep(pause.total_seconds())
+
+    async def sweep(self) -> None:
+        """Look at every session once; while Redis is away, each session's next turn does."""
+        try:
+            async for user, session_id in self._store.all_sessions():
+                try:
+                    session = await get_session(self._store, user, session_id)
+                    await self._look_at(user, session)
+                except UnknownSessionError:
+                    continue
+        except StrataError:
+            return
+
+    async def _look_at(self, user: User, session: Session) -> None:
+        memory = self._memories.get(session.profile or self._default)
+        silent = self._clock() - session.active
+        if self._close_after and not session.closed and silent > self._close_after.total_seconds():
+            await self._store.close(user, session.id)
+            if memory and memory.folds:
+                self._jobs.submit(FoldDue(user, session.id, session.profile, final=True))
+            return
+        if not (memory and memory.folds):
+            return
+        fold, final = session.fold, session.closed
+        kept = 0 if final else 2 * memory.folds.keep_pairs
+        waiting = session.length - fold.folded_upto - kept
+        if waiting > 0 or fold.summarized_upto < fold.folded_upto:
+            self._jobs.submit(FoldDue(user, session.id, session.profile, final=final))
