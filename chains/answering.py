@@ -1,14 +1,18 @@
 """Calling a chat model: bounded in time, its failures translated, its answer checked."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from chains.errors import ModelError, ModelTimeoutError
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 async def answer(
@@ -17,8 +21,16 @@ async def answer(
     config: RunnableConfig | None = None,
     *,
     within: timedelta,
+    options: Mapping[str, Any] = _NONE,
 ) -> AIMessage:
     """The model's whole answer.
+
+    Args:
+        model: the model.
+        prompt: what it is shown.
+        config: of the run.
+        within: how long it may take.
+        options: further arguments of the call, such as `tools`.
 
     Raises:
         ModelTimeoutError: it took longer than `within`.
@@ -26,10 +38,10 @@ async def answer(
     """
     try:
         async with asyncio.timeout(within.total_seconds()):
-            message = await model.ainvoke(list(prompt), config)
+            message = await model.ainvoke(list(prompt), config, **options)
     except Exception as error:  # every provider has errors of its own
         raise translated(error) from error
-    if not str(message.text).strip():
+    if not str(message.text).strip() and not message.tool_calls:
         raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
     return message
 
@@ -40,6 +52,7 @@ async def answer_stream(
     config: RunnableConfig | None = None,
     *,
     within: timedelta,
+    options: Mapping[str, Any] = _NONE,
 ) -> AsyncGenerator[AIMessageChunk]:
     """The model's answer as it comes; the time limit holds for each piece.
 
@@ -48,7 +61,7 @@ async def answer_stream(
         ModelError: it failed, broke off without saying that it was done, or answered nothing.
     """
     whole: AIMessageChunk | None = None
-    pieces = model.astream(list(prompt), config)
+    pieces = model.astream(list(prompt), config, **options)
     try:
         while True:
             async with asyncio.timeout(within.total_seconds()):
@@ -59,7 +72,7 @@ async def answer_stream(
             yield piece
     except Exception as error:  # every provider has errors of its own
         raise translated(error) from error
-    if whole is None or not str(whole.text).strip():
+    if whole is None or not (str(whole.text).strip() or whole.tool_call_chunks):
         raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
     # An OpenAI stream that was cut off cleanly shows it by nothing but this.
     metadata = whole.response_metadata

@@ -108,18 +108,22 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         del run_manager  # named so that LangChain hands over the config of a child run
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
-        prompt = build_prompt(recollection)
+        prompt, options = build_prompt(recollection, turn.ask), turn.ask.options
         async with _given_up_on_failure(memory, recollection):
             async with memory.watch(recollection) as watch:
                 message = await watch.guard(
-                    answer(self._model, prompt, config, within=self._within)
+                    answer(self._model, prompt, config, within=self._within, options=options)
                 )
             if message is None:
                 await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
                 raise InterruptedTurnError(
                     "A newer message on this session stopped this turn before it had an answer."
                 )
-            beginning = replace(_beginning(recollection), usage=message.usage_metadata)
+            usage = message.usage_metadata
+            beginning = replace(_beginning(recollection), usage=usage, message=message)
+            if message.tool_calls:  # the turn goes on once the client has called them
+                await memory.give_up(recollection)
+                return replace(beginning, reply=str(message.text))
             return beginning + await self._remember(memory, recollection, str(message.text), turn)
 
     async def _pieces(
@@ -136,14 +140,25 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                 yield _beginning(recollection)
                 said: list[str] = []
                 pieces = answer_stream(
-                    self._model, build_prompt(recollection), config, within=self._within
+                    self._model,
+                    build_prompt(recollection, turn.ask),
+                    config,
+                    within=self._within,
+                    options=turn.ask.options,
                 )
+                calls = False
                 async with aclosing(pieces), memory.watch(recollection) as watch:
                     while piece := await watch.guard(anext(pieces, None)):
                         text = str(piece.text)
                         said.append(text)
-                        if text or piece.usage_metadata:
-                            yield ChatReply(reply=text, usage=piece.usage_metadata)
+                        calls = calls or bool(piece.tool_call_chunks)
+                        telling = piece.tool_call_chunks or piece.response_metadata
+                        message = piece if telling else None
+                        if text or telling or piece.usage_metadata:
+                            yield ChatReply(reply=text, usage=piece.usage_metadata, message=message)
+                if calls:
+                    await memory.give_up(recollection)
+                    return
                 reply = "".join(said) or UNANSWERED
                 stored = await self._remember(
                     memory, recollection, reply, turn, interrupted=watch.interrupted
@@ -158,6 +173,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             session_id=turn.session_id,
             now=self._clock(),
             hold=Hold.of(turn.on_conflict or memory.on_conflict),
+            fresh=turn.fresh,
         )
 
     async def _remember(

@@ -8,6 +8,7 @@ grows between folds), and last what was recalled for this very message, with the
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import escaped, fenced, moment, quoted_line, quoted_record
+from chains.turn import PLAIN, Ask
 from memory.facts import is_standing
 from memory.recollection import Recollection
 from memory.records import Record
@@ -25,8 +26,23 @@ STANDING, KNOWN = "preferences", "known_facts"
 MESSAGE_FOLLOWS = "The message to answer:"
 
 
-def build_prompt(recollection: Recollection) -> list[BaseMessage]:
+def build_prompt(recollection: Recollection, ask: Ask = PLAIN) -> list[BaseMessage]:
     """The chat messages of a turn. A profile without layers gets the bare message."""
+    prompt = _prompt(recollection)
+    return prompt if ask is PLAIN else _with(prompt, ask)
+
+
+def _with(prompt: list[BaseMessage], ask: Ask) -> list[BaseMessage]:
+    *before, last = prompt
+    if ask.system:
+        own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
+        before.insert(0, SystemMessage("\n\n".join([*own, *ask.system])))
+    if ask.parts:
+        last = HumanMessage([{"type": "text", "text": str(last.text)}, *ask.parts])
+    return [*before, last, *ask.tail]
+
+
+def _prompt(recollection: Recollection) -> list[BaseMessage]:
     sections, turn = recollection.sections, recollection.turn
     if not sections:
         return [HumanMessage(turn.text)]

@@ -14,6 +14,7 @@ from chains.answering import answer
 from chains.fence import escaped, fenced, quoted_line
 from memory.folding import FoldPolicy, fold_target
 from memory.store import RedisStore
+from memory.store.leases import end_lease, take_lease
 from memory.store.reading import get_session, read_messages
 from memory.tokens import clip_tokens
 from memory.types import Entry, Fold, User
@@ -57,7 +58,7 @@ class Summarizer:
             UnknownSessionError: the session is gone.
         """
         purpose = f"fold:{session_id}"
-        if not await self._store.lease(user, purpose, hold=_LEASE + self._within):
+        if not await take_lease(self._store, user, purpose, hold=_LEASE + self._within):
             return 0
         try:
             folds = 0
@@ -65,7 +66,7 @@ class Summarizer:
                 folds += 1
             return folds
         finally:
-            await self._store.release(user, purpose)
+            await end_lease(self._store, user, purpose)
 
     async def _step(self, user: User, session_id: str, policy: FoldPolicy) -> bool:
         """One batch: True when it was folded and more may be due."""

@@ -1,11 +1,35 @@
 """What goes into a turn and what comes out of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from memory.turns import OnConflict
 from memory.types import Section, User
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a client wants put before the model beside its message; none of it is stored.
+
+    Attributes:
+        system: instructions of the client's.
+        parts: of the message beside its text, such as images.
+        tail: what came after the message: calls of tools, and their results.
+        options: arguments of the model call, such as `tools` and `temperature`.
+    """
+
+    system: tuple[str, ...] = ()
+    parts: tuple[dict[str, Any], ...] = ()
+    tail: tuple[BaseMessage, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+PLAIN = Ask()
+"""Nothing beside the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +38,12 @@ class ChatTurn:
 
     Attributes:
         session_id: the session to go on with; None for the latest, or a new one.
+        fresh: begin a new session, whatever the latest one is.
         profile: the memory profile; None for the chain's default.
         on_conflict: what to do when another turn is under way on the session; None for what the
             profile says.
         nonce: names the turn: under the same nonce it is stored once.
+        ask: what goes to the model beside the message.
     """
 
     user: User
@@ -26,6 +52,8 @@ class ChatTurn:
     profile: str | None = None
     on_conflict: OnConflict | None = None
     nonce: str = ""
+    ask: Ask = PLAIN
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +67,8 @@ class ChatReply:
         interrupted: whether a newer turn stopped it before its end.
         messages_unfolded: messages of the session that were in no summary yet.
         vectors_pending: messages of the user that waited for their vector.
+        message: as the model gave it; pieces of a stream add up. A turn that ends in calls of tools
+            is not stored: it has no `turn_id`.
     """
 
     reply: str = ""
@@ -52,6 +82,7 @@ class ChatReply:
     interrupted: bool = False
     messages_unfolded: int = 0
     vectors_pending: int = 0
+    message: AIMessage | None = None
 
     def __add__(self, other: "ChatReply") -> "ChatReply":
         return ChatReply(
@@ -66,4 +97,11 @@ class ChatReply:
             interrupted=self.interrupted or other.interrupted,
             messages_unfolded=self.messages_unfolded or other.messages_unfolded,
             vectors_pending=self.vectors_pending or other.vectors_pending,
+            message=_joined(self.message, other.message),
         )
+
+
+def _joined(one: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
+    if isinstance(one, AIMessageChunk) and isinstance(other, AIMessageChunk):
+        return one + other
+    return other or one

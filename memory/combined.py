@@ -70,6 +70,7 @@ class CombinedMemory:
         session_id: str | None,
         now: float,
         hold: Hold | None = None,
+        fresh: bool = False,
     ) -> Recollection:
         """All that the layers have to say to `text`, in one round trip to Redis.
 
@@ -81,7 +82,9 @@ class CombinedMemory:
         """
         embedding = asyncio.ensure_future(self._embed(text) if self._embeds else _nothing())
         try:
-            snapshot = await held(hold, lambda: self._snapshot(user, session_id, now, hold))
+            snapshot = await held(
+                hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
+            )
             vector = await embedding
         finally:
             embedding.cancel()
@@ -108,7 +111,13 @@ class CombinedMemory:
         return Recollection(turn, self.name, tuple(sections), degraded)
 
     async def _snapshot(
-        self, user: User, session_id: str | None, now: float, hold: Hold | None
+        self,
+        user: User,
+        session_id: str | None,
+        now: float,
+        hold: Hold | None,
+        *,
+        fresh: bool,
     ) -> Snapshot:
         return await self._store.snapshot(
             user,
@@ -118,6 +127,7 @@ class CombinedMemory:
             carry=self._carries,
             tail=self._tail,
             hold=hold,
+            fresh=fresh,
         )
 
     def watch(self, recollection: Recollection) -> Watch:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service.errors import add_error_handlers
-from service.routes import chat, health, memories, preferences, sessions, turns, users
+from service.routes import chat, health, memories, openai, preferences, sessions, turns, users
 from service.schemas import Problem
 from service.settings import Settings
 from service.state import State, open_state
@@ -43,7 +43,7 @@ def create_app(
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
     )
-    for module in (chat, sessions, turns, memories, preferences, users, health):
+    for module in (chat, openai, sessions, turns, memories, preferences, users, health):
         app.include_router(module.router)
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from memory.errors import StoreUnavailableError, StrataError
 from service.auth.principals import UnauthorizedError
 from service.limits import RateLimitedError
+from service.openai.errors import is_openai, openai_error
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -23,6 +24,7 @@ _STATUS = {
     "forbidden": 403,
     "rate_limited": 429,
     "unknown_user": 404,
+    "model_not_found": 404,
     "unknown_session": 404,
     "unknown_memory": 404,
     "unknown_turn": 404,
@@ -70,17 +72,17 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_anything_else)
 
 
-async def _on_strata_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_strata_error(request: Request, error: Exception) -> JSONResponse:
     body = problem(cast("StrataError", error))
     headers: dict[str, str] = {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, StoreUnavailableError | RateLimitedError):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
+    return _answer(request, body, headers)
 
 
-async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     found = cast("RequestValidationError", error).errors()
     errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in found]
     first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
@@ -88,20 +90,26 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     status = 400 if malformed else 422
     detail = f"{first['where']}: {first['what']}."
     body = _details(status, "malformed_json" if malformed else "invalid_input", detail)
-    return JSONResponse(body | {"errors": errors}, status, media_type=MEDIA_TYPE)
+    return _answer(request, body | {"errors": errors})
 
 
-async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     found = cast("HTTPException", error)
     code = HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
     body = _details(found.status_code, code, str(found.detail))
-    return JSONResponse(body, found.status_code, found.headers, MEDIA_TYPE)
+    return _answer(request, body, dict(found.headers or {}))
 
 
-async def _on_anything_else(_: Request, error: Exception) -> JSONResponse:
+async def _on_anything_else(request: Request, error: Exception) -> JSONResponse:
     del error  # the server logs it; its text may hold anything
     body = _details(500, "internal", "Something went wrong here; it was logged.")
-    return JSONResponse(body, 500, media_type=MEDIA_TYPE)
+    return _answer(request, body)
+
+
+def _answer(request: Request, body: _Json, headers: dict[str, str] | None = None) -> JSONResponse:
+    if is_openai(request):
+        return openai_error(body, headers)
+    return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
 
 
 def _details(status: int, code: str, detail: str) -> _Json:

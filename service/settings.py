@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     jwt_admin_scope: str = Field(
         "strata:admin", description="A token with this scope reaches all users of its tenant."
     )
+    openwebui_secret: SecretStr | None = Field(
+        None, description="Verifies the signed user header of Open WebUI."
+    )
     rate_principal: str | None = Field(
         None, description="The most requests of a principal, such as `600/minute`."
     )

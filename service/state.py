@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from langchain_core.language_models import BaseChatModel
+
 from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
@@ -26,6 +28,7 @@ from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
+from service.openai.continuity import Conversations
 from service.settings import Settings
 from service.sweeping import Sweeper
 
@@ -43,6 +46,8 @@ class State:
     authenticator: Authenticator
     limits: Limits
     memories: Memories
+    model: BaseChatModel
+    conversations: Conversations
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -149,6 +154,8 @@ async def open_state(
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,
+            model=model,
+            conversations=Conversations(store, embedder),
         )
 
 

@@ -5,7 +5,6 @@ One round trip reads all that a turn needs, one writes all that it leaves; each 
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 
 from memory.errors import (
     ImportConflictError,
@@ -76,6 +75,7 @@ class RedisStore:
         carry: bool = True,
         tail: int = 0,
         hold: Hold | None = None,
+        fresh: bool = False,
     ) -> Snapshot:
         """Read all that one turn needs, in one round trip.
 
@@ -87,6 +87,7 @@ class RedisStore:
             carry: whether earlier sessions are taken up.
             tail: the most messages wanted from the session's end; 0 for all unfolded ones.
             hold: the turn's claim on the session.
+            fresh: begin a new session, whatever the latest one is.
 
         Raises:
             UnknownSessionError: the user has no session `session_id`.
@@ -99,7 +100,7 @@ class RedisStore:
             keys.prefix(user),
             session_id or "",
             now,
-            continuity.idle_timeout.total_seconds(),
+            -1 if fresh else continuity.idle_timeout.total_seconds(),
             tail,
             continuity.sessions if carry else 0,
             continuity.last_messages,
@@ -233,16 +234,6 @@ class RedisStore:
     async def ping(self) -> None:
         """Raise StoreUnavailableError unless Redis answers."""
         await self.connection.call(self.connection.commands.ping())
-
-    async def lease(self, user: User, purpose: str, *, hold: timedelta) -> bool:
-        """Take a job for this user; False while another worker is at it."""
-        name, px = keys.lease(user, purpose), int(hold.total_seconds() * 1000)
-        taken = self.connection.commands.set(name, "1", nx=True, px=px)
-        return bool(await self.connection.call(taken))
-
-    async def release(self, user: User, purpose: str) -> None:
-        """Give a job back."""
-        await self.connection.call(self.connection.commands.delete(keys.lease(user, purpose)))
 
     async def all_sessions(self) -> AsyncIterator[tuple[User, str]]:
         """Every session of every user, by SCAN, in no order."""

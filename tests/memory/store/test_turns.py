@@ -8,6 +8,7 @@ import pytest
 
 from memory.errors import ImportConflictError, SessionClosedError, UnknownSessionError
 from memory.store import RedisStore, keys
+from memory.store.leases import take_lease
 from memory.store.reading import get_session, list_sessions, read_everything, read_messages
 from memory.types import (
     Committed,
@@ -181,7 +182,7 @@ async def test_every_key_expires_or_is_listed_as_permanent(
     step = ImportStep("i", 0, 1)
     imported = Session("s_import", 1.0, 1.0)
     await store.commit(user, imported, [(Message("user", "x", 1.0), None)], create=True, step=step)
-    await store.lease(user, f"fold:{first.session_id}", hold=timedelta(minutes=1))
+    await take_lease(store, user, f"fold:{first.session_id}", hold=timedelta(minutes=1))
     found = [key.decode() async for key in redis.scan_iter("*")]
     assert len(found) >= 9
     for key in found:

@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, with a memory behind them."""

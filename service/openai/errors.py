@@ -1,0 +1,37 @@
+"""Errors in OpenAI's shape, under its paths."""
+
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import JSONResponse
+
+PREFIXES = ("/v1/chat/completions", "/v1/models")
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_SERVER_ERROR = 500
+
+
+def is_openai(request: Request) -> bool:
+    """Whether a request's answer is to be in OpenAI's shape."""
+    return request.url.path.startswith(PREFIXES)
+
+
+def openai_error(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    """Problem details as OpenAI's clients know them."""
+    status = int(problem["status"])
+    return JSONResponse(error_body(problem), status, headers)
+
+
+def error_body(problem: dict[str, Any]) -> dict[str, Any]:
+    """The body of an error."""
+    status = int(problem["status"])
+    kind = "server_error" if status >= _SERVER_ERROR else "invalid_request_error"
+    found: list[dict[str, str]] = problem.get("errors") or [{}]
+    where = found[0].get("where", "")
+    return {
+        "error": {
+            "message": problem["detail"],
+            "type": _KINDS.get(status, kind),
+            "param": where.removeprefix("body.") or None,
+            "code": problem["code"],
+        }
+    }

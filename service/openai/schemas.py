@@ -1,0 +1,79 @@
+"""What OpenAI's clients send; fields that nobody here knows are passed over."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PASSED_ON = (
+    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p"),
+    *("max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty"),
+    *("frequency_penalty", "logit_bias", "reasoning_effort", "verbosity"),
+)
+"""Fields that go to the model as they came."""
+
+
+class Said(BaseModel):
+    """A message of a conversation."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Its text, without other parts."""
+        if isinstance(self.content, str) or self.content is None:
+            return self.content or ""
+        texts = [str(part.get("text", "")) for part in self.content if part.get("type") == "text"]
+        return "\n".join(texts)
+
+    @property
+    def parts(self) -> tuple[dict[str, Any], ...]:
+        """What is no text of it, such as images."""
+        if not isinstance(self.content, list):
+            return ()
+        return tuple(part for part in self.content if part.get("type") != "text")
+
+
+class StreamOptions(BaseModel):
+    """How a stream is to be."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    include_usage: bool = False
+
+
+class CompletionRequest(BaseModel):
+    """A request for a completion."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "layered",
+                    "user": "alice",
+                    "messages": [{"role": "user", "content": "My dog is called Biscuit."}],
+                }
+            ]
+        },
+    )
+
+    model: str = Field(description="A memory profile, such as `layered`.")
+    messages: list[Said] = Field(min_length=1)
+    user: str | None = Field(None, description="Whose memory; `safety_identifier` will do too.")
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = Field(None, description="A session id, if it is one.")
+    metadata: dict[str, Any] | None = Field(None, description="`session_id`, and `task` of jobs.")
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(None, description="1.")
+
+    def options(self) -> dict[str, Any]:
+        """What goes to the model as it came."""
+        extra = self.model_extra or {}
+        return {name: extra[name] for name in PASSED_ON if extra.get(name) is not None}
