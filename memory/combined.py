@@ -127,6 +127,7 @@ class CombinedMemory:
             session,
             [(said, turn.vector), (replied, answer)],
             create=turn.snapshot.is_new,
+            epoch=turn.snapshot.epoch,
         )
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:

@@ -115,6 +115,7 @@ class RedisStore:
         messages: Sequence[tuple[Message, Vector | None]],
         *,
         create: bool,
+        epoch: str = "",
         step: ImportStep | None = None,
     ) -> Committed:
         """Store messages at the end of a session, whole, once, or not at all.
@@ -124,6 +125,7 @@ class RedisStore:
             session: its id; title, profile and what it follows count when it is created.
             messages: what was said, oldest first, each with its `(dim,)` vector if it has one.
             create: whether the session may be created.
+            epoch: what was read is of this one; if the user was erased since, it is not created.
             step: where the batch stands in an import.
 
         Raises:
@@ -139,7 +141,7 @@ class RedisStore:
             _COMMIT,
             keys.prefix(user),
             session.id,
-            int(create),
+            (epoch or "1") if create else "0",
             secrets.token_hex(8),
             _NONCE_SECONDS,
             messages[0][0].at,
