@@ -8,7 +8,16 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service.errors import add_error_handlers
-from service.routes import chat, health, memories, preferences, sessions, users
+from service.routes import (
+    chat,
+    health,
+    memories,
+    preferences,
+    sessions,
+    user_data,
+    user_list,
+    users,
+)
 from service.schemas import Problem
 from service.settings import Settings
 from service.state import State, open_state
@@ -43,7 +52,7 @@ def create_app(
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
     )
-    for module in (chat, sessions, memories, preferences, users, health):
+    for module in (chat, sessions, memories, preferences, users, user_data, user_list, health):
         app.include_router(module.router)
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:

@@ -17,7 +17,7 @@ from memory.errors import (
     UnknownProfileError,
     UnknownSessionError,
 )
-from memory.importing import Importer
+from memory.intake import Intake
 from memory.memories import Memories
 from memory.profiles import load_profiles
 from memory.recall.backlog import embed_backlog
@@ -42,7 +42,7 @@ class State:
     settings: Settings
     store: RedisStore
     chain: ConversationChain
-    importer: Importer
+    importer: Intake
     jobs: Jobs
     profiles: tuple[str, ...]
     authenticator: Authenticator
@@ -132,7 +132,7 @@ async def open_state(
             after=jobs.submit,
             clock=clock,
         )
-        importer = Importer(store, embedder, clock=clock)
+        importer = Intake(store, embedder, clock=clock, after=jobs.submit)
         sweeping = asyncio.create_task(_sweep(store, memories, jobs), name="sweep")
         stack.callback(sweeping.cancel)
         yield State(
