@@ -186,6 +186,7 @@ class CombinedMemory:
             hold=turn.hold.token if turn.hold else "",
             nonce=nonce,
             trace=pack_trace(recollection.sections),
+            epoch=turn.snapshot.epoch,
         )
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:

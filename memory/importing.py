@@ -6,7 +6,6 @@ user's. Time is ISO 8601 (UTC where it names no zone) or Unix seconds. Lines of 
 become one session.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,14 +15,15 @@ from typing import Literal
 import msgspec
 
 from memory.errors import InvalidInputError
+from memory.json_lines import LONGEST_LINE_BYTES, read_lines
 from memory.recall.embedding import Embedder
+from memory.recall.slices import embed_at_once
 from memory.store import RedisStore
 from memory.store.reading import import_progress
 from memory.tokens import clip_tokens
-from memory.types import ImportStep, Message, Session, User, Vector
+from memory.types import ImportStep, Message, Session, User
 
-_BATCH, _SLICE = 200, 20
-_LONGEST_LINE_BYTES = 1 << 20
+_BATCH = 200
 _TITLE_TOKENS = 16
 
 
@@ -44,6 +44,7 @@ class ImportReport:
         resumed_after: lines that an earlier try had stored.
         messages: messages that this try stored.
         sessions: ids of the sessions that this try wrote to, in order.
+        memories: memories that this try stored.
     """
 
     import_id: str
@@ -51,6 +52,7 @@ class ImportReport:
     resumed_after: int
     messages: int
     sessions: tuple[str, ...]
+    memories: int = 0
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Importer:
         written: dict[str, None] = {}
         number = stored = 0
         try:
-            async for raw in _lines(chunks):
+            async for raw in read_lines(chunks):
                 number += 1
                 if number <= resumed or not raw.strip():
                     continue
@@ -114,38 +116,16 @@ class Importer:
     async def _flush(
         self, user: User, import_id: str, batch: _Batch, before: int, after: int
     ) -> int:
-        vectors: list[Vector | None] = [None] * len(batch.messages)
-        if self._embedder.local:
-            vectors = await self._embed([said.spoken for said in batch.messages])
+        vectors = await embed_at_once(self._embedder, [said.spoken for said in batch.messages])
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
         await self._store.commit(user, batch.session, pairs, create=True, step=step)
         return len(batch.messages)
 
-    async def _embed(self, texts: list[str]) -> list[Vector | None]:
-        """In slices, so that an import never keeps other requests waiting."""
-        vectors: list[Vector | None] = []
-        for start in range(0, len(texts), _SLICE):
-            vectors += list(await self._embedder.embed(texts[start : start + _SLICE]))
-            await asyncio.sleep(0)
-        return vectors
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line
-        if len(rest) > _LONGEST_LINE_BYTES:
-            yield rest  # too long already; `_parse` refuses it
-    if rest.strip():
-        yield rest
-
 
 def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Message]:
-    if len(raw) > _LONGEST_LINE_BYTES:
-        raise InvalidInputError(f"Line {number} is longer than {_LONGEST_LINE_BYTES} bytes.")
+    if len(raw) > LONGEST_LINE_BYTES:
+        raise InvalidInputError(f"Line {number} is longer than {LONGEST_LINE_BYTES} bytes.")
     try:
         line = msgspec.json.decode(raw, type=_Line)
         at = _moment(line.time, clock)

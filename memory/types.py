@@ -173,6 +173,7 @@ class Snapshot:
         is_new: the session does not exist yet; the turn's commit creates it.
         unfolded: `messages[folded_upto:]`, or their tail where the profile asks for no more.
         changes: what the user's index view has missed; None when no view was asked for.
+        epoch: the user's; empty where nothing of them is stored yet.
     """
 
     session: Session
@@ -180,6 +181,7 @@ class Snapshot:
     unfolded: tuple[Entry, ...]
     digests: tuple[Digest, ...] = ()
     changes: Changes | None = None
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,26 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service.errors import add_error_handlers
-from service.routes import chat, health, memories, openai, preferences, sessions, turns, users
+from service.routes import (
+    chat,
+    health,
+    memories,
+    openai,
+    preferences,
+    sessions,
+    turns,
+    user_data,
+    user_list,
+    users,
+)
 from service.schemas import Problem
 from service.settings import Settings
 from service.state import State, open_state
 
+_ROUTES = (
+    *(chat, openai, sessions, turns, memories, preferences),
+    *(users, user_data, user_list, health),
+)
 _DESCRIPTION = """\
 Layered memory for LangChain chat: per user a window, a running summary and a vector memory, over
 one transcript in Redis. Errors are RFC 9457 problem details.
@@ -43,7 +58,7 @@ def create_app(
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
     )
-    for module in (chat, openai, sessions, turns, memories, preferences, users, health):
+    for module in _ROUTES:
         app.include_router(module.router)
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:

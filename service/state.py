@@ -14,7 +14,7 @@ from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, FoldDue, UseDue
 from memory.errors import ConfigurationError, UnknownProfileError
-from memory.importing import Importer
+from memory.intake import Intake
 from memory.memories import Memories
 from memory.profiles import load_profiles
 from memory.recall.backlog import embed_backlog
@@ -40,7 +40,7 @@ class State:
     settings: Settings
     store: RedisStore
     chain: ConversationChain
-    importer: Importer
+    importer: Intake
     jobs: Jobs
     profiles: tuple[str, ...]
     authenticator: Authenticator
@@ -133,7 +133,7 @@ async def open_state(
             after=jobs.submit,
             clock=clock,
         )
-        importer = Importer(store, embedder, clock=clock)
+        importer = Intake(store, embedder, clock=clock, after=jobs.submit)
         sweeper = Sweeper(
             store,
             memories,

@@ -1,9 +1,11 @@
 -- One write for one turn (or one batch of an import): whole, once, or not at all.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id   2 '1' if it may be created   3 nonce: the same commit, sent again, is
---         answered, not repeated   4 seconds to remember the nonce   5 time of the first message
---         6 time of the last   7 profile   8 title   9 sessions it follows   10 epoch for a new user
+-- ARGV    1 session id   2 '1' if it may be created, '0' if not; or the user's epoch, if it may be
+--         while that is theirs: whoever was erased does not come back by a turn under way
+--         3 nonce: the same commit, sent again, is answered, not repeated
+--         4 seconds to remember the nonce   5 time of the first message   6 time of the last
+--         7 profile   8 title   9 sessions it follows   10 epoch for a new user
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
 --         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
 --         17 what the prompt showed, or ''   18 seconds to keep that
@@ -18,7 +20,7 @@ if done then
   return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
 end
 local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
-if not length and ARGV[2] ~= '1' then
+if not length and ARGV[2] ~= '1' and ARGV[2] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
   return {'unknown'}
 end
 if closed == '1' then

@@ -40,7 +40,7 @@ def snapshot(
     reply: Sequence[Any], *, now: float, view: Cursor | None, embedder_tag: str
 ) -> Snapshot:
     """The answer of `snapshot.lua`; a new session's id is drawn here."""
-    _, session_id, fields, first, unfolded, digests, changes_reply = reply
+    _, session_id, fields, first, unfolded, digests, changes_reply, epoch = reply
     earlier = tuple(_digest(found) for found in digests)
     if fields:
         current = session(session_id.decode(), fields)
@@ -52,6 +52,7 @@ def snapshot(
         is_new=not fields,
         unfolded=entries(current.id, first, unfolded),
         digests=earlier,
+        epoch=epoch.decode(),
         changes=None
         if view is None
         else changes(changes_reply, since=view, embedder_tag=embedder_tag),

@@ -95,6 +95,18 @@ def lease(user: User, purpose: str) -> str:
     return f"{prefix(user)}lease:{purpose}"
 
 
+def user_keys(tenant: str) -> str:
+    """A SCAN pattern: the `user` key of every user of a tenant. Encoded, it holds no wildcard."""
+    return f"{NAMESPACE}:{{{_encoded(tenant)}/*}}:user"
+
+
+def parse_user(key: str) -> User:
+    """The user of a key that `user_keys` finds."""
+    owner = key.removeprefix(f"{NAMESPACE}:{{").partition("}:")[0]
+    tenant, _, user_id = owner.partition("/")
+    return User(unquote(user_id), unquote(tenant))
+
+
 def parse_session(key: str) -> tuple[User, str]:
     """The user and session id of a key made by `session`."""
     owner, _, session_id = key.removeprefix(f"{NAMESPACE}:{{").partition("}:session:")

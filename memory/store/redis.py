@@ -127,6 +127,7 @@ class RedisStore:
         messages: Sequence[tuple[Message, Vector | None]],
         *,
         create: bool,
+        epoch: str = "",
         step: ImportStep | None = None,
         hold: str = "",
         nonce: str = "",
@@ -139,6 +140,7 @@ class RedisStore:
             session: its id; the rest of it counts when it is created.
             messages: what was said, oldest first, with `(dim,)` vectors where there are any.
             create: whether the session may be created.
+            epoch: what was read is of this one; if the user was erased since, it is not created.
             step: where the batch stands in an import.
             hold: the token of the turn, whose hold on the session is given back.
             nonce: under the same nonce it is stored once; drawn if empty.
@@ -157,7 +159,7 @@ class RedisStore:
             _COMMIT,
             keys.prefix(user),
             session.id,
-            int(create),
+            (epoch or "1") if create else "0",
             nonce or secrets.token_hex(8),
             IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
             messages[0][0].at,

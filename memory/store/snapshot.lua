@@ -74,4 +74,5 @@ local changes = {}
 if ARGV[7] ~= '-' then
   changes = read_changes(prefix, ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]))
 end
-return {'ok', sid, fields or {}, first, unfolded, digests, changes}
+local epoch = redis.call('HGET', prefix .. 'user', 'epoch') or ''
+return {'ok', sid, fields or {}, first, unfolded, digests, changes, epoch}

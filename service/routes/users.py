@@ -47,7 +47,8 @@ async def import_conversation(
     """Store a conversation, a JSON object a line.
 
     A line has `content`, `role` (`user` or `assistant`) or `author` or both, and optionally `time`
-    (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session).
+    (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session). What `/export` gave
+    is restored: the same sessions, positions, times and memories.
     """
     name = import_id or f"import-{secrets.token_hex(8)}"
     report = await state.importer.run(user, name, request.stream())
@@ -56,5 +57,6 @@ async def import_conversation(
         lines=report.lines,
         resumed_after=report.resumed_after,
         messages=report.messages,
+        memories=report.memories,
         sessions=list(report.sessions),
     )

@@ -1,0 +1,108 @@
+"""The lines of an export: what is carried from one Strata to another, and back.
+
+The first line is the header. Then come the sessions, sorted by id, each with its messages; then the
+memories, sorted by id, each followed by the steps of its history. Vectors are made anew.
+"""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from memory.records import Record, Step
+from memory.types import Role
+
+EXPORT_KIND = "strata-export"
+EXPORT_VERSION = 1
+SessionId: TypeAlias = Annotated[str, Meta(pattern=r"^s_[0-9a-f]{16}\Z")]
+RecordId: TypeAlias = Annotated[str, Meta(pattern=r"^m_[0-9a-f]{16}\Z")]
+Time: TypeAlias = Annotated[float, Meta(ge=-62_135_596_800, lt=253_402_300_800)]
+"""Unix seconds of the years 1 to 9999."""
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Header(msgspec.Struct, frozen=True, tag_field="kind", tag=EXPORT_KIND):
+    """The first line."""
+
+    version: int = EXPORT_VERSION
+
+
+class Binary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes that are no text."""
+
+    base64: bytes
+
+
+class SessionLine(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="session", forbid_unknown_fields=True
+):
+    """A session; so many `messages` follow it.
+
+    Attributes:
+        more: what else its hash holds, as text, or as `{"base64": ...}` where it is none.
+    """
+
+    id: SessionId
+    created: Time
+    active: Time
+    title: str
+    profile: str
+    closed: bool
+    follows: list[SessionId]
+    folded_upto: Count
+    summarized_upto: Count
+    summary: str
+    extract: str
+    messages: Count
+    more: dict[str, str | Binary] = {}
+
+
+class MessageLine(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="message", forbid_unknown_fields=True
+):
+    """A message where it stood; `time` is in Unix seconds."""
+
+    session: SessionId
+    position: Count
+    role: Role
+    content: str
+    author: str | None
+    time: Time
+    interrupted: bool = False
+
+
+class MemoryLine(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="memory", forbid_unknown_fields=True
+):
+    """A memory with every field of it."""
+
+    record: Record
+
+
+class StepLine(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="step", forbid_unknown_fields=True
+):
+    """A step in the history of a memory, which may be deleted itself."""
+
+    memory: RecordId
+    step: Step
+
+
+Line: TypeAlias = SessionLine | MessageLine | MemoryLine | StepLine
+"""Every line but the first."""
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Line)
+
+
+def to_json(*lines: Header | Line) -> bytes:
+    """Lines as JSON, each with its end of line."""
+    return b"".join(_encoder.encode(line) + b"\n" for line in lines)
+
+
+def from_json(raw: bytes) -> Line:
+    """The line of `to_json`.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _decoder.decode(raw)

@@ -1,0 +1,70 @@
+"""What is sent to be taken up: a conversation from elsewhere, or an export of Strata's own."""
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from memory.carrying import EXPORT_KIND
+from memory.due import Due, EmbedDue
+from memory.importing import Importer, ImportReport
+from memory.recall.embedding import Embedder
+from memory.restoring import Restorer
+from memory.store import RedisStore
+from memory.types import User
+
+_LONGEST_HEADER_BYTES = 4096
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+class Intake:
+    """Hands lines to who can read them; the first line tells.
+
+    Args:
+        store: where they go.
+        embedder: a local one embeds at once.
+        clock: seconds since the epoch.
+        after: is told what is due then: the vectors of an embedder that is not local.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        after: Callable[[Due], None],
+    ) -> None:
+        self._importer = Importer(store, embedder, clock=clock)
+        self._restorer = Restorer(store, embedder, clock=clock)
+        self._embeds_later, self._after = not embedder.local, after
+
+    async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
+        """Store all lines; see `Importer.run` and `Restorer.run`."""
+        read = b""
+        while b"\n" not in read.lstrip() and len(read) < _LONGEST_HEADER_BYTES:
+            chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            read += chunk
+        reader = self._restorer if _is_header(read) else self._importer
+        report = await reader.run(user, import_id, _chained(read, chunks))
+        if self._embeds_later:
+            self._after(EmbedDue(user))
+        return report
+
+
+def _is_header(read: bytes) -> bool:
+    first = read.lstrip().partition(b"\n")[0]
+    try:
+        return msgspec.json.decode(first, type=_Kind).kind == EXPORT_KIND
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
+async def _chained(read: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield read
+    async for chunk in chunks:
+        yield chunk

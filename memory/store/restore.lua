@@ -1,0 +1,122 @@
+-- Restore a batch of an export: all of it, once, or nothing. What is there already stays as it is.
+--
+-- KEYS[1] the user's prefix
+-- ARGV    1 import id   2 lines stored before   3 lines after   4 seconds to remember the import
+--         5 epoch for a new user   6 log entries to keep; then pieces, each with its sort first:
+--         'session', id, fields, field, value ...
+--         'messages', session id, first position, count, message, vector or '' ...
+--         'record', id, revision and packed record, topic or '', vector or ''
+--         'step', record id, number, packed step, seconds to keep the history
+local prefix = KEYS[1]
+local import = prefix .. 'import:' .. ARGV[1]
+local stored = tonumber(redis.call('HGET', import, 'lines') or 0)
+if stored == tonumber(ARGV[3]) and stored > tonumber(ARGV[2]) then
+  return {'ok'}
+end
+if stored ~= tonumber(ARGV[2]) then
+  return {'conflict', stored}
+end
+
+local function each(handle)
+  local at = 7
+  while at <= #ARGV do
+    local sort, id = ARGV[at], ARGV[at + 1]
+    local refused = handle[sort](id, at + 2)
+    if refused then
+      return refused
+    end
+    if sort == 'session' then
+      at = at + 3 + 2 * tonumber(ARGV[at + 2])
+    elseif sort == 'messages' then
+      at = at + 4 + 2 * tonumber(ARGV[at + 3])
+    else
+      at = at + 5
+    end
+  end
+end
+
+local function session(id) return prefix .. 'session:' .. id end
+local function messages(id) return prefix .. 'messages:' .. id end
+local function history(id) return prefix .. 'history:' .. id end
+local new, topics = {}, {}
+
+local refused = each({
+  session = function(id)
+    if redis.call('EXISTS', session(id)) == 1 then
+      return {'session', id}
+    end
+    new[id] = true
+  end,
+  messages = function(id, at)
+    local length = redis.call('LLEN', messages(id))
+    local there = new[id] or redis.call('EXISTS', session(id)) == 1
+    if not there or length ~= tonumber(ARGV[at]) then
+      return {'changed', id}
+    end
+  end,
+  record = function(id, at)
+    if redis.call('HEXISTS', prefix .. 'records', id) == 1 then
+      return {'memory', id}
+    end
+    local topic = ARGV[at + 1]
+    if topic ~= '' then
+      local holder = topics[topic] or redis.call('HGET', prefix .. 'topics', topic)
+      if holder then
+        return {'topic', holder}
+      end
+      topics[topic] = id
+    end
+  end,
+  step = function(id, at)
+    if ARGV[at] == '0' and redis.call('EXISTS', history(id)) == 1 then
+      return {'memory', id}
+    end
+  end,
+})
+if refused then
+  return refused
+end
+
+local function log(...)
+  redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*', ...)
+end
+
+each({
+  session = function(id, at)
+    for field = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+      redis.call('HSET', session(id), ARGV[field], ARGV[field + 1])
+    end
+    redis.call('HSET', session(id), 'length', 0)
+    redis.call('ZADD', prefix .. 'sessions', redis.call('HGET', session(id), 'active'), id)
+  end,
+  messages = function(id, at)
+    local first, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+    for offset = 0, count - 1 do
+      redis.call('RPUSH', messages(id), ARGV[at + 2 + 2 * offset])
+      local vector = ARGV[at + 3 + 2 * offset]
+      if vector ~= '' then
+        redis.call('HSET', prefix .. 'vectors', id .. ':' .. (first + offset), vector)
+      end
+    end
+    redis.call('HSET', session(id), 'length', first + count)
+    log('put', id, 'first', first, 'count', count)
+  end,
+  record = function(id, at)
+    redis.call('HSET', prefix .. 'records', id, ARGV[at])
+    if ARGV[at + 1] ~= '' then
+      redis.call('HSET', prefix .. 'topics', ARGV[at + 1], id)
+    end
+    if ARGV[at + 2] ~= '' then
+      redis.call('HSET', prefix .. 'vectors', id, ARGV[at + 2])
+    end
+    log('record', id)
+  end,
+  step = function(id, at)
+    redis.call('RPUSH', history(id), ARGV[at + 1])
+    redis.call('EXPIRE', history(id), ARGV[at + 2])
+  end,
+})
+redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[5])
+redis.call('HSET', import, 'lines', ARGV[3])
+redis.call('EXPIRE', import, ARGV[4])
+return {'ok'}

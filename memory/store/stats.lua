@@ -1,0 +1,35 @@
+-- How much is stored of a user. KEYS[1] the user's prefix
+-- Answers sessions, open ones, messages, folded sessions, memories, vectors, bytes, first and last
+-- activity ('' where there is none). The bytes are what Redis says of each key that stands for good
+-- and of the histories of memories; it samples large ones.
+local prefix = KEYS[1]
+local open, messages, folded, bytes, first, last = 0, 0, 0, 0, false, false
+
+local function weigh(name)
+  bytes = bytes + (redis.call('MEMORY', 'USAGE', prefix .. name) or 0)
+end
+
+for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'sessions', 0, -1)) do
+  local created, active, length, closed, upto = unpack(redis.call(
+    'HMGET', prefix .. 'session:' .. sid, 'created', 'active', 'length', 'closed', 'folded_upto'))
+  messages = messages + tonumber(length or 0)
+  open = open + (closed == '1' and 0 or 1)
+  folded = folded + (tonumber(upto or 0) > 0 and 1 or 0)
+  if created and (not first or tonumber(created) < tonumber(first)) then
+    first = created
+  end
+  if active and (not last or tonumber(active) > tonumber(last)) then
+    last = active
+  end
+  weigh('session:' .. sid)
+  weigh('messages:' .. sid)
+end
+for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
+  weigh('history:' .. id)
+end
+for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics'}) do
+  weigh(name)
+end
+return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,
+  redis.call('HLEN', prefix .. 'records'), redis.call('HLEN', prefix .. 'vectors'), bytes,
+  first or '', last or ''}
