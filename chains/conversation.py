@@ -9,14 +9,16 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from chains.answering import answer, answer_stream
+from chains.observing import Observer, Unobserved, timed
 from chains.prompt import build_prompt
-from chains.turn import ChatReply, ChatTurn
+from chains.turn import ChatReply, ChatTurn, check_message
 from memory.combined import CombinedMemory
 from memory.due import Due
-from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
+from memory.errors import StrataError, UnknownProfileError
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
@@ -35,6 +37,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         within: how long the model may take, or may take for a piece of a stream.
         longest_message: in characters.
         after: told of what is due after each turn; must not block.
+        observer: told how turns go.
         clock: seconds since the epoch.
     """
 
@@ -47,11 +50,13 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         within: timedelta = timedelta(seconds=60),
         longest_message: int = 32_768,
         after: Callable[[Due], None] | None = None,
+        observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._memories, self._model, self._default = memories, model, default_profile
         self._within, self._longest_message = within, longest_message
         self._after, self._clock = after, clock
+        self._observer = observer or Unobserved()
         self._memory_of(None)
 
     def invoke(
@@ -109,11 +114,12 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
         prompt, options = build_prompt(recollection, turn.ask), turn.ask.options
-        async with _given_up_on_failure(memory, recollection):
+        async with self._given_up_on_failure(memory, recollection):
             async with memory.watch(recollection) as watch:
-                message = await watch.guard(
-                    answer(self._model, prompt, config, within=self._within, options=options)
-                )
+                with timed(self._observer, "think"):
+                    message = await watch.guard(
+                        answer(self._model, prompt, config, within=self._within, options=options)
+                    )
             if message is None:
                 await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
                 raise InterruptedTurnError(
@@ -124,7 +130,8 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             if message.tool_calls:  # the turn goes on once the client has called them
                 await memory.give_up(recollection)
                 return replace(beginning, reply=str(message.text))
-            return beginning + await self._remember(memory, recollection, str(message.text), turn)
+            text = str(message.text)
+            return beginning + await self._remember(memory, recollection, text, turn, usage=usage)
 
     async def _pieces(
         self,
@@ -136,7 +143,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         async for turn in turns:
             memory = self._memory_of(turn.profile)
             recollection = await self._recall(memory, turn)
-            async with _given_up_on_failure(memory, recollection):
+            async with self._given_up_on_failure(memory, recollection):
                 yield _beginning(recollection)
                 said: list[str] = []
                 pieces = answer_stream(
@@ -146,12 +153,16 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                     within=self._within,
                     options=turn.ask.options,
                 )
-                calls = False
-                async with aclosing(pieces), memory.watch(recollection) as watch:
+                calls, usage = False, None
+                async with (
+                    aclosing(pieces),
+                    memory.watch(recollection) as watch,
+                ):
                     while piece := await watch.guard(anext(pieces, None)):
                         text = str(piece.text)
                         said.append(text)
                         calls = calls or bool(piece.tool_call_chunks)
+                        usage = piece.usage_metadata or usage
                         telling = piece.tool_call_chunks or piece.response_metadata
                         message = piece if telling else None
                         if text or telling or piece.usage_metadata:
@@ -161,20 +172,26 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                     return
                 reply = "".join(said) or UNANSWERED
                 stored = await self._remember(
-                    memory, recollection, reply, turn, interrupted=watch.interrupted
+                    memory,
+                    recollection,
+                    reply,
+                    turn,
+                    interrupted=watch.interrupted,
+                    usage=usage,
                 )
                 yield replace(stored, reply="")
 
     async def _recall(self, memory: CombinedMemory, turn: ChatTurn) -> Recollection:
-        self._check(turn.message)
-        return await memory.recall(
-            turn.user,
-            turn.message,
-            session_id=turn.session_id,
-            now=self._clock(),
-            hold=Hold.of(turn.on_conflict or memory.on_conflict),
-            fresh=turn.fresh,
-        )
+        check_message(turn.message, self._longest_message)
+        with timed(self._observer, "recall"):
+            return await memory.recall(
+                turn.user,
+                turn.message,
+                session_id=turn.session_id,
+                now=self._clock(),
+                hold=Hold.of(turn.on_conflict or memory.on_conflict),
+                fresh=turn.fresh,
+            )
 
     async def _remember(
         self,
@@ -184,25 +201,32 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         turn: ChatTurn,
         *,
         interrupted: bool = False,
+        usage: UsageMetadata | None = None,
     ) -> ChatReply:
-        committed = await memory.remember(
-            recollection, reply, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
-        )
+        with timed(self._observer, "remember"):
+            committed = await memory.remember(
+                recollection, reply, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
+            )
+        outcome = "interrupted" if interrupted else "stored"
+        self._observer.turn(memory.name, outcome, recollection.sections, usage)
         if self._after:
             for due in memory.due(recollection, reply):
                 self._after(due)
         return ChatReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
 
-    def _check(self, message: str) -> None:
-        if not message.strip():
-            raise InvalidInputError("The message is empty. Say something.")
-        if "\0" in message:
-            raise InvalidInputError("The message holds a NUL character. Take it out.")
-        if len(message) > self._longest_message:
-            raise MessageTooLongError(
-                f"The message has {len(message)} characters; {self._longest_message} are allowed. "
-                "Send it in parts, or raise STRATA_LONGEST_MESSAGE."
-            )
+    @asynccontextmanager
+    async def _given_up_on_failure(
+        self, memory: CombinedMemory, recollection: Recollection
+    ) -> AsyncGenerator[None]:
+        """The session is free for the next turn, however this one ends."""
+        try:
+            yield
+        except BaseException as error:
+            outcome = error.code if isinstance(error, StrataError) else "cancelled"
+            if outcome != InterruptedTurnError.code:
+                self._observer.turn(memory.name, outcome, (), None)
+            await memory.give_up(recollection)
+            raise
 
     def _memory_of(self, profile: str | None) -> CombinedMemory:
         name = self._default if profile is None else profile
@@ -211,18 +235,6 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             known = ", ".join(sorted(self._memories))
             raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
         return memory
-
-
-@asynccontextmanager
-async def _given_up_on_failure(
-    memory: CombinedMemory, recollection: Recollection
-) -> AsyncGenerator[None]:
-    """The session is free for the next turn, however this one ends."""
-    try:
-        yield
-    except BaseException:
-        await memory.give_up(recollection)
-        raise
 
 
 def _beginning(recollection: Recollection) -> ChatReply:

@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from memory.errors import InvalidInputError, MessageTooLongError
 from memory.turns import OnConflict
 from memory.types import Section, User
 
@@ -105,3 +106,21 @@ def _joined(one: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
     if isinstance(one, AIMessageChunk) and isinstance(other, AIMessageChunk):
         return one + other
     return other or one
+
+
+def check_message(message: str, longest: int) -> None:
+    """Refuse a message that cannot be a turn.
+
+    Raises:
+        InvalidInputError: it is empty, or holds a NUL character.
+        MessageTooLongError: it has more than `longest` characters.
+    """
+    if not message.strip():
+        raise InvalidInputError("The message is empty. Say something.")
+    if "\0" in message:
+        raise InvalidInputError("The message holds a NUL character. Take it out.")
+    if len(message) > longest:
+        raise MessageTooLongError(
+            f"The message has {len(message)} characters; {longest} are allowed. "
+            "Send it in parts, or raise STRATA_LONGEST_MESSAGE."
+        )

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service.errors import add_error_handlers
+from service.requests import Requests
 from service.routes import (
     chat,
     health,
@@ -65,6 +66,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(Requests)
     add_error_handlers(app)
     _describe_problems(app)
     return app

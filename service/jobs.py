@@ -43,6 +43,7 @@ class Jobs:
         run: does one job.
         concurrency: jobs at once.
         backoff: between the tries of one job.
+        tell: told the job's kind and how it went: `done`, `gone`, or an error's code.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Jobs:
         *,
         concurrency: int,
         backoff: Backoff | None = None,
+        tell: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._tell = tell or (lambda _name, _outcome: None)
         self._run, self._backoff = run, backoff or Backoff()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[Due, asyncio.Task[None]] = {}
@@ -98,9 +101,12 @@ class Jobs:
             try:
                 await self._run(due)
             except UnknownSessionError:
+                self._tell(type(due).__name__, "gone")
                 return False  # deleted meanwhile: nothing is due any more
             except StrataError as error:
                 kind = type(due).__name__
                 _log.warning("job failed", extra={"job": kind, "error": error.code})
+                self._tell(kind, error.code)
                 return True
+            self._tell(type(due).__name__, "done")
             return False

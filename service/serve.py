@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import signal
 from collections.abc import AsyncGenerator, Generator
 
@@ -11,6 +10,7 @@ import uvicorn
 
 from memory.errors import ConfigurationError
 from service.app import create_app
+from service.logs import configure
 from service.settings import Settings
 from service.state import State, open_state
 
@@ -38,7 +38,7 @@ def run(settings: Settings, *, insecure: bool) -> None:
             "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
             "guards it."
         )
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
 
@@ -55,6 +55,7 @@ async def _serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             access_log=False,  # its lines would hold user ids
+            log_config=None,
             log_level="warning",
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Of the log: text on a terminal, JSON lines elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="`info` has a line for each request."
+    )
     data_dir: Path = Field(Path(".strata"), description="Where the embedded Redis keeps its data.")
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."

@@ -31,6 +31,7 @@ from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.settings import Settings
 from service.sweeping import Sweeper
+from service.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class State:
     memories: Memories
     model: BaseChatModel
     conversations: Conversations
+    telemetry: Telemetry
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -63,7 +65,11 @@ class State:
 
 @asynccontextmanager
 async def open_state(
-    settings: Settings, *, clock: Callable[[], float] = time.time, backoff: Backoff | None = None
+    settings: Settings,
+    *,
+    telemetry: Telemetry | None = None,
+    clock: Callable[[], float] = time.time,
+    backoff: Backoff | None = None,
 ) -> AsyncGenerator[State]:
     """Start what the settings ask for, and stop it in the end.
 
@@ -71,6 +77,7 @@ async def open_state(
         ConfigurationError: a setting cannot be used; the message says which.
         EmbeddedRedisError: the embedded Redis cannot be started.
     """
+    telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         profiles = load_profiles(settings.profiles)
         embedder = await stack.enter_async_context(
@@ -122,8 +129,12 @@ async def open_state(
                 await summarizer.fold(due.user, due.session_id, policy)
 
         jobs = await stack.enter_async_context(
-            Jobs(run, concurrency=settings.fold_concurrency, backoff=backoff)
+            Jobs(run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job)
         )
+        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
+        telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
+        telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
+        telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
         chain = ConversationChain(
             memories,
             model,
@@ -132,6 +143,7 @@ async def open_state(
             longest_message=settings.longest_message,
             after=jobs.submit,
             clock=clock,
+            observer=telemetry,
         )
         importer = Intake(store, embedder, clock=clock, after=jobs.submit)
         sweeper = Sweeper(
@@ -156,6 +168,7 @@ async def open_state(
             memories=records,
             model=model,
             conversations=Conversations(store, embedder),
+            telemetry=telemetry,
         )
 
 

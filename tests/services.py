@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -39,17 +40,20 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Generator[Service]:
+def running_service(
+    data_dir: Path, stderr: IO[str] | None = None, /, **settings: str
+) -> Generator[Service]:
     """Start `strata serve` on a free port, and stop it in the end with SIGTERM.
 
     Args:
         data_dir: for the embedded Redis, where `STRATA_REDIS_URL` is not among the settings.
+        stderr: where its log goes; to that of the tests if None.
         settings: environment variables.
     """
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]
     command += ["--data-dir", str(data_dir)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment(**settings)
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**settings)
     ) as process:
         try:
             yield Service(process, _address(process), data_dir)

@@ -36,6 +36,10 @@ class Views:
         store: what they are views of.
         make_index: an empty index.
         most_messages: the bound, over all users.
+
+    Attributes:
+        held: messages and records in all views.
+        hits, misses: how often a view was there already, or was not.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class Views:
         self._most_messages = most_messages
         self._views: OrderedDict[User, View] = OrderedDict()
         self._sizes: dict[User, int] = {}
-        self._held = 0
+        self.held = self.hits = self.misses = 0
 
     def cursor(self, user: User) -> Cursor:
         """Up to where this worker has read the user's log; the beginning if it holds no view."""
@@ -55,7 +59,10 @@ class Views:
     async def current(self, user: User, changes: Changes) -> View:
         """The user's view with `changes` in it; what they do not hold is read from Redis."""
         view = self._views.get(user)
-        if view is None:
+        if view:
+            self.hits += 1
+        else:
+            self.misses += 1
             view = self._views[user] = View(self._make_index)
         self._views.move_to_end(user)
         async with view.lock:
@@ -94,11 +101,11 @@ class Views:
         view.index, view.records, view.cursor = index, records, cursor
 
     def _resize(self, user: User, size: int) -> None:
-        self._held += size - self._sizes.get(user, 0)
+        self.held += size - self._sizes.get(user, 0)
         self._sizes[user] = size
-        while self._held > self._most_messages and len(self._views) > 1:
+        while self.held > self._most_messages and len(self._views) > 1:
             oldest, _ = self._views.popitem(last=False)
-            self._held -= self._sizes.pop(oldest, 0)
+            self.held -= self._sizes.pop(oldest, 0)
 
 
 async def _put_all(index: UserIndex, entries: tuple[Entry, ...]) -> None:

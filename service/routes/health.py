@@ -1,6 +1,7 @@
 """Whether the service lives, and whether it can work."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from service.dependencies import StateDep
 from service.errors import problem_responses
@@ -13,6 +14,12 @@ router = APIRouter(tags=["health"])
 async def healthz() -> Health:
     """The process answers."""
     return Health(status="ok")
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(state: StateDep) -> Response:
+    """This process's figures for Prometheus, in OpenMetrics' text format; nothing personal."""
+    return Response(state.telemetry.exposition(), media_type=state.telemetry.content_type)
 
 
 @router.get("/readyz", responses=problem_responses())

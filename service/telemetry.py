@@ -1,0 +1,99 @@
+"""Figures for Prometheus: of turns, stages, jobs, views and requests. No user stands in a label."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from langchain_core.messages.ai import UsageMetadata
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from memory.types import Section
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_HITS = (0, 1, 2, 5, 10, 20, 50)
+
+
+class Telemetry:
+    """One process's figures, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        made = {"registry": self._registry}
+        self._turns = Counter(
+            "strata_turns", "Turns, by profile and how they ended.", ["profile", "outcome"], **made
+        )
+        self._tokens = Counter(
+            "strata_model_tokens", "Tokens of answers, as the model counts.", ["kind"], **made
+        )
+        self._calls = Counter(
+            "strata_model_calls", "Calls of the chat model, by purpose.", ["purpose"], **made
+        )
+        self._stages = Histogram(
+            "strata_stage_seconds", "Stages of a turn.", ["stage"], buckets=_SECONDS, **made
+        )
+        self._recalled = Histogram(
+            "strata_recalled", "Messages and memories recalled for a turn.", buckets=_HITS, **made
+        )
+        self._jobs = Counter(
+            "strata_job_runs", "Runs of jobs after answers.", ["job", "outcome"], **made
+        )
+        self._requests = Histogram(
+            "strata_http_request_seconds",
+            "Requests, by route.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            **made,
+        )
+
+    def stage(self, name: str, seconds: float) -> None:
+        """A stage of a turn took so long."""
+        self._stages.labels(name).observe(seconds)
+
+    def turn(
+        self,
+        profile: str,
+        outcome: str,
+        sections: Sequence[Section],
+        usage: UsageMetadata | None,
+    ) -> None:
+        """A turn ended."""
+        self._turns.labels(profile, outcome).inc()
+        if outcome not in ("stored", "interrupted"):
+            return
+        self._calls.labels("answer").inc()
+        self._recalled.observe(sum(len(one.hits) + len(one.records) for one in sections))
+        if usage:
+            self._tokens.labels("input").inc(usage["input_tokens"])
+            self._tokens.labels("output").inc(usage["output_tokens"])
+
+    def model_call(self, purpose: str) -> None:
+        """The model was called for something else than an answer."""
+        self._calls.labels(purpose).inc()
+
+    def job(self, name: str, outcome: str) -> None:
+        """A job ran."""
+        self._jobs.labels(name, outcome).inc()
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
+        """A figure that is asked for when the figures are read."""
+        self._registry.register(_Asked(name, about, value))
+
+    def exposition(self) -> bytes:
+        """All figures, in OpenMetrics' text format."""
+        return generate_latest(self._registry)
+
+
+class _Asked(Collector):
+    def __init__(self, name: str, about: str, value: Callable[[], float]) -> None:
+        self._name, self._about, self._value = name, about, value
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The figure as it is now."""
+        yield GaugeMetricFamily(self._name, self._about, value=self._value())
