@@ -1,6 +1,7 @@
 """Figures for Prometheus: of turns, stages, jobs, views and requests. No user stands in a label."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from langchain_core.messages.ai import UsageMetadata
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -21,31 +22,47 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        made = {"registry": self._registry}
+        registry = self._registry
         self._turns = Counter(
-            "strata_turns", "Turns, by profile and how they ended.", ["profile", "outcome"], **made
+            "strata_turns",
+            "Turns, by profile and how they ended.",
+            ["profile", "outcome"],
+            registry=registry,
         )
         self._tokens = Counter(
-            "strata_model_tokens", "Tokens of answers, as the model counts.", ["kind"], **made
+            "strata_model_tokens",
+            "Tokens of answers, as the model counts.",
+            ["kind"],
+            registry=registry,
         )
         self._calls = Counter(
-            "strata_model_calls", "Calls of the chat model, by purpose.", ["purpose"], **made
+            "strata_model_calls",
+            "Calls of the chat model, by purpose.",
+            ["purpose"],
+            registry=registry,
         )
         self._stages = Histogram(
-            "strata_stage_seconds", "Stages of a turn.", ["stage"], buckets=_SECONDS, **made
+            "strata_stage_seconds",
+            "Stages of a turn.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._recalled = Histogram(
-            "strata_recalled", "Messages and memories recalled for a turn.", buckets=_HITS, **made
+            "strata_recalled",
+            "Messages and memories recalled for a turn.",
+            buckets=_HITS,
+            registry=registry,
         )
         self._jobs = Counter(
-            "strata_job_runs", "Runs of jobs after answers.", ["job", "outcome"], **made
+            "strata_job_runs", "Runs of jobs after answers.", ["job", "outcome"], registry=registry
         )
         self._requests = Histogram(
             "strata_http_request_seconds",
             "Requests, by route.",
             ["method", "route", "status"],
             buckets=_SECONDS,
-            **made,
+            registry=registry,
         )
 
     def stage(self, name: str, seconds: float) -> None:
@@ -87,7 +104,7 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """All figures, in OpenMetrics' text format."""
-        return generate_latest(self._registry)
+        return cast("bytes", generate_latest(self._registry))
 
 
 class _Asked(Collector):
