@@ -42,7 +42,7 @@ _STATUS = {
     "model_failed": 502,
     "model_timeout": 504,
 }
-_ALWAYS = (401, 429, 503)
+_ALWAYS = (400, 401, 413, 429, 503)
 _Json = dict[str, Any]
 
 

@@ -36,6 +36,10 @@ class Backoff:
         return min(self.first * 2 ** (failures - 1), self.longest) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
+def _tell_nobody(_name: str, _outcome: str) -> None:
+    """Nothing."""
+
+
 class Jobs:
     """Runs what is due. Use `async with`; leaving it cancels what is under way.
 
@@ -54,7 +58,7 @@ class Jobs:
         backoff: Backoff | None = None,
         tell: Callable[[str, str], None] | None = None,
     ) -> None:
-        self._tell = tell or (lambda _name, _outcome: None)
+        self._tell = tell or _tell_nobody
         self._run, self._backoff = run, backoff or Backoff()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[Due, asyncio.Task[None]] = {}

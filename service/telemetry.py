@@ -1,12 +1,12 @@
 """Figures for Prometheus: of turns, stages, jobs, views and requests. No user stands in a label."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from langchain_core.messages.ai import UsageMetadata
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector
 
 from memory.types import Section
@@ -18,7 +18,7 @@ _HITS = (0, 1, 2, 5, 10, 20, 50)
 class Telemetry:
     """One process's figures, in a registry of their own."""
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type = exposition.CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -104,7 +104,7 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """All figures, in OpenMetrics' text format."""
-        return cast("bytes", generate_latest(self._registry))
+        return cast("bytes", cast("Any", exposition).generate_latest(self._registry))
 
 
 class _Asked(Collector):

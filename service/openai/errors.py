@@ -1,13 +1,38 @@
 """Errors in OpenAI's shape, under its paths."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 PREFIXES = ("/v1/chat/completions", "/v1/models")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _SERVER_ERROR = 500
+
+
+class OpenAIProblem(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: OpenAIProblem
+
+
+def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the errors of an endpoint."""
+    return {
+        status: {"model": OpenAIError, "description": HTTPStatus(status).phrase}
+        for status in (*statuses, 401, 429, 503)
+    }
 
 
 def is_openai(request: Request) -> bool:

@@ -21,7 +21,6 @@ _STREAM: dict[str, Any] = {
     "`done` or `error`.",
     "content": {
         "text/event-stream": {
-            "schema": {"type": "string"},
             "example": 'event: token\ndata: {"text": "Biscuit"}\n\n',
         }
     },

@@ -1,13 +1,18 @@
 """Whether the service lives, and whether it can work."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
-from fastapi.responses import PlainTextResponse
 
 from service.dependencies import StateDep
 from service.errors import problem_responses
 from service.schemas import Health
 
 router = APIRouter(tags=["health"])
+_METRICS: dict[str, Any] = {
+    "description": "OpenMetrics",
+    "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
+}
 
 
 @router.get("/healthz")
@@ -16,7 +21,7 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=Response, responses={200: _METRICS})
 async def metrics(state: StateDep) -> Response:
     """This process's figures for Prometheus, in OpenMetrics' text format; nothing personal."""
     return Response(state.telemetry.exposition(), media_type=state.telemetry.content_type)

@@ -16,7 +16,7 @@ from service.dependencies import PrincipalDep, StateDep
 from service.errors import problem
 from service.openai.asking import as_prompt, taken_apart
 from service.openai.completions import Envelope, delta_of, finish_reason
-from service.openai.errors import error_body
+from service.openai.errors import error_body, openai_responses
 from service.openai.front_ends import is_job, user_of
 from service.openai.retries import Attempt, attempt, failed
 from service.openai.schemas import CompletionRequest
@@ -24,6 +24,16 @@ from service.state import State
 
 router = APIRouter(tags=["openai"])
 _CREATED = 1_760_000_000
+_STREAM = {
+    "description": "A completion, or its chunks as events.",
+    "content": {
+        "application/json": {"schema": {"type": "object"}},
+        "text/event-stream": {},
+    },
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {200: _STREAM} | openai_responses(
+    400, 404, 409, 413, 422, 502, 504, 507
+)
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -33,19 +43,19 @@ class UnknownModelError(UnknownProfileError):
     code = "model_not_found"
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", responses=openai_responses())
 async def list_models(state: StateDep, _: PrincipalDep) -> dict[str, Any]:
     """The memory profiles, as models."""
     return {"object": "list", "data": [_model(name) for name in state.profiles]}
 
 
-@router.get("/v1/models/{name}")
+@router.get("/v1/models/{name}", responses=openai_responses(404, 422))
 async def get_model(name: str, state: StateDep, _: PrincipalDep) -> dict[str, Any]:
     """One memory profile, as a model."""
     return _model(_known(state, name))
 
 
-@router.post("/v1/chat/completions", response_model=None)
+@router.post("/v1/chat/completions", response_model=None, responses=_RESPONSES)
 async def complete(
     body: CompletionRequest, request: Request, state: StateDep, principal: PrincipalDep
 ) -> Response:

@@ -136,6 +136,7 @@ def test_being_shown_counts_as_use_after_the_answer(backend: Backend) -> None:
         {"content": "x", "tags": ["t"] * 33},
         {"content": "x", "metadata": {"deep": [[[[[[[[1]]]]]]]]}},
         {"content": "x", "metadata": {"long": "x" * 5000}},
+        {"content": "x", "metadata": {"large": 2**64}},
         {"content": "x", "expires": "2026-01-01T00:00:00"},
         {"content": "x", "source": "s_1"},
         {"content": "x", "unknown": 1},
