@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from memory.carrying import Line, MemoryLine, MessageLine, SessionLine, StepLine
 from memory.records import Record, Step
+from memory.store.codec import pack_record
 
 _RECORD_ID = re.compile(r"m_[0-9a-f]{16}")
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
@@ -36,6 +37,7 @@ class Order:
 
         Raises:
             DisorderError: it does not belong here.
+            OverflowError: it holds a number that cannot be stored.
         """
         match line:
             case SessionLine():
@@ -105,3 +107,4 @@ def _check_record(record: Record) -> None:
         raise DisorderError(f"memory {record.id!r} has a revision or an importance out of bounds")
     if not record.content.strip() or record.topic == "":
         raise DisorderError(f"memory {record.id!r} has an empty content or topic")
+    pack_record(record)  # refuses what cannot be stored, such as integers of more than 64 bits

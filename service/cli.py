@@ -64,6 +64,26 @@ def import_file(
     upload(url, user, file, import_id=import_id)
 
 
+@app.command("export")
+def export_user(user: User, url: Url = _URL) -> None:
+    """Write all that is stored of a user to standard output; `import` restores it."""
+    from service.user_terminal import export  # noqa: PLC0415
+
+    export(url, user)
+
+
+@app.command("erase")
+def erase_user(
+    user: User,
+    url: Url = _URL,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Erase all that is stored of a user, for good."""
+    from service.user_terminal import erase  # noqa: PLC0415
+
+    erase(url, user, ask=not yes)
+
+
 @app.command()
 def demo(
     as_json: Annotated[  # noqa: FBT002 - a flag

@@ -11,22 +11,16 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memory.errors import StrataError
+from service.client import ServiceError, detail, open_client, unreachable
 
 _CHUNK = 1 << 16
-
-
-class ServiceError(StrataError):
-    """The service could not be reached, or answered with a problem."""
-
-    code = "service"
 
 
 def converse(url: str, user: str, *, profile: str | None) -> None:
     """Read messages until end of input; show each answer as it comes, and what it drew on."""
     console = Console()
     console.print("[dim]Say something. Ctrl-D ends; what you said stays remembered.[/]")
-    with httpx.Client(base_url=url, timeout=120) as client:
+    with open_client(url, timeout=120) as client:
         while True:
             try:
                 message = console.input("[bold cyan]you>[/] ").strip()
@@ -60,7 +54,7 @@ def _events(client: httpx.Client, body: dict[str, Any]) -> Iterator[tuple[str, A
         with client.stream("POST", "/v1/chat", json=body) as response:
             if not response.is_success:
                 response.read()
-                raise ServiceError(_detail(response))
+                raise ServiceError(detail(response))
             event = ""
             for line in response.iter_lines():
                 name, _, value = line.partition(": ")
@@ -69,7 +63,7 @@ def _events(client: httpx.Client, body: dict[str, Any]) -> Iterator[tuple[str, A
                 elif name == "data":
                     yield event, json.loads(value)
     except httpx.HTTPError as error:
-        raise ServiceError(_unreachable(client, error)) from error
+        raise ServiceError(unreachable(client, error)) from error
 
 
 def _drew_on(layers: list[dict[str, Any]]) -> str:
@@ -93,7 +87,7 @@ def upload(url: str, user: str, file: Path, *, import_id: str | None) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with (
         Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,
-        httpx.Client(base_url=url, timeout=httpx.Timeout(30, read=None)) as client,
+        open_client(url, timeout=httpx.Timeout(30, read=None)) as client,
     ):
         task = progress.add_task(f"importing {file.name}", total=file.stat().st_size)
 
@@ -111,30 +105,18 @@ def upload(url: str, user: str, file: Path, *, import_id: str | None) -> None:
                 headers={"Content-Type": "application/x-ndjson"},
             )
         except httpx.HTTPError as error:
-            raise ServiceError(f"{_unreachable(client, error)} Run it again to go on.") from error
+            raise ServiceError(f"{unreachable(client, error)} Run it again to go on.") from error
     if not response.is_success:
-        raise ServiceError(_detail(response))
+        raise ServiceError(detail(response))
     done = response.json()
     resumed = f" (went on after line {done['resumed_after']})" if done["resumed_after"] else ""
+    memories = f" and {done['memories']} memories" if done["memories"] else ""
+    sessions = len(done["sessions"])
     Console().print(
-        f"{done['messages']} messages stored in {len(done['sessions'])} sessions{resumed}."
+        f"{done['messages']} messages stored in {sessions} sessions{memories}{resumed}."
     )
 
 
 def _digest(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"The service answered {response.status_code}."
-
-
-def _unreachable(client: httpx.Client, error: httpx.HTTPError) -> str:
-    return (
-        f"The service at {client.base_url} cannot be reached ({type(error).__name__}). "
-        "Start it with `make run`, or name another with --url."
-    )

@@ -59,7 +59,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
         shown.append(done.stdout)
-    told, asked, demo, compared, stream, sessions, imported = shown
+    told, asked, demo, compared, stream, sessions, imported, erased = shown
     assert "Noted." in json.loads(told)["reply"]
     assert "Biscuit" in json.loads(asked)["reply"]
     assert json.loads(demo)["recalled"] is True
@@ -67,6 +67,9 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     assert re.findall(r"^event: (\w+)$", stream, re.MULTILINE)[-1] == "done"
     assert json.loads(sessions)["sessions"][0]["messages"] == 6
     assert imported.startswith("2 messages stored in 1 sessions")
+    *exported, receipt = map(json.loads, erased.splitlines())
+    assert [line["kind"] for line in exported][1:] == ["session", "message", "message"]
+    assert receipt["messages"] == 2
 
 
 def test_every_make_target_of_the_readme_is_there() -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from memory.store import Connection, RedisStore
+from memory.exporting import export_user
+from memory.intake import Intake
+from memory.recall.embedder import StaticEmbedder
+from memory.store import Connection, RedisStore, keys
 from memory.store.embedded import find_server
+from memory.store.erasing import erase_user
 from memory.store.reading import list_sessions, read_everything
+from memory.store.users import list_users, scan_keys, user_stats
 from memory.types import Cursor, Fold, Message, User
 from tests.conftest import plain_client
 
@@ -74,6 +79,10 @@ def _formed(info: str) -> bool:
     return "cluster_state:ok" in compact and "cluster_known_nodes:3" in compact
 
 
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
 async def _use(url: str, *, users: int) -> None:
     connection = Connection(url)
     store = RedisStore(connection, embedder_tag="x")
@@ -93,6 +102,17 @@ async def _use(url: str, *, users: int) -> None:
     assert len(found) == users
     await store.ping()
     assert await store.drop(*found[0]) == 2
+    assert len(await list_users(store, "default", after="", count=99)) == users
+    last, to = found[1][0], User("moved")
+    data = b"".join([page async for page in export_user(store, last)])
+    intake = Intake(store, StaticEmbedder(), clock=lambda: 1000.0, after=lambda _: None)
+    await intake.run(to, "moved", _once(data))
+    assert b"".join([page async for page in export_user(store, to)]) == data
+    for user in (last, to):
+        assert (await user_stats(store, user)).messages == 2
+        assert (await erase_user(store, user)).messages == 2
+        assert [key async for key in scan_keys(store, f"{keys.prefix(user)}*")] == []
+    assert len(await list_users(store, "default", after="", count=99)) == users - 1
     await connection.aclose()
 
 

@@ -1,0 +1,147 @@
+"""Lines of an export that cannot be restored: each is named, and those before it are kept."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from memory.errors import InvalidInputError
+from memory.exporting import export_user
+from memory.intake import Intake
+from memory.recall.embedder import StaticEmbedder
+from memory.store import RedisStore
+from memory.types import User
+from tests.conftest import Clock
+
+_NO_TEXT: dict[str, str] = {}
+_HEADER: dict[str, Any] = {"kind": "strata-export", "version": 1}
+_SESSION: dict[str, Any] = {
+    "kind": "session",
+    "id": "s_0123456789abcdef",
+    "created": 1.0,
+    "active": 2.0,
+    "title": "",
+    "profile": "",
+    "closed": False,
+    "follows": [],
+    "folded_upto": 0,
+    "summarized_upto": 0,
+    "summary": "",
+    "extract": "",
+    "messages": 2,
+    "more": {},
+}
+_MESSAGE: dict[str, Any] = {
+    "kind": "message",
+    "session": "s_0123456789abcdef",
+    "position": 0,
+    "role": "user",
+    "content": "Hello.",
+    "author": None,
+    "time": 1.0,
+}
+_RECORD: dict[str, Any] = {
+    "id": "m_0123456789abcdef",
+    "content": "A fact.",
+    "kind": "fact",
+    "term": "long",
+    "created": 1.0,
+    "updated": 1.0,
+}
+_MEMORY: dict[str, Any] = {"kind": "memory", "record": _RECORD}
+_STEP: dict[str, Any] = {
+    "kind": "step",
+    "memory": "m_0123456789abcdef",
+    "step": {"at": 1.0, "action": "created", "record": _RECORD},
+}
+_WHOLE = [_HEADER, _SESSION, _MESSAGE, _MESSAGE | {"position": 1}, _MEMORY, _STEP]
+
+
+async def _sent(*lines: dict[str, Any] | bytes) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n"
+
+
+@pytest.fixture
+def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> Intake:
+    return Intake(store, embedder, clock=clock, after=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "told"),
+    [
+        (0, _HEADER | {"version": 2}, "version 2"),
+        (1, b"nonsense", "Line 2"),
+        (1, b'{"kind": "mystery"}', "mystery"),
+        (1, _HEADER, "strata-export"),
+        (1, _MESSAGE, "does not follow its session"),
+        (1, _SESSION | {"id": "s_1"}, "id"),
+        (1, _SESSION | {"id": "s_0123456789abcdef\n"}, "id"),
+        (1, _SESSION | {"colour": "blue"}, "colour"),
+        (1, _SESSION | {"folded_upto": 3}, "folded further"),
+        (1, _SESSION | {"created": 1e300}, "created"),
+        (1, _SESSION | {"more": {"x": _NO_TEXT}}, "base64"),
+        (1, _SESSION | {"messages": -1}, "messages"),
+        (1, _SESSION | {"title": "\ud800"}, "Line 2"),
+        (2, _MESSAGE | {"position": 1}, "stands where 0"),
+        (2, _MESSAGE | {"session": "s_1123456789abcdef"}, "does not follow"),
+        (2, _MESSAGE | {"role": "system"}, "system"),
+        (3, _SESSION | {"id": "s_1123456789abcdef"}, "1 came before this"),
+        (3, _MEMORY, "1 came before this"),
+        (4, _SESSION, "stands after"),
+        (4, _MESSAGE | {"position": 2}, "stands where 2 of 2"),
+        (4, {"kind": "memory", "record": _RECORD | {"id": "x"}}, "no id of a memory"),
+        (4, {"kind": "memory", "record": _RECORD | {"expires": 1e300}}, "out of bounds"),
+        (4, {"kind": "memory", "record": _RECORD | {"revision": 0}}, "out of bounds"),
+        (4, {"kind": "memory", "record": _RECORD | {"content": " "}}, "empty content"),
+        (4, {"kind": "memory", "record": _RECORD | {"metadata": {"x": 2**70}}}, "serialize"),
+        (5, _MEMORY, "stands after"),
+        (5, _SESSION | {"id": "s_1123456789abcdef"}, "after the memories"),
+        (5, _STEP | {"memory": "m_1123456789abcdef"}, "not one of memory"),
+    ],
+)
+async def test_a_bad_line_is_named_and_those_before_it_are_kept(
+    store: RedisStore,
+    intake: Intake,
+    user: User,
+    before: int,
+    line: dict[str, Any] | bytes,
+    told: str,
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        await intake.run(user, "one", _sent(*_WHOLE[:before], line, *_WHOLE[before:]))
+    assert told in str(refused.value)
+    assert before < 1 or f"Line {before + 1} " in str(refused.value)
+    stored = before if before > 1 else 0
+    assert f"{stored} lines are stored" in str(refused.value)
+    done = await intake.run(user, "one", _sent(*_WHOLE))
+    assert (done.resumed_after, done.lines) == (stored, len(_WHOLE))
+    kinds = [
+        json.loads(part)["kind"]
+        async for page in export_user(store, user)
+        for part in page.splitlines()
+    ]
+    assert kinds == [one["kind"] for one in _WHOLE]
+
+
+async def test_an_export_that_ends_early_is_told(intake: Intake, user: User) -> None:
+    with pytest.raises(InvalidInputError, match=r"ends after line 3.*1 came.*3 lines are stored"):
+        await intake.run(user, "one", _sent(*_WHOLE[:3]))
+    assert (await intake.run(user, "one", _sent(*_WHOLE))).resumed_after == 3
+
+
+async def test_a_line_that_never_ends_is_refused(intake: Intake, user: User) -> None:
+    line = b'{"kind": "message", "content": "' + b"x" * (1 << 22)
+    with pytest.raises(InvalidInputError, match="Line 2 is longer"):
+        await intake.run(user, "one", _sent(_HEADER, line))
+
+
+async def test_metadata_nested_without_end_is_refused(intake: Intake, user: User) -> None:
+    line = b'{"kind": "session", "more": ' + b'{"x":' * 100_000
+    with pytest.raises(InvalidInputError, match="Line 2"):
+        await intake.run(user, "one", _sent(_HEADER, line))
+    deep = json.dumps(_MEMORY | {"record": _RECORD | {"metadata": {"x": "HERE"}}})
+    line = deep.replace('"HERE"', "[" * 100_000 + "]" * 100_000).encode()
+    with pytest.raises(InvalidInputError, match="Line 2"):
+        await intake.run(user, "one", _sent(_HEADER, line))
