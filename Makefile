@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test check fuzz format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@$(BIN)/pyright
 	@echo "==> import contracts"
 	@$(BIN)/lint-imports --no-cache
+
+fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
+	@$(BIN)/python -m tests.fuzzing $(ARGS)
 
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .
