@@ -17,7 +17,7 @@ from chains.observing import Observer, Unobserved, timed
 from chains.prompt import build_prompt
 from chains.turn import ChatReply, ChatTurn, check_message
 from memory.combined import CombinedMemory
-from memory.due import Due
+from memory.due import Due, SpendDue
 from memory.errors import StrataError, UnknownProfileError
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
@@ -154,10 +154,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                     options=turn.ask.options,
                 )
                 calls, usage = False, None
-                async with (
-                    aclosing(pieces),
-                    memory.watch(recollection) as watch,
-                ):
+                async with aclosing(pieces), memory.watch(recollection) as watch:
                     while piece := await watch.guard(anext(pieces, None)):
                         text = str(piece.text)
                         said.append(text)
@@ -210,6 +207,8 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         outcome = "interrupted" if interrupted else "stored"
         self._observer.turn(memory.name, outcome, recollection.sections, usage)
         if self._after:
+            tokens = usage["total_tokens"] if usage else 0
+            self._after(SpendDue(turn.user, committed.turn_id, tokens))
             for due in memory.due(recollection, reply):
                 self._after(due)
         return ChatReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)

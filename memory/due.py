@@ -35,5 +35,14 @@ class UseDue:
     record_ids: tuple[str, ...]
 
 
-Due: TypeAlias = FoldDue | EmbedDue | UseDue
+@dataclass(frozen=True, slots=True)
+class SpendDue:
+    """What a turn used of the model."""
+
+    user: User
+    turn_id: str
+    tokens: int
+
+
+Due: TypeAlias = FoldDue | EmbedDue | UseDue | SpendDue
 """Work for after the answer."""

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from memory.errors import StoreUnavailableError, StrataError
 from service.auth.principals import UnauthorizedError
+from service.budgets import BudgetSpentError
 from service.limits import RateLimitedError
 from service.openai.errors import is_openai, openai_error
 
@@ -23,6 +24,7 @@ _STATUS = {
     "unauthorized": 401,
     "forbidden": 403,
     "rate_limited": 429,
+    "budget_spent": 429,
     "unknown_user": 404,
     "model_not_found": 404,
     "unknown_session": 404,
@@ -77,7 +79,7 @@ async def _on_strata_error(request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, StoreUnavailableError | RateLimitedError):
+    if isinstance(error, StoreUnavailableError | RateLimitedError | BudgetSpentError):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return _answer(request, body, headers)
 

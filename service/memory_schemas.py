@@ -1,6 +1,5 @@
 """Memories as they come in and go out over HTTP."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,9 +14,8 @@ from pydantic import (
 )
 
 from memory.records import Kind, Record, Step, Term
+from service.metadata import Metadata
 from service.schemas import utc
-
-_LARGEST_METADATA, _DEEPEST_METADATA = 4096, 8
 
 
 def _plain(text: str) -> str:
@@ -28,32 +26,6 @@ def _plain(text: str) -> str:
 
 def _distinct(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if _depth(value) > _DEEPEST_METADATA:
-        raise ValueError(f"may not be nested deeper than {_DEEPEST_METADATA}")
-    if not _fits(value):
-        raise ValueError("may not hold whole numbers of more than 64 bits")
-    if len(json.dumps(value, ensure_ascii=False)) > _LARGEST_METADATA:
-        raise ValueError(f"may not be longer than {_LARGEST_METADATA} characters as JSON")
-    return value
-
-
-def _fits(value: JsonValue) -> bool:
-    if isinstance(value, dict):
-        return all(map(_fits, value.values()))
-    if isinstance(value, list):
-        return all(map(_fits, value))
-    return not isinstance(value, int) or -(2**63) <= value < 2**64
-
-
-def _depth(value: JsonValue) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
 
 
 Content = Annotated[
@@ -72,7 +44,6 @@ Topic = Annotated[
     ),
     AfterValidator(_plain),
 ]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 MemoryId = Annotated[
     str,

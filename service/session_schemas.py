@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from memory.summary import fold_text
 from memory.types import Session
 from service.memory_queries import MemoryHit
-from service.memory_schemas import Body, MemoryInfo, Metadata
+from service.memory_schemas import Body, MemoryInfo
+from service.metadata import Metadata
 from service.schemas import ChatMessage, utc
 
 _ALL = 1 << 30

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     openwebui_secret: SecretStr | None = Field(
         None, description="Verifies the signed user header of Open WebUI."
     )
+    budget_user_calls: int = Field(0, ge=0, description="Turns of a user in a day; 0: any.")
+    budget_user_tokens: int = Field(0, ge=0, description="Tokens of a user in a day; 0: any.")
+    budget_tenant_calls: int = Field(0, ge=0, description="Turns of a tenant in a day; 0: any.")
+    budget_tenant_tokens: int = Field(0, ge=0, description="Tokens of a tenant in a day; 0: any.")
     rate_principal: str | None = Field(
         None, description="The most requests of a principal, such as `600/minute`."
     )

@@ -12,7 +12,7 @@ from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.due import Due, FoldDue, UseDue
+from memory.due import Due, FoldDue, SpendDue, UseDue
 from memory.errors import ConfigurationError, UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
@@ -26,6 +26,7 @@ from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
+from service.budgets import Budget, Budgets
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -47,6 +48,7 @@ class State:
     authenticator: Authenticator
     limits: Limits
     memories: Memories
+    budgets: Budgets
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
@@ -117,10 +119,18 @@ async def open_state(
             most=settings.most_memories,
             clock=clock,
         )
+        budgets = Budgets(
+            store,
+            user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
+            tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
+            clock=clock,
+        )
         summarizer = Summarizer(store, model, within=settings.model_timeout)
 
         async def run(due: Due) -> None:
-            if isinstance(due, UseDue):
+            if isinstance(due, SpendDue):
+                await budgets.spend(due.user, due.tokens)
+            elif isinstance(due, UseDue):
                 await records.used(due.user, dict.fromkeys(due.record_ids, 1))
             elif not isinstance(due, FoldDue):
                 await embed_backlog(due.user, store=store, embedder=embedder, views=views)
@@ -166,6 +176,7 @@ async def open_state(
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,
+            budgets=budgets,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,

@@ -17,6 +17,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
+| `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
@@ -83,6 +84,16 @@ def once(user: User, name: str) -> str:
 def shown(user: User, turn_id: str) -> str:
     """What the prompt of a turn showed."""
     return f"{prefix(user)}shown:{turn_id}"
+
+
+def usage(user: User, day: str) -> str:
+    """What a user has used of the model in a day."""
+    return f"{prefix(user)}usage:{day}"
+
+
+def tenant_usage(tenant: str, day: str) -> str:
+    """What a tenant has used of the model in a day."""
+    return f"{NAMESPACE}:tenant:{{{_encoded(tenant)}}}:usage:{day}"
 
 
 def import_progress(user: User, import_id: str) -> str:

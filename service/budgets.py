@@ -1,0 +1,78 @@
+"""How much of the model a user and a tenant may use in a day."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from memory.errors import StrataError
+from memory.store import RedisStore
+from memory.store.usage import Used, add_usage
+from memory.types import User
+
+_DAY_SECONDS = 86_400
+
+
+class BudgetSpentError(StrataError):
+    """The day's budget is spent.
+
+    Attributes:
+        retry_after: when the next day begins.
+    """
+
+    code = "budget_spent"
+
+    def __init__(self, whose: str, what: str, most: int, retry_after: timedelta) -> None:
+        super().__init__(
+            f"This {whose} has used the {most:,} {what} of today. It goes on at midnight, UTC."
+        )
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most of a day; 0 for any number."""
+
+    calls: int = 0
+    tokens: int = 0
+
+
+class Budgets:
+    """Counts what is used where a budget is set; where none is, nothing is counted.
+
+    Args:
+        store: counts it.
+        user: of each user.
+        tenant: of each tenant.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        *,
+        user: Budget,
+        tenant: Budget,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
+        self._counts = user != Budget() or tenant != Budget()
+
+    async def check(self, user: User) -> None:
+        """Raise BudgetSpentError if nothing is left for a turn."""
+        if self._counts:
+            found = await add_usage(self._store, user, now=self._clock(), calls=0, tokens=0)
+            self._refuse("user", self._user, found[0])
+            self._refuse("tenant", self._tenant, found[1])
+
+    async def spend(self, user: User, tokens: int) -> None:
+        """Count a turn's call, and its tokens as far as the model tells them."""
+        if self._counts:
+            await add_usage(self._store, user, now=self._clock(), calls=1, tokens=tokens)
+
+    def _refuse(self, whose: str, budget: Budget, used: Used) -> None:
+        left = timedelta(seconds=_DAY_SECONDS - self._clock() % _DAY_SECONDS)
+        if budget.calls and used.calls >= budget.calls:
+            raise BudgetSpentError(whose, "model calls", budget.calls, left)
+        if budget.tokens and used.tokens >= budget.tokens:
+            raise BudgetSpentError(whose, "model tokens", budget.tokens, left)
