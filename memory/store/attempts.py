@@ -1,8 +1,8 @@
 """Tries of one request: a client that got no answer asks again, and must find the first try."""
 
-import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from memory.store import keys
 from memory.store.connection import Script
@@ -21,23 +21,30 @@ class Try:
     Attributes:
         request: a digest of what was asked.
         nonce: names the turn that comes of it.
+        is_first: no other try is under way or stored: the request is this one's to do.
     """
 
     request: str
     nonce: str
+    is_first: bool = False
 
 
-async def begin_try(store: RedisStore, user: User, new: Try, *, retried: bool) -> str | None:
-    """Begin a try; None if it is the only one, else the nonce of the one before.
+async def begin_try(
+    store: RedisStore, user: User, request: str, nonce: str, *, now: float, retried: bool
+) -> Try:
+    """Begin a try, or find the one before.
 
     Args:
         store: where tries are noted, for half an hour.
         user: whose request it is.
-        new: the try.
+        request: a digest of what is asked.
+        nonce: for a try that is the first.
+        now: Unix seconds.
         retried: the client says that it tries again. Otherwise the same request is a retry only
             within a minute, and only while nobody was there to take the first one's answer.
     """
-    return await _run(store, user, "begin", new, retried=retried)
+    first, found = await _run(store, user, "begin", Try(request, nonce), now=now, retried=retried)
+    return Try(request, found.decode(), first == b"1")
 
 
 async def answer_was_told(store: RedisStore, user: User, done: Try) -> None:
@@ -45,26 +52,25 @@ async def answer_was_told(store: RedisStore, user: User, done: Try) -> None:
     await _run(store, user, "told", done)
 
 
-async def end_try(store: RedisStore, user: User, failed: Try) -> None:
-    """Note that a try failed: nothing of it was stored, and the next one begins anew."""
-    await _run(store, user, "end", failed)
+async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
+    """Note that a try failed: the next one begins anew, under the same nonce."""
+    await _run(store, user, "failed", failed)
 
 
 async def _run(
-    store: RedisStore, user: User, step: str, one: Try, *, retried: bool = False
-) -> str | None:
-    found = await store.connection.run(
+    store: RedisStore, user: User, step: str, one: Try, *, now: float = 0, retried: bool = False
+) -> Any:
+    return await store.connection.run(
         _ATTEMPT,
         keys.prefix(user),
         step,
         one.request,
         one.nonce,
         _milliseconds(_KEPT),
-        int(time.time() * 1000),
+        int(now * 1000),
         int(retried),
         _milliseconds(_YOUNG),
     )
-    return found.decode() if found else None
 
 
 def _milliseconds(duration: timedelta) -> int:

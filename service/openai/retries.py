@@ -13,7 +13,7 @@ from datetime import timedelta
 from chains.stored import stored_reply
 from chains.turn import ChatReply
 from memory.store import RedisStore
-from memory.store.attempts import Try, answer_was_told, begin_try, end_try
+from memory.store.attempts import Try, answer_was_told, begin_try, try_failed
 from memory.types import User
 from service.openai.schemas import CompletionRequest
 
@@ -40,8 +40,8 @@ class Attempt:
         await answer_was_told(self.store, self.user, self.tried)
 
     async def failed(self) -> None:
-        """Nothing was stored: let the next try begin anew."""
-        await end_try(self.store, self.user, self.tried)
+        """Nothing is known to be stored: let the next try begin anew."""
+        await try_failed(self.store, self.user, self.tried)
 
     @asynccontextmanager
     async def given_up_on_failure(self) -> AsyncGenerator[None]:
@@ -68,17 +68,16 @@ async def attempt(
     """
     key = headers.get(_KEY, "")
     retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
-    new = Try(_digest(request, headers, key), f"turn:{secrets.token_hex(16)}")
+    digest, nonce = _digest(request, headers, key), f"turn:{secrets.token_hex(16)}"
     deadline = time.monotonic() + within.total_seconds()
     while True:
-        nonce = await begin_try(store, user, new, retried=retried)
-        if nonce is None:
-            return Attempt(store, user, new)
-        earlier = Try(new.request, nonce)
-        if known := await stored_reply(store, user, nonce):
-            return Attempt(store, user, earlier, known)
+        tried = await begin_try(store, user, digest, nonce, now=time.time(), retried=retried)
+        if tried.is_first:
+            return Attempt(store, user, tried)
+        if known := await stored_reply(store, user, tried.nonce):
+            return Attempt(store, user, tried, known)
         if time.monotonic() > deadline:
-            return Attempt(store, user, earlier)
+            return Attempt(store, user, tried)
         retried = True  # it has been found to be one
         await asyncio.sleep(_LOOK_SECONDS)
 

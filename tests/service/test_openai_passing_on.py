@@ -194,3 +194,17 @@ def test_what_is_no_json_is_an_error_in_openai_s_shape(backend: Backend) -> None
         assert answer.status_code == 400
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert backend.client.get("/v1/chat/completions").json()["error"]["code"]
+
+
+def test_a_redis_that_is_away_is_503_in_openai_s_shape(tmp_path: Path) -> None:
+    settings = {"STRATA_REDIS_URL": f"unix://{tmp_path}/nobody.sock", "STRATA_MODEL": "offline"}
+    with (
+        running_service(tmp_path, **settings) as service,
+        OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client,
+    ):
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError) as caught:
+                ask(client, "p9", from_user("Hello."), stream=stream)
+            assert caught.value.status_code == 503
+            assert caught.value.code == "store_unavailable"
+            assert "retry-after" in caught.value.response.headers
