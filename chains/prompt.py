@@ -36,7 +36,7 @@ def _with(prompt: list[BaseMessage], ask: Ask) -> list[BaseMessage]:
     *before, last = prompt
     if ask.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
-        before.insert(0, SystemMessage("\n\n".join([*own, *ask.system])))
+        before.insert(0, SystemMessage("\n\n".join([*ask.system, *own])))
     if ask.parts:
         last = HumanMessage([{"type": "text", "text": str(last.text)}, *ask.parts])
     return [*before, last, *ask.tail]

@@ -1,31 +1,77 @@
 """Tries of one request: a client that got no answer asks again, and must find the first try."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from memory.store import keys
+from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import User
 
+_ATTEMPT = Script("attempt")
+_KEPT = timedelta(minutes=30)
+_YOUNG = timedelta(seconds=60)
 
-async def begin_attempt(
-    store: RedisStore, user: User, request: str, nonce: str, *, hold: timedelta
-) -> None:
-    """Note that a request is being tried, under a nonce that names its turn."""
-    milliseconds = int(hold.total_seconds() * 1000)
-    name = keys.once(user, f"try:{request}")
-    await store.connection.call(
-        store.connection.commands.set(name, nonce, nx=False, px=milliseconds)
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a request.
+
+    Attributes:
+        request: a digest of what was asked.
+        nonce: names the turn that comes of it.
+        is_first: no other try is under way or stored: the request is this one's to do.
+    """
+
+    request: str
+    nonce: str
+    is_first: bool = False
+
+
+async def begin_try(
+    store: RedisStore, user: User, request: str, nonce: str, *, now: float, retried: bool
+) -> Try:
+    """Begin a try, or find the one before.
+
+    Args:
+        store: where tries are noted, for half an hour.
+        user: whose request it is.
+        request: a digest of what is asked.
+        nonce: for a try that is the first.
+        now: Unix seconds.
+        retried: the client says that it tries again. Otherwise the same request is a retry only
+            within a minute, and only while nobody was there to take the first one's answer.
+    """
+    first, found = await _run(store, user, "begin", Try(request, nonce), now=now, retried=retried)
+    return Try(request, found.decode(), first == b"1")
+
+
+async def answer_was_told(store: RedisStore, user: User, done: Try) -> None:
+    """Note that the client took the answer: who asks the same again means it."""
+    await _run(store, user, "told", done)
+
+
+async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
+    """Note that a try failed: the next one begins anew, under the same nonce."""
+    await _run(store, user, "failed", failed)
+
+
+async def _run(
+    store: RedisStore, user: User, step: str, one: Try, *, now: float = 0, retried: bool = False
+) -> Any:
+    return await store.connection.run(
+        _ATTEMPT,
+        keys.prefix(user),
+        step,
+        one.request,
+        one.nonce,
+        _milliseconds(_KEPT),
+        int(now * 1000),
+        int(retried),
+        _milliseconds(_YOUNG),
     )
 
 
-async def current_attempt(store: RedisStore, user: User, request: str) -> str | None:
-    """The nonce of the try that is under way or was stored; None if there is none."""
-    name = keys.once(user, f"try:{request}")
-    found = await store.connection.call(store.connection.commands.get(name))
-    return found.decode() if found else None
-
-
-async def end_attempt(store: RedisStore, user: User, request: str) -> None:
-    """Note that the try failed: nothing of it was stored."""
-    name = keys.once(user, f"try:{request}")
-    await store.connection.call(store.connection.commands.delete(name))
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)

@@ -40,6 +40,7 @@ _NONCE_SECONDS, _IMPORT_SECONDS = 600, 7 * 24 * 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
 _CHANGES_AT_ONCE = 1000
+_NEVER = -1e12  # an idle timeout that no clock of another worker undercuts
 
 
 class RedisStore:
@@ -100,7 +101,7 @@ class RedisStore:
             keys.prefix(user),
             session_id or "",
             now,
-            -1 if fresh else continuity.idle_timeout.total_seconds(),
+            _NEVER if fresh else continuity.idle_timeout.total_seconds(),
             tail,
             continuity.sessions if carry else 0,
             continuity.last_messages,

@@ -16,6 +16,7 @@ from chains.turn import Ask
 from memory.errors import InvalidInputError
 from service.openai.schemas import CompletionRequest, Said
 
+_WORDLESS = "(see attachment)"
 Line = tuple[str, str]
 """Role and text of what was said."""
 
@@ -52,24 +53,30 @@ def taken_apart(request: CompletionRequest) -> Asked:
         raise InvalidInputError("`messages` end with an answer: there is nothing left to say.")
     said = spoken[last]
     system = tuple(one.text for one in request.messages if one.role in ("system", "developer"))
-    history = tuple(
-        (one.role, one.text)
-        for one in spoken[:last]
-        if one.role in ("user", "assistant") and one.text.strip()
-    )
+    lines = ((one.role, _text(one)) for one in spoken[:last] if _is_remembered(one))
+    history = tuple(line for line in lines if line[1].strip())
     ask = Ask(
         system=tuple(filter(None, system)),
         parts=said.parts,
         tail=tuple(map(_message, spoken[last + 1 :])),
         options=request.options(),
     )
-    text = said.text or ("(see attachment)" if said.parts else "")
-    return Asked(text, history, ask)
+    return Asked(_text(said), history, ask)
 
 
 def as_prompt(request: CompletionRequest) -> list[BaseMessage]:
     """The messages as they came, for what is not remembered."""
     return [_message(one) for one in request.messages]
+
+
+def _text(said: Said) -> str:
+    """What is stored of it: a picture without a word leaves a note."""
+    return said.text if said.text.strip() or not said.parts else _WORDLESS
+
+
+def _is_remembered(said: Said) -> bool:
+    """Whether a message is stored: what leads to a call of a tool is not, only what comes of it."""
+    return said.role == "user" or (said.role == "assistant" and not said.tool_calls)
 
 
 def _message(said: Said) -> BaseMessage:

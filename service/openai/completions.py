@@ -36,12 +36,23 @@ class Envelope:
             "logprobs": None,
             "finish_reason": finish_reason(reply),
         }
-        return self._with("chat.completion", choices=[choice], usage=_usage(reply))
+        return self._with("chat.completion", choices=[choice], usage=_usage(reply), **_where(reply))
 
-    def chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+    def chunk(self, delta: Mapping[str, Any]) -> dict[str, Any]:
         """A piece of a streamed answer."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
         return self._with("chat.completion.chunk", choices=[choice])
+
+    def last_chunk(self, reply: ChatReply) -> dict[str, Any]:
+        """The piece that ends a streamed answer: why it ended, and where it is stored."""
+        finish = finish_reason(reply)
+        choice: dict[str, Any] = {
+            "index": 0,
+            "delta": {},
+            "logprobs": None,
+            "finish_reason": finish,
+        }
+        return self._with("chat.completion.chunk", choices=[choice], **_where(reply))
 
     def usage(self, reply: ChatReply) -> dict[str, Any]:
         """The last piece of a stream that is to tell its usage."""
@@ -84,6 +95,13 @@ def delta_of(piece: ChatReply) -> dict[str, Any]:
             for call in message.tool_call_chunks
         ]
     return delta
+
+
+def _where(reply: ChatReply) -> dict[str, Any]:
+    """The session and the turn, in the field that OpenAI has for notes of one's own."""
+    where = {"session_id": reply.session_id, "turn_id": reply.turn_id}
+    noted = {name: value for name, value in where.items() if value}
+    return {"metadata": noted} if noted else {}
 
 
 def _calls(message: AIMessage | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from what is stored; one that nobody knows is taken up whole, once.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from memory.errors import UnknownSessionError
@@ -19,9 +19,30 @@ from memory.tokens import clip_tokens
 from memory.types import Message, Role, Session, User
 from service.openai.asking import Line
 
-_RECENT = 20
+_PAGES = (3, 47)
+"""How many recent sessions are looked through: the first few nearly always hold it."""
+_LEAST_COMMON = 2
 _TITLE_TOKENS = 16
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """How a session and a history agree.
+
+    Attributes:
+        common: how many messages both begin with.
+        is_end: the history is the session's end: the client sends its last messages only.
+    """
+
+    session: Session
+    common: int
+    is_end: bool = False
+
+
+def names_session(key: str | None) -> bool:
+    """Whether a text has the form of a session id."""
+    return bool(key and _SESSION_ID.fullmatch(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,64 +71,84 @@ class Conversations:
         Raises:
             UnknownSessionError: the user has no session `named`.
         """
-        if named and not _SESSION_ID.fullmatch(named):
+        if named and not names_session(named):
             raise UnknownSessionError(named)
+        if not history:
+            return named  # with a name, the client keeps no history of its own
+        match = await self._best(user, history, named)
+        if match is None:
+            now = time.time()
+            title = clip_tokens(" ".join(history[0][1].split()), _TITLE_TOKENS)
+            begun = Session(new_session_id(), now, now, title=title, profile=profile)
+            await self._store(user, begun, history, create=True)
+            return begun.id
+        session, common = match.session, match.common
+        if match.is_end:
+            common = session.length
+        if common < session.length or session.closed:
+            session = await fork_session(
+                self.store, user, session.id, now=time.time(), upto=common, profile=profile
+            )
+        if not match.is_end and common < len(history):
+            await self._store(user, session, history[common:], create=False)
+        return session.id
+
+    async def _best(self, user: User, history: Sequence[Line], named: str | None) -> _Match | None:
+        """The session that the history tells, or tells the beginning of."""
+        best: _Match | None = None
+        ending: _Match | None = None
+        async for session in self._candidates(user, named):
+            match = await self._matched(user, session, history)
+            if match.common == len(history):
+                return match
+            ending = ending or (match if match.is_end else None)
+            if match.common > (best.common if best else _LEAST_COMMON - 1):
+                best = match
+        return ending or best
+
+    async def _candidates(self, user: User, named: str | None) -> AsyncIterator[Session]:
+        """The session that is named, then the others, the latest first."""
         if named:
-            known = [await get_session(self.store, user, named)]
-            if not history:
-                return named  # the client keeps no history of its own
-        elif not history:
-            return None
-        else:
-            known = await list_sessions(self.store, user, after=None, count=_RECENT)
-        best: tuple[int, str] | None = None
-        for session in known:
-            common = await self._common(user, session, history)
-            if common == session.length:
-                return session.id
-            if common is not None and (best is None or common > best[0]):
-                best = (common, session.id)
-        if best:
-            forked = await fork_session(
-                self.store, user, best[1], now=time.time(), upto=best[0], profile=profile
-            )
-            return forked.id
-        return await self._taken_up(user, history, profile)
+            yield await get_session(self.store, user, named)
+        after: tuple[float, str] | None = None
+        for count in _PAGES:
+            page = await list_sessions(self.store, user, after=after, count=count)
+            for session in page:
+                if session.id != named:
+                    yield session
+            if len(page) < count:
+                return
+            after = (page[-1].active, page[-1].id)
 
-    async def _common(self, user: User, session: Session, history: Sequence[Line]) -> int | None:
-        """Up to where the session is what the history tells; None where it is another one.
+    async def _matched(self, user: User, session: Session, history: Sequence[Line]) -> _Match:
+        told = await self._lines(user, session, start=0, count=len(history))
+        common = 0
+        for stored, (role, text) in zip(told, history, strict=False):
+            if stored != (role, text.strip()):
+                break
+            common += 1
+        if common or session.length <= len(history):
+            return _Match(session, common)
+        start = session.length - len(history)
+        last = await self._lines(user, session, start=start, count=len(history))
+        return _Match(session, 0, last == [(role, text.strip()) for role, text in history])
 
-        A history that lacks the beginning, as of clients that send their last messages only, is
-        compared with the session's end.
-        """
-        first = await read_messages(
-            self.store, user, session.id, start=0, count=min(len(history), session.length)
-        )
-        told = [(one.message.role, one.message.content) for one in first]
-        if len(told) == len(history) and told == list(history):
-            return len(told)
-        if session.length > len(history):
-            start = session.length - len(history)
-            last = await read_messages(
-                self.store, user, session.id, start=start, count=len(history)
-            )
-            if [(one.message.role, one.message.content) for one in last] == list(history):
-                return session.length
-        return None
+    async def _lines(self, user: User, session: Session, *, start: int, count: int) -> list[Line]:
+        found = await read_messages(self.store, user, session.id, start=start, count=count)
+        return [(one.message.role, one.message.content.strip()) for one in found]
 
-    async def _taken_up(self, user: User, history: Sequence[Line], profile: str) -> str:
+    async def _store(
+        self, user: User, session: Session, lines: Sequence[Line], *, create: bool
+    ) -> None:
         now = time.time()
-        title = clip_tokens(" ".join(history[0][1].split()), _TITLE_TOKENS)
-        session = Session(new_session_id(), now, now, title=title, profile=profile)
-        messages = [Message(_role(role), text, now) for role, text in history]
+        messages = [Message(_role(role), text, now) for role, text in lines]
         vectors = (
             list(await self.embedder.embed([one.spoken for one in messages]))
             if self.embedder.local
             else [None] * len(messages)
         )
         pairs = list(zip(messages, vectors, strict=True))
-        await self.store.commit(user, session, pairs, create=True)
-        return session.id
+        await self.store.commit(user, session, pairs, create=create)
 
 
 def _role(role: str) -> Role:

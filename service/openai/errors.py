@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 PREFIXES = ("/v1/chat/completions", "/v1/models")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_SERVER_ERROR = 500
+_BAD_REQUEST, _UNPROCESSABLE, _SERVER_ERROR = 400, 422, 500
 
 
 class OpenAIProblem(BaseModel):
@@ -37,12 +37,14 @@ def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def is_openai(request: Request) -> bool:
     """Whether a request's answer is to be in OpenAI's shape."""
-    return request.url.path.startswith(PREFIXES)
+    path = request.url.path
+    return any(path == one or path.startswith(f"{one}/") for one in PREFIXES)
 
 
 def openai_error(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
-    """Problem details as OpenAI's clients know them."""
+    """Problem details as OpenAI's clients know them; what cannot be used is 400 there."""
     status = int(problem["status"])
+    status = _BAD_REQUEST if status == _UNPROCESSABLE else status
     return JSONResponse(error_body(problem), status, headers)
 
 

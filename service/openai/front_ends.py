@@ -10,30 +10,37 @@ from memory.errors import InvalidInputError
 from service.auth.principals import Principal, UnauthorizedError
 from service.openai.schemas import CompletionRequest
 
-_REMEMBER = "x-strata-remember"
-_TASKS = ("### Task:", "<chat_history>")
-_TITLES = (
-    "5-word-or-less title for the conversation",
-    "concise title for this conversation",
-    "generate a title for the conversation",
+_REMEMBER, _TASK = "x-strata-remember", "x-strata-task"
+_OPEN_WEBUI_TASK, _OPEN_WEBUI_CHAT = "### task:", "<chat_history>"
+_LIBRECHAT = (
+    "provide a concise, 5-word-or-less title for the conversation",
+    "please generate a concise, 5-word-or-less title for the conversation",
+    "please generate a concise title (max 40 characters) for a conversation that starts with",
 )
-_USER_TOKEN, _USER_ID = "x-openwebui-user-jwt", "x-openwebui-user-id"
+_LIBRECHAT_STRUCTURED = ("analyze this conversation and provide", "title in the detected language")
+_USER_TOKEN, _ISSUER = "x-openwebui-user-jwt", "open-webui"
+_LEEWAY_SECONDS = 60
 
 
 def is_job(request: CompletionRequest, headers: Mapping[str, str]) -> bool:
     """Whether it asks for a title, tags or the like: answered, and not remembered.
 
-    Known are Open WebUI's templates and `metadata.task`, LibreChat's prompts for titles, and the
-    header `X-Strata-Remember: false` for all others.
+    Known are `metadata.task`, the headers `X-Strata-Task: <any>` and `X-Strata-Remember: false`,
+    and how the templates of Open WebUI and LibreChat begin, in the first message or the last.
     """
-    if headers.get(_REMEMBER, "").lower() in ("false", "0", "no"):
+    if headers.get(_TASK) or headers.get(_REMEMBER, "").lower() in ("false", "0", "no"):
         return True
     if (request.metadata or {}).get("task"):
         return True
-    text = request.messages[-1].text
-    folded = text.casefold()
-    template = text.lstrip().startswith(_TASKS[0]) and _TASKS[1] in text
-    return template or any(title in folded for title in _TITLES)
+    return any(_is_template(one.text) for one in (request.messages[0], request.messages[-1]))
+
+
+def _is_template(text: str) -> bool:
+    folded = text.strip().casefold()
+    if folded.startswith(_OPEN_WEBUI_TASK):
+        return _OPEN_WEBUI_CHAT in folded
+    opening, wish = _LIBRECHAT_STRUCTURED
+    return folded.startswith(_LIBRECHAT) or (folded.startswith(opening) and wish in folded)
 
 
 def user_of(
@@ -42,14 +49,16 @@ def user_of(
     principal: Principal,
     secret: SecretStr | None,
 ) -> str:
-    """Whose memory a request is about.
+    """Whose memory a request is about: `user`, else `safety_identifier`, else Open WebUI's user.
+
+    The last counts only signed, and only with the `secret` of the signature.
 
     Raises:
         InvalidInputError: it names nobody.
         UnauthorizedError: Open WebUI's signature does not hold.
     """
     named = request.user or request.safety_identifier
-    if secret and (token := headers.get(_USER_TOKEN)):
+    if not named and secret and (token := headers.get(_USER_TOKEN)):
         named = _signed_user(token, secret)
     found = named or principal.user_id
     if not found:
@@ -64,11 +73,15 @@ def user_of(
 def _signed_user(token: str, secret: SecretStr) -> str:
     try:
         claims = jwt.decode(
-            token, secret.get_secret_value(), algorithms=["HS256"], options={"verify_aud": False}
+            token,
+            secret.get_secret_value(),
+            algorithms=["HS256"],
+            issuer=_ISSUER,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": ["sub", "exp", "iss"], "verify_aud": False},
         )
     except PyJWTError as error:
-        raise UnauthorizedError("The signed user header does not hold.") from error
-    found = claims.get("id") or claims.get("sub")
-    if not isinstance(found, str) or not found:
-        raise UnauthorizedError("The signed user header names nobody.")
-    return found
+        raise UnauthorizedError(
+            "Open WebUI's signed user header does not hold: its secret differs, or it is too old."
+        ) from error
+    return str(claims["sub"])

@@ -5,35 +5,52 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from chains.stored import stored_reply
 from chains.turn import ChatReply
 from memory.store import RedisStore
-from memory.store.attempts import begin_attempt, current_attempt, end_attempt
+from memory.store.attempts import Try, answer_was_told, begin_try, try_failed
 from memory.types import User
 from service.openai.schemas import CompletionRequest
 
-_RETRY_COUNT = "x-stainless-retry-count"
-_KEPT = timedelta(minutes=30)
+_RETRY_COUNT, _KEY = "x-stainless-retry-count", "idempotency-key"
 _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a request.
+    """A request that is being tried.
 
     Attributes:
-        request: a digest of what was asked.
-        nonce: names the turn, so that it is stored once.
+        tried: what names it.
         known: the reply, where an earlier try was stored.
     """
 
-    request: str
-    nonce: str
+    store: RedisStore
+    user: User
+    tried: Try
     known: ChatReply | None = None
+
+    async def told(self) -> None:
+        """The client took the answer: who asks the same again wants another one."""
+        await answer_was_told(self.store, self.user, self.tried)
+
+    async def failed(self) -> None:
+        """Nothing is known to be stored: let the next try begin anew."""
+        await try_failed(self.store, self.user, self.tried)
+
+    @asynccontextmanager
+    async def given_up_on_failure(self) -> AsyncGenerator[None]:
+        """However the request ends, no retry waits for it in vain."""
+        try:
+            yield
+        except BaseException:
+            await self.failed()
+            raise
 
 
 async def attempt(
@@ -46,24 +63,26 @@ async def attempt(
 ) -> Attempt:
     """Begin a request, or find what became of its first try.
 
-    A try under way is waited for, as long as an answer may take.
+    A try under way is waited for, as long as an answer may take; then this one takes its place,
+    under the same nonce, so that of both one is stored.
     """
-    named = headers.get("x-session-id", "")
-    whole = json.dumps(request.model_dump(mode="json"), sort_keys=True) + named
-    digest = hashlib.sha256(whole.encode()).hexdigest()
-    count = headers.get(_RETRY_COUNT, "0")
-    nonce = await current_attempt(store, user, digest) if count not in ("", "0") else None
+    key = headers.get(_KEY, "")
+    retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
+    digest, nonce = _digest(request, headers, key), f"turn:{secrets.token_hex(16)}"
     deadline = time.monotonic() + within.total_seconds()
-    while nonce and time.monotonic() < deadline:
-        if known := await stored_reply(store, user, nonce):
-            return Attempt(digest, nonce, known)
+    while True:
+        tried = await begin_try(store, user, digest, nonce, now=time.time(), retried=retried)
+        if tried.is_first:
+            return Attempt(store, user, tried)
+        if known := await stored_reply(store, user, tried.nonce):
+            return Attempt(store, user, tried, known)
+        if time.monotonic() > deadline:
+            return Attempt(store, user, tried)
+        retried = True  # it has been found to be one
         await asyncio.sleep(_LOOK_SECONDS)
-        nonce = await current_attempt(store, user, digest)
-    fresh = nonce or f"turn:{secrets.token_hex(16)}"
-    await begin_attempt(store, user, digest, fresh, hold=_KEPT)
-    return Attempt(digest, fresh)
 
 
-async def failed(store: RedisStore, user: User, tried: Attempt) -> None:
-    """Let the next try begin anew."""
-    await end_attempt(store, user, tried.request)
+def _digest(request: CompletionRequest, headers: Mapping[str, str], key: str) -> str:
+    asked = request.model_dump(mode="json")
+    whole = json.dumps([asked, headers.get("x-session-id", ""), key], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()

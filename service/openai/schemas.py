@@ -73,6 +73,11 @@ class CompletionRequest(BaseModel):
     stream_options: StreamOptions | None = None
     n: int | None = Field(None, description="1.")
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to tell its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
     def options(self) -> dict[str, Any]:
         """What goes to the model as it came."""
         extra = self.model_extra or {}

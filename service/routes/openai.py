@@ -1,25 +1,23 @@
 """`/v1/chat/completions` and `/v1/models`: each memory profile is a model."""
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import JSONResponse, StreamingResponse
 
 from chains.answering import answer, answer_stream
 from chains.turn import ChatReply, ChatTurn
-from memory.errors import StrataError, UnknownProfileError
+from memory.errors import UnknownProfileError
 from service.dependencies import PrincipalDep, StateDep
-from service.errors import problem
 from service.openai.asking import as_prompt, taken_apart
-from service.openai.completions import Envelope, delta_of, finish_reason
-from service.openai.errors import error_body, openai_responses
+from service.openai.completions import Envelope
+from service.openai.continuity import names_session
+from service.openai.errors import openai_responses
 from service.openai.front_ends import is_job, user_of
-from service.openai.retries import Attempt, attempt, failed
+from service.openai.retries import Attempt, attempt
 from service.openai.schemas import CompletionRequest
+from service.openai.sending import once, send_stream, send_whole
 from service.state import State
 
 router = APIRouter(tags=["openai"])
@@ -34,7 +32,6 @@ _STREAM = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: _STREAM} | openai_responses(
     400, 404, 409, 413, 422, 502, 504, 507
 )
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class UnknownModelError(UnknownProfileError):
@@ -63,7 +60,7 @@ async def complete(
     profile, asked = _known(state, body.model), taken_apart(body)
     envelope = Envelope(profile)
     if is_job(body, request.headers):
-        return await _job(state, body, envelope)
+        return await _job(state, body, request, envelope)
     secret = state.settings.openwebui_secret
     user = principal.user(user_of(body, request.headers, principal, secret))
     await state.limits.user(user)
@@ -71,8 +68,11 @@ async def complete(
     within = state.settings.model_timeout
     tried = await attempt(state.store, user, body, request.headers, within=within)
     if tried.known:
-        return await _answered(body, envelope, tried.known)
-    try:
+        if not body.stream:
+            return await send_whole(request, envelope, tried.known, told=tried.told)
+        pieces = once(tried.known)
+        return await send_stream(envelope, pieces, wants_usage=body.wants_usage, told=tried.told)
+    async with tried.given_up_on_failure():
         session_id = await state.conversations.session(
             user, asked.history, named=_named(body, request), profile=profile
         )
@@ -81,21 +81,22 @@ async def complete(
             asked.text,
             session_id,
             profile,
-            nonce=tried.nonce,
+            nonce=tried.tried.nonce,
             ask=asked.ask,
             fresh=session_id is None,
         )
         if body.stream:
-            pieces = _told(state, turn, tried)
-            return await _streamed(body, envelope, await anext(pieces), pieces)
+            pieces = _pieces(state, turn, tried)
+            return await send_stream(
+                envelope, pieces, wants_usage=body.wants_usage, told=tried.told
+            )
         reply = await state.chain.ainvoke(turn)
-    except BaseException:
-        await failed(state.store, user, tried)
-        raise
-    return await _answered(body, envelope, reply)
+        if not reply.turn_id:
+            await tried.failed()  # calls of tools: a retry asks anew
+    return await send_whole(request, envelope, reply, told=tried.told)
 
 
-async def _told(state: State, turn: ChatTurn, tried: Attempt) -> AsyncGenerator[ChatReply]:
+async def _pieces(state: State, turn: ChatTurn, tried: Attempt) -> AsyncGenerator[ChatReply]:
     """The pieces of a reply; a stream that nobody heard to its end counts as failed."""
     stored = False
     pieces = cast("AsyncGenerator[ChatReply]", state.chain.astream(turn))
@@ -106,69 +107,32 @@ async def _told(state: State, turn: ChatTurn, tried: Attempt) -> AsyncGenerator[
                 yield piece
     finally:
         if not stored:
-            await failed(state.store, turn.user, tried)
+            await tried.failed()
 
 
-async def _answered(body: CompletionRequest, envelope: Envelope, reply: ChatReply) -> Response:
-    if body.stream:
-
-        async def rest() -> AsyncGenerator[ChatReply]:
-            yield replace(reply, session_id="")
-
-        return await _streamed(body, envelope, replace(reply, reply="", message=None), rest())
-    headers = {"X-Session-Id": reply.session_id, "X-Turn-Id": reply.turn_id}
-    kept = {name: value for name, value in headers.items() if value}
-    return JSONResponse(envelope.completion(reply), headers=kept)
-
-
-async def _streamed(
-    body: CompletionRequest,
-    envelope: Envelope,
-    first: ChatReply,
-    pieces: AsyncGenerator[ChatReply],
+async def _job(
+    state: State, body: CompletionRequest, request: Request, envelope: Envelope
 ) -> Response:
-    wants_usage = bool(body.stream_options and body.stream_options.include_usage)
-
-    async def events() -> AsyncIterator[str]:
-        yield _event(envelope.chunk({"role": "assistant", "content": ""}))
-        whole = first
-        try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    whole += piece
-                    if delta := delta_of(piece):
-                        yield _event(envelope.chunk(delta))
-        except StrataError as error:
-            yield _event(error_body(problem(error)))
-            return
-        yield _event(envelope.chunk({}, finish_reason(whole)))
-        if wants_usage:
-            yield _event(envelope.usage(whole))
-        yield "data: [DONE]\n\n"
-
-    headers = {"X-Session-Id": first.session_id, **_HEADERS} if first.session_id else _HEADERS
-    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
-
-
-async def _job(state: State, body: CompletionRequest, envelope: Envelope) -> Response:
     """A job of a front-end: the model answers it, and nothing is remembered."""
     prompt, options, within = as_prompt(body), body.options(), state.settings.model_timeout
     if not body.stream:
         message = await answer(state.model, prompt, within=within, options=options)
         said = ChatReply(str(message.text), usage=message.usage_metadata, message=message)
-        return await _answered(body, envelope, said)
+        return await send_whole(request, envelope, said)
 
     async def pieces() -> AsyncGenerator[ChatReply]:
         async for one in answer_stream(state.model, prompt, within=within, options=options):
             yield ChatReply(str(one.text), usage=one.usage_metadata, message=one)
 
-    return await _streamed(body, envelope, ChatReply(), pieces())
+    return await send_stream(envelope, pieces(), wants_usage=body.wants_usage)
 
 
 def _named(body: CompletionRequest, request: Request) -> str | None:
+    """The session that a request names: by header, by metadata, or by its cache's key."""
     named = request.headers.get("x-session-id") or (body.metadata or {}).get("session_id")
-    key = body.prompt_cache_key
-    return str(named) if named else key if key and key.startswith("s_") else None
+    if named:
+        return str(named)
+    return body.prompt_cache_key if names_session(body.prompt_cache_key) else None
 
 
 def _known(state: State, name: str) -> str:
@@ -180,7 +144,3 @@ def _known(state: State, name: str) -> str:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": _CREATED, "owned_by": "strata"}
-
-
-def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -75,7 +75,7 @@ def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> It
         "STRATA_MODEL_BASE_URL": model.base_url,
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "0.7",
+        "STRATA_MODEL_TIMEOUT": "2",
     }
     with (
         running_service(tmp_path_factory.mktemp("strata"), **settings) as service,

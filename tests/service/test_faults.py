@@ -76,8 +76,8 @@ def test_a_failed_turn_leaves_the_session_as_it_was(backend: Backend) -> None:
 
 
 def test_a_client_that_hangs_up_leaves_nothing(backend: Backend) -> None:
-    backend.model.faults.append(Fault(token_delay=timedelta(milliseconds=200)))
-    backend.model.reply = _saying("a story of eight words takes two seconds")
+    backend.model.faults.append(Fault(token_delay=timedelta(milliseconds=300)))
+    backend.model.reply = _saying("a story of eight words takes longer than that")
     body = {"user_id": "leaver", "message": "Tell me a story.", "stream": True}
     with backend.client.stream("POST", "/v1/chat", json=body) as response:
         for name, _ in read_events(response.iter_lines()):

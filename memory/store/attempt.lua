@@ -1,0 +1,33 @@
+-- One try of a request: whose is it, and did its client get the answer?
+--
+-- A try that failed leaves its nonce to the next one: should its turn be stored after all, by a
+-- commit whose answer got lost, then it is found, or the next commit is answered and not repeated.
+--
+-- KEYS[1] the user's prefix
+-- ARGV    1 'begin', 'told' or 'failed'   2 digest of the request   3 nonce of the try
+--         4 milliseconds to remember it   5 now, milliseconds   6 '1' if the client says that it
+--         tries again   7 milliseconds in which the same request counts as a retry all the same
+local key = KEYS[1] .. 'once:try:' .. ARGV[2]
+local state, nonce, at = string.match(redis.call('GET', key) or '', '^(%S+) (%S+) (%S+)$')
+local function note(becomes, whose, since)
+  redis.call('SET', key, becomes .. ' ' .. whose .. ' ' .. since, 'PX', ARGV[4])
+end
+if ARGV[1] ~= 'begin' then
+  if nonce == ARGV[3] and state ~= 'told' then
+    note(ARGV[1], nonce, at)
+  end
+  return false
+end
+if state == 'failed' then
+  if redis.call('EXISTS', KEYS[1] .. 'once:' .. nonce) == 1 then
+    return {'0', nonce}
+  end
+  note('open', nonce, ARGV[5])
+  return {'1', nonce}
+end
+local young = state == 'open' and tonumber(ARGV[5]) - tonumber(at) <= tonumber(ARGV[7])
+if state and (ARGV[6] == '1' or young) then
+  return {'0', nonce}
+end
+note('open', ARGV[3], ARGV[5])
+return {'1', ARGV[3]}

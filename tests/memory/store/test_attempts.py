@@ -1,0 +1,53 @@
+"""Tries of one request: which is the first, and what the next one finds."""
+
+from memory.store import RedisStore
+from memory.store.attempts import Try, answer_was_told, begin_try, try_failed
+from memory.types import Message, Session, User
+
+_ALICE = User("alice")
+_NOW = 1_700_000_000.0
+
+
+async def _begin(
+    store: RedisStore, nonce: str, *, retried: bool = False, now: float = _NOW, user: User = _ALICE
+) -> Try:
+    return await begin_try(store, user, "asked", nonce, now=now, retried=retried)
+
+
+async def test_one_try_is_the_first_and_the_others_find_it(store: RedisStore) -> None:
+    assert await _begin(store, "n1") == Try("asked", "n1", is_first=True)
+    assert await _begin(store, "n2", retried=True) == Try("asked", "n1")
+    assert await _begin(store, "n3") == Try("asked", "n1")
+    assert (await _begin(store, "n4", user=User("bob"))).is_first
+    assert (await begin_try(store, _ALICE, "else", "n5", now=_NOW, retried=True)).is_first
+
+
+async def test_after_a_minute_only_a_retry_that_says_so_is_one(store: RedisStore) -> None:
+    await _begin(store, "n1")
+    assert (await _begin(store, "n2", now=_NOW + 61, retried=True)).nonce == "n1"
+    assert await _begin(store, "n3", now=_NOW + 61) == Try("asked", "n3", is_first=True)
+
+
+async def test_an_answer_that_was_told_is_found_by_retries_alone(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    await answer_was_told(store, _ALICE, first)
+    assert await _begin(store, "n2", retried=True) == Try("asked", "n1")
+    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
+    await answer_was_told(store, _ALICE, first)  # too late: it is another's by now
+    assert await _begin(store, "n4") == Try("asked", "n3")
+
+
+async def test_a_failed_try_leaves_its_nonce_to_one_next_try(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    await try_failed(store, _ALICE, first)
+    assert await _begin(store, "n2") == Try("asked", "n1", is_first=True)
+    assert await _begin(store, "n3") == Try("asked", "n1")
+
+
+async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    session = Session("s_0123456789abcdef", _NOW, _NOW)
+    said = [(Message("user", "Hi.", _NOW), None), (Message("assistant", "Hello.", _NOW), None)]
+    await store.commit(_ALICE, session, said, create=True, nonce=first.nonce)
+    await try_failed(store, _ALICE, first)
+    assert await _begin(store, "n2") == Try("asked", "n1")
