@@ -23,6 +23,7 @@ from memory.store.holding import give_back, renew_hold
 from memory.summary import shown_ids
 from memory.tokens import clip_tokens
 from memory.traces import pack_trace
+from memory.tracing import traced
 from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
 
@@ -185,7 +186,7 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
             hold=turn.hold.token if turn.hold else "",
             nonce=nonce,
-            trace=pack_trace(recollection.sections),
+            trace=pack_trace([traced(section) for section in recollection.sections]),
             epoch=turn.snapshot.epoch,
         )
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import msgspec
 
 from memory.errors import CorruptValueError
-from memory.summary import verbatim
-from memory.types import Section
 
 TRACE_SECONDS = 7 * 24 * 3600
 _encoder = msgspec.msgpack.Encoder()
@@ -39,9 +37,9 @@ class LayerTrace:
 _decoder = msgspec.msgpack.Decoder(tuple[LayerTrace, ...])
 
 
-def pack_trace(sections: Sequence[Section]) -> bytes:
-    """The trace of a turn's sections."""
-    return _encoder.encode([_traced(section) for section in sections])
+def pack_trace(layers: Sequence[LayerTrace]) -> bytes:
+    """The trace of a turn, packed."""
+    return _encoder.encode(layers)
 
 
 def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
@@ -54,18 +52,3 @@ def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A stored trace does not decode: {error}.") from error
-
-
-def _traced(section: Section) -> LayerTrace:
-    return LayerTrace(
-        layer=section.layer,
-        tokens=section.tokens,
-        messages=tuple(entry.id for entry in verbatim(section)),
-        text=section.text,
-        sessions=tuple(digest.session_id for digest in section.digests),
-        hits=tuple(
-            HitTrace(hit.entry.id, hit.score, dict(hit.parts), tuple(e.id for e in hit.context))
-            for hit in section.hits
-        ),
-        records=tuple(record.id for record in section.records),
-    )

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from tests.conftest import repository
 from tests.service.conftest import Backend
 from tests.services import running_service
 
@@ -78,3 +79,13 @@ def test_the_log_has_no_texts_and_no_names(tmp_path: Path) -> None:
     assert requests[0]["request_id"] == "seen"
     assert requests[0]["milliseconds"] > 0
     assert "canary" not in log.read_text()
+
+
+def test_every_metric_of_the_guide_and_the_dashboard_is_there(backend: Backend) -> None:
+    backend.say("f4", "Hello.").raise_for_status()
+    text = backend.client.get("/metrics").text
+    there = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+    docs = repository() / "docs"
+    for page in ("operations.md", "grafana-dashboard.json"):
+        for name in set(re.findall(r"strata_[a-z_]+", (docs / page).read_text())):
+            assert re.sub(r"_(total|bucket|sum|count)$", "", name) in there, (page, name)
