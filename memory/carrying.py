@@ -54,6 +54,7 @@ class SessionLine(
     summary: str
     extract: str
     messages: Count
+    extracted_upto: Count = 0
     more: dict[str, str | Binary] = {}
 
 

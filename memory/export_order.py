@@ -71,6 +71,8 @@ class Order:
             raise DisorderError(f"session {line.id!r} stands after {self.session.id!r}")
         if not line.summarized_upto <= line.folded_upto <= line.messages:
             raise DisorderError(f"session {line.id!r} is folded further than it reaches")
+        if line.extracted_upto > line.messages:
+            raise DisorderError(f"session {line.id!r} is extracted further than it reaches")
         self.session, self.messages = line, 0
 
     def _take_message(self, line: MessageLine) -> None:

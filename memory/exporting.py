@@ -84,6 +84,7 @@ def _session_line(session_id: str, fields: dict[str, bytes]) -> SessionLine:
         summarized_upto=int(fields["summarized_upto"]),
         summary=fields["summary"].decode(),
         extract=fields["extract"].decode(),
+        extracted_upto=int(fields.get("extracted_upto", 0)),
         messages=int(fields["length"]),
         more=more,
     )

@@ -208,5 +208,6 @@ def _session(line: SessionLine) -> SessionPiece:
         "summarized_upto": line.summarized_upto,
         "summary": line.summary,
         "extract": line.extract,
+        "extracted_upto": line.extracted_upto,
     }
     return SessionPiece(line.id, {**more, **known})

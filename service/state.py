@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from langchain_core.language_models import BaseChatModel
 
 from chains.conversation import ConversationChain
+from chains.extractor import Extractor
 from chains.models import ModelOptions, open_model
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.due import Due, FoldDue, SpendDue, UseDue
 from memory.errors import ConfigurationError, UnknownProfileError
 from memory.intake import Intake
+from memory.learning import Learner
 from memory.memories import Memories
 from memory.profiles import load_profiles
-from memory.recall.backlog import embed_backlog
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
@@ -33,6 +33,7 @@ from service.openai.continuity import Conversations
 from service.settings import Settings
 from service.sweeping import Sweeper
 from service.telemetry import Telemetry
+from service.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,6 @@ async def open_state(
         )
         tongue = _tongue(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
-        memories = {
-            name: CombinedMemory(
-                name,
-                profile,
-                store=store,
-                embedder=embedder,
-                views=views,
-                embed_within=settings.embedder_timeout,
-                model=model,
-            )
-            for name, profile in profiles.items()
-        }
         records = Memories(
             store,
             views,
@@ -123,23 +112,51 @@ async def open_state(
             store,
             user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
             tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
+            refuse=settings.budget_spent == "refuse",
             clock=clock,
         )
-        summarizer = Summarizer(store, model, within=settings.model_timeout)
-
-        async def run(due: Due) -> None:
-            if isinstance(due, SpendDue):
-                await budgets.spend(due.user, due.tokens)
-            elif isinstance(due, UseDue):
-                await records.used(due.user, dict.fromkeys(due.record_ids, 1))
-            elif not isinstance(due, FoldDue):
-                await embed_backlog(due.user, store=store, embedder=embedder, views=views)
-            elif (memory := memories.get(due.profile or settings.profile)) and memory.folds:
-                policy = memory.folds.final if due.final else memory.folds
-                await summarizer.fold(due.user, due.session_id, policy)
-
+        extractor = Extractor(
+            store,
+            Learner(
+                store,
+                records,
+                embedder,
+                embed_seconds=settings.embedder_timeout.total_seconds(),
+                most=settings.most_memories,
+            ),
+            model,
+            within=settings.model_timeout,
+            tell=telemetry.extraction,
+            spend=budgets.spend,
+        )
+        memories = {
+            name: CombinedMemory(
+                name,
+                profile,
+                store=store,
+                embedder=embedder,
+                views=views,
+                embed_within=settings.embedder_timeout,
+                model=model,
+                can_extract=extractor.able,
+            )
+            for name, profile in profiles.items()
+        }
+        work = Work(
+            store=store,
+            embedder=embedder,
+            views=views,
+            records=records,
+            budgets=budgets,
+            summarizer=Summarizer(store, model, within=settings.model_timeout),
+            extractor=extractor,
+            profiles=memories,
+            default_profile=settings.profile,
+        )
         jobs = await stack.enter_async_context(
-            Jobs(run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job)
+            Jobs(
+                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
+            )
         )
         telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)

@@ -57,6 +57,9 @@ class Telemetry:
         self._jobs = Counter(
             "strata_job_runs", "Runs of jobs after answers.", ["job", "outcome"], registry=registry
         )
+        self._extractions = Counter(
+            "strata_extractions", "Batches drawn from, by outcome.", ["outcome"], registry=registry
+        )
         self._requests = Histogram(
             "strata_http_request_seconds",
             "Requests, by route.",
@@ -89,6 +92,10 @@ class Telemetry:
     def model_call(self, purpose: str) -> None:
         """The model was called for something else than an answer."""
         self._calls.labels(purpose).inc()
+
+    def extraction(self, outcome: str) -> None:
+        """A batch was drawn from: `drawn`, `empty`, `malformed` or `full`."""
+        self._extractions.labels(outcome).inc()
 
     def job(self, name: str, outcome: str) -> None:
         """A job ran."""

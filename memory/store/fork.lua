@@ -32,7 +32,7 @@ redis.call('HSET', copy, 'created', ARGV[4], 'active', ARGV[4], 'closed', '0', '
   'profile', ARGV[5] ~= '' and ARGV[5] or redis.call('HGET', source, 'profile'),
   'title', redis.call('HGET', source, 'title'), 'follows', redis.call('HGET', source, 'follows'),
   'metadata', redis.call('HGET', source, 'metadata') or '',
-  'folded_upto', 0, 'summarized_upto', 0, 'summary', '', 'extract', '')
+  'folded_upto', 0, 'summarized_upto', 0, 'summary', '', 'extract', '', 'extracted_upto', count)
 if tonumber(redis.call('HGET', source, 'folded_upto')) <= count then
   for _, field in ipairs({'folded_upto', 'summarized_upto', 'summary', 'extract'}) do
     redis.call('HSET', copy, field, redis.call('HGET', source, field))

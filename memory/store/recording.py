@@ -10,6 +10,7 @@ from memory.errors import (
     RecordsFullError,
     TopicTakenError,
     UnknownRecordError,
+    UnknownSessionError,
 )
 from memory.records import HISTORY_SECONDS, Record, Step
 from memory.store import keys
@@ -46,9 +47,31 @@ class Write:
     step: Step | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A stretch of a session that records were drawn from.
+
+    Attributes:
+        start, end: it was extracted up to `start` before, and is up to `end` after the write.
+        outcome: how it went, to be counted.
+        useless: how many drawn records could not be used.
+    """
+
+    session_id: str
+    start: int
+    end: int
+    outcome: str
+    useless: int = 0
+
+
 async def write_records(
-    store: RedisStore, user: User, writes: Sequence[Write], *, most: int = 0
-) -> None:
+    store: RedisStore,
+    user: User,
+    writes: Sequence[Write],
+    *,
+    most: int = 0,
+    extracted: Extracted | None = None,
+) -> bool:
     """Do all of the writes, or none.
 
     Args:
@@ -56,8 +79,13 @@ async def write_records(
         user: whose records.
         writes: one for each record.
         most: the most records that the user may have; 0 for any number.
+        extracted: from where they were drawn; noted with them.
+
+    Returns:
+        False when another worker extracted that stretch before, and nothing was written.
 
     Raises:
+        UnknownSessionError: the session that they were drawn from is gone.
         UnknownRecordError: one that is to be deleted is gone already.
         RecordConflictError: one was changed meanwhile.
         TopicTakenError: another record holds the topic of one.
@@ -73,9 +101,20 @@ async def write_records(
         store.log_length,
         HISTORY_SECONDS,
         most,
+        *_stretch(extracted),
         *values,
     )
+    if reply[0] == b"gone" and extracted:
+        raise UnknownSessionError(extracted.session_id)
     _check(reply)
+    return reply[0] == b"ok"
+
+
+def _stretch(extracted: Extracted | None) -> tuple[str | int, ...]:
+    if extracted is None:
+        return ("", 0, 0, "", 0)
+    end, outcome = extracted.end, extracted.outcome
+    return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
 def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from memory.errors import InvalidInputError
+from memory.reasons import reasons
 from memory.recall.selection import Selection
 from memory.records import Record
 from service.dependencies import OwnerDep, StateDep
@@ -35,6 +36,7 @@ from service.memory_schemas import (
     NewMemory,
     RestoreRequest,
 )
+from service.reason_schemas import MemoryReasons
 
 router = APIRouter(
     route_class=IdempotentRoute, prefix="/v1/users/{user_id}/memories", tags=["memories"]
@@ -144,6 +146,12 @@ async def memory_history(user: OwnerDep, memory_id: MemoryPath, state: StateDep)
     """Every change of the last thirty days, a deletion too."""
     steps = await state.memories.history(user, memory_id)
     return MemoryHistory(steps=[HistoryStep.of(one) for one in steps])
+
+
+@router.get("/{memory_id}/why", responses=problem_responses(404, 422))
+async def memory_reasons(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryReasons:
+    """Why a memory is believed: the turns that said it, and what it made untrue."""
+    return MemoryReasons.of(await reasons(state.store, state.memories, user, memory_id))
 
 
 @router.post("/{memory_id}/restore", responses=problem_responses(404, 409, 422))
