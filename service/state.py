@@ -24,12 +24,14 @@ from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
+from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.budgets import Budget, Budgets
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
+from service.rooms import Rooms
 from service.settings import Settings
 from service.sweeping import Sweeper
 from service.telemetry import Telemetry
@@ -50,6 +52,7 @@ class State:
     limits: Limits
     memories: Memories
     budgets: Budgets
+    rooms: Rooms
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
@@ -142,6 +145,11 @@ async def open_state(
             )
             for name, profile in profiles.items()
         }
+        rooms = Rooms(
+            store,
+            user=Room(settings.budget_user_bytes),
+            tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+        )
         work = Work(
             store=store,
             embedder=embedder,
@@ -172,7 +180,7 @@ async def open_state(
             clock=clock,
             observer=telemetry,
         )
-        importer = Intake(store, embedder, clock=clock, after=jobs.submit)
+        importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
         sweeper = Sweeper(
             store,
             memories,
@@ -194,6 +202,7 @@ async def open_state(
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,
             budgets=budgets,
+            rooms=rooms,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,

@@ -10,7 +10,7 @@
 --         topic or '', history or '', the topic it had or ''
 local prefix, each, begin = KEYS[1], 8, 10
 local records, topics = prefix .. 'records', prefix .. 'topics'
-local most, added = tonumber(ARGV[4]), 0
+local most, added, bytes = tonumber(ARGV[4]), 0, 0
 
 local session = prefix .. 'session:' .. ARGV[5]
 if ARGV[5] ~= '' then
@@ -51,6 +51,7 @@ end
 
 for at = begin, #ARGV, each do
   local id, new, topic, had = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
+  bytes = bytes - weight_of(records, {id}) - weight_of(prefix .. 'vectors', {id})
   if had ~= '' and redis.call('HGET', topics, had) == id then
     redis.call('HDEL', topics, had)
   end
@@ -70,6 +71,7 @@ for at = begin, #ARGV, each do
     redis.call('RPUSH', prefix .. 'history:' .. id, ARGV[at + 6])
     redis.call('EXPIRE', prefix .. 'history:' .. id, ARGV[3])
   end
+  bytes = bytes + weight_of(records, {id}) + weight_of(prefix .. 'vectors', {id})
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'record', id)
 end
 if ARGV[5] ~= '' then
@@ -78,4 +80,5 @@ if ARGV[5] ~= '' then
   redis.call('HINCRBY', prefix .. 'extraction', 'useless', ARGV[9])
 end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[1])
+weigh(prefix, bytes)
 return {'ok', added}

@@ -26,7 +26,7 @@ from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import Entry, User, Vector
 
-_RECORD = Script("record")
+_RECORD = Script("weigh", "record")
 _PAGE = 500
 
 

@@ -65,6 +65,7 @@ async def complete(
     user = principal.user(user_of(body, request.headers, principal, secret))
     await state.limits.user(user)
     await state.budgets.check(user)
+    await state.rooms.admit(user)
     within = state.settings.model_timeout
     tried = await attempt(state.store, user, body, request.headers, within=within)
     if tried.known:
