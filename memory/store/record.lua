@@ -5,13 +5,17 @@
 --         4 the most records, 0 for any number
 --         5 the session that they were drawn from, or ''   6 up to where it was extracted   7 up to
 --         where it is now   8 how it went   9 how many drawn ones were of no use
+--         10 the epoch that the user must have, '' for any
 --         then for each record:
 --         id, the revision it must have (0: none), new revision (0: delete), packed, vector or '',
 --         topic or '', history or '', the topic it had or ''
-local prefix, each, begin = KEYS[1], 8, 10
+local prefix, each, begin = KEYS[1], 8, 11
 local records, topics = prefix .. 'records', prefix .. 'topics'
 local most, added, bytes = tonumber(ARGV[4]), 0, 0
 
+if ARGV[10] ~= '' and ARGV[10] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
+  return {'erased'}
+end
 local session = prefix .. 'session:' .. ARGV[5]
 if ARGV[5] ~= '' then
   local length, upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
