@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
+from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
+from chains.observing import Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, FoldDue, SpendDue, UseDue
@@ -107,7 +109,7 @@ async def open_state(
                 embedder=embedder,
                 views=views,
                 embed_within=settings.embedder_timeout,
-                model=model,
+                model=told_of(model, Purpose("memory", telemetry)),
             )
             for name, profile in profiles.items()
         }
@@ -125,7 +127,7 @@ async def open_state(
             tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
             clock=clock,
         )
-        summarizer = Summarizer(store, model, within=settings.model_timeout)
+        summarizer = Summarizer(store, model, within=settings.model_timeout, observer=telemetry)
 
         async def run(due: Due) -> None:
             if isinstance(due, SpendDue):
