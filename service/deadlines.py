@@ -48,32 +48,41 @@ class Deadlines:
         if scope["type"] != "http" or not self._within:
             await self._app(scope, receive, send)
             return
-        seconds, started = self._within.total_seconds(), False
-        loop, limit = asyncio.get_running_loop(), asyncio.timeout(seconds)
-
-        def moved() -> None:
-            if not limit.expired():
-                limit.reschedule(loop.time() + seconds)
-
-        async def receiving() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                moved()
-            return message
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-            if message.get("body") != KEEPALIVE_COMMENT:
-                moved()
-
+        watched = _Watched(receive, send, self._within.total_seconds())
         try:
-            async with limit:
-                await self._app(scope, receiving, sending)
+            async with watched.limit:
+                await self._app(scope, watched.receive, watched.send)
         except TimeoutError:
-            if started or not limit.expired():
-                raise  # what was sent cannot be taken back: the connection ends in the middle
+            if not watched.limit.expired():
+                raise
             _log.warning("request timed out")
+            if watched.has_begun:
+                raise  # what was sent cannot be taken back: the connection ends in the middle
             response = error_response(Request(scope), RequestTimeoutError(self._within))
             await response(scope, receive, send)
+
+
+class _Watched:
+    """A request's two directions; whatever moves on them puts its end off."""
+
+    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+        self._receive, self._send, self._seconds = receive, send, seconds
+        self.limit, self.has_begun = asyncio.timeout(seconds), False
+
+    async def receive(self) -> Message:
+        """The next piece of the request."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._moved()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The next piece of the answer."""
+        self.has_begun = True
+        await self._send(message)
+        if message.get("body") != KEEPALIVE_COMMENT:
+            self._moved()
+
+    def _moved(self) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)

@@ -32,6 +32,7 @@ from service.budgets import Budget, Budgets
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
+from service.pseudonyms import Pseudonyms
 from service.settings import Settings
 from service.sweeping import Sweeper
 from service.telemetry import Telemetry
@@ -54,6 +55,7 @@ class State:
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
+    pseudonyms: Pseudonyms
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -99,7 +101,7 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        tongue = _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         memories = {
             name: CombinedMemory(
@@ -130,6 +132,7 @@ async def open_state(
         summarizer = Summarizer(store, model, within=settings.model_timeout, observer=telemetry)
 
         async def run(due: Due) -> None:
+            await pseudonyms.note(due.user)
             if isinstance(due, SpendDue):
                 await budgets.spend(due.user, due.tokens)
             elif isinstance(due, UseDue):
@@ -182,6 +185,7 @@ async def open_state(
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
+            pseudonyms=pseudonyms,
         )
 
 
