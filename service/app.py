@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
+from service.deadlines import Deadlines
 from service.errors import add_error_handlers
 from service.requests import Requests
 from service.routes import (
@@ -35,6 +38,16 @@ one transcript in Redis. Errors are RFC 9457 problem details.
 """
 
 
+class _Application(FastAPI):
+    """FastAPI, with what must stand outside of its own error handling."""
+
+    request_timeout = timedelta()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Requests are told, and bounded in time, whatever becomes of them inside."""
+        return Requests(Deadlines(super().build_middleware_stack(), self.request_timeout))
+
+
 def create_app(
     settings: Settings,
     opened: Callable[[Settings], AbstractAsyncContextManager[State]] = open_state,
@@ -51,7 +64,7 @@ def create_app(
         async with opened(settings) as state:
             yield {"strata": state}
 
-    app = FastAPI(
+    app = _Application(
         title="Strata",
         version="0.1.0",
         description=_DESCRIPTION,
@@ -66,7 +79,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
         )
-    app.add_middleware(Requests)
+    app.request_timeout = settings.request_timeout
     add_error_handlers(app)
     _describe_problems(app)
     return app

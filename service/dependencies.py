@@ -42,10 +42,21 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 """Who asks; refused with 401 or 429."""
 
 
-async def _owner(user_id: UserPath, principal: PrincipalDep, state: StateDep) -> User:
+async def admitted(state: State, principal: Principal, user_id: str) -> User:
+    """The user of an id, if the principal reaches them and they did not ask too often.
+
+    Raises:
+        UnknownUserError: the principal does not reach them.
+        RateLimitedError: it is one request too many.
+    """
     user = principal.user(user_id)
+    await state.pseudonyms.note(user)
     await state.limits.user(user)
     return user
+
+
+async def _owner(user_id: UserPath, principal: PrincipalDep, state: StateDep) -> User:
+    return await admitted(state, principal, user_id)
 
 
 OwnerDep = Annotated[User, Depends(_owner)]

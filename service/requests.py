@@ -18,7 +18,7 @@ _log = logging.getLogger("strata.requests")
 
 
 class Requests:
-    """Middleware.
+    """Middleware, to stand outside of everything: every answer bears its id, one of 500 too.
 
     Args:
         app: what it stands around; its lifespan's state has the telemetry that is told.
@@ -32,21 +32,26 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, began, status = _request_id(scope), time.perf_counter(), 500
-        token = REQUEST_ID.set(request_id)
+        request_id, began = _request_id(scope), time.perf_counter()
+        REQUEST_ID.set(request_id)  # for good: the server runs each request in a task of its own
+        status, whole = 500, False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
             await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body")
 
         try:
             await self._app(scope, receive, sending)
+        except Exception:
+            if not whole:  # the server logs it and ends the connection: nobody takes it for whole
+                raise
+            _log.exception("request failed")
         finally:
             _tell(scope, status, time.perf_counter() - began)
-            REQUEST_ID.reset(token)
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
     redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+    request_timeout: Duration = Field(
+        timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
+    )
 
     auth: Literal["off", "keys", "jwt"] = Field(
         "off", description="Who may ask: anybody on this machine, holders of API keys, or of JWTs."

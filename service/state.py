@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
+from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
 from chains.models import ModelOptions, open_model
+from chains.observing import Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.errors import ConfigurationError, UnknownProfileError
@@ -31,6 +33,7 @@ from service.budgets import Budget, Budgets
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
+from service.pseudonyms import Pseudonyms
 from service.rooms import Rooms
 from service.settings import Settings
 from service.sweeping import Sweeper
@@ -56,6 +59,7 @@ class State:
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
+    pseudonyms: Pseudonyms
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -101,7 +105,7 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        tongue = _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         records = Memories(
             store,
@@ -127,7 +131,7 @@ async def open_state(
                 embed_seconds=settings.embedder_timeout.total_seconds(),
                 most=settings.most_memories,
             ),
-            model,
+            told_of(model, Purpose("extract", telemetry)),
             within=settings.model_timeout,
             tell=telemetry.extraction,
             spend=budgets.spend,
@@ -140,7 +144,7 @@ async def open_state(
                 embedder=embedder,
                 views=views,
                 embed_within=settings.embedder_timeout,
-                model=model,
+                model=told_of(model, Purpose("memory", telemetry)),
                 can_extract=extractor.able,
             )
             for name, profile in profiles.items()
@@ -152,11 +156,12 @@ async def open_state(
         )
         work = Work(
             store=store,
+            pseudonyms=pseudonyms,
             embedder=embedder,
             views=views,
             records=records,
             budgets=budgets,
-            summarizer=Summarizer(store, model, within=settings.model_timeout),
+            summarizer=Summarizer(store, model, within=settings.model_timeout, observer=telemetry),
             extractor=extractor,
             profiles=memories,
             default_profile=settings.profile,
@@ -206,6 +211,7 @@ async def open_state(
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
+            pseudonyms=pseudonyms,
         )
 
 

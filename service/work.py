@@ -13,6 +13,7 @@ from memory.recall.embedding import Embedder
 from memory.recall.views import Views
 from memory.store import RedisStore
 from service.budgets import Budgets
+from service.pseudonyms import Pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Work:
     """
 
     store: RedisStore
+    pseudonyms: Pseudonyms
     embedder: Embedder
     views: Views
     records: Memories
@@ -36,6 +38,7 @@ class Work:
 
     async def run(self, due: Due) -> None:
         """Do one thing; when nothing is left of it, nothing happens."""
+        await self.pseudonyms.note(due.user)
         match due:
             case SpendDue():
                 await self.budgets.spend(due.user, due.tokens)

@@ -32,6 +32,8 @@ from memory.types import User
 NAMESPACE = "strata"
 API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
+PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
+"""Random bytes, under which logs hash users; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction"),

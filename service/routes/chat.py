@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse
 
 from chains.stored import stored_reply
 from chains.turn import ChatReply, ChatTurn
-from service.dependencies import PrincipalDep, StateDep
+from service.dependencies import PrincipalDep, StateDep, admitted
 from service.errors import problem_responses
 from service.idempotency import IdempotentRoute, turn_nonce
 from service.schemas import ChatAnswer, ChatRequest
@@ -38,8 +38,7 @@ async def chat(
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
     `done` leaves nothing stored.
     """
-    user = principal.user(body.user_id)
-    await state.limits.user(user)
+    user = await admitted(state, principal, body.user_id)
     await state.budgets.check(user)
     await state.rooms.admit(user)
     nonce = turn_nonce(request)
