@@ -43,7 +43,7 @@ async def answer(
         ModelError: it failed, or answered nothing.
     """
     call = purpose.call(model, prompt)
-    with purpose.observer.model_call(call):
+    with purpose.observer.model_call(call), purpose.around():
         message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
         call.message = message
         if not str(message.text).strip() and not message.tool_calls:
@@ -87,7 +87,8 @@ async def answer_stream(
         try:
             while True:
                 async with asyncio.timeout(within.total_seconds()):
-                    piece = await anext(pieces, None)
+                    with purpose.around():
+                        piece = await anext(pieces, None)
                 if piece is None:
                     break
                 if whole is None:

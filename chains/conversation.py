@@ -1,8 +1,8 @@
 """ConversationChain: one turn as a LangChain Runnable. Recall, think, remember."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,9 +12,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from chains.observing import Observer, Stage, Unobserved, outcome_of
+from chains.discreet import untraced
+from chains.giving_up import given_up_on_failure
+from chains.observing import Observer, Stage, Unobserved
 from chains.thinking import Thinking
-from chains.turn import ChatReply, ChatTurn, check_message
+from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
 from memory.errors import UnknownProfileError
@@ -83,7 +85,10 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         Raises:
             StrataError: see `chains.errors` and `memory.errors`; nothing was stored.
         """
-        return await self._acall_with_config(self._whole, input, config, **kwargs)
+        turn = self._prepared(input)
+        if turn.is_withheld:
+            return await self._whole(turn, None, untraced(config))
+        return await self._acall_with_config(self._whole, turn, config, **kwargs)
 
     async def astream(
         self,
@@ -98,30 +103,48 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         Raises:
             StrataError: as `ainvoke`.
         """
+        turn = self._prepared(input)
 
         async def only() -> AsyncIterator[ChatTurn]:
-            yield input
+            yield turn
 
-        pieces = self._atransform_stream_with_config(only(), self._pieces, config, **kwargs)
+        pieces = (
+            self._pieces(only(), None, untraced(config))
+            if turn.is_withheld
+            else self._atransform_stream_with_config(only(), self._pieces, config, **kwargs)
+        )
         async for piece in pieces:
             yield piece
 
+    def withholds(self, turn: ChatTurn) -> bool:
+        """Whether the answer to a turn is stored with something taken out of it, and only so.
+
+        Raises:
+            StrataError: it is no turn that can be answered.
+        """
+        return self._prepared(turn).is_withheld or self._memory_of(turn.profile).discretion.redacts
+
     async def _whole(
-        self, turn: ChatTurn, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        self,
+        turn: ChatTurn,
+        run_manager: AsyncCallbackManagerForChainRun | None,
+        config: RunnableConfig,
     ) -> ChatReply:
         del run_manager  # named so that LangChain hands over the config of a child run
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
-        async with self._given_up_on_failure(memory, recollection):
+        async with given_up_on_failure(memory, recollection, self._observer):
             async with memory.watch(recollection) as watch:
-                message = await watch.guard(self._thinking.answer(turn, recollection, config))
+                message = await watch.guard(
+                    self._thinking.answer(turn, recollection, config, memory.discretion)
+                )
             if message is None:
                 await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
                 raise InterruptedTurnError(
                     "A newer message on this session stopped this turn before it had an answer."
                 )
             usage = message.usage_metadata
-            beginning = replace(_beginning(recollection), usage=usage, message=message)
+            beginning = replace(beginning_of(recollection), usage=usage, message=message)
             if message.tool_calls:  # the turn goes on once the client has called them
                 await memory.give_up(recollection)
                 return replace(beginning, reply=str(message.text))
@@ -131,17 +154,17 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
     async def _pieces(
         self,
         turns: AsyncIterator[ChatTurn],
-        run_manager: AsyncCallbackManagerForChainRun,
+        run_manager: AsyncCallbackManagerForChainRun | None,
         config: RunnableConfig,
     ) -> AsyncIterator[ChatReply]:
         del run_manager
         async for turn in turns:
             memory = self._memory_of(turn.profile)
             recollection = await self._recall(memory, turn)
-            async with self._given_up_on_failure(memory, recollection):
-                yield _beginning(recollection)
+            async with given_up_on_failure(memory, recollection, self._observer):
+                yield beginning_of(recollection)
                 said: list[str] = []
-                pieces = self._thinking.answer_stream(turn, recollection, config)
+                pieces = self._thinking.answer_stream(turn, recollection, config, memory.discretion)
                 calls, usage = False, None
                 async with aclosing(pieces), memory.watch(recollection) as watch:
                     while piece := await watch.guard(anext(pieces, None)):
@@ -168,7 +191,6 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                 yield replace(stored, reply="")
 
     async def _recall(self, memory: CombinedMemory, turn: ChatTurn) -> Recollection:
-        check_message(turn.message, self._longest_message)
         stage = Stage("recall", turn.message)
         with self._observer.stage(stage):
             stage.recollection = await memory.recall(
@@ -191,32 +213,26 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         interrupted: bool = False,
         usage: UsageMetadata | None = None,
     ) -> ChatReply:
+        kept = memory.discretion.answered(reply, turn.said.secrets if turn.said else ())
         with self._observer.stage(Stage("remember", turn.message, recollection)):
             committed = await memory.remember(
-                recollection, reply, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
+                recollection, kept, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
             )
         outcome = "interrupted" if interrupted else "stored"
         self._observer.turn(memory.name, outcome, recollection.sections)
         if self._after:
             tokens = usage["total_tokens"] if usage else 0
             self._after(SpendDue(turn.user, committed.turn_id, tokens))
-            for due in memory.due(recollection, reply):
+            for due in memory.due(recollection, kept):
                 self._after(due)
         return ChatReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
 
-    @asynccontextmanager
-    async def _given_up_on_failure(
-        self, memory: CombinedMemory, recollection: Recollection
-    ) -> AsyncGenerator[None]:
-        """The session is free for the next turn, however this one ends."""
-        try:
-            yield
-        except BaseException as error:
-            outcome = outcome_of(error)
-            if outcome != InterruptedTurnError.code:
-                self._observer.turn(memory.name, outcome, ())
-            await memory.give_up(recollection)
-            raise
+    def _prepared(self, turn: ChatTurn) -> ChatTurn:
+        """The turn with what is made of its message, which nothing but the prompt sees whole."""
+        check_message(turn.message, self._longest_message)
+        said = self._memory_of(turn.profile).discretion.said(turn.message)
+        check_message(said.seen, self._longest_message)
+        return replace(turn, message=said.kept, said=said)
 
     def _memory_of(self, profile: str | None) -> CombinedMemory:
         name = self._default if profile is None else profile
@@ -225,16 +241,3 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             known = ", ".join(sorted(self._memories))
             raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
         return memory
-
-
-def _beginning(recollection: Recollection) -> ChatReply:
-    snapshot = recollection.turn.snapshot
-    return ChatReply(
-        session_id=snapshot.session.id,
-        profile=recollection.profile,
-        is_new_session=snapshot.is_new,
-        sections=recollection.sections,
-        degraded=recollection.degraded,
-        messages_unfolded=recollection.messages_unfolded,
-        vectors_pending=recollection.vectors_pending,
-    )

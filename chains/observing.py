@@ -1,7 +1,7 @@
 """Who wants to know how turns and model calls go. What is told may hold texts: observers beware."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -119,11 +119,13 @@ class Purpose:
     Attributes:
         name: `answer`, `fold`, `job`, ...: a label of figures, so of a few values.
         session_id: the session it is about, where it is about one.
+        around: entered while the model works; for a stream, anew for each piece.
     """
 
     name: str = "answer"
     observer: Observer = field(default_factory=Unobserved)
     session_id: str = ""
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def call(
         self, model: BaseChatModel, prompt: Sequence[BaseMessage], *, streams: bool = False

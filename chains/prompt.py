@@ -26,9 +26,17 @@ STANDING, KNOWN = "preferences", "known_facts"
 MESSAGE_FOLLOWS = "The message to answer:"
 
 
-def build_prompt(recollection: Recollection, ask: Ask = PLAIN) -> list[BaseMessage]:
-    """The chat messages of a turn. A profile without layers gets the bare message."""
-    prompt = _prompt(recollection)
+def build_prompt(
+    recollection: Recollection, ask: Ask = PLAIN, *, seen: str | None = None
+) -> list[BaseMessage]:
+    """The chat messages of a turn. A profile without layers gets the bare message.
+
+    Args:
+        recollection: of the turn.
+        ask: what the client wants beside it.
+        seen: the message as the model is to see it; None for as it is kept.
+    """
+    prompt = _prompt(recollection, recollection.turn.text if seen is None else seen)
     return prompt if ask is PLAIN else _with(prompt, ask)
 
 
@@ -42,10 +50,10 @@ def _with(prompt: list[BaseMessage], ask: Ask) -> list[BaseMessage]:
     return [*before, last, *ask.tail]
 
 
-def _prompt(recollection: Recollection) -> list[BaseMessage]:
+def _prompt(recollection: Recollection, text: str) -> list[BaseMessage]:
     sections, turn = recollection.sections, recollection.turn
     if not sections:
-        return [HumanMessage(turn.text)]
+        return [HumanMessage(text)]
     known = [record for section in sections for record in section.records]
     standing = [one for one in known if is_standing(one)]
     head = [INSTRUCTIONS, *_records(STANDING, standing), *_earlier(sections), *_summary(sections)]
@@ -53,7 +61,7 @@ def _prompt(recollection: Recollection) -> list[BaseMessage]:
     found = [one for one in known if not is_standing(one)]
     recalled = [*_records(KNOWN, found), *_recalled(sections)]
     now = f"It is {moment(turn.at)} UTC."
-    last = "\n\n".join((*recalled, now, f"{MESSAGE_FOLLOWS}\n{turn.text}"))
+    last = "\n\n".join((*recalled, now, f"{MESSAGE_FOLLOWS}\n{text}"))
     return [SystemMessage("\n\n".join(head)), *window, HumanMessage(last)]
 
 

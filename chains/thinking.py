@@ -8,9 +8,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from chains.answering import answer, answer_stream
+from chains.discreet import Discreet, no_trace, shown
 from chains.observing import Observer, Purpose, Stage
 from chains.prompt import build_prompt
 from chains.turn import ChatTurn
+from memory.privacy.discretion import Discretion
 from memory.recollection import Recollection
 
 
@@ -27,34 +29,48 @@ class Thinking:
         self._model, self._within, self._observer = model, within, observer
 
     async def answer(
-        self, turn: ChatTurn, recollection: Recollection, config: RunnableConfig
+        self,
+        turn: ChatTurn,
+        recollection: Recollection,
+        config: RunnableConfig,
+        discretion: Discretion,
     ) -> AIMessage:
         """The whole answer; raises as `chains.answering.answer`."""
         return await answer(
             self._model,
-            self._prompt(turn, recollection),
+            self._prompt(turn, recollection, discretion),
             config,
             within=self._within,
             options=turn.ask.options,
-            purpose=self._purpose(recollection),
+            purpose=self._purpose(turn, recollection),
         )
 
     def answer_stream(
-        self, turn: ChatTurn, recollection: Recollection, config: RunnableConfig
+        self,
+        turn: ChatTurn,
+        recollection: Recollection,
+        config: RunnableConfig,
+        discretion: Discretion,
     ) -> AsyncGenerator[AIMessageChunk]:
         """The answer as it comes; raises as `chains.answering.answer_stream`."""
         return answer_stream(
             self._model,
-            self._prompt(turn, recollection),
+            self._prompt(turn, recollection, discretion),
             config,
             within=self._within,
             options=turn.ask.options,
-            purpose=self._purpose(recollection),
+            purpose=self._purpose(turn, recollection),
         )
 
-    def _prompt(self, turn: ChatTurn, recollection: Recollection) -> list[BaseMessage]:
+    def _prompt(
+        self, turn: ChatTurn, recollection: Recollection, discretion: Discretion
+    ) -> list[BaseMessage]:
         with self._observer.stage(Stage("prompt", turn.message, recollection)):
-            return build_prompt(recollection, turn.ask)
+            seen = turn.said.seen if turn.said else turn.message
+            return shown(build_prompt(recollection, turn.ask, seen=seen), discretion)
 
-    def _purpose(self, recollection: Recollection) -> Purpose:
-        return Purpose("answer", self._observer, recollection.turn.snapshot.session.id)
+    def _purpose(self, turn: ChatTurn, recollection: Recollection) -> Purpose:
+        session_id = recollection.turn.snapshot.session.id
+        if turn.is_withheld:
+            return Purpose("answer", Discreet(self._observer), session_id, no_trace)
+        return Purpose("answer", self._observer, session_id)

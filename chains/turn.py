@@ -8,6 +8,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from memory.errors import InvalidInputError, MessageTooLongError
+from memory.privacy.discretion import Said
+from memory.recollection import Recollection
 from memory.turns import OnConflict
 from memory.types import Section, User
 
@@ -45,6 +47,7 @@ class ChatTurn:
             profile says.
         nonce: names the turn: under the same nonce it is stored once.
         ask: what goes to the model beside the message.
+        said: what the chain makes of the message; then `message` is what is kept of it.
     """
 
     user: User
@@ -55,6 +58,12 @@ class ChatTurn:
     nonce: str = ""
     ask: Ask = PLAIN
     fresh: bool = False
+    said: Said | None = field(default=None, repr=False)
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the model sees something of it that nobody else may."""
+        return self.said is not None and self.said.is_withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,20 @@ def _joined(one: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
     if isinstance(one, AIMessageChunk) and isinstance(other, AIMessageChunk):
         return one + other
     return other or one
+
+
+def beginning_of(recollection: Recollection) -> ChatReply:
+    """The first piece of a reply: the session, and what was recalled."""
+    snapshot = recollection.turn.snapshot
+    return ChatReply(
+        session_id=snapshot.session.id,
+        profile=recollection.profile,
+        is_new_session=snapshot.is_new,
+        sections=recollection.sections,
+        degraded=recollection.degraded,
+        messages_unfolded=recollection.messages_unfolded,
+        vectors_pending=recollection.vectors_pending,
+    )
 
 
 def check_message(message: str, longest: int) -> None:

@@ -14,6 +14,7 @@ from memory.due import Due
 from memory.errors import StrataError
 from memory.folding import fold_overflow
 from memory.layer import Turn
+from memory.privacy.discretion import Discretion
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
@@ -44,6 +45,7 @@ class CombinedMemory:
         embed_within: how long a turn waits for the embedder before it goes on with words alone.
         model: for classic memories that call one.
         can_extract: whether records can be drawn, where the profile asks for it.
+        discretion: what is kept of what is said, and what the model sees.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class CombinedMemory:
         embed_within: timedelta = timedelta(seconds=2),
         model: BaseChatModel | None = None,
         can_extract: bool = True,
+        discretion: Discretion | None = None,
     ) -> None:
         self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
         self.on_conflict: OnConflict = profile.on_conflict
@@ -65,7 +68,7 @@ class CombinedMemory:
         self._layers = build_layers(profile, Sources(store, embedder, model))
         self._tail = profile.tail
         self._embeds = profile.searches or embedder.local
-        self._can_extract = can_extract
+        self._can_extract, self.discretion = can_extract, discretion or Discretion()
         self._carries, self._searches = "summary" in profile.layers, profile.searches
 
     async def recall(
@@ -220,6 +223,7 @@ class CombinedMemory:
         fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded)
         if fold is read:
             return snapshot
+        fold = replace(fold, extract=self.discretion.redacted(fold.extract))
         # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
         await self._store.fold(user, snapshot.session.id, read, fold)
         return replace(snapshot, session=replace(snapshot.session, fold=fold), unfolded=unfolded)

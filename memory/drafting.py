@@ -4,9 +4,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from memory.errors import InvalidInputError
+from memory.privacy.discretion import Discretion
 from memory.records import SHORT_TERM_SECONDS, Record, Step, new_record_id
 from memory.store.recording import Write
 from memory.types import Vector
+
+
+def kept_fields(fields: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]:
+    """Fields of a record without what is not kept.
+
+    Raises:
+        InvalidInputError: the topic would not be the same without it, and two could become one.
+    """
+    topic = fields.get("topic")
+    if topic is not None and discretion.kept(topic) != topic:
+        raise InvalidInputError(
+            "The topic holds private text or personal data, which is not stored. Choose another."
+        )
+    said = ("content", "tags", "entities", "metadata")
+    return {name: discretion.plain(one) if name in said else one for name, one in fields.items()}
 
 
 def kept(

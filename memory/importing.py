@@ -16,6 +16,8 @@ import msgspec
 
 from memory.errors import InvalidInputError
 from memory.json_lines import LONGEST_LINE_BYTES, read_lines
+from memory.privacy.discretion import Discretion
+from memory.privacy.listening import Listeners
 from memory.recall.embedding import Embedder
 from memory.recall.slices import embed_at_once
 from memory.store import RedisStore
@@ -68,12 +70,19 @@ class Importer:
         store: where they go.
         embedder: a local one embeds at once; a remote one's vectors come after.
         clock: the time of lines without one.
+        discretion: what is kept of lines.
     """
 
     def __init__(
-        self, store: RedisStore, embedder: Embedder, *, clock: Callable[[], float]
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        discretion: Discretion,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
+        self._discretion = discretion
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines of `chunks`; lines that an earlier try stored are passed over.
@@ -87,18 +96,23 @@ class Importer:
         batch: _Batch | None = None
         written: dict[str, None] = {}
         number = stored = 0
+        listeners = Listeners(self._discretion)
         try:
             async for raw in read_lines(chunks):
                 number += 1
-                if number <= resumed or not raw.strip():
+                if not raw.strip():
                     continue
                 label, message = _parse(raw, number, self._clock)
+                message = listeners.heard(label, message)
+                if number <= resumed:
+                    continue
                 session_id = _session_id(import_id, label)
                 if batch and (batch.session.id != session_id or len(batch.messages) == _BATCH):
                     stored += await self._flush(user, import_id, batch, done, number - 1)
                     batch, done = None, number - 1
                 if batch is None:
-                    batch = _Batch(_session(session_id, label, message))
+                    title = self._discretion.kept(label or message.content)
+                    batch = _Batch(_session(session_id, title, message))
                     written[session_id] = None
                 batch.messages.append(message)
         except InvalidInputError as error:
@@ -152,6 +166,6 @@ def _session_id(import_id: str, label: str) -> str:
     return f"s_{digest[:16]}"
 
 
-def _session(session_id: str, label: str, first: Message) -> Session:
-    title = clip_tokens(" ".join((label or first.content).split()), _TITLE_TOKENS)
-    return Session(session_id, created=first.at, active=first.at, title=title)
+def _session(session_id: str, title: str, first: Message) -> Session:
+    short = clip_tokens(" ".join(title.split()), _TITLE_TOKENS)
+    return Session(session_id, created=first.at, active=first.at, title=short)

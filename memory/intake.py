@@ -7,6 +7,7 @@ import msgspec
 from memory.carrying import EXPORT_KIND
 from memory.due import Due, EmbedDue
 from memory.importing import Importer, ImportReport
+from memory.privacy.discretion import Discretion
 from memory.recall.embedding import Embedder
 from memory.restoring import Restorer
 from memory.store import RedisStore
@@ -27,6 +28,7 @@ class Intake:
         embedder: a local one embeds at once.
         clock: seconds since the epoch.
         after: is told what is due then: the vectors of an embedder that is not local.
+        discretion: what is kept of them.
         admit: is asked now and then while lines come; raises when the user may store no more.
     """
 
@@ -38,9 +40,11 @@ class Intake:
         clock: Callable[[], float],
         after: Callable[[Due], None],
         admit: Callable[[User], Awaitable[None]] | None = None,
+        discretion: Discretion | None = None,
     ) -> None:
-        self._importer = Importer(store, embedder, clock=clock)
-        self._restorer = Restorer(store, embedder, clock=clock)
+        kept = discretion or Discretion()
+        self._importer = Importer(store, embedder, clock=clock, discretion=kept)
+        self._restorer = Restorer(store, embedder, clock=clock, discretion=kept)
         self._embeds_later, self._after, self._admit = not embedder.local, after, admit or _admit
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:

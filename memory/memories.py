@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from memory.drafting import kept, settled, wanted_step
+from memory.drafting import kept, kept_fields, settled, wanted_step
 from memory.errors import (
     InvalidInputError,
     RecordConflictError,
     TopicTakenError,
     UnknownRecordError,
 )
+from memory.privacy.discretion import Discretion
 from memory.recall.embedding import Embedder
 from memory.recall.querying import embed_within
 from memory.recall.record_index import RecordHit, RecordIndex
@@ -36,6 +37,7 @@ class Memories:
         embed_seconds: how long a write waits for the embedder; its vector is made later, then.
         most: the most records of a user; 0 for any number.
         clock: seconds since the epoch.
+        discretion: what is kept of what records say.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class Memories:
         embed_seconds: float = 2.0,
         most: int = 0,
         clock: Callable[[], float] = time.time,
+        discretion: Discretion | None = None,
     ) -> None:
         self._store, self._views, self._embedder = store, views, embedder
         self._embed_seconds, self._most, self.clock = embed_seconds, most, clock
+        self.discretion = discretion or Discretion()
 
     async def index(self, user: User) -> RecordIndex:
         """The user's records as they are now."""
@@ -73,7 +77,11 @@ class Memories:
         Args:
             user: whose.
             drafts: fields of `Record`; at least `content`.
+
+        Raises:
+            InvalidInputError: a topic holds what is not kept.
         """
+        drafts = [kept_fields(draft, self.discretion) for draft in drafts]
         vectors = await embed_within(
             self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
         )
@@ -98,7 +106,9 @@ class Memories:
         Raises:
             UnknownRecordError: the user has none of this id.
             TopicTakenError: another record holds the topic.
+            InvalidInputError: the topic holds what is not kept.
         """
+        fields = kept_fields(fields, self.discretion)
         vector = None
         if "content" in fields:
             vector = (await embed_within(self._embedder, [fields["content"]], self._embed_seconds))[
@@ -162,6 +172,7 @@ class Memories:
         selection: Selection = EVERYTHING,
     ) -> list[RecordHit]:
         """The records that answer `query` best; expired ones are none."""
+        query = self.discretion.kept(query)
         vector = (await embed_within(self._embedder, [query], self._embed_seconds))[0]
         index, now = await self.index(user), self.clock()
         return index.search(

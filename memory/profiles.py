@@ -1,6 +1,6 @@
 """Profiles: named sets of layers, from TOML, built into a CombinedMemory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,8 @@ from memory.extraction import ExtractionPolicy
 from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
+from memory.privacy.discretion import Redact
+from memory.privacy.options import Discretions, RedactionOptions
 from memory.summary import SummaryLayer
 from memory.turns import OnConflict
 from memory.vector import VectorLayer
@@ -70,6 +72,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     layers: tuple[LayerName, ...]
     on_conflict: OnConflict = "queue"
+    redact: Redact | None = None
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()
     facts: FactsOptions = FactsOptions()
@@ -117,7 +120,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    profiles: dict[str, Profile]
+    profiles: dict[str, Profile] = {}
+    redaction: RedactionOptions = RedactionOptions()
 
 
 def load_profiles(path: Path | None = None) -> dict[str, Profile]:
@@ -126,8 +130,26 @@ def load_profiles(path: Path | None = None) -> dict[str, Profile]:
     Raises:
         ConfigurationError: the file cannot be read, or says something unknown.
     """
-    profiles = _read(Path(__file__).with_name("profiles.toml"))
-    return profiles | (_read(path) if path else {})
+    profiles = _read(Path(__file__).with_name("profiles.toml")).profiles
+    return profiles | (_read(path).profiles if path else {})
+
+
+def load_discretions(
+    path: Path | None, profiles: Mapping[str, Profile], mode: Redact
+) -> Discretions:
+    """What becomes of personal data, by the `[redaction]` of the file at `path`.
+
+    Args:
+        path: of the file, if there is one.
+        profiles: which may have modes of their own.
+        mode: of those that have none, and of what belongs to no profile.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a pattern cannot be used.
+    """
+    options = _read(path).redaction if path else RedactionOptions()
+    others: frozenset[Redact] = frozenset(one.redact for one in profiles.values() if one.redact)
+    return Discretions(options, mode, others=others)
 
 
 def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:
@@ -182,9 +204,9 @@ _FACTORIES: dict[LayerName, Callable[[Profile, Sources], Layer]] = {
 }
 
 
-def _read(path: Path) -> dict[str, Profile]:
+def _read(path: Path) -> _File:
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=_File).profiles
+        return msgspec.toml.decode(path.read_bytes(), type=_File)
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigurationError(
             f"The profiles file {str(path)!r} cannot be used: {error}."

@@ -20,6 +20,9 @@ from memory.errors import InvalidInputError
 from memory.export_order import DisorderError, Order
 from memory.importing import ImportReport
 from memory.json_lines import read_lines
+from memory.kept_lines import kept_line
+from memory.privacy.discretion import Discretion
+from memory.privacy.listening import Listeners
 from memory.recall.embedding import Embedder
 from memory.recall.slices import embed_at_once
 from memory.store import RedisStore
@@ -73,12 +76,19 @@ class Restorer:
         store: where they go.
         embedder: a local one embeds at once; a remote one's vectors come after.
         clock: seconds since the epoch; histories are kept for as long as they would have been.
+        discretion: what is kept of lines.
     """
 
     def __init__(
-        self, store: RedisStore, embedder: Embedder, *, clock: Callable[[], float]
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        discretion: Discretion,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
+        self._discretion = discretion
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines of `chunks`; lines that an earlier try stored are passed over.
@@ -91,6 +101,7 @@ class Restorer:
         """
         resumed = await import_progress(self._store, user, import_id)
         order, tally, batch = Order(), _Tally(), _Batch(resumed)
+        listeners = Listeners(self._discretion)
         number, good, begun = 0, 0, False
         try:
             async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
@@ -98,6 +109,7 @@ class Restorer:
                 if raw.strip():
                     line = _parse(raw, number, order) if begun else _check_header(raw)
                     begun = True
+                    line = line and kept_line(line, listeners, self._discretion)
                     if line and number > resumed:
                         if batch.is_full:
                             batch = await self._flush(user, import_id, batch, good, tally)

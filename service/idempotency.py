@@ -1,11 +1,14 @@
 """`Idempotency-Key`: a request that names itself is done once, and answered the same for a day.
 
+An answer to a turn that says something private is not kept: it is made anew of what is stored.
+
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -14,6 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
 
 from memory.errors import InvalidInputError, StrataError
+from memory.privacy.discretion import Discretion
 from memory.store.once import Outcome, claim_request, forget_request, keep_outcome
 from memory.types import User
 from service.state import State
@@ -24,6 +28,14 @@ _KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
 _TRY_AGAIN = (409, 429)
 _DONE = b"event: done"
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    state: State
+    user: User
+    name: str
+    fingerprint: bytes
 
 
 class KeyReusedError(StrataError):
@@ -72,11 +84,12 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     await state.pseudonyms.note(user)
     name = f"http:{_digest(principal.id, key).hex()}"
     request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
-    fingerprint = _digest(request.method, str(request.url.path), request.url.query, body)
+    asked = _kept(body, state.discretions.strictest)
+    fingerprint = _digest(request.method, str(request.url.path), request.url.query, asked)
     hold = state.settings.model_timeout + _MARGIN
     found = await claim_request(state.store, user, name, fingerprint, hold=hold)
     if found is None:
-        return await _first(state, user, name, fingerprint, plain(request))
+        return await _first(_Claim(state, user, name, fingerprint), request, plain)
     if found.fingerprint != fingerprint:
         raise KeyReusedError(
             "This Idempotency-Key came with another request. Draw a new one for each request."
@@ -85,18 +98,22 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
         raise InFlightError(
             "The request of this Idempotency-Key is under way. Wait, then try again."
         )
-    headers = dict(found.headers) | {"Idempotency-Replayed": "true"}
-    return Response(found.body, found.status, headers)
+    replayed = {"Idempotency-Replayed": "true"}
+    if found.body:
+        return Response(found.body, found.status, dict(found.headers) | replayed)
+    response = await plain(request)
+    response.headers.update(replayed)
+    return response
 
 
-async def _first(
-    state: State, user: User, name: str, fingerprint: bytes, answering: Awaitable[Response]
-) -> Response:
+async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
+    state, user, name = claim.state, claim.user, claim.name
     try:
-        response = await answering
+        response = await plain(request)
     except BaseException:
         await forget_request(state.store, user, name)
         raise
+    withheld = getattr(request.state, "withheld", False)
     headers = tuple(
         (one, response.headers[one]) for one in _KEPT_HEADERS if one in response.headers
     )
@@ -104,7 +121,8 @@ async def _first(
     async def keep(body: bytes, *, whole: bool) -> None:
         fine = response.status_code < 500 and response.status_code not in _TRY_AGAIN  # noqa: PLR2004
         if whole and fine and len(body) <= _LARGEST_KEPT:
-            outcome = Outcome(fingerprint, response.status_code, headers, body)
+            kept = b"" if withheld else body
+            outcome = Outcome(claim.fingerprint, response.status_code, headers, kept)
             await keep_outcome(state.store, user, name, outcome)
         else:
             await forget_request(state.store, user, name)
@@ -141,6 +159,16 @@ def _user_in(body: bytes) -> str | None:
         return None
     named: Any = cast("dict[str, Any]", found).get("user_id") if isinstance(found, dict) else None
     return named if isinstance(named, str) and 0 < len(named) <= 256 else None  # noqa: PLR2004
+
+
+def _kept(body: bytes, discretion: Discretion) -> bytes:
+    """What a body says, but for what is not kept: its digest is stored, and tells nothing of it."""
+    try:
+        said: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return body  # it is refused
+    kept = discretion.plain(said)
+    return body if kept == said else json.dumps(kept).encode()
 
 
 def _digest(*parts: str | bytes) -> bytes:

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
     )
+    redact: Literal["off", "stored", "model"] = Field(
+        "off",
+        description="Personal data: left alone, not stored, or not shown to the model either.",
+    )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
 
 

@@ -11,25 +11,25 @@ from langchain_core.language_models import BaseChatModel
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
+from chains.models import open_model
 from chains.observing import Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError, UnknownProfileError
+from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.learning import Learner
 from memory.memories import Memories
-from memory.profiles import load_profiles
+from memory.privacy.options import Discretions
+from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.budgets import Budget, Budgets
+from service.choices import model_options, open_redis, tongue_of
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -60,6 +60,7 @@ class State:
     conversations: Conversations
     telemetry: Telemetry
     pseudonyms: Pseudonyms
+    discretions: Discretions
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -90,6 +91,7 @@ async def open_state(
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         profiles = load_profiles(settings.profiles)
+        discretions = load_discretions(settings.profiles, profiles, settings.redact)
         embedder = await stack.enter_async_context(
             open_embedder(
                 settings.embedder,
@@ -97,7 +99,7 @@ async def open_state(
             )
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         store = RedisStore(
@@ -105,7 +107,7 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         records = Memories(
             store,
@@ -114,6 +116,7 @@ async def open_state(
             embed_seconds=settings.embedder_timeout.total_seconds(),
             most=settings.most_memories,
             clock=clock,
+            discretion=discretions.default,
         )
         budgets = Budgets(
             store,
@@ -146,6 +149,7 @@ async def open_state(
                 embed_within=settings.embedder_timeout,
                 model=told_of(model, Purpose("memory", telemetry)),
                 can_extract=extractor.able,
+                discretion=discretions.of(profile.redact),
             )
             for name, profile in profiles.items()
         }
@@ -185,7 +189,14 @@ async def open_state(
             clock=clock,
             observer=telemetry,
         )
-        importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
+        importer = Intake(
+            store,
+            embedder,
+            clock=clock,
+            after=jobs.submit,
+            admit=rooms.admit,
+            discretion=discretions.default,
+        )
         sweeper = Sweeper(
             store,
             memories,
@@ -209,36 +220,8 @@ async def open_state(
             budgets=budgets,
             rooms=rooms,
             model=model,
-            conversations=Conversations(store, embedder),
+            conversations=Conversations(store, embedder, discretions),
             telemetry=telemetry,
             pseudonyms=pseudonyms,
+            discretions=discretions,
         )
-
-
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncGenerator[str]:
-    if settings.redis_url:
-        yield settings.redis_url.get_secret_value()
-        return
-    async with EmbeddedRedis(settings.data_dir) as redis:
-        yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error

@@ -12,8 +12,10 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
+from chains.discreet import with_texts
 from chains.turn import Ask
 from memory.errors import InvalidInputError
+from memory.privacy.discretion import Discretion
 from service.openai.schemas import CompletionRequest, Said
 
 _WORDLESS = "(see attachment)"
@@ -64,9 +66,9 @@ def taken_apart(request: CompletionRequest) -> Asked:
     return Asked(_text(said), history, ask)
 
 
-def as_prompt(request: CompletionRequest) -> list[BaseMessage]:
-    """The messages as they came, for what is not remembered."""
-    return [_message(one) for one in request.messages]
+def as_prompt(request: CompletionRequest, discretion: Discretion) -> list[BaseMessage]:
+    """The messages for what is not remembered: it is no turn, so it sees nothing private."""
+    return [with_texts(_message(one), discretion.shown_outside) for one in request.messages]
 
 
 def _text(said: Said) -> str:

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from memory.errors import UnknownSessionError
+from memory.privacy.echoes import repeats
+from memory.privacy.listening import Listener
+from memory.privacy.options import Discretions
 from memory.recall.embedding import Embedder
 from memory.store import RedisStore
 from memory.store.decode import new_session_id
@@ -52,10 +55,13 @@ class Conversations:
     Attributes:
         store: where sessions stand.
         embedder: of messages that are taken up.
+        discretions: what is kept of them. Compared is what the strictest would keep, so that a
+            history is known again whatever the policy was when it was stored.
     """
 
     store: RedisStore
     embedder: Embedder
+    discretions: Discretions
 
     async def session(
         self, user: User, history: Sequence[Line], *, named: str | None, profile: str
@@ -75,6 +81,7 @@ class Conversations:
             raise UnknownSessionError(named)
         if not history:
             return named  # with a name, the client keeps no history of its own
+        history = self._kept(history)
         match = await self._best(user, history, named)
         if match is None:
             now = time.time()
@@ -124,18 +131,24 @@ class Conversations:
         told = await self._lines(user, session, start=0, count=len(history))
         common = 0
         for stored, (role, text) in zip(told, history, strict=False):
-            if stored != (role, text.strip()):
+            if not _same(stored, (role, text)):
                 break
             common += 1
         if common or session.length <= len(history):
             return _Match(session, common)
         start = session.length - len(history)
         last = await self._lines(user, session, start=start, count=len(history))
-        return _Match(session, 0, last == [(role, text.strip()) for role, text in history])
+        is_end = len(last) == len(history) and all(map(_same, last, history))
+        return _Match(session, 0, is_end)
 
     async def _lines(self, user: User, session: Session, *, start: int, count: int) -> list[Line]:
         found = await read_messages(self.store, user, session.id, start=start, count=count)
-        return [(one.message.role, one.message.content.strip()) for one in found]
+        redacted = self.discretions.strictest.redacted
+        return [(one.message.role, redacted(one.message.content).strip()) for one in found]
+
+    def _kept(self, history: Sequence[Line]) -> list[Line]:
+        listener = Listener(self.discretions.strictest)
+        return [(role, listener.line(role, text)) for role, text in history]
 
     async def _store(
         self, user: User, session: Session, lines: Sequence[Line], *, create: bool
@@ -149,6 +162,14 @@ class Conversations:
         )
         pairs = list(zip(messages, vectors, strict=True))
         await self.store.commit(user, session, pairs, create=create)
+
+
+def _same(stored: Line, told: Line) -> bool:
+    """Whether a line is what is stored; of an answer, its client knows what the store left out."""
+    (role, kept), (who, text) = stored, told
+    if role != who:
+        return False
+    return repeats(kept, text.strip()) if role == "assistant" else kept == text.strip()
 
 
 def _role(role: str) -> Role:

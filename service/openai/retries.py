@@ -5,10 +5,11 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from chains.stored import stored_reply
 from chains.turn import ChatReply
@@ -60,15 +61,20 @@ async def attempt(
     headers: Mapping[str, str],
     *,
     within: timedelta,
+    keep: Callable[[Any], Any],
 ) -> Attempt:
     """Begin a request, or find what became of its first try.
 
     A try under way is waited for, as long as an answer may take; then this one takes its place,
-    under the same nonce, so that of both one is stored.
+    under the same nonce, so that of both one is stored. Requests that differ in nothing but what
+    `keep` leaves out are the same: their digest is stored, and tells nothing of it.
     """
     key = headers.get(_KEY, "")
     retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
-    digest, nonce = _digest(request, headers, key), f"turn:{secrets.token_hex(16)}"
+    digest, nonce = (
+        _digest(keep(request.model_dump(mode="json")), headers, key),
+        f"turn:{secrets.token_hex(16)}",
+    )
     deadline = time.monotonic() + within.total_seconds()
     while True:
         tried = await begin_try(store, user, digest, nonce, now=time.time(), retried=retried)
@@ -82,7 +88,6 @@ async def attempt(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _digest(request: CompletionRequest, headers: Mapping[str, str], key: str) -> str:
-    asked = request.model_dump(mode="json")
+def _digest(asked: Any, headers: Mapping[str, str], key: str) -> str:
     whole = json.dumps([asked, headers.get("x-session-id", ""), key], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()

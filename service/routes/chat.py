@@ -42,8 +42,9 @@ async def chat(
     await state.budgets.check(user)
     await state.rooms.admit(user)
     nonce = turn_nonce(request)
-    known = await stored_reply(state.store, user, nonce) if nonce else None
     turn = ChatTurn(user, body.message, body.session_id, body.profile, body.on_conflict, nonce)
+    request.state.withheld = state.chain.withholds(turn)
+    known = await stored_reply(state.store, user, nonce) if nonce else None
     if not body.stream:
         return ChatAnswer.of(known or await state.chain.ainvoke(turn))
     coming = _only(known) if known else state.chain.astream(turn)

@@ -67,7 +67,8 @@ async def complete(
     await state.budgets.check(user)
     await state.rooms.admit(user)
     within = state.settings.model_timeout
-    tried = await attempt(state.store, user, body, request.headers, within=within)
+    keep = state.discretions.strictest.plain
+    tried = await attempt(state.store, user, body, request.headers, within=within, keep=keep)
     if tried.known:
         if not body.stream:
             return await send_whole(request, envelope, tried.known, told=tried.told)
@@ -115,7 +116,8 @@ async def _job(
     state: State, body: CompletionRequest, request: Request, envelope: Envelope
 ) -> Response:
     """A job of a front-end: the model answers it, and nothing is remembered."""
-    prompt, options, within = as_prompt(body), body.options(), state.settings.model_timeout
+    prompt, options = as_prompt(body, state.discretions.default), body.options()
+    within = state.settings.model_timeout
     purpose = Purpose("job", state.telemetry)
     if not body.stream:
         message = await answer(state.model, prompt, within=within, options=options, purpose=purpose)

@@ -75,16 +75,16 @@ async def start_session(
     user: OwnerDep, state: StateDep, body: SessionStart | None = None
 ) -> SessionStarted:
     """Begin a session, and get what is known of the user as it begins."""
-    asked, now = body or SessionStart(), time.time()
+    asked, now, keep = body or SessionStart(), time.time(), state.discretions.default
     earlier = await list_sessions(state.store, user, after=None, count=_EARLIER)
     session = await begin_session(
         state.store,
         user,
         now=now,
         carry=state.settings.carry_sessions,
-        title=asked.title,
+        title=keep.kept(asked.title),
         profile=state.profile_named(asked.profile),
-        metadata=asked.metadata,
+        metadata=keep.plain(asked.metadata),
     )
     known = [one for one in await state.memories.index(user) if one.is_recalled(now)]
     found = (
@@ -107,9 +107,8 @@ async def change_session(
     user: OwnerDep, session_id: SessionPath, body: SessionPatch, state: StateDep
 ) -> SessionInfo:
     """Change a session's title or metadata."""
-    changed = await note_session(
-        state.store, user, session_id, title=body.title, metadata=body.metadata
-    )
+    kept = state.discretions.default.plain({"title": body.title, "metadata": body.metadata})
+    changed = await note_session(state.store, user, session_id, **kept)
     return SessionInfo.of(changed)
 
 

@@ -1,0 +1,1 @@
+"""What of that which is said is kept: private spans, personal data, and for how long."""
