@@ -16,6 +16,7 @@ from chains.fence import fenced, quoted_line, quoted_record
 from chains.structured import StructuredModel
 from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
 from memory.learning import Learner
+from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.records import Record
 from memory.store import RedisStore
 from memory.store.leases import end_lease, take_lease
@@ -103,9 +104,15 @@ class Extractor:
         return self._model.able
 
     async def extract(
-        self, user: User, session_id: str, policy: ExtractionPolicy, *, final: bool = False
+        self,
+        user: User,
+        session_id: str,
+        policy: ExtractionPolicy,
+        *,
+        final: bool = False,
+        discretion: Discretion = UNREDACTED,
     ) -> int:
-        """Draw from a session as far as it is due.
+        """Draw from a session as far as it is due, from what the policy `discretion` keeps of it.
 
         Returns:
             How many batches were drawn from: 0 when nothing is due, or another is at it, or the
@@ -122,14 +129,20 @@ class Extractor:
             return 0
         try:
             batches = 0
-            while await self._step(user, session_id, policy, final=final):
+            while await self._step(user, session_id, policy, discretion, final=final):
                 batches += 1
             return batches
         finally:
             await end_lease(self._store, user, purpose)
 
     async def _step(
-        self, user: User, session_id: str, policy: ExtractionPolicy, *, final: bool
+        self,
+        user: User,
+        session_id: str,
+        policy: ExtractionPolicy,
+        discretion: Discretion,
+        *,
+        final: bool,
     ) -> bool:
         """One batch: True when it was drawn from and more may be due."""
         session = await get_session(self._store, user, session_id)
@@ -137,7 +150,8 @@ class Extractor:
         if end is None:
             return False
         first = max(0, start - _CONTEXT_LINES)
-        read = await read_messages(self._store, user, session_id, start=first, count=end - first)
+        found = await read_messages(self._store, user, session_id, start=first, count=end - first)
+        read = tuple(map(discretion.entry, found))
         before, lines = read[: start - first], read[start - first :]
         known = await self._learner.known(user, lines, policy.known)
         prompt = extraction_prompt(known, before, lines)

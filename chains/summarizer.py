@@ -14,6 +14,7 @@ from chains.answering import answer
 from chains.fence import escaped, fenced, quoted_line
 from chains.observing import Observer, Purpose, Unobserved
 from memory.folding import FoldPolicy, fold_target
+from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.store import RedisStore
 from memory.store.leases import end_lease, take_lease
 from memory.store.reading import get_session, read_messages
@@ -57,8 +58,14 @@ class Summarizer:
         self._store, self._model, self._within = store, model, within
         self._observer = observer or Unobserved()
 
-    async def fold(self, user: User, session_id: str, policy: FoldPolicy) -> int:
-        """Fold a session as far as it is due.
+    async def fold(
+        self,
+        user: User,
+        session_id: str,
+        policy: FoldPolicy,
+        discretion: Discretion = UNREDACTED,
+    ) -> int:
+        """Fold a session as far as it is due, without what the policy `discretion` does not keep.
 
         Returns:
             How many times the summary was replaced: 0 when nothing is due or another is at it.
@@ -72,13 +79,15 @@ class Summarizer:
             return 0
         try:
             folds = 0
-            while await self._step(user, session_id, policy):
+            while await self._step(user, session_id, policy, discretion):
                 folds += 1
             return folds
         finally:
             await end_lease(self._store, user, purpose)
 
-    async def _step(self, user: User, session_id: str, policy: FoldPolicy) -> bool:
+    async def _step(
+        self, user: User, session_id: str, policy: FoldPolicy, discretion: Discretion
+    ) -> bool:
         """One batch: True when it was folded and more may be due."""
         session = await get_session(self._store, user, session_id)
         fold = session.fold
@@ -91,7 +100,11 @@ class Summarizer:
         batch = _within(lines, _BATCH_TOKENS)
         reply = await answer(
             self._model,
-            fold_prompt(fold.summary, batch, policy.summary_tokens),
+            fold_prompt(
+                discretion.redacted(fold.summary),
+                list(map(discretion.entry, batch)),
+                policy.summary_tokens,
+            ),
             within=self._within,
             purpose=Purpose("fold", self._observer, session_id),
         )
@@ -100,7 +113,9 @@ class Summarizer:
         new = Fold(
             folded_upto=max(summarized, fold.folded_upto),
             summarized_upto=summarized,
-            summary=clip_tokens(str(reply.text).strip(), policy.summary_tokens),
+            summary=clip_tokens(
+                discretion.redacted(str(reply.text).strip()), policy.summary_tokens
+            ),
             extract="" if done else fold.extract,
         )
         return await self._store.fold(user, session_id, fold, new)

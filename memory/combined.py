@@ -14,7 +14,7 @@ from memory.due import Due
 from memory.errors import StrataError
 from memory.folding import fold_overflow
 from memory.layer import Turn
-from memory.privacy.discretion import Discretion
+from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
@@ -59,7 +59,7 @@ class CombinedMemory:
         embed_within: timedelta = timedelta(seconds=2),
         model: BaseChatModel | None = None,
         can_extract: bool = True,
-        discretion: Discretion | None = None,
+        discretion: Discretion = UNREDACTED,
     ) -> None:
         self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
         self.on_conflict: OnConflict = profile.on_conflict
@@ -68,7 +68,7 @@ class CombinedMemory:
         self._layers = build_layers(profile, Sources(store, embedder, model))
         self._tail = profile.tail
         self._embeds = profile.searches or embedder.local
-        self._can_extract, self.discretion = can_extract, discretion or Discretion()
+        self._can_extract, self.discretion = can_extract, discretion
         self._carries, self._searches = "summary" in profile.layers, profile.searches
 
     async def recall(

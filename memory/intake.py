@@ -7,7 +7,7 @@ import msgspec
 from memory.carrying import EXPORT_KIND
 from memory.due import Due, EmbedDue
 from memory.importing import Importer, ImportReport
-from memory.privacy.discretion import Discretion
+from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.recall.embedding import Embedder
 from memory.restoring import Restorer
 from memory.store import RedisStore
@@ -40,11 +40,10 @@ class Intake:
         clock: Callable[[], float],
         after: Callable[[Due], None],
         admit: Callable[[User], Awaitable[None]] | None = None,
-        discretion: Discretion | None = None,
+        discretion: Discretion = UNREDACTED,
     ) -> None:
-        kept = discretion or Discretion()
-        self._importer = Importer(store, embedder, clock=clock, discretion=kept)
-        self._restorer = Restorer(store, embedder, clock=clock, discretion=kept)
+        self._importer = Importer(store, embedder, clock=clock, discretion=discretion)
+        self._restorer = Restorer(store, embedder, clock=clock, discretion=discretion)
         self._embeds_later, self._after, self._admit = not embedder.local, after, admit or _admit
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:

@@ -13,7 +13,7 @@ from memory.errors import (
     TopicTakenError,
     UnknownRecordError,
 )
-from memory.privacy.discretion import Discretion
+from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.recall.embedding import Embedder
 from memory.recall.querying import embed_within
 from memory.recall.record_index import RecordHit, RecordIndex
@@ -49,11 +49,11 @@ class Memories:
         embed_seconds: float = 2.0,
         most: int = 0,
         clock: Callable[[], float] = time.time,
-        discretion: Discretion | None = None,
+        discretion: Discretion = UNREDACTED,
     ) -> None:
         self._store, self._views, self._embedder = store, views, embedder
         self._embed_seconds, self._most, self.clock = embed_seconds, most, clock
-        self.discretion = discretion or Discretion()
+        self.discretion = discretion
 
     async def index(self, user: User) -> RecordIndex:
         """The user's records as they are now."""

@@ -57,9 +57,15 @@ class Work:
         memory = self.profiles.get(due.profile or self.default_profile)
         if memory and memory.folds:
             policy = memory.folds.final if due.final else memory.folds
-            await self.summarizer.fold(due.user, due.session_id, policy)
+            await self.summarizer.fold(due.user, due.session_id, policy, memory.discretion)
 
     async def _extract(self, due: ExtractDue) -> None:
         memory = self.profiles.get(due.profile or self.default_profile)
         if memory and memory.extracts and await self.budgets.allow(due.user):
-            await self.extractor.extract(due.user, due.session_id, memory.extracts, final=due.final)
+            await self.extractor.extract(
+                due.user,
+                due.session_id,
+                memory.extracts,
+                final=due.final,
+                discretion=memory.discretion,
+            )

@@ -105,3 +105,7 @@ class Discretion:
                 return tuple(inner(one) for one in cast("tuple[Any, ...]", value))
             case _:
                 return value
+
+
+UNREDACTED = Discretion()
+"""Personal data are left alone."""
