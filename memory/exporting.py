@@ -45,14 +45,16 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     yield to_json(Header())
     for session_id in sessions:
         fields = await session_fields(store, user, session_id)
-        if not fields:
-            continue  # deleted meanwhile
+        if not fields or float(fields["active"]) <= store.retention.horizon(user):
+            continue  # deleted meanwhile, or past its time
         line = _session_line(session_id, fields)
         yield to_json(line)
         for start in range(0, line.messages, _PAGE):
             yield await _messages(store, user, line, start)
     for record_id in await memory_ids(store, user):
         record = await read_record(store, user, record_id)
+        if record and not store.retention.limited(user, record).is_alive(store.retention.clock()):
+            continue
         steps = await read_history(store, user, record_id)
         lines = [StepLine(record_id, step) for step in steps]
         yield to_json(*([MemoryLine(record)] if record else []), *lines)

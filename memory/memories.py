@@ -19,7 +19,7 @@ from memory.recall.querying import embed_within
 from memory.recall.record_index import RecordHit, RecordIndex
 from memory.recall.selection import EVERYTHING, Selection
 from memory.recall.views import Views
-from memory.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness, Step
+from memory.records import SHORT_TERM_SECONDS, Record, Staleness, Step
 from memory.store import RedisStore
 from memory.store.recording import Write, read_history, write_records
 from memory.types import User
@@ -190,7 +190,8 @@ class Memories:
             UnknownRecordError: nothing is known of it.
         """
         steps = await read_history(self._store, user, record_id)
-        kept = tuple(step for step in steps if step.at > self.clock() - HISTORY_SECONDS)
+        since = self.clock() - self._store.retention.history_seconds(user)
+        kept = tuple(step for step in steps if step.at > since)
         if not kept:
             await self.get(user, record_id)
         return kept

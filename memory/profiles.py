@@ -15,6 +15,7 @@ from memory.folding import FoldPolicy
 from memory.layer import Layer
 from memory.privacy.discretion import Redact
 from memory.privacy.options import Discretions, RedactionOptions
+from memory.privacy.retention import RetentionOptions
 from memory.summary import SummaryLayer
 from memory.turns import OnConflict
 from memory.vector import VectorLayer
@@ -122,6 +123,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profiles: dict[str, Profile] = {}
     redaction: RedactionOptions = RedactionOptions()
+    retention: RetentionOptions = RetentionOptions()
 
 
 def load_profiles(path: Path | None = None) -> dict[str, Profile]:
@@ -150,6 +152,15 @@ def load_discretions(
     options = _read(path).redaction if path else RedactionOptions()
     others: frozenset[Redact] = frozenset(one.redact for one in profiles.values() if one.redact)
     return Discretions(options, mode, others=others)
+
+
+def load_retention(path: Path | None) -> RetentionOptions:
+    """For how long what is stored is kept, by the `[retention]` of the file at `path`.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    return _read(path).retention if path else RetentionOptions()
 
 
 def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:

@@ -45,6 +45,7 @@ class Record:
         source: the id of the turn that it came from.
         confirmed: the latest turns that said it again.
         superseded_by: the id of the record that contradicts it.
+        kept_until: until when the policy of retention keeps it; set when it is read, never stored.
     """
 
     id: str
@@ -69,10 +70,13 @@ class Record:
     source: str | None = None
     confirmed: tuple[str, ...] = ()
     superseded_by: str | None = None
+    kept_until: float | None = None
 
     def is_alive(self, now: float) -> bool:
         """Whether it has not expired."""
-        return self.pinned or self.expires is None or now < self.expires
+        if self.pinned:
+            return True
+        return all(until is None or now < until for until in (self.expires, self.kept_until))
 
     def is_recalled(self, now: float) -> bool:
         """Whether it may stand in a prompt: alive, not archived, and not superseded."""

@@ -123,6 +123,12 @@ class Settings(BaseSettings):
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
     )
+    retain_sessions: Duration = Field(
+        timedelta(), description="How long a session is kept after its last message; 0 for ever."
+    )
+    retain_memories: Duration = Field(
+        timedelta(), description="How long a memory is kept after its last change; 0 for ever."
+    )
     redact: Literal["off", "stored", "model"] = Field(
         "off",
         description="Personal data: left alone, not stored, or not shown to the model either.",

@@ -20,12 +20,14 @@ from memory.intake import Intake
 from memory.learning import Learner
 from memory.memories import Memories
 from memory.privacy.options import Discretions
-from memory.profiles import load_discretions, load_profiles
+from memory.privacy.retention import Retention
+from memory.profiles import load_discretions, load_profiles, load_retention
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.room import Room
+from service.aftermath import Aftermath
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.budgets import Budget, Budgets
@@ -106,6 +108,12 @@ async def open_state(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+            retention=Retention(
+                load_retention(settings.profiles),
+                sessions=settings.retain_sessions,
+                memories=settings.retain_memories,
+                clock=clock,
+            ),
         )
         pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
@@ -207,6 +215,8 @@ async def open_state(
         )
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         stack.callback(sweeping.cancel)
+        after = asyncio.create_task(Aftermath(store, views).run(), name="aftermath")
+        stack.callback(after.cancel)
         yield State(
             settings=settings,
             store=store,

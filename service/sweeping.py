@@ -1,4 +1,4 @@
-"""Looking after sessions that nobody talks in: what is left to do, and sessions to be closed."""
+"""Looking after silent sessions: to be folded or closed; and after what is past its time."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from memory.combined import CombinedMemory
 from memory.due import ExtractDue, FoldDue
 from memory.errors import StrataError, UnknownSessionError
 from memory.store import RedisStore
+from memory.store.expiring import all_users, expire_records, expire_session
 from memory.store.reading import get_session
 from memory.types import Session, User
 from service.jobs import Jobs
@@ -42,11 +43,12 @@ class Sweeper:
         self._default, self._close_after, self._clock = default_profile, close_after, clock
 
     async def run(self) -> None:
-        """Sweep until cancelled; once only where no session is ever closed for its silence."""
-        pause = min(max(self._close_after / 10, _SHORTEST), _LONGEST)
+        """Sweep until cancelled; once only where nothing ever closes or goes for its age."""
+        spans = [span for span in (self._close_after, self._store.retention.shortest) if span]
+        pause = min(max(min(spans) / 10, _SHORTEST), _LONGEST) if spans else None
         while True:
             await self.sweep()
-            if not self._close_after:
+            if pause is None:
                 return
             await asyncio.sleep(pause.total_seconds())
 
@@ -55,10 +57,15 @@ class Sweeper:
         try:
             async for user, session_id in self._store.all_sessions():
                 try:
+                    if await expire_session(self._store, user, session_id):
+                        continue
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)
                 except UnknownSessionError:
                     continue
+            if self._store.retention.limits_memories():
+                async for user in all_users(self._store):
+                    await expire_records(self._store, user)
         except StrataError:
             return
 

@@ -71,6 +71,7 @@ class Commands(Protocol):
     def zrevrank(self, name: str, value: str) -> Awaitable[int]: ...
     def zcount(self, name: str, min: str, max: str) -> Awaitable[int]: ...  # noqa: A002
     def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
+    def execute_command(self, *args: Any, **options: Any) -> Awaitable[Any]: ...
     def aclose(self) -> Awaitable[None]: ...
 
 
@@ -123,6 +124,15 @@ class Connection:
             raise unavailable(error) from error
         except RedisError as error:
             raise StoreRefusedError(f"Redis would not do it: {error}.") from error
+
+    async def on_primaries(self, *command: str) -> list[Any]:
+        """What each server that takes writes answers to a command that is about itself."""
+        commands = self.commands
+        if not isinstance(commands, RedisCluster):
+            return [await self.call(commands.execute_command(*command))]
+        nodes: list[Any] = commands.get_primaries()
+        asked = [commands.execute_command(*command, target_nodes=node) for node in nodes]
+        return [await self.call(one) for one in asked]
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""

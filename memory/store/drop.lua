@@ -1,8 +1,12 @@
 -- Delete a session: its transcript, its vectors, its fold; every view hears of it through the log.
--- KEYS[1] the user's prefix   ARGV 1 session id   2 log entries to keep
+-- KEYS[1] the user's prefix
+-- ARGV    1 session id   2 log entries to keep   3 only if it was last active then or before, ''
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 if redis.call('EXISTS', session) == 0 then
+  return -1
+end
+if ARGV[3] ~= '' and tonumber(redis.call('HGET', session, 'active')) > tonumber(ARGV[3]) then
   return -1
 end
 local length, bytes = redis.call('LLEN', list), 0

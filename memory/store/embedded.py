@@ -197,6 +197,7 @@ def _configuration(directory: Path, socket: Path, log: Path) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),
         *("--save", ""),
+        *("--slowlog-log-slower-than", "-1"),  # it would keep what was said
         *("--daemonize", "no"),
         *("--logfile", str(log)),
     ]

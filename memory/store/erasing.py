@@ -7,8 +7,10 @@ belongs to a user who has begun anew, and stays.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from memory.store import keys
+from memory.store.compacting import note_erasure
 from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.store.users import scan_keys
@@ -36,13 +38,20 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
     A turn under way that has read what is erased here is refused when it is to be stored.
     """
     run, prefix = store.connection.run, keys.prefix(user)
+    call, commands = store.connection.call, store.connection.commands
+    epoch = (await call(commands.hget(f"{prefix}user", "epoch")) or b"").decode()
+    note = partial(note_erasure, store.connection, now=store.retention.clock())
     found = await _found(store, user, besides=_NAMED)
+    if epoch or found:
+        await note()  # should this worker die before it is done, the file is rewritten all the same
     sessions, messages, memories, vectors, gone = await run(_ERASE, prefix, *found)
     for _ in range(_ROUNDS):  # bounded: a user who begins anew and talks on leaves ever new nonces
         left = await _found(store, user, besides=keys.PERMANENT)
         if not left:
             break
         gone += await run(_UNLINK, prefix, *left)
+    if gone:
+        await note(epoch=epoch)
     return Erased(sessions, messages, memories, vectors, gone)
 
 

@@ -35,6 +35,7 @@ async def fork_session(
     Raises:
         UnknownSessionError: the user has no such session.
     """
+    await get_session(store, user, session_id)
     copy = decode.new_session_id()
     count = _ALL if upto is None else upto
     copied = await store.connection.run(

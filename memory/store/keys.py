@@ -22,6 +22,8 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
+| `strata:{erasures}:rewrite-due` | string | a rewrite of the append-only file that is due | once it is done |
+| `strata:{erasures}:epochs`  | zset   | epochs of users who were erased                  | minutes |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
 """
 
@@ -34,11 +36,17 @@ API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
 PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
 """Random bytes, under which logs hash users; permanent, and of no user."""
+ERASURES = f"{NAMESPACE}:{{erasures}}:"
+"""The prefix of what is noted of erasures, of no user: `rewrite-due` stands until the append-only
+file was rewritten, `epochs` (a zset of random names) for ten minutes."""
+REWRITE_DUE, ERASED_EPOCHS = f"{ERASURES}rewrite-due", f"{ERASURES}epochs"
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction"),
 )
 """What stands after the prefix in keys without a time-to-live."""
+ALL_USERS = f"{NAMESPACE}:{{*}}:user"
+"""A SCAN pattern: the `user` key of every user."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
 

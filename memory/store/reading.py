@@ -14,14 +14,21 @@ async def get_session(store: RedisStore, user: User, session_id: str) -> Session
     """One session's metadata.
 
     Raises:
-        UnknownSessionError: the user has no such session.
+        UnknownSessionError: the user has no such session, or it is past its time.
     """
     fields = await store.connection.call(
         store.connection.commands.hmget(keys.session(user, session_id), list(decode.SESSION_FIELDS))
     )
-    if fields[0] is None:
+    if fields[0] is None or float(fields[1]) <= store.retention.horizon(user):
         raise UnknownSessionError(session_id)
     return decode.session(session_id, fields)
+
+
+async def is_kept(store: RedisStore, user: User, session_id: str) -> bool:
+    """Whether there is a session, and it is not past its time."""
+    name = keys.session(user, session_id)
+    active = await store.connection.call(store.connection.commands.hget(name, "active"))
+    return active is not None and float(active) > store.retention.horizon(user)
 
 
 async def list_sessions(
@@ -63,6 +70,8 @@ async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[
     commands, call = store.connection.commands, store.connection.call
     for found in await call(commands.zrange(keys.sessions(user), 0, -1)):
         session_id, start = found.decode(), 0
+        if not await _is_recalled(store, user, session_id):
+            continue
         while True:
             packed = await call(
                 commands.lrange(keys.messages(user, session_id), start, start + _PAGE - 1)
@@ -75,6 +84,13 @@ async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[
                 session_id, start, packed, vectors, embedder_tag=store.embedder_tag
             )
             start += len(packed)
+
+
+async def _is_recalled(store: RedisStore, user: User, session_id: str) -> bool:
+    """Whether anything was said in it since the horizon; a copy of old messages has nothing."""
+    name, horizon = keys.messages(user, session_id), store.retention.horizon(user)
+    last = await store.connection.call(store.connection.commands.lrange(name, -1, -1))
+    return bool(last) and decode.entries(session_id, 0, last)[0].message.at > horizon
 
 
 async def import_progress(store: RedisStore, user: User, import_id: str) -> int:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memory.errors import (
@@ -12,7 +12,7 @@ from memory.errors import (
     UnknownRecordError,
     UnknownSessionError,
 )
-from memory.records import HISTORY_SECONDS, Record, Step
+from memory.records import Record, Step
 from memory.store import keys
 from memory.store.codec import (
     pack_record,
@@ -102,7 +102,7 @@ async def write_records(
         keys.prefix(user),
         secrets.token_hex(8),
         store.log_length,
-        HISTORY_SECONDS,
+        store.retention.history_seconds(user),
         most,
         *_stretch(extracted),
         epoch,
@@ -133,7 +133,7 @@ def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:
         either.id,
         before.revision if before else 0,
         record.revision if record else 0,
-        pack_record(record) if record else b"",
+        pack_record(replace(record, kept_until=None)) if record else b"",
         b"" if vector is None else pack_vector(store.embedder_tag, vector),
         (record.topic or "") if record else "",
         pack_step(write.step) if write.step else b"",

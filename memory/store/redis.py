@@ -12,11 +12,12 @@ from memory.errors import (
     SessionClosedError,
     UnknownSessionError,
 )
+from memory.privacy.retention import Retention
 from memory.store import decode, keys
 from memory.store.codec import pack_message, pack_vector
+from memory.store.compacting import note_erasure
 from memory.store.connection import Connection, Script
 from memory.store.continuity import Continuity
-from memory.traces import TRACE_SECONDS
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
     Changes,
@@ -50,6 +51,7 @@ class RedisStore:
         connection: how Redis is reached.
         embedder_tag: the embedder whose vectors count; others are left aside.
         continuity: when sessions go on.
+        retention: for how long sessions and memories are read.
         log_length: entries a change log keeps; a view that is further behind reloads.
     """
 
@@ -59,12 +61,12 @@ class RedisStore:
         *,
         embedder_tag: str,
         continuity: Continuity | None = None,
+        retention: Retention | None = None,
         log_length: int = 1000,
     ) -> None:
-        self.connection = connection
-        self.embedder_tag = embedder_tag
+        self.connection, self.embedder_tag = connection, embedder_tag
         self.log_length = log_length
-        self._continuity = continuity or Continuity()
+        self._continuity, self.retention = continuity or Continuity(), retention or Retention()
 
     async def snapshot(
         self,
@@ -111,6 +113,7 @@ class RedisStore:
             hold.token if hold else "",
             HOLD_MILLISECONDS,
             int(hold is not None and hold.policy == "interrupt"),
+            self.retention.horizon(user),
         )
         if reply[0] == b"unknown":
             raise UnknownSessionError(session_id or "")
@@ -176,7 +179,7 @@ class RedisStore:
             _IMPORT_SECONDS,
             hold,
             trace,
-            TRACE_SECONDS,
+            self.retention.trace_seconds(user),
             *values,
         )
         match reply[0]:
@@ -227,11 +230,13 @@ class RedisStore:
         if not await self.connection.run(_CLOSE, keys.prefix(user), session_id):
             raise UnknownSessionError(session_id)
 
-    async def drop(self, user: User, session_id: str) -> int:
-        """Delete a session; how many messages went. UnknownSessionError if there is none."""
-        reply = await self.connection.run(_DROP, keys.prefix(user), session_id, self.log_length)
+    async def drop(self, user: User, session_id: str, *, horizon: float | None = None) -> int:
+        """Delete a session, if it was not active after `horizon`; how many messages went."""
+        values = (session_id, self.log_length, "" if horizon is None else horizon)
+        reply = await self.connection.run(_DROP, keys.prefix(user), *values)
         if reply < 0:
             raise UnknownSessionError(session_id)
+        await note_erasure(self.connection, now=self.retention.clock())
         return reply
 
     async def ping(self) -> None:

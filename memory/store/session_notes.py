@@ -53,6 +53,7 @@ async def note_session(
     Raises:
         UnknownSessionError: the user has no such session.
     """
+    await get_session(store, user, session_id)
     fields = _fields(title=title, metadata=metadata)
     if not await store.connection.run(
         _SESSION, keys.prefix(user), session_id, 0, 0, "", 0, *fields

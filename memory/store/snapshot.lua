@@ -7,15 +7,17 @@
 --         5 earlier sessions to take up        6 last messages of each, where unfolded
 --         7 epoch of the view ('-': no view)   8 its sequence   9 messages of changes at most
 --         10 the turn's token, '' to hold nothing   11 milliseconds to hold   12 '1' to stop the
---         turn that holds the session
+--         turn that holds the session   13 sessions last active then or before are past their time
 local prefix = KEYS[1]
 local sid, now, idle = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local horizon = tonumber(ARGV[13])
 local most, carry, carry_tail = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local function session(id)
-  return redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
+  local found = redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
     'profile', 'closed', 'folded_upto', 'summarized_upto', 'summary', 'extract', 'follows', 'metadata',
     'extracted_upto')
+  return found[2] and tonumber(found[2]) > horizon and found or {}
 end
 
 local function messages(id, first)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from memory.errors import UnknownTurnError
 from memory.store import decode, keys
+from memory.store.reading import is_kept
 from memory.store.redis import RedisStore
 from memory.traces import LayerTrace, unpack_trace
 from memory.types import Entry, User
@@ -36,16 +37,23 @@ async def read_turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn:
     entries = decode.entries(session_id, first, packed)
     if not entries or entries[0].message.role != "user":
         raise UnknownTurnError(turn_id)
+    if not await is_kept(store, user, session_id):
+        raise UnknownTurnError(turn_id)
     trace = await call(commands.get(keys.shown(user, turn_id)))
-    layers = unpack_trace(trace) if trace else None
+    until = entries[0].message.at + store.retention.trace_seconds(user)
+    layers = unpack_trace(trace) if trace and store.retention.clock() < until else None
     return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
 
 
 async def read_entries(store: RedisStore, user: User, ids: Sequence[str]) -> dict[str, Entry]:
     """Messages by their ids; those that are gone are left out."""
     found: dict[str, Entry] = {}
+    sessions = {one.partition(":")[0] for one in ids}
+    kept = {one for one in sessions if await is_kept(store, user, one)}
     for one in dict.fromkeys(ids):
         session_id, _, position = one.partition(":")
+        if session_id not in kept:
+            continue
         packed = await store.connection.call(
             store.connection.commands.lrange(
                 keys.messages(user, session_id), int(position), int(position)

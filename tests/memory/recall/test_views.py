@@ -5,7 +5,9 @@ import secrets
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
-from memory.types import Message, Session, User
+from memory.store.compacting import erased_epochs
+from memory.store.erasing import erase_user
+from memory.types import Cursor, Message, Session, User
 from tests.conftest import RedisClient, make_views
 
 
@@ -114,3 +116,18 @@ async def test_users_do_not_find_each_other(
     await _say(store, embedder, User("a", tenant="other"), "Another tenant.", "Filler.")
     assert await _found(store, views, User("a", tenant="other"), "knows") == []
     assert await _found(store, views, User("b"), "knows") == []
+
+
+async def test_a_view_of_an_erased_user_is_dropped_though_nobody_asks_for_it(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    views, stays = make_views(store), User("stays")
+    for one in (user, stays):
+        await _say(store, embedder, one, "The code is 4711.")
+        assert await _found(store, views, one, "code")
+    await erase_user(store, user)
+    assert views.held == 2
+    views.forget(await erased_epochs(store.connection))
+    assert views.held == 1
+    assert views.cursor(user) == Cursor()
+    assert await _found(store, views, stays, "code")

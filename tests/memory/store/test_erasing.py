@@ -12,13 +12,14 @@ from memory.errors import UnknownSessionError
 from memory.memories import Memories
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
-from memory.store import RedisStore
+from memory.store import RedisStore, keys
 from memory.store.erasing import Erased, erase_user
 from memory.store.leases import take_lease
 from memory.store.users import list_users, user_stats
 from memory.types import Fold, ImportStep, Message, Session, User
 from tests.conftest import RedisClient, eventually, make_views
 
+_REWRITE_DUE, _ERASED_EPOCHS = keys.REWRITE_DUE.encode(), keys.ERASED_EPOCHS.encode()
 _CANARY = "xylograph"
 _NOTHING = Erased(0, 0, 0, 0, 0)
 MemoryOf = Callable[[str], CombinedMemory]
@@ -83,7 +84,7 @@ async def test_nothing_is_left_of_a_user_and_the_others_stay(
     assert await erase_user(store, gone) == _NOTHING
     assert (await user_stats(store, gone)).sessions == 0
     await erase_user(store, stays)
-    assert await redis.dbsize() == 0
+    assert {key async for key in redis.scan_iter()} == {_REWRITE_DUE, _ERASED_EPOCHS}
 
 
 async def test_keys_of_a_sort_that_nothing_names_go_too(
@@ -92,7 +93,10 @@ async def test_keys_of_a_sort_that_nothing_names_go_too(
     await redis.set("strata:{default/alice}:ledger:2026", _CANARY)
     await redis.set("strata:{default/alice}x:user", "another's")
     assert await erase_user(store, user) == Erased(0, 0, 0, 0, 1)
-    assert await redis.dbsize() == 1
+    assert {key async for key in redis.scan_iter()} == {
+        b"strata:{default/alice}x:user",
+        _REWRITE_DUE,
+    }
 
 
 async def test_every_workers_view_is_empty_by_its_next_request(

@@ -1,0 +1,127 @@
+"""For how long what is stored is kept: by sort, for all users, for a tenant's, for one user.
+
+A session goes as a whole, with its messages, vectors and summary, when nothing was said in it for
+so long; a memory, so long after it was last changed, unless it is pinned. What is past its time is
+not read any more, whether it has been swept yet or not.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from memory.errors import ConfigurationError
+from memory.records import HISTORY_SECONDS, KINDS, Kind, Record
+from memory.traces import TRACE_SECONDS
+from memory.types import User
+
+_FOR_EVER, _NEVER_BEFORE = timedelta(), -1e12
+
+
+class Spans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long; `PT0S` for ever, or, of traces, for a week."""
+
+    sessions: timedelta | None = None
+    traces: timedelta | None = None
+    memories: dict[Kind, timedelta] = {}
+
+
+class RetentionOptions(Spans, frozen=True, forbid_unknown_fields=True):
+    """`[retention]`; `tenants` and `users` (as `<tenant>/<user>`) say what is different there."""
+
+    tenants: dict[str, Spans] = {}
+    users: dict[str, Spans] = {}
+
+
+class Retention:
+    """The policy.
+
+    Args:
+        options: of the TOML file; what stands there goes before the settings.
+        sessions, memories: for how long by default; zero for ever.
+        clock: seconds since the epoch.
+
+    Raises:
+        ConfigurationError: a time is negative.
+    """
+
+    def __init__(
+        self,
+        options: RetentionOptions | None = None,
+        *,
+        sessions: timedelta = _FOR_EVER,
+        memories: timedelta = _FOR_EVER,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options or RetentionOptions()
+        self._default = Spans(sessions=sessions, memories=dict.fromkeys(KINDS, memories))
+        self.clock = clock
+        if any(span < _FOR_EVER for span in self._all()):
+            raise ConfigurationError("[retention] has a time below zero; PT0S is for ever.")
+
+    @property
+    def shortest(self) -> timedelta | None:
+        """The shortest time after which anything goes, of anybody; None where all is kept."""
+        return min((span for span in self._all() if span), default=None)
+
+    def horizon(self, user: User) -> float:
+        """What was last active at this moment or before is gone; Unix seconds."""
+        span = self._first(spans.sessions for spans in self._of(user))
+        return self.clock() - span.total_seconds() if span else _NEVER_BEFORE
+
+    def trace_seconds(self, user: User) -> int:
+        """For how long it is kept what prompts showed."""
+        span = self._first(spans.traces for spans in self._of(user))
+        return max(1, round(span.total_seconds())) if span else TRACE_SECONDS
+
+    def history_seconds(self, user: User) -> int:
+        """For how long changes of memories are kept: never longer than memories of any kind."""
+        spans = [span for span in self._memories(user).values() if span]
+        shortest = min(spans, default=timedelta(seconds=HISTORY_SECONDS))
+        return max(1, min(HISTORY_SECONDS, round(shortest.total_seconds())))
+
+    def limited(self, user: User, record: Record) -> Record:
+        """A record with the time until which it is kept."""
+        span = self._memories(user).get(record.kind)
+        until = record.updated + span.total_seconds() if span else None
+        return record if until == record.kept_until else replace(record, kept_until=until)
+
+    def limits_memories(self) -> bool:
+        """Whether memories of anybody go."""
+        return any(span for spans in self._everywhere() for span in spans.memories.values())
+
+    def _memories(self, user: User) -> Mapping[Kind, timedelta]:
+        merged: dict[Kind, timedelta] = {}
+        for spans in reversed(list(self._of(user))):
+            merged |= spans.memories
+        return merged
+
+    def _of(self, user: User) -> Iterable[Spans]:
+        """What is said of a user, the most particular first."""
+        options = self._options
+        for found in (
+            options.users.get(f"{user.tenant}/{user.id}"),
+            options.tenants.get(user.tenant),
+            options,
+            self._default,
+        ):
+            if found is not None:
+                yield found
+
+    def _everywhere(self) -> list[Spans]:
+        options = self._options
+        return [self._default, options, *options.tenants.values(), *options.users.values()]
+
+    def _all(self) -> list[timedelta]:
+        given = [
+            span
+            for spans in self._everywhere()
+            for span in (spans.sessions, spans.traces, *spans.memories.values())
+        ]
+        return [span for span in given if span is not None]
+
+    @staticmethod
+    def _first(spans: Iterable[timedelta | None]) -> timedelta | None:
+        return next((span for span in spans if span is not None), None)
