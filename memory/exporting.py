@@ -53,9 +53,10 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
             yield await _messages(store, user, line, start)
     for record_id in await memory_ids(store, user):
         record = await read_record(store, user, record_id)
-        if record and not store.retention.limited(user, record).is_alive(store.retention.clock()):
+        if record and store.retention.is_over(user, record):
             continue
-        steps = await read_history(store, user, record_id)
+        since = store.retention.history_horizon(user)
+        steps = [one for one in await read_history(store, user, record_id) if one.at > since]
         lines = [StepLine(record_id, step) for step in steps]
         yield to_json(*([MemoryLine(record)] if record else []), *lines)
 

@@ -82,11 +82,21 @@ class Retention:
         shortest = min(spans, default=timedelta(seconds=HISTORY_SECONDS))
         return max(1, min(HISTORY_SECONDS, round(shortest.total_seconds())))
 
+    def history_horizon(self, user: User) -> float:
+        """Changes of this moment or before are gone; Redis itself forgets them after a month."""
+        kept = self.history_seconds(user)
+        return self.clock() - kept if kept < HISTORY_SECONDS else _NEVER_BEFORE
+
     def limited(self, user: User, record: Record) -> Record:
         """A record with the time until which it is kept."""
         span = self._memories(user).get(record.kind)
         until = record.updated + span.total_seconds() if span else None
         return record if until == record.kept_until else replace(record, kept_until=until)
+
+    def is_over(self, user: User, record: Record) -> bool:
+        """Whether a record is past its time."""
+        until = self.limited(user, record).kept_until
+        return until is not None and until <= self.clock() and not record.pinned
 
     def limits_memories(self) -> bool:
         """Whether memories of anybody go."""

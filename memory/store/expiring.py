@@ -35,7 +35,7 @@ async def expire_records(store: RedisStore, user: User) -> int:
     """Delete the records that are past their time, with their histories; how many."""
     now, gone = store.retention.clock(), 0
     async for _, record in read_records(store, user):
-        if not _is_over(store.retention.limited(user, record), now):
+        if not (store.retention.is_over(user, record) or _is_forgotten(record, now)):
             continue
         try:
             await write_records(store, user, [Write(None, record)])
@@ -49,9 +49,6 @@ async def expire_records(store: RedisStore, user: User) -> int:
     return gone
 
 
-def _is_over(record: Record, now: float) -> bool:
-    """Whether nobody can want it back: one that expired by itself can be restored for a while."""
-    if record.pinned:
-        return False
-    past = record.kept_until is not None and record.kept_until <= now
-    return past or (record.expires is not None and record.expires + HISTORY_SECONDS <= now)
+def _is_forgotten(record: Record, now: float) -> bool:
+    """Whether it expired by itself so long ago that it cannot be restored any more."""
+    return not (record.pinned or record.is_alive(now - HISTORY_SECONDS))

@@ -22,8 +22,6 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
-| `strata:{erasures}:rewrite-due` | string | a rewrite of the append-only file that is due | once it is done |
-| `strata:{erasures}:epochs`  | zset   | epochs of users who were erased                  | minutes |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
 """
 

@@ -133,12 +133,17 @@ def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:
         either.id,
         before.revision if before else 0,
         record.revision if record else 0,
-        pack_record(replace(record, kept_until=None)) if record else b"",
+        pack_record(_stored(record)) if record else b"",
         b"" if vector is None else pack_vector(store.embedder_tag, vector),
         (record.topic or "") if record else "",
-        pack_step(write.step) if write.step else b"",
+        pack_step(replace(write.step, record=_stored(write.step.record))) if write.step else b"",
         (before.topic or "") if before else "",
     ]
+
+
+def _stored(record: Record) -> Record:
+    """Without what the policy says of it, which may be another one when it is read."""
+    return replace(record, kept_until=None) if record.kept_until else record
 
 
 def _check(reply: list[Any]) -> None:
