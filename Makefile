@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz format lock clean
+.PHONY: help run test check fuzz retries format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 
 fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
 	@$(BIN)/python -m tests.fuzzing $(ARGS)
+
+retries: $(VENV)/installed-dev ## lose 1,000 answers on their way; each turn must be stored once
+	@$(BIN)/python -m tests.retrying $(ARGS)
 
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ import sys
 from service.openai.schemas import PASSED_ON
 from tests.conftest import repository
 from tests.service.conftest import Backend
+from tests.service.openai.talk import asked_last
 
 _GUIDE = repository() / "docs" / "openai.md"
 
@@ -21,7 +22,7 @@ def test_the_example_of_the_guide_works(backend: Backend) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "What is my dog called?" in done.stdout
-    assert "Biscuit" in str(backend.model.requests[-1].body)
+    assert "Biscuit" in str(asked_last(backend))
 
 
 def test_the_guide_names_what_the_service_knows() -> None:
