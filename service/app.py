@@ -64,7 +64,11 @@ def create_app(
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
         )
     app.add_middleware(Requests)
     add_error_handlers(app)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from chains.answering import answer, answer_stream
 from chains.turn import ChatReply, ChatTurn
 from memory.errors import UnknownProfileError
-from service.dependencies import PrincipalDep, StateDep
+from service.dependencies import PrincipalDep, StateDep, count_turn
 from service.openai.asking import as_prompt, taken_apart
 from service.openai.completions import Envelope
 from service.openai.continuity import names_session
@@ -63,8 +63,7 @@ async def complete(
         return await _job(state, body, request, envelope)
     secret = state.settings.openwebui_secret
     user = principal.user(user_of(body, request.headers, principal, secret))
-    await state.limits.user(user)
-    await state.budgets.check(user)
+    await count_turn(request, state, user)
     within = state.settings.model_timeout
     tried = await attempt(state.store, user, body, request.headers, within=within)
     if tried.known:
