@@ -8,11 +8,12 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.quotas import quota_headers
 from service.state import State
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request at hand, for the log."""
-_HEADER = b"x-request-id"
+_HEADER = "x-request-id"
 _LONGEST = 128
 _log = logging.getLogger("strata.requests")
 
@@ -40,7 +41,9 @@ class Requests:
             nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
+                told = {_HEADER: request_id} | quota_headers(scope)
+                pairs = ((name.encode(), value.encode()) for name, value in told.items())
+                message["headers"] = [*message["headers"], *pairs]
             await send(message)
             whole = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -66,7 +69,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == _HEADER and 0 < len(value) <= _LONGEST:
+        if name == _HEADER.encode() and 0 < len(value) <= _LONGEST:
             text = value.decode("latin-1")
             if text.isascii() and text.isprintable() and " " not in text:
                 return text
