@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
@@ -32,6 +33,12 @@ _ROUTES = (
     *(chat, openai, sessions, turns, memories, preferences),
     *(users, user_data, user_list, health),
 )
+_NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
 _DESCRIPTION = """\
 Layered memory for LangChain chat: per user a window, a running summary and a vector memory, over
 one transcript in Redis. Errors are RFC 9457 problem details.
@@ -71,6 +78,7 @@ def create_app(
         lifespan=lifespan,
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
+        telemetry=_NO_TELEMETRY,
     )
     for module in _ROUTES:
         app.include_router(module.router)

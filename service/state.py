@@ -5,13 +5,14 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.models import ModelOptions, open_model
-from chains.observing import Purpose
+from chains.observing import Observer, Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, FoldDue, SpendDue, UseDue
@@ -36,6 +37,11 @@ from service.pseudonyms import Pseudonyms
 from service.settings import Settings
 from service.sweeping import Sweeper
 from service.telemetry import Telemetry
+from service.tracing.collaborators import Collaborators
+from service.tracing.opening import open_tracing
+
+if TYPE_CHECKING:
+    from service.tracing.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class State:
     conversations: Conversations
     telemetry: Telemetry
     pseudonyms: Pseudonyms
+    observer: Observer
+    tracing: "Tracing | None"
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.
@@ -85,18 +93,17 @@ async def open_state(
     """
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(open_tracing(settings))
+        made = Collaborators(tracing, telemetry)
         profiles = load_profiles(settings.profiles)
-        embedder = await stack.enter_async_context(
-            open_embedder(
-                settings.embedder,
-                EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
-            )
-        )
+        options = EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+        opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
+        embedder = made.embedder(opened)
         model = await stack.enter_async_context(open_model(model_options(settings)))
         url = await stack.enter_async_context(_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
-        store = RedisStore(
+        store = made.store(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
@@ -111,11 +118,11 @@ async def open_state(
                 embedder=embedder,
                 views=views,
                 embed_within=settings.embedder_timeout,
-                model=told_of(model, Purpose("memory", telemetry)),
+                model=told_of(model, Purpose("memory", made.observer)),
             )
             for name, profile in profiles.items()
         }
-        records = Memories(
+        records = made.memories(
             store,
             views,
             embedder,
@@ -129,10 +136,14 @@ async def open_state(
             tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
             clock=clock,
         )
-        summarizer = Summarizer(store, model, within=settings.model_timeout, observer=telemetry)
+        summarizer = Summarizer(store, model, within=settings.model_timeout, observer=made.observer)
 
         async def run(due: Due) -> None:
             await pseudonyms.note(due.user)
+            with made.job(due):
+                await do(due)
+
+        async def do(due: Due) -> None:
             if isinstance(due, SpendDue):
                 await budgets.spend(due.user, due.tokens)
             elif isinstance(due, UseDue):
@@ -158,7 +169,7 @@ async def open_state(
             longest_message=settings.longest_message,
             after=jobs.submit,
             clock=clock,
-            observer=telemetry,
+            observer=made.observer,
         )
         importer = Intake(store, embedder, clock=clock, after=jobs.submit)
         sweeper = Sweeper(
@@ -186,6 +197,8 @@ async def open_state(
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
             pseudonyms=pseudonyms,
+            observer=made.observer,
+            tracing=tracing,
         )
 
 
