@@ -47,7 +47,7 @@ _STATUS = {
     "model_timeout": 504,
     "request_timeout": 504,
 }
-_ALWAYS = (400, 401, 413, 429, 503)
+_ALWAYS = (400, 401, 413, 429, 503, 504)
 _Json = dict[str, Any]
 
 
