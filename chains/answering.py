@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from chains.errors import ModelError, ModelTimeoutError
 from chains.observing import Purpose
 
+T = TypeVar("T")
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _ANSWER = Purpose()
 
@@ -43,14 +44,25 @@ async def answer(
     """
     call = purpose.call(model, prompt, options)
     with purpose.observer.model_call(call):
-        try:
-            async with asyncio.timeout(within.total_seconds()):
-                call.message = message = await model.ainvoke(list(prompt), config, **options)
-        except Exception as error:  # every provider has errors of its own
-            raise translated(error) from error
+        message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
+        call.message = message
         if not str(message.text).strip() and not message.tool_calls:
             raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
     return message
+
+
+async def answer_within(call: Awaitable[T], within: timedelta) -> T:
+    """What a call of a model comes to.
+
+    Raises:
+        ModelTimeoutError: it took longer than `within`.
+        ModelError: it failed.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await call
+    except Exception as error:  # every provider has errors of its own
+        raise translated(error) from error
 
 
 async def answer_stream(

@@ -44,6 +44,8 @@ class Budgets:
         store: counts it.
         user: of each user.
         tenant: of each tenant.
+        refuse: whether turns are refused once a budget is spent; if not, they are answered, and
+            only what is not their answer is left undone.
         clock: seconds since the epoch.
     """
 
@@ -53,24 +55,38 @@ class Budgets:
         *,
         user: Budget,
         tenant: Budget,
+        refuse: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
+        self._refuse = refuse
         self._counts = user != Budget() or tenant != Budget()
 
     async def check(self, user: User) -> None:
-        """Raise BudgetSpentError if nothing is left for a turn."""
+        """Raise BudgetSpentError if nothing is left for a turn, and turns are refused then."""
+        if self._refuse:
+            await self._check(user)
+
+    async def allow(self, user: User) -> bool:
+        """Whether something is left for a call of the model that no turn waits for."""
+        try:
+            await self._check(user)
+        except BudgetSpentError:
+            return False
+        return True
+
+    async def _check(self, user: User) -> None:
         if self._counts:
             found = await add_usage(self._store, user, now=self._clock(), calls=0, tokens=0)
-            self._refuse("user", self._user, found[0])
-            self._refuse("tenant", self._tenant, found[1])
+            self._check_one("user", self._user, found[0])
+            self._check_one("tenant", self._tenant, found[1])
 
     async def spend(self, user: User, tokens: int) -> None:
-        """Count a turn's call, and its tokens as far as the model tells them."""
+        """Count a call, and its tokens as far as the model tells them."""
         if self._counts:
             await add_usage(self._store, user, now=self._clock(), calls=1, tokens=tokens)
 
-    def _refuse(self, whose: str, budget: Budget, used: Used) -> None:
+    def _check_one(self, whose: str, budget: Budget, used: Used) -> None:
         left = timedelta(seconds=_DAY_SECONDS - self._clock() % _DAY_SECONDS)
         if budget.calls and used.calls >= budget.calls:
             raise BudgetSpentError(whose, "model calls", budget.calls, left)

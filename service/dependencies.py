@@ -63,6 +63,15 @@ OwnerDep = Annotated[User, Depends(_owner)]
 """The user of the path, if the principal reaches them; else 404."""
 
 
+async def _storing(user: OwnerDep, state: StateDep) -> User:
+    await state.rooms.admit(user)
+    return user
+
+
+StoringDep = Annotated[User, Depends(_storing)]
+"""The same, if they may store more; else 507."""
+
+
 async def _admin(principal: PrincipalDep) -> Principal:
     principal.must_be_admin()
     return principal

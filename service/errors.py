@@ -41,6 +41,7 @@ _STATUS = {
     "import_conflict": 409,
     "store_unavailable": 503,
     "store_refused": 507,
+    "room_full": 507,
     "model_failed": 502,
     "model_timeout": 504,
     "request_timeout": 504,

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     budget_user_tokens: int = Field(0, ge=0, description="Tokens of a user in a day; 0: any.")
     budget_tenant_calls: int = Field(0, ge=0, description="Turns of a tenant in a day; 0: any.")
     budget_tenant_tokens: int = Field(0, ge=0, description="Tokens of a tenant in a day; 0: any.")
+    budget_user_bytes: int = Field(0, ge=0, description="Stored bytes of a user; 0: any.")
+    budget_tenant_bytes: int = Field(0, ge=0, description="Stored bytes of a tenant; 0: any.")
+    budget_tenant_memories: int = Field(0, ge=0, description="Memories of a tenant; 0: any.")
+    budget_spent: Literal["refuse", "answer"] = Field(
+        "refuse", description="Once it is: refuse turns, or answer on without extraction."
+    )
     rate_principal: str | None = Field(
         None, description="The most requests of a principal, such as `600/minute`."
     )

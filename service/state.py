@@ -11,34 +11,35 @@ from langchain_core.language_models import BaseChatModel
 
 from chains.called import told_of
 from chains.conversation import ConversationChain
-from chains.models import ModelOptions, open_model
+from chains.extractor import Extractor
+from chains.models import open_model
 from chains.observing import Observer, Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.due import Due, FoldDue, SpendDue, UseDue
-from memory.errors import ConfigurationError, UnknownProfileError
+from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
 from memory.profiles import load_profiles
-from memory.recall.backlog import embed_backlog
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
+from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
 from service.budgets import Budget, Budgets
+from service.choices import model_options, open_redis, tongue_of
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
+from service.rooms import Rooms
 from service.settings import Settings
 from service.sweeping import Sweeper
 from service.telemetry import Telemetry
 from service.tracing.collaborators import Collaborators
 from service.tracing.opening import open_tracing
+from service.work import Work
 
 if TYPE_CHECKING:
     from service.tracing.spans import Tracing
@@ -58,6 +59,7 @@ class State:
     limits: Limits
     memories: Memories
     budgets: Budgets
+    rooms: Rooms
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
@@ -100,7 +102,7 @@ async def open_state(
         opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
         embedder = made.embedder(opened)
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         store = made.store(
@@ -108,20 +110,8 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
-        memories = {
-            name: CombinedMemory(
-                name,
-                profile,
-                store=store,
-                embedder=embedder,
-                views=views,
-                embed_within=settings.embedder_timeout,
-                model=told_of(model, Purpose("memory", made.observer)),
-            )
-            for name, profile in profiles.items()
-        }
         records = made.memories(
             store,
             views,
@@ -134,28 +124,62 @@ async def open_state(
             store,
             user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
             tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
+            refuse=settings.budget_spent == "refuse",
             clock=clock,
         )
-        summarizer = Summarizer(store, model, within=settings.model_timeout, observer=made.observer)
-
-        async def run(due: Due) -> None:
-            await pseudonyms.note(due.user)
-            with made.job(due):
-                await do(due)
-
-        async def do(due: Due) -> None:
-            if isinstance(due, SpendDue):
-                await budgets.spend(due.user, due.tokens)
-            elif isinstance(due, UseDue):
-                await records.used(due.user, dict.fromkeys(due.record_ids, 1))
-            elif not isinstance(due, FoldDue):
-                await embed_backlog(due.user, store=store, embedder=embedder, views=views)
-            elif (memory := memories.get(due.profile or settings.profile)) and memory.folds:
-                policy = memory.folds.final if due.final else memory.folds
-                await summarizer.fold(due.user, due.session_id, policy)
-
+        extractor = Extractor(
+            store,
+            made.learner(
+                store,
+                records,
+                embedder,
+                embed_seconds=settings.embedder_timeout.total_seconds(),
+                most=settings.most_memories,
+            ),
+            model,
+            within=settings.model_timeout,
+            observer=made.observer,
+            tell=telemetry.extraction,
+            spend=budgets.spend,
+        )
+        told = told_of(model, Purpose("memory", made.observer))
+        memories = {
+            name: CombinedMemory(
+                name,
+                profile,
+                store=store,
+                embedder=embedder,
+                views=views,
+                embed_within=settings.embedder_timeout,
+                model=told,
+                can_extract=extractor.able,
+            )
+            for name, profile in profiles.items()
+        }
+        rooms = Rooms(
+            store,
+            user=Room(settings.budget_user_bytes),
+            tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+        )
+        within = settings.model_timeout
+        summarizer = Summarizer(store, model, within=within, observer=made.observer)
+        work = Work(
+            made=made,
+            store=store,
+            pseudonyms=pseudonyms,
+            embedder=embedder,
+            views=views,
+            records=records,
+            budgets=budgets,
+            summarizer=summarizer,
+            extractor=extractor,
+            profiles=memories,
+            default_profile=settings.profile,
+        )
         jobs = await stack.enter_async_context(
-            Jobs(run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job)
+            Jobs(
+                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
+            )
         )
         telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
@@ -171,7 +195,7 @@ async def open_state(
             clock=clock,
             observer=made.observer,
         )
-        importer = Intake(store, embedder, clock=clock, after=jobs.submit)
+        importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
         sweeper = Sweeper(
             store,
             memories,
@@ -193,6 +217,7 @@ async def open_state(
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,
             budgets=budgets,
+            rooms=rooms,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
@@ -200,32 +225,3 @@ async def open_state(
             observer=made.observer,
             tracing=tracing,
         )
-
-
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncGenerator[str]:
-    if settings.redis_url:
-        yield settings.redis_url.get_secret_value()
-        return
-    async with EmbeddedRedis(settings.data_dir) as redis:
-        yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error

@@ -59,6 +59,9 @@ class Telemetry:
         self._jobs = Counter(
             "strata_job_runs", "Runs of jobs after answers.", ["job", "outcome"], registry=registry
         )
+        self._extractions = Counter(
+            "strata_extractions", "Batches drawn from, by outcome.", ["outcome"], registry=registry
+        )
         self._requests = Histogram(
             "strata_http_request_seconds",
             "Requests, by route.",
@@ -96,6 +99,10 @@ class Telemetry:
         self._turns.labels(profile, outcome).inc()
         if outcome in ("stored", "interrupted"):
             self._recalled.observe(sum(len(one.hits) + len(one.records) for one in sections))
+
+    def extraction(self, outcome: str) -> None:
+        """A batch was drawn from: `drawn`, `empty`, `malformed` or `full`."""
+        self._extractions.labels(outcome).inc()
 
     def job(self, name: str, outcome: str) -> None:
         """A job ran."""

@@ -40,6 +40,7 @@ async def chat(
     """
     user = await admitted(state, principal, body.user_id)
     await state.budgets.check(user)
+    await state.rooms.admit(user)
     nonce = turn_nonce(request)
     known = await stored_reply(state.store, user, nonce) if nonce else None
     turn = ChatTurn(user, body.message, body.session_id, body.profile, body.on_conflict, nonce)

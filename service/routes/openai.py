@@ -65,6 +65,7 @@ async def complete(
     secret = state.settings.openwebui_secret
     user = await admitted(state, principal, user_of(body, request.headers, principal, secret))
     await state.budgets.check(user)
+    await state.rooms.admit(user)
     within = state.settings.model_timeout
     tried = await attempt(state.store, user, body, request.headers, within=within)
     if tried.known:
