@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import fenced, quoted_line, quoted_record
+from chains.observing import Observer, Purpose, Unobserved
 from chains.structured import StructuredModel
 from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
 from memory.learning import Learner
@@ -81,6 +82,7 @@ class Extractor:
         within: how long one call may take.
         tell: told how each batch went: `drawn`, `empty`, `malformed` or `full`.
         spend: told of each call, with the tokens it took.
+        observer: told of the model's calls.
     """
 
     def __init__(
@@ -92,10 +94,11 @@ class Extractor:
         within: timedelta,
         tell: Callable[[str], None],
         spend: Callable[[User, int], Awaitable[None]],
+        observer: Observer | None = None,
     ) -> None:
         self._store, self._learner, self._within = store, learner, within
         self._tell, self._spend = tell, spend
-        self._model = StructuredModel(model, SCHEMA)
+        self._model = StructuredModel(model, SCHEMA, Purpose("extract", observer or Unobserved()))
 
     @property
     def able(self) -> bool:

@@ -8,23 +8,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
+from chains.models import open_model
 from chains.observing import Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
 from memory.intake import Intake
-from memory.learning import Learner
 from memory.profiles import load_profiles
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.budgets import Budget, Budgets
+from service.choices import model_options, open_redis, tongue_of
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -62,7 +59,7 @@ async def open_state(
         opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
         embedder = made.embedder(opened)
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         store = made.store(
@@ -70,7 +67,7 @@ async def open_state(
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         records = made.memories(
             store,
@@ -83,15 +80,16 @@ async def open_state(
         budgets = _budgets(settings, store, clock)
         extractor = Extractor(
             store,
-            Learner(
+            made.learner(
                 store,
                 records,
                 embedder,
                 embed_seconds=settings.embedder_timeout.total_seconds(),
                 most=settings.most_memories,
             ),
-            told_of(model, Purpose("extract", made.observer)),
+            model,
             within=settings.model_timeout,
+            observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
         )
@@ -175,26 +173,6 @@ async def open_state(
         )
 
 
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncGenerator[str]:
-    if settings.redis_url:
-        yield settings.redis_url.get_secret_value()
-        return
-    async with EmbeddedRedis(settings.data_dir) as redis:
-        yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
-
-
 def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
     return Budgets(
         store,
@@ -211,12 +189,3 @@ def _rooms(settings: Settings, store: RedisStore) -> Rooms:
         user=Room(settings.budget_user_bytes),
         tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
     )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error
