@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
+from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
 from memory.classic_memories import Sources
-from memory.due import Due, EmbedDue, FoldDue, UseDue
+from memory.due import Due
 from memory.errors import StrataError
-from memory.folding import fold_overflow, fold_target
+from memory.folding import fold_overflow
 from memory.layer import Turn
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
@@ -25,7 +27,7 @@ from memory.tokens import clip_tokens
 from memory.traces import pack_trace
 from memory.tracing import traced
 from memory.turns import Hold, OnConflict, Watch, held
-from memory.types import Committed, Entry, Message, Section, Snapshot, User, Vector
+from memory.types import Committed, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
 
@@ -41,6 +43,7 @@ class CombinedMemory:
         views: the worker's indexes.
         embed_within: how long a turn waits for the embedder before it goes on with words alone.
         model: for classic memories that call one.
+        can_extract: whether records can be drawn, where the profile asks for it.
     """
 
     def __init__(
@@ -53,14 +56,16 @@ class CombinedMemory:
         views: Views,
         embed_within: timedelta = timedelta(seconds=2),
         model: BaseChatModel | None = None,
+        can_extract: bool = True,
     ) -> None:
-        self.name, self.folds = name, profile.folds
+        self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
         self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
         self._layers = build_layers(profile, Sources(store, embedder, model))
         self._tail = profile.tail
         self._embeds = profile.searches or embedder.local
+        self._can_extract = can_extract
         self._carries, self._searches = "summary" in profile.layers, profile.searches
 
     async def recall(
@@ -108,8 +113,14 @@ class CombinedMemory:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | shown_ids(section))
-        degraded = ("embedder",) if self._embeds and turn.vector is None else ()
-        return Recollection(turn, self.name, tuple(sections), degraded)
+        return Recollection(turn, self.name, tuple(sections), tuple(self._missing(turn)))
+
+    def _missing(self, turn: Turn) -> Iterator[str]:
+        """What the turn goes on without."""
+        if self._embeds and turn.vector is None:
+            yield "embedder"
+        if self.extracts and not self._can_extract:
+            yield "extraction"
 
     async def _snapshot(
         self,
@@ -192,25 +203,14 @@ class CombinedMemory:
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:
         """What should be done after this turn, now that it is stored."""
-        turn = recollection.turn
-        due: list[Due] = []
-        if self._fold_is_due(turn, reply):
-            due.append(FoldDue(turn.user, turn.snapshot.session.id, self.name))
-        if self._searches and not (self._embedder.local and turn.index and turn.index.embedded):
-            due.append(EmbedDue(turn.user))
-        shown = [one.id for section in recollection.sections for one in section.records]
-        if shown:
-            due.append(UseDue(turn.user, tuple(shown)))
+        due = list(use_due(recollection))
+        if self.folds:
+            due.extend(fold_due(self.folds, recollection, reply))
+        if self._searches:
+            due.extend(embedding_due(recollection.turn, local=self._embedder.local))
+        if self.extracts and self._can_extract:
+            due.extend(extraction_due(self.extracts, recollection))
         return tuple(due)
-
-    def _fold_is_due(self, turn: Turn, reply: str) -> bool:
-        if self.folds is None:
-            return False
-        session, end = turn.snapshot.session, turn.snapshot.session.length
-        said = Entry(session.id, end, Message("user", turn.text, turn.at))
-        replied = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
-        unfolded = (*turn.snapshot.unfolded, said, replied)
-        return fold_target(self.folds, session, unfolded) is not None
 
     async def _within_budget(self, user: User, snapshot: Snapshot) -> Snapshot:
         """Fold at once, without a model, what the window cannot hold: nothing falls between."""

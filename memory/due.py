@@ -44,5 +44,21 @@ class SpendDue:
     tokens: int
 
 
-Due: TypeAlias = FoldDue | EmbedDue | UseDue | SpendDue
+@dataclass(frozen=True, slots=True)
+class ExtractDue:
+    """A session that records should be drawn from, by the rules of a profile.
+
+    Attributes:
+        final: whatever is left is drawn from, be it ever so little.
+        quiet: seconds for which nothing like it must have come up before it is done.
+    """
+
+    user: User
+    session_id: str
+    profile: str
+    final: bool = False
+    quiet: float = 0.0
+
+
+Due: TypeAlias = FoldDue | EmbedDue | UseDue | SpendDue | ExtractDue
 """Work for after the answer."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from memory.carrying import (
     Binary,
+    EndLine,
     Header,
     MemoryLine,
     MessageLine,
@@ -32,6 +33,14 @@ async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     Raises:
         UnknownSessionError: a session was deleted while its messages were read; the export ends.
     """
+    lines = 0
+    async for page in _pages(store, user):
+        lines += page.count(b"\n")
+        yield page
+    yield to_json(EndLine(lines))
+
+
+async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     sessions = await session_ids(store, user)
     yield to_json(Header())
     for session_id in sessions:
@@ -84,6 +93,7 @@ def _session_line(session_id: str, fields: dict[str, bytes]) -> SessionLine:
         summarized_upto=int(fields["summarized_upto"]),
         summary=fields["summary"].decode(),
         extract=fields["extract"].decode(),
+        extracted_upto=int(fields.get("extracted_upto", 0)),
         messages=int(fields["length"]),
         more=more,
     )

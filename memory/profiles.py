@@ -9,6 +9,7 @@ import msgspec
 from memory.classic import ClassicLayer
 from memory.classic_memories import ClassicOptions, Sources
 from memory.errors import ConfigurationError
+from memory.extraction import ExtractionPolicy
 from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
@@ -54,6 +55,16 @@ class FactsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget_tokens: _Positive = 600
 
 
+class ExtractionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.extraction]`."""
+
+    enabled: bool = False
+    messages: _Positive = 6
+    quiet_seconds: _Positive = 60
+    batch: _Positive = 40
+    known: _Count = 24
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[profiles.<name>]`: which layers, in the order in which they are loaded."""
 
@@ -62,6 +73,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()
     facts: FactsOptions = FactsOptions()
+    extraction: ExtractionOptions = ExtractionOptions()
     vector: VectorOptions = VectorOptions()
     classic: ClassicOptions = ClassicOptions()
 
@@ -76,6 +88,19 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             tokens=self.summary.fold_tokens,
             window_tokens=self.window.budget_tokens,
             summary_tokens=self.summary.budget_tokens,
+        )
+
+    @property
+    def extracts(self) -> ExtractionPolicy | None:
+        """When records are drawn from sessions; None where they are not."""
+        options = self.extraction
+        if not options.enabled:
+            return None
+        return ExtractionPolicy(
+            messages=options.messages,
+            quiet_seconds=float(options.quiet_seconds),
+            batch=max(options.batch, options.messages),
+            known=options.known,
         )
 
     @property

@@ -11,6 +11,16 @@ from memory.types import Entry, Message
 
 Kind: TypeAlias = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
 Term: TypeAlias = Literal["short", "long"]
+Action: TypeAlias = Literal[
+    "created",
+    "updated",
+    "deleted",
+    "restored",
+    "archived",
+    "promoted",
+    "confirmed",
+    "superseded",
+]
 KINDS: tuple[Kind, ...] = ("fact", "preference", "rule", "entity", "relationship", "note")
 SHORT_TERM_SECONDS = 7 * 86_400.0
 HISTORY_SECONDS = 30 * 86_400
@@ -33,6 +43,8 @@ class Record:
         pinned: always in the prompt, within a budget; never archived or expired.
         valid_from, valid_to: when it was true, where that is known.
         source: the id of the turn that it came from.
+        confirmed: the latest turns that said it again.
+        superseded_by: the id of the record that contradicts it.
     """
 
     id: str
@@ -55,6 +67,8 @@ class Record:
     valid_from: float | None = None
     valid_to: float | None = None
     source: str | None = None
+    confirmed: tuple[str, ...] = ()
+    superseded_by: str | None = None
 
     def is_alive(self, now: float) -> bool:
         """Whether it has not expired."""
@@ -98,7 +112,7 @@ class Step:
     """
 
     at: float
-    action: Literal["created", "updated", "deleted", "restored", "archived", "promoted"]
+    action: Action
     record: Record
 
 

@@ -88,6 +88,7 @@ class Session:
 
     Attributes:
         follows: the sessions that its first prompt took up.
+        extracted_upto: records were drawn from `messages[:extracted_upto]`.
         metadata: whatever a client noted, as JSON; empty for nothing.
     """
 
@@ -101,6 +102,7 @@ class Session:
     fold: Fold = field(default_factory=Fold)
     follows: tuple[str, ...] = ()
     metadata: str = ""
+    extracted_upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Budgets:
         store: counts it.
         user: of each user.
         tenant: of each tenant.
+        refuse: whether turns are refused once a budget is spent; if not, they are answered, and
+            only what is not their answer is left undone.
         clock: seconds since the epoch.
     """
 
@@ -57,43 +59,57 @@ class Budgets:
         *,
         user: Budget,
         tenant: Budget,
+        refuse: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
+        self._refuse = refuse
         self._counts = user != Budget() or tenant != Budget()
 
     async def check(self, user: User) -> tuple[Quota, ...]:
         """What is left once the turn at hand was called for, where there is a budget.
 
         Raises:
-            BudgetSpentError: nothing is left for a turn.
+            BudgetSpentError: nothing is left for a turn, and turns are refused then.
         """
-        if not self._counts:
-            return ()
-        found = await add_usage(self._store, user, now=self._clock(), calls=0, tokens=0)
-        ours = self._left("user", self._user, found[0])
-        return (*ours, *self._left("tenant", self._tenant, found[1]))
+        quotas = await self._left(user)
+        if self._refuse:
+            for whose, quota in quotas:
+                _check(whose, quota)
+        return tuple(_less_this_turn(quota) for _, quota in quotas)
+
+    async def allow(self, user: User) -> bool:
+        """Whether something is left for a call of the model that no turn waits for."""
+        return all(quota.remaining > 0 for _, quota in await self._left(user))
 
     async def spend(self, user: User, tokens: int) -> None:
-        """Count a turn's call, and its tokens as far as the model tells them."""
+        """Count a call, and its tokens as far as the model tells them."""
         if self._counts:
             await add_usage(self._store, user, now=self._clock(), calls=1, tokens=tokens)
 
-    def _left(self, whose: str, budget: Budget, used: Used) -> Iterator[Quota]:
-        reset = timedelta(seconds=_DAY_SECONDS - self._clock() % _DAY_SECONDS)
-        calls, tokens = budget.calls - used.calls, budget.tokens - used.tokens
-        if budget.calls:
-            yield _enough(whose, Quota("requests", budget.calls, calls, reset), taken=1)
-        if budget.tokens:
-            yield _enough(whose, Quota("tokens", budget.tokens, tokens, reset), taken=0)
+    async def _left(self, user: User) -> list[tuple[str, Quota]]:
+        """What is left of today, and whose it is."""
+        if not self._counts:
+            return []
+        now = self._clock()
+        ours, theirs = await add_usage(self._store, user, now=now, calls=0, tokens=0)
+        reset = timedelta(seconds=_DAY_SECONDS - now % _DAY_SECONDS)
+        users, tenants = _quotas(self._user, ours, reset), _quotas(self._tenant, theirs, reset)
+        return [*(("user", one) for one in users), *(("tenant", one) for one in tenants)]
 
 
-def _enough(whose: str, quota: Quota, *, taken: int) -> Quota:
-    """The quota once so much is taken of it.
+def _quotas(budget: Budget, used: Used, reset: timedelta) -> Iterator[Quota]:
+    if budget.calls:
+        yield Quota("requests", budget.calls, max(0, budget.calls - used.calls), reset)
+    if budget.tokens:
+        yield Quota("tokens", budget.tokens, max(0, budget.tokens - used.tokens), reset)
 
-    Raises:
-        BudgetSpentError: nothing of it was left.
-    """
+
+def _check(whose: str, quota: Quota) -> None:
     if quota.remaining <= 0:
-        raise BudgetSpentError(whose, replace(quota, remaining=0))
-    return replace(quota, remaining=quota.remaining - taken)
+        raise BudgetSpentError(whose, quota)
+
+
+def _less_this_turn(quota: Quota) -> Quota:
+    taken = 1 if quota.kind == "requests" else 0
+    return replace(quota, remaining=max(0, quota.remaining - taken))

@@ -43,16 +43,36 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 """Who asks; refused with 401 or 429."""
 
 
-async def _owner(
-    user_id: UserPath, request: Request, principal: PrincipalDep, state: StateDep
-) -> User:
+async def admitted(request: Request, state: State, principal: Principal, user_id: str) -> User:
+    """The user of an id, if the principal reaches them and they did not ask too often.
+
+    Raises:
+        UnknownUserError: the principal does not reach them.
+        RateLimitedError: it is one request too many.
+    """
     user = principal.user(user_id)
+    await state.pseudonyms.note(user)
     note(request, await state.limits.user(user))
     return user
 
 
+async def _owner(
+    user_id: UserPath, request: Request, principal: PrincipalDep, state: StateDep
+) -> User:
+    return await admitted(request, state, principal, user_id)
+
+
 OwnerDep = Annotated[User, Depends(_owner)]
 """The user of the path, if the principal reaches them; else 404."""
+
+
+async def _storing(user: OwnerDep, state: StateDep) -> User:
+    await state.rooms.admit(user)
+    return user
+
+
+StoringDep = Annotated[User, Depends(_storing)]
+"""The same, if they may store more; else 507."""
 
 
 async def _admin(principal: PrincipalDep) -> Principal:
@@ -65,11 +85,11 @@ AdminDep = Annotated[Principal, Depends(_admin)]
 
 
 async def count_turn(request: Request, state: State, user: User) -> None:
-    """Count a turn against what its user may have.
+    """Count a turn against what its user and tenant may have.
 
     Raises:
-        RateLimitedError: it is one too many.
         BudgetSpentError: nothing is left for it today.
+        RoomFullError: nothing more may be stored.
     """
-    note(request, await state.limits.user(user))
     note(request, await state.budgets.check(user))
+    await state.rooms.admit(user)

@@ -70,6 +70,7 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     if not user_id:
         return await plain(request)  # which tells what is missing
     user = principal.user(user_id)
+    await state.pseudonyms.note(user)
     name = f"http:{_digest(principal.id, key).hex()}"
     request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
     fingerprint = _digest(request.method, str(request.url.path), request.url.query, body)

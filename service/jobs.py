@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
-from memory.due import Due
+from memory.due import Due, ExtractDue
 from memory.errors import StrataError, UnknownSessionError
 
 _log = logging.getLogger("strata.jobs")
@@ -63,11 +63,14 @@ class Jobs:
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[Due, asyncio.Task[None]] = {}
         self._again: set[Due] = set()
+        self._timers: dict[Due, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -76,7 +79,20 @@ class Jobs:
                 await task
 
     def submit(self, due: Due) -> None:
-        """Do it soon; what is under way already is done once more after that."""
+        """Do it soon; what is under way already is done once more after that.
+
+        What is to wait for quiet is done when nothing like it was submitted for so long.
+        """
+        if timer := self._timers.pop(due, None):
+            timer.cancel()
+        if isinstance(due, ExtractDue) and due.quiet:
+            loop = asyncio.get_running_loop()
+            self._timers[due] = loop.call_later(due.quiet, self._now, due)
+        else:
+            self._now(due)
+
+    def _now(self, due: Due) -> None:
+        self._timers.pop(due, None)
         if due in self._tasks:
             self._again.add(due)
             return

@@ -1,7 +1,7 @@
 """Memories as they come in and go out over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from memory.records import Kind, Record, Step, Term
+from memory.records import Action, Kind, Record, Step, Term
 from service.metadata import Metadata
 from service.schemas import utc
 
@@ -144,7 +144,9 @@ class MemoryInfo(BaseModel):
     pinned: bool
     valid_from: datetime | None
     valid_to: datetime | None
-    source: str | None
+    source: str | None = Field(description="The turn that it came from.")
+    confirmed: list[str] = Field(description="The latest turns that said it again.")
+    superseded_by: str | None = Field(description="The memory that contradicts it.")
 
     @classmethod
     def of(cls, record: Record) -> "MemoryInfo":
@@ -171,6 +173,8 @@ class MemoryInfo(BaseModel):
             archived=record.archived,
             pinned=record.pinned,
             source=record.source,
+            confirmed=list(record.confirmed),
+            superseded_by=record.superseded_by,
             **times,
         )
 
@@ -202,7 +206,7 @@ class HistoryStep(BaseModel):
     """What was done to a memory, and how it was then."""
 
     at: datetime
-    action: Literal["created", "updated", "deleted", "restored", "archived", "promoted"]
+    action: Action
     memory: MemoryInfo
 
     @classmethod

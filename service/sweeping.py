@@ -1,4 +1,4 @@
-"""Looking after sessions that nobody talks in: unfinished folds, and sessions to be closed."""
+"""Looking after sessions that nobody talks in: what is left to do, and sessions to be closed."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from memory.combined import CombinedMemory
-from memory.due import FoldDue
+from memory.due import ExtractDue, FoldDue
 from memory.errors import StrataError, UnknownSessionError
 from memory.store import RedisStore
 from memory.store.reading import get_session
@@ -65,6 +65,11 @@ class Sweeper:
     async def _look_at(self, user: User, session: Session) -> None:
         memory = self._memories.get(session.profile or self._default)
         silent = self._clock() - session.active
+        if memory and memory.extracts and session.extracted_upto < session.length:
+            quiet = memory.extracts.quiet_seconds
+            quiet = 0.0 if silent > quiet else quiet
+            name = session.profile
+            self._jobs.submit(ExtractDue(user, session.id, name, final=True, quiet=quiet))
         if self._close_after and not session.closed and silent > self._close_after.total_seconds():
             await self._store.close(user, session.id)
             if memory and memory.folds:

@@ -36,6 +36,11 @@ class UserFigures(BaseModel):
         description="In Redis, as it estimates: without what goes by itself, such as progress of "
         "imports and histories of deleted memories."
     )
+    extraction: dict[str, int] = Field(
+        description="Batches that memories were drawn from: `drawn`, `empty`, `malformed` (an "
+        "answer that could not be used) or `full` (no more memories allowed), and how many drawn "
+        "memories were `useless`."
+    )
     first_activity: datetime | None = Field(description="When the first session began.")
     last_activity: datetime | None = Field(description="When a session was last active.")
 
@@ -51,6 +56,7 @@ class UserFigures(BaseModel):
             memories=stats.memories,
             vectors=stats.vectors,
             size_bytes=stats.size_bytes,
+            extraction=stats.extraction,
             first_activity=None if stats.first is None else utc(stats.first),
             last_activity=None if stats.last is None else utc(stats.last),
         )

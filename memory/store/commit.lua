@@ -41,10 +41,11 @@ if ARGV[12] ~= '' then
 end
 
 local first, count = tonumber(length or 0), (#ARGV - 18) / 2
-local active = tonumber(redis.call('HGET', session, 'active') or 0)
+local active, bytes = tonumber(redis.call('HGET', session, 'active') or 0), 0
 for offset = 0, count - 1 do
   redis.call('RPUSH', list, ARGV[19 + 2 * offset])
   local vector = ARGV[20 + 2 * offset]
+  bytes = bytes + #ARGV[19 + 2 * offset] + #vector
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end
@@ -60,6 +61,7 @@ if tonumber(ARGV[6]) >= active then
 end
 redis.call('HSET', session, 'length', first + count)
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
+weigh(prefix, bytes)
 redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
 redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])

@@ -32,6 +32,7 @@ SESSION_FIELDS = (
     "extract",
     "follows",
     "metadata",
+    "extracted_upto",
 )
 """The fields of a session's hash, in the order in which `snapshot.lua` reads them."""
 
@@ -67,7 +68,7 @@ def new_session_id() -> str:
 def session(session_id: str, fields: Sequence[bytes]) -> Session:
     """A session from its fields, in the order of `SESSION_FIELDS`."""
     created, active, length, title, profile, closed, folded, summarized = fields[:8]
-    summary, extract, follows, metadata = fields[8:]
+    summary, extract, follows, metadata, extracted = fields[8:]
     return Session(
         session_id,
         created=float(created),
@@ -79,6 +80,7 @@ def session(session_id: str, fields: Sequence[bytes]) -> Session:
         fold=Fold(int(folded), int(summarized), summary.decode(), extract.decode()),
         follows=tuple(follows.decode().split()),
         metadata=metadata.decode() if metadata else "",
+        extracted_upto=int(extracted or 0),
     )
 
 

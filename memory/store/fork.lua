@@ -13,10 +13,14 @@ local count = tonumber(ARGV[3])
 if count < 0 or count > length then
   count = length
 end
+local bytes = 0
 for start = 0, count - 1, 500 do
   local last = math.min(start + 499, count - 1)
   local packed = redis.call('LRANGE', prefix .. 'messages:' .. from, start, last)
   redis.call('RPUSH', prefix .. 'messages:' .. to, unpack(packed))
+  for _, message in ipairs(packed) do
+    bytes = bytes + #message
+  end
   local ids = {}
   for position = start, last do
     ids[#ids + 1] = from .. ':' .. position
@@ -24,6 +28,7 @@ for start = 0, count - 1, 500 do
   local vectors = redis.call('HMGET', prefix .. 'vectors', unpack(ids))
   for offset, vector in ipairs(vectors) do
     if vector then
+      bytes = bytes + #vector
       redis.call('HSET', prefix .. 'vectors', to .. ':' .. (start + offset - 1), vector)
     end
   end
@@ -32,7 +37,7 @@ redis.call('HSET', copy, 'created', ARGV[4], 'active', ARGV[4], 'closed', '0', '
   'profile', ARGV[5] ~= '' and ARGV[5] or redis.call('HGET', source, 'profile'),
   'title', redis.call('HGET', source, 'title'), 'follows', redis.call('HGET', source, 'follows'),
   'metadata', redis.call('HGET', source, 'metadata') or '',
-  'folded_upto', 0, 'summarized_upto', 0, 'summary', '', 'extract', '')
+  'folded_upto', 0, 'summarized_upto', 0, 'summary', '', 'extract', '', 'extracted_upto', count)
 if tonumber(redis.call('HGET', source, 'folded_upto')) <= count then
   for _, field in ipairs({'folded_upto', 'summarized_upto', 'summary', 'extract'}) do
     redis.call('HSET', copy, field, redis.call('HGET', source, field))
@@ -43,4 +48,5 @@ if count > 0 then
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*',
     'put', to, 'first', 0, 'count', count)
 end
+weigh(prefix, bytes)
 return count

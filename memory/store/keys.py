@@ -14,6 +14,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>records`          | hash   | record id -> revision and packed record          | never   |
 | `<prefix>topics`           | hash   | topic -> record id                               | never   |
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
+| `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
@@ -34,7 +35,12 @@ from memory.types import User
 NAMESPACE = "strata"
 API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
-PERMANENT = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics")
+PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
+"""Random bytes, under which logs hash users; permanent, and of no user."""
+PERMANENT = (
+    *("user", "sessions", "session:", "messages:", "vectors", "log"),
+    *("records", "topics", "extraction"),
+)
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""

@@ -2,15 +2,33 @@
 --
 -- KEYS[1] the user's prefix
 -- ARGV    1 epoch for a new user   2 log entries to keep   3 seconds to keep history
---         4 the most records, 0 for any number; then for each record:
+--         4 the most records, 0 for any number
+--         5 the session that they were drawn from, or ''   6 up to where it was extracted   7 up to
+--         where it is now   8 how it went   9 how many drawn ones were of no use
+--         10 the epoch that the user must have, '' for any
+--         then for each record:
 --         id, the revision it must have (0: none), new revision (0: delete), packed, vector or '',
 --         topic or '', history or '', the topic it had or ''
-local prefix, each = KEYS[1], 8
+local prefix, each, begin = KEYS[1], 8, 11
 local records, topics = prefix .. 'records', prefix .. 'topics'
-local most, added = tonumber(ARGV[4]), 0
+local most, added, bytes = tonumber(ARGV[4]), 0, 0
+
+if ARGV[10] ~= '' and ARGV[10] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
+  return {'erased'}
+end
+local session = prefix .. 'session:' .. ARGV[5]
+if ARGV[5] ~= '' then
+  local length, upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
+  if not length then
+    return {'gone'}
+  end
+  if tonumber(upto or 0) ~= tonumber(ARGV[6]) then
+    return {'passed'}
+  end
+end
 
 local taken = {}
-for at = 5, #ARGV, each do
+for at = begin, #ARGV, each do
   local id, wanted, new, topic = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 5]
   local stored = redis.call('HGET', records, id)
   local revision = stored and tonumber(string.match(stored, '^%d+')) or 0
@@ -35,8 +53,9 @@ if most > 0 and added > 0 and redis.call('HLEN', records) + added > most then
   return {'full', most}
 end
 
-for at = 5, #ARGV, each do
+for at = begin, #ARGV, each do
   local id, new, topic, had = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
+  bytes = bytes - weight_of(records, {id}) - weight_of(prefix .. 'vectors', {id})
   if had ~= '' and redis.call('HGET', topics, had) == id then
     redis.call('HDEL', topics, had)
   end
@@ -56,7 +75,14 @@ for at = 5, #ARGV, each do
     redis.call('RPUSH', prefix .. 'history:' .. id, ARGV[at + 6])
     redis.call('EXPIRE', prefix .. 'history:' .. id, ARGV[3])
   end
+  bytes = bytes + weight_of(records, {id}) + weight_of(prefix .. 'vectors', {id})
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'record', id)
 end
+if ARGV[5] ~= '' then
+  redis.call('HSET', session, 'extracted_upto', ARGV[7])
+  redis.call('HINCRBY', prefix .. 'extraction', ARGV[8], 1)
+  redis.call('HINCRBY', prefix .. 'extraction', 'useless', ARGV[9])
+end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[1])
+weigh(prefix, bytes)
 return {'ok', added}

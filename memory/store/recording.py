@@ -10,6 +10,7 @@ from memory.errors import (
     RecordsFullError,
     TopicTakenError,
     UnknownRecordError,
+    UnknownSessionError,
 )
 from memory.records import HISTORY_SECONDS, Record, Step
 from memory.store import keys
@@ -25,7 +26,7 @@ from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import Entry, User, Vector
 
-_RECORD = Script("record")
+_RECORD = Script("weigh", "record")
 _PAGE = 500
 
 
@@ -46,9 +47,32 @@ class Write:
     step: Step | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A stretch of a session that records were drawn from.
+
+    Attributes:
+        start, end: it was extracted up to `start` before, and is up to `end` after the write.
+        outcome: how it went, to be counted.
+        useless: how many drawn records could not be used.
+    """
+
+    session_id: str
+    start: int
+    end: int
+    outcome: str
+    useless: int = 0
+
+
 async def write_records(
-    store: RedisStore, user: User, writes: Sequence[Write], *, most: int = 0
-) -> None:
+    store: RedisStore,
+    user: User,
+    writes: Sequence[Write],
+    *,
+    most: int = 0,
+    extracted: Extracted | None = None,
+    epoch: str = "",
+) -> bool:
     """Do all of the writes, or none.
 
     Args:
@@ -56,8 +80,15 @@ async def write_records(
         user: whose records.
         writes: one for each record.
         most: the most records that the user may have; 0 for any number.
+        extracted: from where they were drawn; noted with them.
+        epoch: the user's, where what is written was read before; nothing of it comes back once
+            they were erased.
+
+    Returns:
+        False when another worker extracted that stretch before, and nothing was written.
 
     Raises:
+        UnknownSessionError: the session that they were drawn from is gone.
         UnknownRecordError: one that is to be deleted is gone already.
         RecordConflictError: one was changed meanwhile.
         TopicTakenError: another record holds the topic of one.
@@ -73,9 +104,23 @@ async def write_records(
         store.log_length,
         HISTORY_SECONDS,
         most,
+        *_stretch(extracted),
+        epoch,
         *values,
     )
+    if reply[0] == b"erased":
+        raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
+    if reply[0] == b"gone" and extracted:
+        raise UnknownSessionError(extracted.session_id)
     _check(reply)
+    return reply[0] == b"ok"
+
+
+def _stretch(extracted: Extracted | None) -> tuple[str | int, ...]:
+    if extracted is None:
+        return ("", 0, 0, "", 0)
+    end, outcome = extracted.end, extracted.outcome
+    return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
 def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:

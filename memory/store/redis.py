@@ -34,8 +34,8 @@ from memory.types import (
 
 _SNAPSHOT = Script("changes", "line", "snapshot")
 _CATCH_UP = Script("changes", "catch_up")
-_COMMIT, _FOLD, _EMBED = Script("commit"), Script("fold"), Script("embed")
-_CLOSE, _DROP = Script("close"), Script("drop")
+COMMIT, _FOLD, _EMBED = Script("weigh", "commit"), Script("fold"), Script("weigh", "embed")
+_CLOSE, _DROP = Script("close"), Script("weigh", "drop")
 _NONCE_SECONDS, _IMPORT_SECONDS = 600, 7 * 24 * 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
@@ -157,7 +157,7 @@ class RedisStore:
             packed = b"" if vector is None else pack_vector(self.embedder_tag, vector)
             values += (pack_message(message), packed)
         reply = await self.connection.run(
-            _COMMIT,
+            COMMIT,
             keys.prefix(user),
             session.id,
             (epoch or "1") if create else "0",

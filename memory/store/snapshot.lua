@@ -14,7 +14,8 @@ local most, carry, carry_tail = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(A
 
 local function session(id)
   return redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
-    'profile', 'closed', 'folded_upto', 'summarized_upto', 'summary', 'extract', 'follows', 'metadata')
+    'profile', 'closed', 'folded_upto', 'summarized_upto', 'summary', 'extract', 'follows', 'metadata',
+    'extracted_upto')
 end
 
 local function messages(id, first)

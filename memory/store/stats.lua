@@ -1,6 +1,6 @@
 -- How much is stored of a user. KEYS[1] the user's prefix
 -- Answers sessions, open ones, messages, folded sessions, memories, vectors, bytes, first and last
--- activity ('' where there is none). The bytes are what Redis says of each key that stands for good
+-- activity ('' where there is none), and how extractions went. The bytes are what Redis says of each key that stands for good
 -- and of the histories of memories; it samples large ones.
 local prefix = KEYS[1]
 local open, messages, folded, bytes, first, last = 0, 0, 0, 0, false, false
@@ -27,9 +27,9 @@ end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
   weigh('history:' .. id)
 end
-for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics'}) do
+for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction'}) do
   weigh(name)
 end
 return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,
   redis.call('HLEN', prefix .. 'records'), redis.call('HLEN', prefix .. 'vectors'), bytes,
-  first or '', last or ''}
+  first or '', last or '', redis.call('HGETALL', prefix .. 'extraction')}

@@ -21,6 +21,7 @@ class UserStats:
         sessions: all of them; `open_sessions` of these are not closed.
         summaries: sessions that are folded at least in part.
         size_bytes: what Redis says of the keys; an estimate where they are large.
+        extraction: how extractions went, counted by outcome.
         first, last: when the first session began and when one was last active; Unix seconds.
     """
 
@@ -33,13 +34,20 @@ class UserStats:
     size_bytes: int
     first: float | None
     last: float | None
+    extraction: dict[str, int]
 
 
 async def user_stats(store: RedisStore, user: User) -> UserStats:
     """How much is stored of a user; zeros where there is nothing."""
-    *counts, first, last = await store.connection.run(_STATS, keys.prefix(user))
+    *counts, first, last, counted = await store.connection.run(_STATS, keys.prefix(user))
     return UserStats(
-        *counts, first=float(first) if first else None, last=float(last) if last else None
+        *counts,
+        first=float(first) if first else None,
+        last=float(last) if last else None,
+        extraction={
+            name.decode(): int(times)
+            for name, times in zip(counted[::2], counted[1::2], strict=True)
+        },
     )
 
 

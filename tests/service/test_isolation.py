@@ -117,6 +117,7 @@ class Isolation(RuleBasedStateMachine):
             f"sessions/{session}/messages",
             f"memories/{memory}",
             f"memories/{memory}/history",
+            f"memories/{memory}/why",
             f"turns/{turn}",
         ):
             self._call(one, "GET", f"{base}/{path}")

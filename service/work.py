@@ -1,0 +1,72 @@
+"""What is done for each thing that is due after an answer."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from chains.extractor import Extractor
+from chains.summarizer import Summarizer
+from memory.combined import CombinedMemory
+from memory.due import Due, EmbedDue, ExtractDue, FoldDue, SpendDue, UseDue
+from memory.memories import Memories
+from memory.recall.backlog import embed_backlog
+from memory.recall.embedding import Embedder
+from memory.recall.views import Views
+from memory.store import RedisStore
+from service.budgets import Budgets
+from service.pseudonyms import Pseudonyms
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The hands that do it.
+
+    Attributes:
+        around: stands around each job.
+        profiles: the memories of each profile, by name.
+        default_profile: of sessions that were noted with none.
+    """
+
+    store: RedisStore
+    pseudonyms: Pseudonyms
+    around: Callable[[Due], AbstractContextManager[object]]
+    embedder: Embedder
+    views: Views
+    records: Memories
+    budgets: Budgets
+    summarizer: Summarizer
+    extractor: Extractor
+    profiles: Mapping[str, CombinedMemory]
+    default_profile: str
+
+    async def run(self, due: Due) -> None:
+        """Do one thing; when nothing is left of it, nothing happens."""
+        await self.pseudonyms.note(due.user)
+        with self.around(due):
+            await self._do(due)
+
+    async def _do(self, due: Due) -> None:
+        match due:
+            case SpendDue():
+                await self.budgets.spend(due.user, due.tokens)
+            case UseDue():
+                await self.records.used(due.user, dict.fromkeys(due.record_ids, 1))
+            case EmbedDue():
+                await embed_backlog(
+                    due.user, store=self.store, embedder=self.embedder, views=self.views
+                )
+            case FoldDue():
+                await self._fold(due)
+            case ExtractDue():
+                await self._extract(due)
+
+    async def _fold(self, due: FoldDue) -> None:
+        memory = self.profiles.get(due.profile or self.default_profile)
+        if memory and memory.folds:
+            policy = memory.folds.final if due.final else memory.folds
+            await self.summarizer.fold(due.user, due.session_id, policy)
+
+    async def _extract(self, due: ExtractDue) -> None:
+        memory = self.profiles.get(due.profile or self.default_profile)
+        if memory and memory.extracts and await self.budgets.allow(due.user):
+            await self.extractor.extract(due.user, due.session_id, memory.extracts, final=due.final)

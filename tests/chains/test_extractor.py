@@ -1,0 +1,117 @@
+"""Drawing records from what was said, with a model that works."""
+
+from memory.reasons import reasons
+from memory.store import RedisStore
+from tests.chains.notebook import POLICY, Notebook, note
+from tests.openai_server import Request
+
+
+async def test_what_is_drawn_is_kept_with_its_turn(notebook: Notebook, store: RedisStore) -> None:
+    await notebook.say("Hello.", "My sister Ana lives in Porto.")
+    drawn = note(3, "The user's sister Ana lives in Porto.", entities=["Ana", "Porto"])
+    assert await notebook.extract(drawn, final=False) == 1
+    (record,) = (await notebook.records()).values()
+    assert (record.kind, record.entities, record.source) == (
+        "fact",
+        ("Ana", "Porto"),
+        f"{notebook.session_id}.2",
+    )
+    why = await reasons(store, notebook.memories, notebook.user, record.id)
+    (turn,) = why.turns.values()
+    assert turn
+    assert turn.said.message.content == "My sister Ana lives in Porto."
+    assert record.valid_from == turn.said.message.at
+    assert notebook.outcomes == ["drawn"]
+    assert "3. [" in notebook.prompt()
+    schema = notebook.server.requests[-1].body["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["memories"]
+
+
+async def test_nothing_is_drawn_from_twice_nor_before_it_is_due(notebook: Notebook) -> None:
+    await notebook.say("I play the cello.")
+    assert await notebook.extract(note(1, "Plays the cello."), final=False) == 0
+    await notebook.say("And the violin.")
+    assert await notebook.extract(note(1, "Plays the cello."), final=False) == 1
+    calls = len(notebook.server.requests)
+    assert await notebook.extract(note(1, "Plays the harp.")) == 0
+    assert len(notebook.server.requests) == calls
+    assert list(await notebook.records()) == ["Plays the cello."]
+
+
+async def test_a_repetition_confirms_and_grows_nothing(notebook: Notebook) -> None:
+    await notebook.say("I like jazz.")
+    await notebook.extract(note(1, "Likes jazz.", kind="preference"))
+    await notebook.say("Jazz, as I said.", "Jazz is what I like.")
+    await notebook.extract(
+        note(1, "likes  JAZZ", kind="preference"),
+        note(3, "Jazz is liked by the user.", kind="preference", same_as=1),
+    )
+    records = await notebook.records()
+    assert list(records) == ["Likes jazz."]
+    record = records["Likes jazz."]
+    assert record.confirmed == (f"{notebook.session_id}.2",)
+    assert record.importance > 0.5
+
+
+async def test_a_contradiction_supersedes_and_the_old_one_stays(
+    notebook: Notebook, store: RedisStore
+) -> None:
+    await notebook.say("I live in Porto.")
+    await notebook.extract(note(1, "Lives in Porto."))
+    await notebook.say("I have moved to Lyon.")
+    await notebook.extract(note(1, "Lives in Lyon.", replaces=[1]))
+    assert "1. [" in notebook.prompt()
+    assert "Lives in Porto." in notebook.prompt()
+    old, new = (await notebook.records()).values()
+    assert (old.content, old.superseded_by, old.valid_to) == (
+        "Lives in Porto.",
+        new.id,
+        new.valid_from,
+    )
+    now = notebook.memories.clock() + 1e9
+    assert not old.is_recalled(now)
+    assert new.is_recalled(now)
+    why = await reasons(store, notebook.memories, notebook.user, new.id)
+    assert [one.id for one in why.supersedes] == [old.id]
+    assert (await reasons(store, notebook.memories, notebook.user, old.id)).superseded_by == new
+
+
+async def test_an_older_conversation_does_not_undo_what_is_newer(notebook: Notebook) -> None:
+    await notebook.say("I live in Porto.")
+    later = notebook.memories.clock() + 1e10
+    (lyon,) = await notebook.memories.create(
+        notebook.user, [{"content": "Lives in Lyon.", "valid_from": later}]
+    )
+    await notebook.extract(note(1, "Lives in Porto.", replaces=[1]))
+    records = await notebook.records()
+    assert records["Lives in Lyon."] == lyon
+    assert records["Lives in Porto."].valid_to == later
+
+
+async def test_what_was_said_in_one_language_stays_in_it(notebook: Notebook) -> None:
+    await notebook.say("京都に住んでいます。", "Ich wohne in Köln.")
+    await notebook.extract(note(1, "ユーザーは京都に住んでいる。"), note(3, "Wohnt in Köln."))
+    assert list(await notebook.records()) == ["ユーザーは京都に住んでいる。", "Wohnt in Köln."]
+    assert "in the language of its line" in notebook.prompt()
+
+
+async def test_a_long_session_is_drawn_from_in_batches_with_the_lines_before(
+    notebook: Notebook,
+) -> None:
+    await notebook.say(*(f"This is remark {number}." for number in range(6)))
+    seen: list[str] = []
+
+    def reply(request: Request) -> str:
+        seen.append(request.messages[-1][1])
+        return '{"memories": []}'
+
+    notebook.server.reply = reply
+    session_id = notebook.session_id
+    assert await notebook.extractor.extract(notebook.user, session_id, POLICY) == 2
+    first, second = seen
+    assert "remark 3" in first
+    assert "remark 4" not in first
+    before, _, new = second.partition("<new_lines>")
+    assert "remark 3" in before
+    assert "remark 3" not in new
+    assert "remark 5" in new
