@@ -68,7 +68,12 @@ async def open_state(
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
         pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        views = Views(
+            store,
+            lambda: UserIndex(tongue),
+            most_messages=settings.view_messages,
+            quarantines=settings.quarantine == "on",
+        )
         records = made.memories(
             store,
             views,
@@ -92,6 +97,7 @@ async def open_state(
             observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
+            held=views.held_back,
         )
         memories = {
             name: CombinedMemory(
@@ -116,7 +122,11 @@ async def open_state(
             records=records,
             budgets=budgets,
             summarizer=Summarizer(
-                store, model, within=settings.model_timeout, observer=made.observer
+                store,
+                model,
+                within=settings.model_timeout,
+                observer=made.observer,
+                held=views.held_back,
             ),
             extractor=extractor,
             profiles=memories,
@@ -164,6 +174,7 @@ async def open_state(
             memories=records,
             budgets=budgets,
             rooms=rooms,
+            views=views,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,

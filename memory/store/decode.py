@@ -4,20 +4,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from memory.changes import Change, Changes, Cursor, DropSession, Put, PutRecord, Release
 from memory.store.codec import unpack_message, unpack_record, unpack_vector
-from memory.types import (
-    Change,
-    Changes,
-    Cursor,
-    Digest,
-    DropSession,
-    Entry,
-    Fold,
-    Put,
-    PutRecord,
-    Session,
-    Snapshot,
-)
+from memory.types import Digest, Entry, Fold, Session, Snapshot
 
 SESSION_FIELDS = (
     "created",
@@ -115,6 +104,8 @@ def changes(reply: Sequence[Any], *, since: Cursor, embedder_tag: str) -> Change
 def _change(item: Sequence[Any], embedder_tag: str) -> Change:
     if item[0] == b"drop":
         return DropSession(item[1].decode())
+    if item[0] == b"release":
+        return Release(item[1].decode())
     if item[0] == b"record":
         _, record_id, data, vector = item
         if not data:

@@ -15,6 +15,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>topics`           | hash   | topic -> record id                               | never   |
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
+| `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
@@ -39,7 +40,7 @@ PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
 """Random bytes, under which logs hash users; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
-    *("records", "topics", "extraction"),
+    *("records", "topics", "extraction", "released"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
@@ -74,6 +75,11 @@ def records(user: User) -> str:
 def topics(user: User) -> str:
     """Which record holds which topic."""
     return f"{prefix(user)}topics"
+
+
+def released(user: User) -> str:
+    """What was released from quarantine."""
+    return f"{prefix(user)}released"
 
 
 def history(user: User, record_id: str) -> str:

@@ -6,6 +6,7 @@ One round trip reads all that a turn needs, one writes all that it leaves; each 
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
+from memory.changes import Changes, Cursor
 from memory.errors import (
     ImportConflictError,
     SessionBusyError,
@@ -19,9 +20,7 @@ from memory.store.continuity import Continuity
 from memory.traces import TRACE_SECONDS
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
-    Changes,
     Committed,
-    Cursor,
     Entry,
     Fold,
     ImportStep,
