@@ -47,6 +47,9 @@ class Budgets:
         refuse: whether turns are refused once a budget is spent; if not, they are answered, and
             only what is not their answer is left undone.
         clock: seconds since the epoch.
+
+    Attributes:
+        counts: whether any budget is set.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Budgets:
     ) -> None:
         self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
         self._refuse = refuse
-        self._counts = user != Budget() or tenant != Budget()
+        self.counts = user != Budget() or tenant != Budget()
 
     async def check(self, user: User) -> None:
         """Raise BudgetSpentError if nothing is left for a turn, and turns are refused then."""
@@ -76,15 +79,16 @@ class Budgets:
         return True
 
     async def _check(self, user: User) -> None:
-        if self._counts:
+        if self.counts:
             found = await add_usage(self._store, user, now=self._clock(), calls=0, tokens=0)
             self._check_one("user", self._user, found[0])
             self._check_one("tenant", self._tenant, found[1])
 
-    async def spend(self, user: User, tokens: int) -> None:
-        """Count a call, and its tokens as far as the model tells them."""
-        if self._counts:
-            await add_usage(self._store, user, now=self._clock(), calls=1, tokens=tokens)
+    async def spend(self, user: User, tokens: int, turn_id: str = "") -> None:
+        """Count a call, and its tokens as far as the model tells them; that of a turn but once."""
+        if self.counts:
+            now = self._clock()
+            await add_usage(self._store, user, now=now, calls=1, tokens=tokens, once=turn_id)
 
     def _check_one(self, whose: str, budget: Budget, used: Used) -> None:
         left = timedelta(seconds=_DAY_SECONDS - self._clock() % _DAY_SECONDS)

@@ -1,6 +1,5 @@
 """What a running service is made of, built in one place for the server and the command line."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,35 +7,37 @@ from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
+from chains.breaking import Breaking
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
-from chains.observing import Purpose
+from chains.models import open_model
+from chains.observing import Observer, Observers, Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError, UnknownProfileError
+from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.learning import Learner
 from memory.memories import Memories
 from memory.profiles import load_profiles
-from memory.recall.embedder import EmbedderOptions, open_embedder
+from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.auth.principals import Authenticator
+from service.background import open_jobs
+from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
-from service.jobs import Backoff, Jobs
+from service.jobs import Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
+from service.options import embedder_options, model_options, tongue_of
 from service.pseudonyms import Pseudonyms
 from service.rooms import Rooms
 from service.settings import Settings
-from service.sweeping import Sweeper
 from service.telemetry import Telemetry
 from service.work import Work
 
@@ -59,6 +60,7 @@ class State:
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
+    observer: Observer
     pseudonyms: Pseudonyms
 
     def profile_named(self, name: str | None) -> str:
@@ -79,9 +81,17 @@ async def open_state(
     *,
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.time,
-    backoff: Backoff | None = None,
+    at_work: bool | None = None,
+    redis_url: str = "",
 ) -> AsyncGenerator[State]:
     """Start what the settings ask for, and stop it in the end.
+
+    Args:
+        settings: see `Settings`.
+        telemetry: told how it goes.
+        clock: seconds since the epoch.
+        at_work: whether jobs are done here; as the settings say if None.
+        redis_url: of a Redis that runs; as the settings say if empty.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which.
@@ -91,21 +101,20 @@ async def open_state(
     async with AsyncExitStack() as stack:
         profiles = load_profiles(settings.profiles)
         embedder = await stack.enter_async_context(
-            open_embedder(
-                settings.embedder,
-                EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
-            )
+            open_embedder(settings.embedder, embedder_options(settings))
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = redis_url or await stack.enter_async_context(_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
+        embedder = guarded(embedder, settings, connection, telemetry)
+        observer = Observers(telemetry, Breaking(model_circuit(settings, telemetry)))
         store = RedisStore(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         records = Memories(
             store,
@@ -131,10 +140,11 @@ async def open_state(
                 embed_seconds=settings.embedder_timeout.total_seconds(),
                 most=settings.most_memories,
             ),
-            told_of(model, Purpose("extract", telemetry)),
+            told_of(model, Purpose("extract", observer)),
             within=settings.model_timeout,
             tell=telemetry.extraction,
             spend=budgets.spend,
+            hold=settings.job_hold,
         )
         memories = {
             name: CombinedMemory(
@@ -144,7 +154,7 @@ async def open_state(
                 embedder=embedder,
                 views=views,
                 embed_within=settings.embedder_timeout,
-                model=told_of(model, Purpose("memory", telemetry)),
+                model=told_of(model, Purpose("memory", observer)),
                 can_extract=extractor.able,
             )
             for name, profile in profiles.items()
@@ -161,17 +171,21 @@ async def open_state(
             views=views,
             records=records,
             budgets=budgets,
-            summarizer=Summarizer(store, model, within=settings.model_timeout, observer=telemetry),
+            summarizer=Summarizer(
+                store,
+                model,
+                within=settings.model_timeout,
+                observer=observer,
+                hold=settings.job_hold,
+            ),
             extractor=extractor,
             profiles=memories,
             default_profile=settings.profile,
+            hold=settings.job_hold,
         )
         jobs = await stack.enter_async_context(
-            Jobs(
-                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
-            )
+            open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
         )
-        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
         telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
@@ -183,19 +197,9 @@ async def open_state(
             longest_message=settings.longest_message,
             after=jobs.submit,
             clock=clock,
-            observer=telemetry,
+            observer=observer,
         )
         importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
-        sweeper = Sweeper(
-            store,
-            memories,
-            jobs,
-            default_profile=settings.profile,
-            close_after=settings.close_after,
-            clock=clock,
-        )
-        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
-        stack.callback(sweeping.cancel)
         yield State(
             settings=settings,
             store=store,
@@ -211,6 +215,7 @@ async def open_state(
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
+            observer=observer,
             pseudonyms=pseudonyms,
         )
 
@@ -222,23 +227,3 @@ async def _redis(settings: Settings) -> AsyncGenerator[str]:
         return
     async with EmbeddedRedis(settings.data_dir) as redis:
         yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error

@@ -116,7 +116,7 @@ async def _job(
 ) -> Response:
     """A job of a front-end: the model answers it, and nothing is remembered."""
     prompt, options, within = as_prompt(body), body.options(), state.settings.model_timeout
-    purpose = Purpose("job", state.telemetry)
+    purpose = Purpose("job", state.observer)
     if not body.stream:
         message = await answer(state.model, prompt, within=within, options=options, purpose=purpose)
         said = ChatReply(str(message.text), usage=message.usage_metadata, message=message)

@@ -76,6 +76,7 @@ def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> It
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_RETRIES": "0",
         "STRATA_MODEL_TIMEOUT": "2",
+        "STRATA_BREAKER_FAILURES": "0",
     }
     with (
         running_service(tmp_path_factory.mktemp("strata"), **settings) as service,
