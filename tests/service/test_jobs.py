@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from memory.due import Due, EmbedDue, ExtractDue, FoldDue
+from memory.due import Due, EmbedDue, ExtractDue
 from memory.errors import StrataError, UnderWayError, UnknownSessionError
 from memory.store import Connection
 from memory.store.agenda import Agenda, Backoff, list_given_up, revive
-from memory.store.due_codec import pack_due
 from memory.types import User
 from service.jobs import Jobs
 from tests.conftest import RedisClient, eventually
@@ -198,62 +197,3 @@ async def test_draining_lets_what_is_under_way_finish(agenda_of: Callable[..., A
         await began.wait()
         await jobs.drain(_LONG)
         assert done
-
-
-async def test_another_worker_takes_over_what_a_dead_one_was_at(
-    agenda_of: Callable[..., Agenda],
-) -> None:
-    ran = False
-
-    async def run(_: Due) -> None:
-        nonlocal ran
-        ran = True
-
-    assert await agenda_of(hold=timedelta(milliseconds=30)).begin(_DUE)  # and it dies
-    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL):
-        await eventually(lambda: ran)
-
-
-async def test_a_worker_that_lives_keeps_what_it_is_at(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
-) -> None:
-    ran, release = 0, asyncio.Event()
-    hold = timedelta(milliseconds=30)
-
-    async def run(_: Due) -> None:
-        nonlocal ran
-        ran += 1
-        await release.wait()
-
-    async with (
-        Jobs(run, agenda_of(hold), concurrency=1, poll=_POLL) as jobs,
-        Jobs(run, agenda_of(hold), concurrency=1, poll=_POLL) as other,
-    ):
-        jobs.submit(_DUE)
-        await eventually(lambda: ran == 1)
-        seen: set[float] = set()
-        while len(seen) < 5:  # held anew four times: longer than it holds by itself
-            seen.add(await redis.zscore("strata:{due}:waiting", pack_due(_DUE)))
-        assert (ran, other.waiting) == (1, 0)
-        release.set()
-        await eventually(lambda: jobs.waiting == 0)
-    assert await _is_empty(redis)
-
-
-async def test_a_worker_that_does_none_leaves_all_to_another(
-    agenda_of: Callable[..., Agenda],
-) -> None:
-    ran: list[str] = []
-
-    def runner(name: str) -> Callable[[Due], asyncio.Future[None]]:
-        async def run(_: Due) -> None:
-            ran.append(name)
-
-        return lambda due: asyncio.ensure_future(run(due))
-
-    async with (
-        Jobs(runner("serve"), agenda_of(), concurrency=0) as serve,
-        Jobs(runner("worker"), agenda_of(), concurrency=1, poll=_POLL),
-    ):
-        serve.submit(FoldDue(User("alice"), "s_1", ""))
-        await eventually(lambda: ran == ["worker"])
