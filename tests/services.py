@@ -69,8 +69,9 @@ def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
 def _running(
     command: list[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
 ) -> Generator[Service]:
+    chosen = environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**settings)
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=chosen
     ) as process:
         try:
             yield Service(process, _address(process), data_dir)
