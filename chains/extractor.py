@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import fenced, quoted_line, quoted_record
+from chains.observing import Observer, Purpose, Unobserved
 from chains.structured import StructuredModel
 from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
 from memory.learning import Learner
@@ -81,6 +82,7 @@ class Extractor:
         tell: told how each batch went: `drawn`, `empty`, `malformed` or `full`.
         spend: told of each call, with the tokens it took.
         hold: how long a session waits for an extractor that died.
+        observer: told of the model's calls.
     """
 
     def __init__(
@@ -93,10 +95,11 @@ class Extractor:
         tell: Callable[[str], None],
         spend: Callable[[User, int], Awaitable[None]],
         hold: timedelta = HOLD,
+        observer: Observer | None = None,
     ) -> None:
         self._store, self._learner, self._within, self._hold = store, learner, within, hold
         self._tell, self._spend = tell, spend
-        self._model = StructuredModel(model, SCHEMA)
+        self._model = StructuredModel(model, SCHEMA, Purpose("extract", observer or Unobserved()))
 
     @property
     def able(self) -> bool:

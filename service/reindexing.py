@@ -18,8 +18,8 @@ from memory.store.leases import leased
 from memory.store.users import all_users
 from memory.types import User
 from service.breakers import guarded
+from service.choices import embedder_options, tongue_of
 from service.joining import redis_beside
-from service.options import embedder_options, tongue_of
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -42,7 +42,10 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         embedder = guarded(plain, settings, connection, Telemetry())
-        store, tongue = RedisStore(connection, embedder_tag=embedder.tag), tongue_of(settings)
+        store, tongue = (
+            RedisStore(connection, embedder_tag=embedder.tag),
+            tongue_of(settings.language),
+        )
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
         progress = stack.enter_context(_progress())

@@ -13,8 +13,9 @@ import uvicorn
 from memory.errors import ConfigurationError
 from service.app import create_app
 from service.logs import configure
+from service.opening import open_state
 from service.settings import Settings
-from service.state import State, open_state
+from service.state import State
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """What is done for each thing that is due after an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ class Work:
     """The hands that do it.
 
     Attributes:
+        around: stands around each job.
         profiles: the memories of each profile, by name.
         default_profile: of sessions that were noted with none.
         hold: how long a user waits for a worker that died embedding.
@@ -31,6 +33,7 @@ class Work:
 
     store: RedisStore
     pseudonyms: Pseudonyms
+    around: Callable[[Due], AbstractContextManager[object]]
     embedder: Embedder
     views: Views
     records: Memories
@@ -48,6 +51,10 @@ class Work:
     async def run(self, due: Due) -> None:
         """Do one thing; when nothing is left of it, nothing happens."""
         await self.pseudonyms.note(due.user)
+        with self.around(due):
+            await self._do(due)
+
+    async def _do(self, due: Due) -> None:
         match due:
             case SpendDue():
                 await self.budgets.spend(due.user, due.tokens, turn_id=due.turn_id)

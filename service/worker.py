@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from memory.errors import ConfigurationError
 from service.joining import redis_beside
 from service.logs import configure
+from service.opening import open_state
 from service.routes import health
 from service.serve import Server, loop_factory
 from service.settings import Settings
-from service.state import State, open_state
+from service.state import State
 
 
 def run(settings: Settings, *, port: int | None) -> None:

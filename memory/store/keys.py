@@ -21,9 +21,12 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
 | `<prefix>usage:<day>:<turn id>` | string | that the turn is counted        | 2 hours |
 | `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
+| `<prefix>once:try:<digest>:late` | string | the try before it is still due        | minute |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+| `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
+| `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 """
 
 from urllib.parse import quote, unquote
