@@ -25,6 +25,7 @@ def told_of(model: BaseChatModel, purpose: Purpose) -> BaseChatModel:
 
 class _Calls(BaseCallbackHandler):
     run_inline = True
+    raise_error = True  # an observer may refuse a call
 
     def __init__(self, model: BaseChatModel, purpose: Purpose) -> None:
         self._model, self._purpose = model, purpose

@@ -16,14 +16,13 @@ from chains.observing import Observer, Purpose, Unobserved
 from memory.folding import FoldPolicy, fold_target
 from memory.quarantine import Held, nothing_held, shown_of
 from memory.store import RedisStore
-from memory.store.leases import end_lease, take_lease
+from memory.store.leases import HOLD, leased
 from memory.store.reading import get_session, read_messages
 from memory.tokens import clip_tokens
 from memory.types import Entry, Fold, User
 from memory.window import message_tokens
 
 NEW_LINES = "new_lines"
-_LEASE = timedelta(minutes=2)
 _BATCH_TOKENS = 4000
 _BATCH_MESSAGES = 200
 
@@ -46,6 +45,7 @@ class Summarizer:
         within: how long one call may take.
         observer: told of the model's calls.
         held: tells what is held back: no summary tells of it.
+        hold: how long a session waits for a folder that died.
     """
 
     def __init__(
@@ -55,31 +55,29 @@ class Summarizer:
         *,
         within: timedelta,
         observer: Observer | None = None,
+        hold: timedelta = HOLD,
         held: Held = nothing_held,
     ) -> None:
-        self._store, self._model, self._within, self._held = store, model, within, held
+        self._store, self._model, self._within = store, model, within
+        self._hold, self._held = hold, held
         self._observer = observer or Unobserved()
 
     async def fold(self, user: User, session_id: str, policy: FoldPolicy) -> int:
         """Fold a session as far as it is due.
 
         Returns:
-            How many times the summary was replaced: 0 when nothing is due or another is at it.
+            How many times the summary was replaced: 0 when nothing is due.
 
         Raises:
+            UnderWayError: another worker is at it.
             ModelError: the model failed; what is folded stays folded, the rest waits.
             UnknownSessionError: the session is gone.
         """
-        purpose = f"fold:{session_id}"
-        if not await take_lease(self._store, user, purpose, hold=_LEASE + self._within):
-            return 0
-        try:
+        async with leased(self._store, user, f"fold:{session_id}", hold=self._hold):
             folds = 0
             while await self._step(user, session_id, policy):
                 folds += 1
             return folds
-        finally:
-            await end_lease(self._store, user, purpose)
 
     async def _step(self, user: User, session_id: str, policy: FoldPolicy) -> bool:
         """One batch: True when it was folded and more may be due."""

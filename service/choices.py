@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from chains.models import ModelOptions
 from memory.errors import ConfigurationError
+from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
 from memory.store.embedded import EmbeddedRedis
 from service.settings import Settings
@@ -29,6 +30,11 @@ def model_options(settings: Settings) -> ModelOptions:
         timeout=settings.model_timeout,
         retries=settings.model_retries,
     )
+
+
+def embedder_options(settings: Settings) -> EmbedderOptions:
+    """How a remote embedder is reached."""
+    return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
 
 
 def tongue_of(language: str) -> Tongue:

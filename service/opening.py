@@ -1,35 +1,35 @@
 """Opening a service: all that it is made of, for the server and the command line."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from chains.breaking import Breaking
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
 from chains.models import open_model
-from chains.observing import Purpose
+from chains.observing import Observers, Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.intake import Intake
 from memory.profiles import load_profiles
-from memory.recall.embedder import EmbedderOptions, open_embedder
+from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
+from service.background import open_jobs
+from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
-from service.choices import model_options, open_redis, tongue_of
-from service.jobs import Backoff, Jobs
+from service.choices import embedder_options, model_options, open_redis, tongue_of
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
 from service.rooms import Rooms
 from service.settings import Settings
 from service.state import State
-from service.sweeping import Sweeper
 from service.telemetry import Telemetry
 from service.tracing.collaborators import Collaborators
 from service.tracing.opening import open_tracing
@@ -42,9 +42,17 @@ async def open_state(
     *,
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.time,
-    backoff: Backoff | None = None,
+    at_work: bool | None = None,
+    redis_url: str = "",
 ) -> AsyncGenerator[State]:
     """Start what the settings ask for, and stop it in the end.
+
+    Args:
+        settings: see `Settings`.
+        telemetry: told how it goes.
+        clock: seconds since the epoch.
+        at_work: whether jobs are done here; as the settings say if None.
+        redis_url: of a Redis that runs; as the settings say if empty.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which.
@@ -53,15 +61,17 @@ async def open_state(
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing(settings))
-        made = Collaborators(tracing, telemetry)
+        breaking = Breaking(model_circuit(settings, telemetry))
+        made = Collaborators(tracing, Observers(telemetry, breaking))
         profiles = load_profiles(settings.profiles)
-        options = EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
-        opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
-        embedder = made.embedder(opened)
+        opened = await stack.enter_async_context(
+            open_embedder(settings.embedder, embedder_options(settings))
+        )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(open_redis(settings))
+        url = redis_url or await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
+        embedder = made.embedder(guarded(opened, settings, connection, telemetry))
         store = made.store(
             connection,
             embedder_tag=embedder.tag,
@@ -98,6 +108,7 @@ async def open_state(
             tell=telemetry.extraction,
             spend=budgets.spend,
             held=views.held_back,
+            hold=settings.job_hold,
         )
         memories = {
             name: CombinedMemory(
@@ -127,17 +138,16 @@ async def open_state(
                 within=settings.model_timeout,
                 observer=made.observer,
                 held=views.held_back,
+                hold=settings.job_hold,
             ),
             extractor=extractor,
             profiles=memories,
             default_profile=settings.profile,
+            hold=settings.job_hold,
         )
         jobs = await stack.enter_async_context(
-            Jobs(
-                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
-            )
+            open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
         )
-        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
         telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
@@ -152,16 +162,6 @@ async def open_state(
             observer=made.observer,
         )
         importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
-        sweeper = Sweeper(
-            store,
-            memories,
-            jobs,
-            default_profile=settings.profile,
-            close_after=settings.close_after,
-            clock=clock,
-        )
-        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
-        stack.callback(sweeping.cancel)
         yield State(
             settings=settings,
             store=store,

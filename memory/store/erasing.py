@@ -9,6 +9,7 @@ belongs to a user who has begun anew, and stays.
 from dataclasses import dataclass
 
 from memory.store import keys
+from memory.store.agenda import forget_user
 from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.store.users import scan_keys
@@ -43,6 +44,7 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
         if not left:
             break
         gone += await run(_UNLINK, prefix, *left)
+    await forget_user(store.connection, user)
     return Erased(sessions, messages, memories, vectors, gone)
 
 

@@ -20,6 +20,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
+| `<prefix>usage:<day>:<turn id>` | string | that the turn is counted        | 2 hours |
 | `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
 | `<prefix>once:try:<digest>:late` | string | the try before it is still due        | minute |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
@@ -38,6 +39,10 @@ API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
 PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
 """Random bytes, under which logs hash users; permanent, and of no user."""
+AGENDA = f"{NAMESPACE}:{{due}}:"
+"""The beginning of what is due, for all users: `agenda.py`. Permanent; entries go when done."""
+EMBEDDERS = f"{NAMESPACE}:embedders"
+"""A hash: the dimensions of each embedder's vectors, and which one is in use; permanent."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction", "released"),
@@ -45,6 +50,8 @@ PERMANENT = (
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
+USER_KEYS = f"{NAMESPACE}:{{*/*}}:user"
+"""A SCAN pattern: the `user` key of every user of every tenant."""
 
 
 def prefix(user: User) -> str:
