@@ -6,18 +6,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz format lock clean
+.PHONY: help run test check fuzz faults faults-quick format lock clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
 	@echo "==> starting Strata (Ctrl-C stops it)"
 	@exec $(BIN)/strata serve $(ARGS)
 
-test: check ## lint, type-check and run every test
+test: check ## lint, type-check, run every test and a short fault campaign
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
 	@$(BIN)/python -m pytest $(ARGS)
+	@$(MAKE) --no-print-directory faults-quick ARGS=
 
 check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@echo "==> ruff"
@@ -30,6 +31,13 @@ check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 
 fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
 	@$(BIN)/python -m tests.fuzzing $(ARGS)
+
+faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where it stopped, hours
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+faults-quick: $(VENV)/installed-dev ## the same in two minutes, as `make test` runs it
+	@echo "==> breaking things (real kills, power losses, cut lines)"
+	@$(BIN)/python -m tests.faults --quick $(ARGS)
 
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .
