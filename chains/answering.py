@@ -1,6 +1,7 @@
 """Calling a chat model: bounded in time, its failures translated, its answer checked."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -11,9 +12,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from chains.errors import ModelError, ModelTimeoutError
+from chains.observing import Purpose
 
 T = TypeVar("T")
 _NONE: Mapping[str, Any] = MappingProxyType({})
+_ANSWER = Purpose()
 
 
 async def answer(
@@ -23,6 +26,7 @@ async def answer(
     *,
     within: timedelta,
     options: Mapping[str, Any] = _NONE,
+    purpose: Purpose = _ANSWER,
 ) -> AIMessage:
     """The model's whole answer.
 
@@ -32,14 +36,18 @@ async def answer(
         config: of the run.
         within: how long it may take.
         options: further arguments of the call, such as `tools`.
+        purpose: what it is for, and who is told of it.
 
     Raises:
         ModelTimeoutError: it took longer than `within`.
         ModelError: it failed, or answered nothing.
     """
-    message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
-    if not str(message.text).strip() and not message.tool_calls:
-        raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
+    call = purpose.call(model, prompt, options)
+    with purpose.observer.model_call(call):
+        message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
+        call.message = message
+        if not str(message.text).strip() and not message.tool_calls:
+            raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
     return message
 
 
@@ -64,6 +72,7 @@ async def answer_stream(
     *,
     within: timedelta,
     options: Mapping[str, Any] = _NONE,
+    purpose: Purpose = _ANSWER,
 ) -> AsyncGenerator[AIMessageChunk]:
     """The model's answer as it comes; the time limit holds for each piece.
 
@@ -71,18 +80,26 @@ async def answer_stream(
         ModelTimeoutError: a piece took longer than `within`.
         ModelError: it failed, broke off without saying that it was done, or answered nothing.
     """
-    whole: AIMessageChunk | None = None
-    pieces = model.astream(list(prompt), config, **options)
-    try:
-        while True:
-            async with asyncio.timeout(within.total_seconds()):
-                piece = await anext(pieces, None)
-            if piece is None:
-                break
-            whole = piece if whole is None else whole + piece
-            yield piece
-    except Exception as error:  # every provider has errors of its own
-        raise translated(error) from error
+    call, began = purpose.call(model, prompt, options, streams=True), time.perf_counter()
+    with purpose.observer.model_call(call):
+        whole: AIMessageChunk | None = None
+        pieces = model.astream(list(prompt), config, **options)
+        try:
+            while True:
+                async with asyncio.timeout(within.total_seconds()):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    break
+                if whole is None:
+                    call.first_piece_seconds = time.perf_counter() - began
+                call.message = whole = piece if whole is None else whole + piece
+                yield piece
+        except Exception as error:  # every provider has errors of its own
+            raise translated(error) from error
+        _check_whole(whole)
+
+
+def _check_whole(whole: AIMessageChunk | None) -> None:
     if whole is None or not (str(whole.text).strip() or whole.tool_call_chunks):
         raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
     # An OpenAI stream that was cut off cleanly shows it by nothing but this.

@@ -12,13 +12,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from chains.answering import answer, answer_stream
-from chains.observing import Observer, Unobserved, timed
-from chains.prompt import build_prompt
+from chains.observing import Observer, Stage, Unobserved, outcome_of
+from chains.thinking import Thinking
 from chains.turn import ChatReply, ChatTurn, check_message
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
-from memory.errors import StrataError, UnknownProfileError
+from memory.errors import UnknownProfileError
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
@@ -53,10 +52,10 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._memories, self._model, self._default = memories, model, default_profile
-        self._within, self._longest_message = within, longest_message
-        self._after, self._clock = after, clock
+        self._memories, self._default = memories, default_profile
+        self._longest_message, self._after, self._clock = longest_message, after, clock
         self._observer = observer or Unobserved()
+        self._thinking = Thinking(model, within, self._observer)
         self._memory_of(None)
 
     def invoke(
@@ -113,13 +112,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         del run_manager  # named so that LangChain hands over the config of a child run
         memory = self._memory_of(turn.profile)
         recollection = await self._recall(memory, turn)
-        prompt, options = build_prompt(recollection, turn.ask), turn.ask.options
         async with self._given_up_on_failure(memory, recollection):
             async with memory.watch(recollection) as watch:
-                with timed(self._observer, "think"):
-                    message = await watch.guard(
-                        answer(self._model, prompt, config, within=self._within, options=options)
-                    )
+                message = await watch.guard(self._thinking.answer(turn, recollection, config))
             if message is None:
                 await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
                 raise InterruptedTurnError(
@@ -146,13 +141,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             async with self._given_up_on_failure(memory, recollection):
                 yield _beginning(recollection)
                 said: list[str] = []
-                pieces = answer_stream(
-                    self._model,
-                    build_prompt(recollection, turn.ask),
-                    config,
-                    within=self._within,
-                    options=turn.ask.options,
-                )
+                pieces = self._thinking.answer_stream(turn, recollection, config)
                 calls, usage = False, None
                 async with aclosing(pieces), memory.watch(recollection) as watch:
                     while piece := await watch.guard(anext(pieces, None)):
@@ -180,8 +169,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
 
     async def _recall(self, memory: CombinedMemory, turn: ChatTurn) -> Recollection:
         check_message(turn.message, self._longest_message)
-        with timed(self._observer, "recall"):
-            return await memory.recall(
+        stage = Stage("recall", turn.message)
+        with self._observer.stage(stage):
+            stage.recollection = await memory.recall(
                 turn.user,
                 turn.message,
                 session_id=turn.session_id,
@@ -189,6 +179,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
                 hold=Hold.of(turn.on_conflict or memory.on_conflict),
                 fresh=turn.fresh,
             )
+        return stage.recollection
 
     async def _remember(
         self,
@@ -200,12 +191,12 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         interrupted: bool = False,
         usage: UsageMetadata | None = None,
     ) -> ChatReply:
-        with timed(self._observer, "remember"):
+        with self._observer.stage(Stage("remember", turn.message, recollection)):
             committed = await memory.remember(
                 recollection, reply, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
             )
         outcome = "interrupted" if interrupted else "stored"
-        self._observer.turn(memory.name, outcome, recollection.sections, usage)
+        self._observer.turn(memory.name, outcome, recollection.sections)
         if self._after:
             tokens = usage["total_tokens"] if usage else 0
             self._after(SpendDue(turn.user, committed.turn_id, tokens))
@@ -221,9 +212,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         try:
             yield
         except BaseException as error:
-            outcome = error.code if isinstance(error, StrataError) else "cancelled"
+            outcome = outcome_of(error)
             if outcome != InterruptedTurnError.code:
-                self._observer.turn(memory.name, outcome, (), None)
+                self._observer.turn(memory.name, outcome, ())
             await memory.give_up(recollection)
             raise
 

@@ -1,29 +1,72 @@
-"""Who wants to know how turns go: told in figures, never in texts."""
+"""Who wants to know how turns and model calls go. What is told may hold texts: observers beware."""
 
-import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias
 
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
 
+from memory.errors import StrataError
+from memory.recollection import Recollection
 from memory.types import Section
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+StageName: TypeAlias = Literal["recall", "prompt", "remember"]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage of a turn; what came of it is noted on it while it is under way.
+
+    Attributes:
+        text: what the turn says.
+        recollection: of the turn, once it is there.
+    """
+
+    name: StageName
+    text: str = ""
+    recollection: Recollection | None = None
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """A call of a chat model; what came of it is noted on it while it is under way.
+
+    Attributes:
+        purpose: what it is for: `answer`, `fold`, ...
+        session_id: the session it is about, where it is about one.
+        streams: whether it answers in pieces.
+        options: further arguments of the call.
+        message: the answer, as far as it came.
+        first_piece_seconds: how long the first piece of a stream took.
+    """
+
+    purpose: str
+    model: BaseChatModel
+    prompt: Sequence[BaseMessage]
+    session_id: str = ""
+    streams: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    message: AIMessage | None = None
+    first_piece_seconds: float | None = None
 
 
 class Observer(Protocol):
-    """Told of turns as they go."""
+    """Told of turns and of model calls, by standing around them."""
 
-    def stage(self, name: str, seconds: float) -> None:
-        """A stage of a turn, `recall`, `think` or `remember`, took so long."""
+    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+        """Stands around a stage of a turn; `think` is the call of the model."""
         ...
 
-    def turn(
-        self,
-        profile: str,
-        outcome: str,
-        sections: Sequence[Section],
-        usage: UsageMetadata | None,
-    ) -> None:
+    def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
+        """Stands around a call of the model, over all pieces of a stream."""
+        ...
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
         """A turn ended: `stored`, `interrupted`, `cancelled`, or an error's code."""
         ...
 
@@ -31,22 +74,75 @@ class Observer(Protocol):
 class Unobserved:
     """Nobody wants to know."""
 
-    def stage(self, name: str, seconds: float) -> None:
+    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+        """Nothing."""
+        del stage
+        return nullcontext()
+
+    def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
+        """Nothing."""
+        del call
+        return nullcontext()
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
         """Nothing."""
 
-    def turn(
+
+class Observers:
+    """Several who want to know."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Generator[None]:
+        """All stand around it."""
+        with ExitStack() as stack:
+            for one in self._observers:
+                stack.enter_context(one.stage(stage))
+            yield
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Generator[None]:
+        """All stand around it."""
+        with ExitStack() as stack:
+            for one in self._observers:
+                stack.enter_context(one.model_call(call))
+            yield
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
+        """All are told."""
+        for one in self._observers:
+            one.turn(profile, outcome, sections)
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What the model is called for, and who is told of the calls.
+
+    Attributes:
+        name: `answer`, `fold`, `job`, ...: a label of figures, so of a few values.
+        session_id: the session it is about, where it is about one.
+    """
+
+    name: str = "answer"
+    observer: Observer = field(default_factory=Unobserved)
+    session_id: str = ""
+
+    def call(
         self,
-        profile: str,
-        outcome: str,
-        sections: Sequence[Section],
-        usage: UsageMetadata | None,
-    ) -> None:
-        """Nothing."""
+        model: BaseChatModel,
+        prompt: Sequence[BaseMessage],
+        options: Mapping[str, Any] = _NONE,
+        *,
+        streams: bool = False,
+    ) -> ModelCall:
+        """A call for this purpose, to be handed to the observer's `model_call`."""
+        return ModelCall(self.name, model, prompt, self.session_id, streams, options)
 
 
-@contextmanager
-def timed(observer: Observer, stage: str) -> Generator[None]:
-    """Tell how long the body took, unless it failed."""
-    began = time.perf_counter()
-    yield
-    observer.stage(stage, time.perf_counter() - began)
+def outcome_of(error: BaseException) -> str:
+    """How what ended in `error` is told: `cancelled`, an error's code, or `failed`."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "cancelled"
+    return error.code if isinstance(error, StrataError) else "failed"

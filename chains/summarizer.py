@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.answering import answer
 from chains.fence import escaped, fenced, quoted_line
+from chains.observing import Observer, Purpose, Unobserved
 from memory.folding import FoldPolicy, fold_target
 from memory.store import RedisStore
 from memory.store.leases import end_lease, take_lease
@@ -42,10 +43,19 @@ class Summarizer:
         store: where sessions stand.
         model: the chat model.
         within: how long one call may take.
+        observer: told of the model's calls.
     """
 
-    def __init__(self, store: RedisStore, model: BaseChatModel, *, within: timedelta) -> None:
+    def __init__(
+        self,
+        store: RedisStore,
+        model: BaseChatModel,
+        *,
+        within: timedelta,
+        observer: Observer | None = None,
+    ) -> None:
         self._store, self._model, self._within = store, model, within
+        self._observer = observer or Unobserved()
 
     async def fold(self, user: User, session_id: str, policy: FoldPolicy) -> int:
         """Fold a session as far as it is due.
@@ -83,6 +93,7 @@ class Summarizer:
             self._model,
             fold_prompt(fold.summary, batch, policy.summary_tokens),
             within=self._within,
+            purpose=Purpose("fold", self._observer, session_id),
         )
         summarized = start + len(batch)
         done = summarized >= fold.folded_upto

@@ -1,7 +1,8 @@
 """The lines of an export: what is carried from one Strata to another, and back.
 
 The first line is the header. Then come the sessions, sorted by id, each with its messages; then the
-memories, sorted by id, each followed by the steps of its history. Vectors are made anew.
+memories, sorted by id, each followed by the steps of its history; then the end, which counts the
+lines before it. Vectors are made anew.
 """
 
 from typing import Annotated, Any, TypeAlias
@@ -89,7 +90,13 @@ class StepLine(
     step: Step
 
 
-Line: TypeAlias = SessionLine | MessageLine | MemoryLine | StepLine
+class EndLine(msgspec.Struct, frozen=True, tag_field="kind", tag="end", forbid_unknown_fields=True):
+    """The last line: an export without it was cut off."""
+
+    lines: Count
+
+
+Line: TypeAlias = SessionLine | MessageLine | MemoryLine | StepLine | EndLine
 """Every line but the first."""
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Line)

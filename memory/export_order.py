@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from memory.carrying import Line, MemoryLine, MessageLine, SessionLine, StepLine
+from memory.carrying import EndLine, Line, MemoryLine, MessageLine, SessionLine, StepLine
 from memory.records import Record, Step
 from memory.store.codec import pack_record
 
@@ -25,12 +25,16 @@ class Order:
         messages: how many of its messages came.
         memory: the id of the last memory.
         steps: how many steps of its history came.
+        lines: how many lines came, the header too.
+        ended: whether the last one came.
     """
 
     session: SessionLine | None = None
     messages: int = 0
     memory: str = ""
     steps: int = 0
+    lines: int = 1
+    ended: bool = False
 
     def take(self, line: Line) -> None:
         """Go on by a line.
@@ -39,6 +43,9 @@ class Order:
             DisorderError: it does not belong here.
             OverflowError: it holds a number that cannot be stored.
         """
+        if self.ended:
+            raise DisorderError("it stands after the end")
+        self.lines += 1
         match line:
             case SessionLine():
                 self._take_session(line)
@@ -48,12 +55,26 @@ class Order:
                 _check_record(line.record)
                 self._begin_memory(line.record.id)
                 self.steps = 0
+            case EndLine():
+                self._end(line)
             case StepLine():
                 _check_step(line.memory, line.step)
                 if line.memory != self.memory:
                     self._begin_memory(line.memory)
                     self.steps = 0
                 self.steps += 1
+
+    def end(self) -> None:
+        """Raise DisorderError unless the end came."""
+        self.end_session()
+        if not self.ended:
+            raise DisorderError("the end is missing: the export was cut off")
+
+    def _end(self, line: EndLine) -> None:
+        self.end_session()
+        if line.lines != self.lines - 1:
+            raise DisorderError(f"{line.lines!r} lines should stand before the end")
+        self.ended = True
 
     def end_session(self) -> None:
         """Raise DisorderError unless all messages of the last session came."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from memory.carrying import (
     Binary,
+    EndLine,
     Header,
     MemoryLine,
     MessageLine,
@@ -32,6 +33,14 @@ async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     Raises:
         UnknownSessionError: a session was deleted while its messages were read; the export ends.
     """
+    lines = 0
+    async for page in _pages(store, user):
+        lines += page.count(b"\n")
+        yield page
+    yield to_json(EndLine(lines))
+
+
+async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     sessions = await session_ids(store, user)
     yield to_json(Header())
     for session_id in sessions:

@@ -1,6 +1,6 @@
 """What is sent to be taken up: a conversation from elsewhere, or an export of Strata's own."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -12,7 +12,7 @@ from memory.restoring import Restorer
 from memory.store import RedisStore
 from memory.types import User
 
-_LONGEST_HEADER_BYTES = 4096
+_LONGEST_HEADER_BYTES, _ASKED_EVERY_BYTES = 4096, 1 << 20
 
 
 class _Kind(msgspec.Struct):
@@ -27,6 +27,7 @@ class Intake:
         embedder: a local one embeds at once.
         clock: seconds since the epoch.
         after: is told what is due then: the vectors of an embedder that is not local.
+        admit: is asked now and then while lines come; raises when the user may store no more.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Intake:
         *,
         clock: Callable[[], float],
         after: Callable[[Due], None],
+        admit: Callable[[User], Awaitable[None]] | None = None,
     ) -> None:
         self._importer = Importer(store, embedder, clock=clock)
         self._restorer = Restorer(store, embedder, clock=clock)
-        self._embeds_later, self._after = not embedder.local, after
+        self._embeds_later, self._after, self._admit = not embedder.local, after, admit or _admit
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines; see `Importer.run` and `Restorer.run`."""
@@ -50,10 +52,28 @@ class Intake:
                 break
             read += chunk
         reader = self._restorer if _is_header(read) else self._importer
-        report = await reader.run(user, import_id, _chained(read, chunks))
+        report = await reader.run(user, import_id, self._admitted(user, read, chunks))
         if self._embeds_later:
             self._after(EmbedDue(user))
         return report
+
+    async def _admitted(
+        self, user: User, read: bytes, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """All that comes, as long as the user may store it."""
+        await self._admit(user)
+        yield read
+        came = 0
+        async for chunk in chunks:
+            came += len(chunk)
+            if came > _ASKED_EVERY_BYTES:
+                came = 0
+                await self._admit(user)
+            yield chunk
+
+
+async def _admit(_user: User) -> None:
+    """Anything."""
 
 
 def _is_header(read: bytes) -> bool:
@@ -62,9 +82,3 @@ def _is_header(read: bytes) -> bool:
         return msgspec.json.decode(first, type=_Kind).kind == EXPORT_KIND
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-
-
-async def _chained(read: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield read
-    async for chunk in chunks:
-        yield chunk

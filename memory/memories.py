@@ -191,8 +191,9 @@ class Memories:
             UnknownRecordError: nothing is known of it, or not of that revision.
             InvalidInputError: there is nothing to undo.
         """
-        steps, now = await self.history(user, record_id), self.clock()
         current = (await self.index(user)).get(record_id)
+        epoch = self._views.cursor(user).epoch
+        steps, now = await self.history(user, record_id), self.clock()
         wanted = wanted_step(steps, revision, deleted=current is None)
         if wanted is None:
             raise InvalidInputError(
@@ -206,7 +207,7 @@ class Memories:
         if not after.is_alive(now):
             after = replace(after, expires=now + SHORT_TERM_SECONDS)
         write = Write(after, current, vector, Step(now, "restored", after))
-        await write_records(self._store, user, [write], most=self._most)
+        await write_records(self._store, user, [write], most=self._most, epoch=epoch)
         return after
 
     async def used(self, user: User, times: Mapping[str, int]) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from memory.carrying import (
     EXPORT_VERSION,
+    EndLine,
     Header,
     Line,
     MemoryLine,
@@ -147,6 +148,8 @@ class Restorer:
                     pieces.append(RecordPiece(line.record, next(vectors)))
                 case StepLine():
                     pieces.append(StepPiece(line.memory, number, line.step))
+                case EndLine():
+                    pass
         return pieces
 
 
@@ -174,7 +177,7 @@ def _parse(raw: bytes, number: int, order: Order) -> Line:
 
 def _check_end(order: Order, number: int) -> None:
     try:
-        order.end_session()
+        order.end()
     except DisorderError as error:
         raise InvalidInputError(f"It ends after line {number}: {error}.") from error
 

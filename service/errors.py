@@ -14,6 +14,7 @@ from service.auth.principals import UnauthorizedError
 from service.budgets import BudgetSpentError
 from service.limits import RateLimitedError
 from service.openai.errors import is_openai, openai_error
+from service.quotas import note
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -41,10 +42,12 @@ _STATUS = {
     "import_conflict": 409,
     "store_unavailable": 503,
     "store_refused": 507,
+    "room_full": 507,
     "model_failed": 502,
     "model_timeout": 504,
+    "request_timeout": 504,
 }
-_ALWAYS = (400, 401, 413, 429, 503)
+_ALWAYS = (400, 401, 413, 429, 503, 504)
 _Json = dict[str, Any]
 
 
@@ -74,14 +77,21 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_anything_else)
 
 
-async def _on_strata_error(request: Request, error: Exception) -> JSONResponse:
-    body = problem(cast("StrataError", error))
+def error_response(request: Request, error: StrataError) -> JSONResponse:
+    """The answer to a request that ended in `error`."""
+    body = problem(error)
     headers: dict[str, str] = {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimitedError | BudgetSpentError):
+        note(request, (error.quota,))
     if isinstance(error, StoreUnavailableError | RateLimitedError | BudgetSpentError):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return _answer(request, body, headers)
+
+
+async def _on_strata_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(request, cast("StrataError", error))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
 
+from anyio import CancelScope
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
@@ -69,6 +70,7 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     if not user_id:
         return await plain(request)  # which tells what is missing
     user = principal.user(user_id)
+    await state.pseudonyms.note(user)
     name = f"http:{_digest(principal.id, key).hex()}"
     request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
     fingerprint = _digest(request.method, str(request.url.path), request.url.query, body)
@@ -130,7 +132,8 @@ async def _kept_stream(
             yield piece
     finally:
         if not done:
-            await keep(b"", whole=False)
+            with CancelScope(shield=True):  # the client may have gone, and the request with it
+                await keep(b"", whole=False)
 
 
 def _user_in(body: bytes) -> str | None:

@@ -36,11 +36,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="`info` has a line for each request."
     )
+    otel: Literal["auto", "on", "off"] = Field(
+        "auto", description="Traces; `auto` makes them where OpenTelemetry's endpoint is set."
+    )
+    otel_content: bool = Field(False, description="Whether traces hold texts.")
     data_dir: Path = Field(Path(".strata"), description="Where the embedded Redis keeps its data.")
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
     redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+    request_timeout: Duration = Field(
+        timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
+    )
 
     auth: Literal["off", "keys", "jwt"] = Field(
         "off", description="Who may ask: anybody on this machine, holders of API keys, or of JWTs."
@@ -61,6 +68,9 @@ class Settings(BaseSettings):
     budget_user_tokens: int = Field(0, ge=0, description="Tokens of a user in a day; 0: any.")
     budget_tenant_calls: int = Field(0, ge=0, description="Turns of a tenant in a day; 0: any.")
     budget_tenant_tokens: int = Field(0, ge=0, description="Tokens of a tenant in a day; 0: any.")
+    budget_user_bytes: int = Field(0, ge=0, description="Stored bytes of a user; 0: any.")
+    budget_tenant_bytes: int = Field(0, ge=0, description="Stored bytes of a tenant; 0: any.")
+    budget_tenant_memories: int = Field(0, ge=0, description="Memories of a tenant; 0: any.")
     budget_spent: Literal["refuse", "answer"] = Field(
         "refuse", description="Once it is: refuse turns, or answer on without extraction."
     )

@@ -1,14 +1,16 @@
 """Figures for Prometheus: of turns, stages, jobs, views and requests. No user stands in a label."""
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
-from langchain_core.messages.ai import UsageMetadata
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector
 
+from chains.observing import ModelCall, Stage, outcome_of
 from memory.types import Section
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -31,14 +33,14 @@ class Telemetry:
         )
         self._tokens = Counter(
             "strata_model_tokens",
-            "Tokens of answers, as the model counts.",
-            ["kind"],
+            "Tokens, as the model counts.",
+            ["purpose", "kind"],
             registry=registry,
         )
         self._calls = Counter(
             "strata_model_calls",
-            "Calls of the chat model, by purpose.",
-            ["purpose"],
+            "Calls of the chat model, by purpose and how they ended.",
+            ["purpose", "outcome"],
             registry=registry,
         )
         self._stages = Histogram(
@@ -68,30 +70,35 @@ class Telemetry:
             registry=registry,
         )
 
-    def stage(self, name: str, seconds: float) -> None:
-        """A stage of a turn took so long."""
-        self._stages.labels(name).observe(seconds)
+    @contextmanager
+    def stage(self, stage: Stage) -> Generator[None]:
+        """How long a stage of a turn takes, unless it fails."""
+        began = time.perf_counter()
+        yield
+        self._stages.labels(stage.name).observe(time.perf_counter() - began)
 
-    def turn(
-        self,
-        profile: str,
-        outcome: str,
-        sections: Sequence[Section],
-        usage: UsageMetadata | None,
-    ) -> None:
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Generator[None]:
+        """How a call of the model ends, and what it costs; that for an answer is a stage."""
+        began, outcome = time.perf_counter(), "answered"
+        try:
+            yield
+            if call.purpose == "answer":
+                self._stages.labels("think").observe(time.perf_counter() - began)
+        except BaseException as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self._calls.labels(call.purpose, outcome).inc()
+            if usage := call.message and call.message.usage_metadata:
+                self._tokens.labels(call.purpose, "input").inc(usage["input_tokens"])
+                self._tokens.labels(call.purpose, "output").inc(usage["output_tokens"])
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
         """A turn ended."""
         self._turns.labels(profile, outcome).inc()
-        if outcome not in ("stored", "interrupted"):
-            return
-        self._calls.labels("answer").inc()
-        self._recalled.observe(sum(len(one.hits) + len(one.records) for one in sections))
-        if usage:
-            self._tokens.labels("input").inc(usage["input_tokens"])
-            self._tokens.labels("output").inc(usage["output_tokens"])
-
-    def model_call(self, purpose: str) -> None:
-        """The model was called for something else than an answer."""
-        self._calls.labels(purpose).inc()
+        if outcome in ("stored", "interrupted"):
+            self._recalled.observe(sum(len(one.hits) + len(one.records) for one in sections))
 
     def extraction(self, outcome: str) -> None:
         """A batch was drawn from: `drawn`, `empty`, `malformed` or `full`."""

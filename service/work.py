@@ -1,6 +1,7 @@
 """What is done for each thing that is due after an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chains.extractor import Extractor
@@ -13,6 +14,7 @@ from memory.recall.embedding import Embedder
 from memory.recall.views import Views
 from memory.store import RedisStore
 from service.budgets import Budgets
+from service.pseudonyms import Pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,14 @@ class Work:
     """The hands that do it.
 
     Attributes:
+        around: stands around each job.
         profiles: the memories of each profile, by name.
         default_profile: of sessions that were noted with none.
     """
 
     store: RedisStore
+    pseudonyms: Pseudonyms
+    around: Callable[[Due], AbstractContextManager[object]]
     embedder: Embedder
     views: Views
     records: Memories
@@ -36,6 +41,11 @@ class Work:
 
     async def run(self, due: Due) -> None:
         """Do one thing; when nothing is left of it, nothing happens."""
+        await self.pseudonyms.note(due.user)
+        with self.around(due):
+            await self._do(due)
+
+    async def _do(self, due: Due) -> None:
         match due:
             case SpendDue():
                 await self.budgets.spend(due.user, due.tokens)

@@ -14,8 +14,15 @@ local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
 
+local function give_back()
+  if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
+    redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
+  end
+end
+
 local done = redis.call('GET', once)
 if done then
+  give_back()
   local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
   return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
 end
@@ -34,10 +41,11 @@ if ARGV[12] ~= '' then
 end
 
 local first, count = tonumber(length or 0), (#ARGV - 18) / 2
-local active = tonumber(redis.call('HGET', session, 'active') or 0)
+local active, bytes = tonumber(redis.call('HGET', session, 'active') or 0), 0
 for offset = 0, count - 1 do
   redis.call('RPUSH', list, ARGV[19 + 2 * offset])
   local vector = ARGV[20 + 2 * offset]
+  bytes = bytes + #ARGV[19 + 2 * offset] + #vector
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end
@@ -53,6 +61,7 @@ if tonumber(ARGV[6]) >= active then
 end
 redis.call('HSET', session, 'length', first + count)
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
+weigh(prefix, bytes)
 redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
 redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])
@@ -63,7 +72,5 @@ if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
 end
-if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
-  redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
-end
+give_back()
 return {'ok', first, first + count, sid}

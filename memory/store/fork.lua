@@ -13,10 +13,14 @@ local count = tonumber(ARGV[3])
 if count < 0 or count > length then
   count = length
 end
+local bytes = 0
 for start = 0, count - 1, 500 do
   local last = math.min(start + 499, count - 1)
   local packed = redis.call('LRANGE', prefix .. 'messages:' .. from, start, last)
   redis.call('RPUSH', prefix .. 'messages:' .. to, unpack(packed))
+  for _, message in ipairs(packed) do
+    bytes = bytes + #message
+  end
   local ids = {}
   for position = start, last do
     ids[#ids + 1] = from .. ':' .. position
@@ -24,6 +28,7 @@ for start = 0, count - 1, 500 do
   local vectors = redis.call('HMGET', prefix .. 'vectors', unpack(ids))
   for offset, vector in ipairs(vectors) do
     if vector then
+      bytes = bytes + #vector
       redis.call('HSET', prefix .. 'vectors', to .. ':' .. (start + offset - 1), vector)
     end
   end
@@ -43,4 +48,5 @@ if count > 0 then
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*',
     'put', to, 'first', 0, 'count', count)
 end
+weigh(prefix, bytes)
 return count

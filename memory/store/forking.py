@@ -7,7 +7,7 @@ from memory.store.reading import get_session
 from memory.store.redis import RedisStore
 from memory.types import Session, User
 
-_FORK = Script("fork")
+_FORK = Script("weigh", "fork")
 _ALL = -1
 
 

@@ -23,6 +23,8 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+| `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
+| `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 """
 
 from urllib.parse import quote, unquote
@@ -32,6 +34,8 @@ from memory.types import User
 NAMESPACE = "strata"
 API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
+PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
+"""Random bytes, under which logs hash users; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction"),

@@ -5,13 +5,17 @@
 --         4 the most records, 0 for any number
 --         5 the session that they were drawn from, or ''   6 up to where it was extracted   7 up to
 --         where it is now   8 how it went   9 how many drawn ones were of no use
+--         10 the epoch that the user must have, '' for any
 --         then for each record:
 --         id, the revision it must have (0: none), new revision (0: delete), packed, vector or '',
 --         topic or '', history or '', the topic it had or ''
-local prefix, each, begin = KEYS[1], 8, 10
+local prefix, each, begin = KEYS[1], 8, 11
 local records, topics = prefix .. 'records', prefix .. 'topics'
-local most, added = tonumber(ARGV[4]), 0
+local most, added, bytes = tonumber(ARGV[4]), 0, 0
 
+if ARGV[10] ~= '' and ARGV[10] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
+  return {'erased'}
+end
 local session = prefix .. 'session:' .. ARGV[5]
 if ARGV[5] ~= '' then
   local length, upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
@@ -51,6 +55,7 @@ end
 
 for at = begin, #ARGV, each do
   local id, new, topic, had = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
+  bytes = bytes - weight_of(records, {id}) - weight_of(prefix .. 'vectors', {id})
   if had ~= '' and redis.call('HGET', topics, had) == id then
     redis.call('HDEL', topics, had)
   end
@@ -70,6 +75,7 @@ for at = begin, #ARGV, each do
     redis.call('RPUSH', prefix .. 'history:' .. id, ARGV[at + 6])
     redis.call('EXPIRE', prefix .. 'history:' .. id, ARGV[3])
   end
+  bytes = bytes + weight_of(records, {id}) + weight_of(prefix .. 'vectors', {id})
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'record', id)
 end
 if ARGV[5] ~= '' then
@@ -78,4 +84,5 @@ if ARGV[5] ~= '' then
   redis.call('HINCRBY', prefix .. 'extraction', 'useless', ARGV[9])
 end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[1])
+weigh(prefix, bytes)
 return {'ok', added}

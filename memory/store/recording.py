@@ -26,7 +26,7 @@ from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import Entry, User, Vector
 
-_RECORD = Script("record")
+_RECORD = Script("weigh", "record")
 _PAGE = 500
 
 
@@ -71,6 +71,7 @@ async def write_records(
     *,
     most: int = 0,
     extracted: Extracted | None = None,
+    epoch: str = "",
 ) -> bool:
     """Do all of the writes, or none.
 
@@ -80,6 +81,8 @@ async def write_records(
         writes: one for each record.
         most: the most records that the user may have; 0 for any number.
         extracted: from where they were drawn; noted with them.
+        epoch: the user's, where what is written was read before; nothing of it comes back once
+            they were erased.
 
     Returns:
         False when another worker extracted that stretch before, and nothing was written.
@@ -102,8 +105,11 @@ async def write_records(
         HISTORY_SECONDS,
         most,
         *_stretch(extracted),
+        epoch,
         *values,
     )
+    if reply[0] == b"erased":
+        raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
     if reply[0] == b"gone" and extracted:
         raise UnknownSessionError(extracted.session_id)
     _check(reply)

@@ -32,10 +32,10 @@ from memory.types import (
     Vector,
 )
 
-_SNAPSHOT = Script("changes", "snapshot")
+_SNAPSHOT = Script("changes", "line", "snapshot")
 _CATCH_UP = Script("changes", "catch_up")
-_COMMIT, _FOLD, _EMBED = Script("commit"), Script("fold"), Script("embed")
-_CLOSE, _DROP = Script("close"), Script("drop")
+COMMIT, _FOLD, _EMBED = Script("weigh", "commit"), Script("fold"), Script("weigh", "embed")
+_CLOSE, _DROP = Script("close"), Script("weigh", "drop")
 _NONCE_SECONDS, _IMPORT_SECONDS = 600, 7 * 24 * 3600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
@@ -110,12 +110,12 @@ class RedisStore:
             _CHANGES_AT_ONCE,
             hold.token if hold else "",
             HOLD_MILLISECONDS,
-            int(hold is not None and hold.policy == "interrupt"),
+            hold.policy if hold else "",
         )
         if reply[0] == b"unknown":
             raise UnknownSessionError(session_id or "")
         if reply[0] == b"busy":
-            raise SessionBusyError(reply[1].decode())
+            raise SessionBusyError(reply[1].decode(), place=reply[2])
         snapshot = decode.snapshot(reply, now=now, view=view, embedder_tag=self.embedder_tag)
         if snapshot.session.closed:
             raise SessionClosedError(snapshot.session.id)
@@ -157,7 +157,7 @@ class RedisStore:
             packed = b"" if vector is None else pack_vector(self.embedder_tag, vector)
             values += (pack_message(message), packed)
         reply = await self.connection.run(
-            _COMMIT,
+            COMMIT,
             keys.prefix(user),
             session.id,
             (epoch or "1") if create else "0",

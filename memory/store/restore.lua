@@ -77,6 +77,7 @@ if refused then
   return refused
 end
 
+local bytes = 0
 local function log(...)
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*', ...)
 end
@@ -94,6 +95,7 @@ each({
     for offset = 0, count - 1 do
       redis.call('RPUSH', messages(id), ARGV[at + 2 + 2 * offset])
       local vector = ARGV[at + 3 + 2 * offset]
+      bytes = bytes + #ARGV[at + 2 + 2 * offset] + #vector
       if vector ~= '' then
         redis.call('HSET', prefix .. 'vectors', id .. ':' .. (first + offset), vector)
       end
@@ -103,6 +105,7 @@ each({
   end,
   record = function(id, at)
     redis.call('HSET', prefix .. 'records', id, ARGV[at])
+    bytes = bytes + #ARGV[at] + #ARGV[at + 2]
     if ARGV[at + 1] ~= '' then
       redis.call('HSET', prefix .. 'topics', ARGV[at + 1], id)
     end
@@ -117,6 +120,7 @@ each({
   end,
 })
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[5])
+weigh(prefix, bytes)
 redis.call('HSET', import, 'lines', ARGV[3])
 redis.call('EXPIRE', import, ARGV[4])
 return {'ok'}

@@ -14,7 +14,7 @@ from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import ImportStep, Message, User, Vector
 
-_RESTORE = Script("restore")
+_RESTORE = Script("weigh", "restore")
 _IMPORT_SECONDS = 7 * 24 * 3600
 _SHORTEST_SECONDS = 60
 _Values: TypeAlias = list[str | float | bytes]

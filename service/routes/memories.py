@@ -9,7 +9,7 @@ from memory.errors import InvalidInputError
 from memory.reasons import reasons
 from memory.recall.selection import Selection
 from memory.records import Record
-from service.dependencies import OwnerDep, StateDep
+from service.dependencies import OwnerDep, StateDep, StoringDep
 from service.errors import problem_responses
 from service.idempotency import IdempotentRoute
 from service.memory_queries import (
@@ -45,13 +45,13 @@ MemoryPath = Annotated[MemoryId, Path()]
 
 
 @router.post("", status_code=201, responses=problem_responses(404, 409, 422, 507))
-async def keep_memory(user: OwnerDep, body: NewMemory, state: StateDep) -> MemoryInfo:
+async def keep_memory(user: StoringDep, body: NewMemory, state: StateDep) -> MemoryInfo:
     """Keep a memory; with a `topic` that is taken already, it replaces that memory."""
     return MemoryInfo.of((await state.memories.create(user, [body.fields()]))[0])
 
 
 @router.post("/batch", status_code=201, responses=problem_responses(404, 409, 422, 507))
-async def keep_memories(user: OwnerDep, body: NewMemories, state: StateDep) -> MemoryList:
+async def keep_memories(user: StoringDep, body: NewMemories, state: StateDep) -> MemoryList:
     """Keep several memories, all or none."""
     kept = await state.memories.create(user, [one.fields() for one in body.memories])
     return MemoryList(memories=[MemoryInfo.of(one) for one in kept])
@@ -154,9 +154,9 @@ async def memory_reasons(user: OwnerDep, memory_id: MemoryPath, state: StateDep)
     return MemoryReasons.of(await reasons(state.store, state.memories, user, memory_id))
 
 
-@router.post("/{memory_id}/restore", responses=problem_responses(404, 409, 422))
+@router.post("/{memory_id}/restore", responses=problem_responses(404, 409, 422, 507))
 async def restore_memory(
-    user: OwnerDep, memory_id: MemoryPath, state: StateDep, body: RestoreRequest | None = None
+    user: StoringDep, memory_id: MemoryPath, state: StateDep, body: RestoreRequest | None = None
 ) -> MemoryInfo:
     """Undo a deletion or the last change, or go back to a revision."""
     revision = body.revision if body else None

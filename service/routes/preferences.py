@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from memory.errors import UnknownRecordError
 from memory.records import Record
-from service.dependencies import OwnerDep, StateDep
+from service.dependencies import OwnerDep, StateDep, StoringDep
 from service.errors import problem_responses
 from service.preference_schemas import Preference, PreferenceBody, Preferences
 from service.schemas import utc
@@ -27,7 +27,7 @@ async def list_preferences(user: OwnerDep, state: StateDep) -> Preferences:
 
 @router.put("/{category}", responses=problem_responses(404, 409, 422, 507))
 async def put_preference(
-    user: OwnerDep, category: Category, body: PreferenceBody, state: StateDep
+    user: StoringDep, category: Category, body: PreferenceBody, state: StateDep
 ) -> Preference:
     """Set the preference of a category."""
     draft = {

@@ -10,7 +10,7 @@ from memory.facts import is_standing
 from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions, read_messages
 from memory.store.session_notes import begin_session, note_session
-from service.dependencies import Cursor, Limit, OwnerDep, SessionPath, StateDep
+from service.dependencies import Cursor, Limit, OwnerDep, SessionPath, StateDep, StoringDep
 from service.errors import problem_responses
 from service.idempotency import IdempotentRoute
 from service.memory_queries import MemoryHit
@@ -125,9 +125,9 @@ async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep
     return SessionInfo.of(session)
 
 
-@router.post("/{session_id}/fork", responses=problem_responses(404, 422))
+@router.post("/{session_id}/fork", responses=problem_responses(404, 422, 507))
 async def fork_user_session(
-    user: OwnerDep, session_id: SessionPath, state: StateDep, body: ForkRequest | None = None
+    user: StoringDep, session_id: SessionPath, state: StateDep, body: ForkRequest | None = None
 ) -> SessionInfo:
     """Copy a session into a new one, which goes on by itself; the original stays as it is."""
     asked = body or ForkRequest(messages=None, profile=None)

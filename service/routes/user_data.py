@@ -34,7 +34,8 @@ async def export_everything(user: OwnerDep, state: StateDep) -> StreamingRespons
     """All that is stored of the user, a JSON object a line: what `/import` restores.
 
     First `strata-export`; then each `session` with its `message` lines; then each `memory` with the
-    `step` lines of its history. The same data give the same bytes. Vectors are made anew.
+    `step` lines of its history; last `end`, which counts the lines. The same data give the same
+    bytes. Vectors are made anew.
     """
     pages = export_user(state.store, user)
     first = await anext(pages)  # a Redis that is away is told before the answer begins

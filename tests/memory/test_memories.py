@@ -14,7 +14,10 @@ from memory.memories import Memories
 from memory.recall.embedder import StaticEmbedder
 from memory.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness
 from memory.store import RedisStore
-from memory.types import User
+from memory.store.erasing import erase_user
+from memory.store.recording import Write, write_records
+from memory.store.users import user_stats
+from memory.types import Cursor, User
 from tests.conftest import make_views
 
 
@@ -184,3 +187,15 @@ async def test_a_view_read_anew_holds_the_same_records(
     anew = Memories(store, make_views(store), embedder)
     assert sorted(one.id for one in await anew.index(user)) == sorted(one.id for one in made[1:])
     assert await _found(anew, user, "number 3") == await _found(memories, user, "number 3")
+
+
+async def test_what_was_read_of_an_erased_user_is_not_written_again(
+    memories: Memories, store: RedisStore, user: User
+) -> None:
+    (record,) = await memories.create(user, [{"content": "A secret."}])
+    await memories.forget(user, [record.id])
+    epoch = (await store.catch_up(user, Cursor())).cursor.epoch
+    await erase_user(store, user)
+    with pytest.raises(UnknownRecordError):
+        await write_records(store, user, [Write(record)], epoch=epoch)
+    assert (await user_stats(store, user)).memories == 0

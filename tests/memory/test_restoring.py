@@ -56,6 +56,7 @@ _STEP: dict[str, Any] = {
     "step": {"at": 1.0, "action": "created", "record": _RECORD},
 }
 _WHOLE = [_HEADER, _SESSION, _MESSAGE, _MESSAGE | {"position": 1}, _MEMORY, _STEP]
+_WHOLE.append({"kind": "end", "lines": len(_WHOLE)})
 
 
 async def _sent(*lines: dict[str, Any] | bytes) -> AsyncIterator[bytes]:
@@ -129,6 +130,23 @@ async def test_an_export_that_ends_early_is_told(intake: Intake, user: User) -> 
     with pytest.raises(InvalidInputError, match=r"ends after line 3.*1 came.*3 lines are stored"):
         await intake.run(user, "one", _sent(*_WHOLE[:3]))
     assert (await intake.run(user, "one", _sent(*_WHOLE))).resumed_after == 3
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 6])
+async def test_an_export_that_was_cut_off_between_two_lines_is_told(
+    intake: Intake, user: User, count: int
+) -> None:
+    with pytest.raises(InvalidInputError, match="the export was cut off"):
+        await intake.run(user, "one", _sent(*_WHOLE[:count]))
+    assert (await intake.run(user, "one", _sent(*_WHOLE))).lines == len(_WHOLE)
+
+
+@pytest.mark.parametrize("lines", [[*_WHOLE, _STEP], [*_WHOLE[:-2], _WHOLE[-1]]])
+async def test_an_end_that_is_none_is_told(
+    intake: Intake, user: User, lines: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(InvalidInputError, match="the end"):
+        await intake.run(user, "one", _sent(*lines))
 
 
 async def test_a_line_that_never_ends_is_refused(intake: Intake, user: User) -> None:

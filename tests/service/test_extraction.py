@@ -94,6 +94,7 @@ def test_what_was_said_is_known_later_and_why(
         assert stats["extraction"]["drawn"] == 1
         figures = client.get("/metrics").text
         assert 'strata_extractions_total{outcome="drawn"} 1.0' in figures
+        assert 'purpose="extract"' in figures
 
 
 def test_a_killed_worker_leaves_what_is_due_to_the_next(

@@ -30,6 +30,7 @@ def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path
         "session",
         "message",
         "message",
+        "end",
     ]
     file = tmp_path / "export.jsonl"
     file.write_text(exported.stdout)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from memory.store import Connection, RedisStore
-from memory.store.connection import Script
 from memory.store.reading import get_session, read_messages
+from memory.store.redis import COMMIT
 from memory.types import Committed, Cursor, Message, User
 from tests.conftest import RedisClient
 from tests.memory.store.relay import relaying
@@ -50,7 +50,7 @@ async def test_a_commit_whose_answer_is_lost_is_stored_once_and_answered(
         connection = Connection(relay.url)
         store = RedisStore(connection, embedder_tag="x")
         await _turn(store, user, 1000.0)
-        relay.lose_the_answer_to(Script("commit").sha.encode())
+        relay.lose_the_answer_to(COMMIT.sha.encode())
         second = await _turn(store, user, 1001.0)
         await connection.aclose()
     assert relay.lost == 1

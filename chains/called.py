@@ -1,0 +1,64 @@
+"""A chat model whose every call is told, however LangChain comes to call it."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+
+from chains.observing import ModelCall, Purpose
+
+
+def told_of(model: BaseChatModel, purpose: Purpose) -> BaseChatModel:
+    """The same model; its calls are told to the purpose's observer.
+
+    It is for calls that are not made through `chains.answering`, which tells of its own: those of
+    LangChain's classic memories, agents, and `with_structured_output`.
+    """
+    handlers: list[BaseCallbackHandler] = [_Calls(model, purpose)]
+    return model.model_copy(update={"callbacks": handlers})
+
+
+class _Calls(BaseCallbackHandler):
+    run_inline = True
+
+    def __init__(self, model: BaseChatModel, purpose: Purpose) -> None:
+        self._model, self._purpose = model, purpose
+        self._under_way: dict[UUID, tuple[ModelCall, AbstractContextManager[object]]] = {}
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """A call begins."""
+        del serialized, kwargs
+        call = self._purpose.call(self._model, messages[0])
+        standing = self._purpose.observer.model_call(call)
+        standing.__enter__()
+        self._under_way[run_id] = (call, standing)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """It was answered."""
+        del kwargs
+        call, standing = self._under_way.pop(run_id)
+        for generation in response.generations[0][:1]:
+            if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
+                call.message = generation.message
+        standing.__exit__(None, None, None)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """It failed."""
+        del kwargs
+        _, standing = self._under_way.pop(run_id)
+        try:
+            standing.__exit__(type(error), error, error.__traceback__)
+        except BaseException as same:
+            if same is not error:
+                raise

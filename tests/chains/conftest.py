@@ -1,0 +1,48 @@
+"""What tests of chains share."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+
+from chains.conversation import ConversationChain
+from chains.extractor import Extractor
+from chains.models import ModelOptions, open_model
+from memory.combined import CombinedMemory
+from memory.learning import Learner
+from memory.memories import Memories
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.views import Views
+from memory.store import RedisStore
+from memory.types import User
+from tests.chains.notebook import Notebook, not_counted
+from tests.conftest import Clock
+from tests.openai_server import OpenAIServer
+
+
+@pytest.fixture
+async def notebook(
+    store: RedisStore,
+    views: Views,
+    embedder: StaticEmbedder,
+    memory_of: Callable[[str], CombinedMemory],
+    clock: Clock,
+    user: User,
+) -> AsyncIterator[Notebook]:
+    async with (
+        OpenAIServer() as server,
+        open_model(ModelOptions("test-model", server.base_url, retries=0)) as model,
+    ):
+        memories = Memories(store, views, embedder, clock=clock)
+        outcomes: list[str] = []
+
+        extractor = Extractor(
+            store,
+            Learner(store, memories, embedder, embed_seconds=2.0, most=20),
+            model,
+            within=timedelta(seconds=5),
+            tell=outcomes.append,
+            spend=not_counted,
+        )
+        chain = ConversationChain({"window": memory_of("window")}, model, default_profile="window")
+        yield Notebook(server, chain, extractor, memories, user, outcomes)

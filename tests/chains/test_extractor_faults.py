@@ -1,0 +1,115 @@
+"""Drawing records from what was said, with a model that lies, fails, or cannot do it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chains.errors import ModelError
+from chains.extractor import Extractor
+from chains.offline import OfflineChatModel
+from memory.learning import Learner
+from memory.recall.embedder import StaticEmbedder
+from memory.store import RedisStore
+from memory.store.reading import get_session
+from memory.store.users import user_stats
+from tests.chains.notebook import POLICY, Notebook, not_counted, note
+from tests.openai_server import Fault
+
+
+async def test_pins_and_rules_are_not_the_models_to_undo(notebook: Notebook) -> None:
+    await notebook.memories.create(
+        notebook.user,
+        [
+            {"content": "Lives in Porto.", "pinned": True},
+            {"content": "Never speak of Lyon.", "kind": "rule"},
+        ],
+    )
+    await notebook.say("I live in Lyon now, not Porto.")
+    await notebook.extract(note(1, "Lives in Lyon.", replaces=[1, 2]))
+    records = await notebook.records()
+    assert len(records) == 3
+    assert all(one.valid_to is None for one in records.values())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        note(9, "From no line."),
+        note(0, "From line nought."),
+        note(1, ""),
+        note(1, "x" * 301),
+        note(1, "NUL \0."),
+        note(1, "Of no kind.", kind="opinion"),
+        note(1, "Too important.", importance=7),
+        note(1, "Same as nothing.", same_as=3),
+        note(1, "Against nothing.", replaces=[5]),
+        note(1, "Живёт в Порту."),
+        "no note at all",
+    ],
+)
+async def test_what_cannot_be_used_is_counted_and_the_rest_is_kept(
+    notebook: Notebook, store: RedisStore, bad: Any
+) -> None:
+    await notebook.say("I live in Porto.")
+    await notebook.extract(bad, note(1, "Lives in Porto."))
+    assert list(await notebook.records()) == ["Lives in Porto."]
+    assert (await user_stats(store, notebook.user)).extraction == {"drawn": 1, "useless": 1}
+
+
+@pytest.mark.parametrize(
+    "answer", ["I would rather not.", '{"notes": []}', "[1, 2]", '{"memories"']
+)
+async def test_nonsense_is_asked_again_once_then_passed_over_and_counted(
+    notebook: Notebook, store: RedisStore, answer: str
+) -> None:
+    await notebook.say("I live in Porto.")
+    calls = len(notebook.server.requests)
+    notebook.server.reply = lambda _: answer
+    session_id, user = notebook.session_id, notebook.user
+    assert await notebook.extractor.extract(user, session_id, POLICY, final=True) == 1
+    assert len(notebook.server.requests) == calls + 2
+    assert notebook.outcomes == ["malformed"]
+    assert (await user_stats(store, user)).extraction == {"malformed": 1, "useless": 0}
+    assert (await get_session(store, user, session_id)).length == 2
+
+
+async def test_an_empty_list_is_counted(notebook: Notebook) -> None:
+    await notebook.say("Hm.")
+    await notebook.extract()
+    assert notebook.outcomes == ["empty"]
+
+
+async def test_a_model_that_fails_leaves_the_lines_for_later(notebook: Notebook) -> None:
+    await notebook.say("I live in Porto.")
+    notebook.server.faults.append(Fault(status=500))
+    with pytest.raises(ModelError):
+        await notebook.extract()
+    assert await notebook.extract(note(1, "Lives in Porto.")) == 1
+    assert list(await notebook.records()) == ["Lives in Porto."]
+
+
+async def test_a_full_user_is_passed_over_and_counted(notebook: Notebook) -> None:
+    await notebook.memories.create(notebook.user, [{"content": f"fact {n}"} for n in range(20)])
+    await notebook.say("I live in Porto.")
+    await notebook.extract(note(1, "Lives in Porto."))
+    assert len(await notebook.records()) == 20
+    assert notebook.outcomes == ["full"]
+
+
+async def test_the_offline_model_is_not_able(
+    store: RedisStore, embedder: StaticEmbedder, notebook: Notebook
+) -> None:
+    learner = Learner(store, notebook.memories, embedder, embed_seconds=2.0, most=0)
+    extractor = Extractor(
+        store,
+        learner,
+        OfflineChatModel(),
+        within=timedelta(seconds=5),
+        tell=notebook.outcomes.append,
+        spend=not_counted,
+    )
+    await notebook.say("I live in Porto.")
+    assert not extractor.able
+    assert await extractor.extract(notebook.user, notebook.session_id, POLICY, final=True) == 0
+    assert notebook.outcomes == []
