@@ -12,15 +12,16 @@ from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore
 from memory.store.embedded import EmbeddedRedis, answers
 from tests.faults.ledger import Ledger
-from tests.faults.machine import Workers, working
+from tests.faults.machine import working
 from tests.faults.speaking import Speaker
 from tests.faults.truth import check_told, stored_turns
 from tests.faults.views import Watcher
 from tests.faults.wire import Line
+from tests.faults.workers import Workers
 
 WORKERS, REDIS = "workers killed", "Redis killed"
 _WORKERS, _SPEAKERS, _ROUNDS_OF_A_CAST = 3, 6, 8
-_QUEUES = 1 / 25  # seldom: a killed worker's hold on a session takes ten seconds to end
+_QUEUES = 1 / 25  # seldom: a killed worker's hold on a session takes four seconds to end
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
@@ -35,7 +36,8 @@ async def run(ledger: Ledger, folder: Path) -> None:
         try:
             while ledger.wants(WORKERS) or ledger.wants(REDIS):
                 watcher = Watcher(store, embedder)
-                cast = new_cast(_SPEAKERS)
+                queues = random.random() < _QUEUES
+                cast = new_cast(_SPEAKERS, "queue" if queues else "parallel")
                 for _ in range(_ROUNDS_OF_A_CAST):
                     if ledger.wants(WORKERS):
                         await _kill(WORKERS, redis, workers, cast, ledger)
@@ -49,10 +51,9 @@ async def run(ledger: Ledger, folder: Path) -> None:
             await connection.aclose()
 
 
-def new_cast(count: int) -> list[Speaker]:
+def new_cast(count: int, policy: str = "parallel") -> list[Speaker]:
     """Users whom nobody has heard of, of several profiles."""
     name = os.urandom(4).hex()
-    policy = "queue" if random.random() < _QUEUES else "parallel"
     return [
         Speaker(f"{name}-{one}", "layered" if one % 3 == 0 else "vector", policy)
         for one in range(count)

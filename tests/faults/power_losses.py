@@ -11,10 +11,11 @@ from memory.store import Connection, RedisStore
 from tests.conftest import plain_client
 from tests.faults.crashes import erase, look, new_cast
 from tests.faults.ledger import Ledger
-from tests.faults.machine import Workers, working
+from tests.faults.machine import working
 from tests.faults.power import Moment, PowerlessRedis
 from tests.faults.speaking import Speaker
 from tests.faults.views import Watcher
+from tests.faults.workers import Workers
 
 LOSSES = "power losses"
 _WORKERS, _SPEAKERS, _ROUNDS_OF_A_CAST, _FSYNCS = 2, 6, 8, 60

@@ -12,7 +12,11 @@ from tests.faults.wire import Answer, Line, LostError
 
 WORDS = tuple("lamp river key cello winter bread garden ferry mirror candle thunder violet".split())
 _TRIES = 4
-_EXPECTED = {503: {"store_unavailable"}, 409: {"idempotency_in_flight", "session_busy"}}
+_EXPECTED = {
+    409: {"idempotency_in_flight", "session_busy"},
+    503: {"store_unavailable"},
+    507: {"store_refused"},
+}
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 _CHUNK = 1 << 16
+_IDLE_SECONDS = 2.0  # uvicorn closes a connection on which nothing was asked for five
 _LOST = (OSError, asyncio.IncompleteReadError, TimeoutError)
 
 
@@ -43,7 +45,7 @@ class Line:
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
-        self._timeout = timeout
+        self._timeout, self._used = timeout, 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def __aenter__(self) -> Self:
@@ -86,6 +88,9 @@ class Line:
         if body is not None:
             lines["content-type"] = "application/json"
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        if time.monotonic() - self._used > _IDLE_SECONDS:
+            self.hang_up()
+        self._used = time.monotonic()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
         self._streams[1].write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
