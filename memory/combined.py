@@ -30,6 +30,7 @@ from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
+_LET_GO_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 
 
 class CombinedMemory:
@@ -160,8 +161,11 @@ class CombinedMemory:
 
     async def _let_go(self, turn: Turn) -> None:
         if turn.hold and turn.hold.token and not turn.snapshot.is_new:
-            with contextlib.suppress(StrataError):  # then it ends by itself
-                await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
+            with contextlib.suppress(StrataError, TimeoutError):  # then it ends by itself
+                async with asyncio.timeout(_LET_GO_SECONDS):
+                    await give_back(
+                        self._store, turn.user, turn.snapshot.session.id, turn.hold.token
+                    )
 
     async def remember(
         self,

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
-    redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+    redis_timeout: Duration = Field(
+        timedelta(seconds=1.5), description="For each Redis command, connecting included."
+    )
     request_timeout: Duration = Field(
         timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
     )

@@ -239,5 +239,6 @@ class RedisStore:
 
     async def all_sessions(self) -> AsyncIterator[tuple[User, str]]:
         """Every session of every user, by SCAN, in no order."""
-        async for key in self.connection.commands.scan_iter(keys.SESSION_KEYS, 500):
+        found = self.connection.commands.scan_iter(keys.SESSION_KEYS, 500)
+        while key := await self.connection.call(anext(found, None)):
             yield keys.parse_session(key.decode())
