@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     redis_timeout: Duration = Field(
         timedelta(seconds=1.5), description="For each Redis command, connecting included."
     )
+    head_timeout: Duration = Field(
+        timedelta(seconds=20), description="For the head of a request to come."
+    )
     request_timeout: Duration = Field(
         timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
     )
