@@ -11,6 +11,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -85,7 +86,18 @@ class Script:
 
     def __init__(self, *names: str) -> None:
         self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def sha(self) -> str:
+        """Its name on the server."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def keyed(self) -> "Script":
+        """The script as it runs on sealed values, told which data key the worker holds."""
+        script = Script("keyed")
+        script.source = f"local function body()\n{self.source}\nend\n{script.source}"
+        return script
 
 
 class Connection:

@@ -7,12 +7,13 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | key                        | type   | holds                                            | expires |
 |----------------------------|--------|--------------------------------------------------|---------|
 | `<prefix>user`             | hash   | `epoch`, drawn anew when the user begins anew    | never   |
+| `<prefix>key`              | string | the data key of sealed values, itself wrapped    | never*  |
 | `<prefix>sessions`         | zset   | session ids by last activity                     | never   |
 | `<prefix>session:<sid>`    | hash   | a session's metadata and its fold                | never   |
 | `<prefix>messages:<sid>`   | list   | packed messages; index = position                | never   |
 | `<prefix>vectors`          | hash   | `<sid>:<position>` or record id -> vector        | never   |
 | `<prefix>records`          | hash   | record id -> revision and packed record          | never   |
-| `<prefix>topics`           | hash   | topic -> record id                               | never   |
+| `<prefix>topics`           | hash   | topic, or its mask, -> record id                 | never   |
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
@@ -23,6 +24,8 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+
+*) after days, while no `user` key is there.
 """
 
 from urllib.parse import quote, unquote
@@ -34,18 +37,28 @@ API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
 PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
 """Random bytes, under which logs hash users; permanent, and of no user."""
+MASTER_CHECKS = f"{NAMESPACE}:master-keys"
+"""A hash of what each master key in use is recognised by; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
-    *("records", "topics", "extraction"),
+    *("records", "topics", "extraction", "key"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
 
+DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
+"""A SCAN pattern: the data key of every user."""
+
 
 def prefix(user: User) -> str:
     """The beginning of every key of `user`: `strata:{<tenant>/<user>}:`."""
     return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
+
+
+def data_key(user: User) -> str:
+    """The user's data key, wrapped."""
+    return f"{prefix(user)}key"
 
 
 def messages(user: User, session_id: str) -> str:
