@@ -42,7 +42,7 @@ async def answer(
         ModelTimeoutError: it took longer than `within`.
         ModelError: it failed, or answered nothing.
     """
-    call = purpose.call(model, prompt)
+    call = purpose.call(model, prompt, options)
     with purpose.observer.model_call(call):
         message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
         call.message = message
@@ -80,7 +80,7 @@ async def answer_stream(
         ModelTimeoutError: a piece took longer than `within`.
         ModelError: it failed, broke off without saying that it was done, or answered nothing.
     """
-    call, began = purpose.call(model, prompt, streams=True), time.perf_counter()
+    call, began = purpose.call(model, prompt, options, streams=True), time.perf_counter()
     with purpose.observer.model_call(call):
         whole: AIMessageChunk | None = None
         pieces = model.astream(list(prompt), config, **options)

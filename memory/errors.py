@@ -70,11 +70,16 @@ class SessionClosedError(StrataError):
 
 
 class SessionBusyError(StrataError):
-    """Another turn is under way on the session."""
+    """Another turn is under way on the session.
+
+    Attributes:
+        place: of this turn among those that wait; 1 is next.
+    """
 
     code = "session_busy"
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, *, place: int = 1) -> None:
+        self.place = place
         super().__init__(
             f"Another turn is under way on session {session_id!r}. Wait for its answer, or send "
             "this one with on_conflict `queue`, `interrupt` or `parallel`."

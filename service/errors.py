@@ -14,6 +14,7 @@ from service.auth.principals import UnauthorizedError
 from service.budgets import BudgetSpentError
 from service.limits import RateLimitedError
 from service.openai.errors import is_openai, openai_error
+from service.quotas import note
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -46,7 +47,7 @@ _STATUS = {
     "model_timeout": 504,
     "request_timeout": 504,
 }
-_ALWAYS = (400, 401, 413, 429, 503)
+_ALWAYS = (400, 401, 413, 429, 503, 504)
 _Json = dict[str, Any]
 
 
@@ -82,6 +83,8 @@ def error_response(request: Request, error: StrataError) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimitedError | BudgetSpentError):
+        note(request, (error.quota,))
     if isinstance(error, StoreUnavailableError | RateLimitedError | BudgetSpentError):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return _answer(request, body, headers)

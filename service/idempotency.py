@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
 
+from anyio import CancelScope
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
@@ -131,7 +132,8 @@ async def _kept_stream(
             yield piece
     finally:
         if not done:
-            await keep(b"", whole=False)
+            with CancelScope(shield=True):  # the client may have gone, and the request with it
+                await keep(b"", whole=False)
 
 
 def _user_in(body: bytes) -> str | None:

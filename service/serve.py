@@ -11,8 +11,9 @@ import uvicorn
 from memory.errors import ConfigurationError
 from service.app import create_app
 from service.logs import configure
+from service.opening import open_state
 from service.settings import Settings
-from service.state import State, open_state
+from service.state import State
 
 _GRACE_SECONDS = 10
 

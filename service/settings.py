@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="`info` has a line for each request."
     )
+    otel: Literal["auto", "on", "off"] = Field(
+        "auto", description="Traces; `auto` makes them where OpenTelemetry's endpoint is set."
+    )
+    otel_content: bool = Field(False, description="Whether traces hold texts.")
     data_dir: Path = Field(Path(".strata"), description="Where the embedded Redis keeps its data.")
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."

@@ -1,6 +1,7 @@
 """What is done for each thing that is due after an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from chains.extractor import Extractor
@@ -21,12 +22,14 @@ class Work:
     """The hands that do it.
 
     Attributes:
+        around: stands around each job.
         profiles: the memories of each profile, by name.
         default_profile: of sessions that were noted with none.
     """
 
     store: RedisStore
     pseudonyms: Pseudonyms
+    around: Callable[[Due], AbstractContextManager[object]]
     embedder: Embedder
     views: Views
     records: Memories
@@ -39,6 +42,10 @@ class Work:
     async def run(self, due: Due) -> None:
         """Do one thing; when nothing is left of it, nothing happens."""
         await self.pseudonyms.note(due.user)
+        with self.around(due):
+            await self._do(due)
+
+    async def _do(self, due: Due) -> None:
         match due:
             case SpendDue():
                 await self.budgets.spend(due.user, due.tokens)

@@ -13,17 +13,14 @@ local function note(becomes, whose, since)
   redis.call('SET', key, becomes .. ' ' .. whose .. ' ' .. since, 'PX', ARGV[4])
 end
 if ARGV[1] ~= 'begin' then
-  if nonce == ARGV[3] and state ~= 'told' then
+  if nonce == ARGV[3] and state == 'open' then
     note(ARGV[1], nonce, at)
   end
   return false
 end
 if state == 'failed' then
-  if redis.call('EXISTS', KEYS[1] .. 'once:' .. nonce) == 1 then
-    return {'0', nonce}
-  end
   note('open', nonce, ARGV[5])
-  return {'1', nonce}
+  return {redis.call('EXISTS', KEYS[1] .. 'once:' .. nonce) == 1 and '0' or '1', nonce}
 end
 local young = state == 'open' and tonumber(ARGV[5]) - tonumber(at) <= tonumber(ARGV[7])
 if state and (ARGV[6] == '1' or young) then

@@ -15,8 +15,15 @@ local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
 
+local function give_back()
+  if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
+    redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
+  end
+end
+
 local done = redis.call('GET', once)
 if done then
+  give_back()
   local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
   return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
 end
@@ -69,7 +76,5 @@ if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
 end
-if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
-  redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
-end
+give_back()
 return {'ok', first, first + count, sid}

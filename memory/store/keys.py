@@ -24,6 +24,8 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+| `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
+| `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 
 *) after days, while no `user` key is there.
 """

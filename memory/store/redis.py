@@ -34,7 +34,7 @@ from memory.types import (
     Vector,
 )
 
-_SNAPSHOT = Script("changes", "snapshot")
+_SNAPSHOT = Script("changes", "line", "snapshot")
 _CATCH_UP = Script("changes", "catch_up")
 _FOLD, _EMBED = Script("fold"), Script("weigh", "embed")
 _CLOSE, _DROP = Script("close"), Script("weigh", "drop")
@@ -115,12 +115,12 @@ class RedisStore:
             _CHANGES_AT_ONCE,
             hold.token if hold else "",
             HOLD_MILLISECONDS,
-            int(hold is not None and hold.policy == "interrupt"),
+            hold.policy if hold else "",
         )
         if reply[0] == b"unknown":
             raise UnknownSessionError(session_id or "")
         if reply[0] == b"busy":
-            raise SessionBusyError(reply[1].decode())
+            raise SessionBusyError(reply[1].decode(), place=reply[2])
         snapshot = decode.snapshot(
             reply, cipher, now=now, view=view, embedder_tag=self.embedder_tag
         )

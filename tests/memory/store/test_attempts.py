@@ -44,6 +44,13 @@ async def test_a_failed_try_leaves_its_nonce_to_one_next_try(store: RedisStore) 
     assert await _begin(store, "n3") == Try("asked", "n1")
 
 
+async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    await try_failed(store, _ALICE, first)
+    await answer_was_told(store, _ALICE, first)
+    assert (await _begin(store, "n2", retried=True)).is_first
+
+
 async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     session = Session("s_0123456789abcdef", _NOW, _NOW)
@@ -51,3 +58,5 @@ async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisSto
     await store.commit(_ALICE, session, said, create=True, nonce=first.nonce)
     await try_failed(store, _ALICE, first)
     assert await _begin(store, "n2") == Try("asked", "n1")
+    await answer_was_told(store, _ALICE, first)
+    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
