@@ -100,6 +100,9 @@ def _add_groups() -> None:
     from service.keys_cli import app as keys  # noqa: PLC0415
 
     app.add_typer(keys, name="keys")
+    from service.encryption_cli import app as encryption  # noqa: PLC0415
+
+    app.add_typer(encryption, name="encryption")
     from experiments.cli import app as experiments  # noqa: PLC0415
 
     app.add_typer(experiments, name="experiment")

@@ -22,8 +22,10 @@ from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
+from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
+from service.beside import master_keys
 from service.budgets import Budget, Budgets
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
@@ -69,6 +71,9 @@ async def open_state(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+            keyring=await open_keyring(
+                connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
+            ),
         )
         pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from memory.combined import CombinedMemory
 from memory.due import ExtractDue, FoldDue
-from memory.errors import StrataError, UnknownSessionError
+from memory.errors import SealedError, StrataError, UnknownSessionError
 from memory.store import RedisStore
 from memory.store.reading import get_session
 from memory.types import Session, User
@@ -57,7 +57,7 @@ class Sweeper:
                 try:
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)
-                except UnknownSessionError:
+                except (SealedError, UnknownSessionError):
                     continue
         except StrataError:
             return

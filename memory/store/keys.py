@@ -48,7 +48,8 @@ PERMANENT = (
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
-
+USER_KEYS = f"{NAMESPACE}:{{*}}:*"
+"""A SCAN pattern: every key of every user."""
 DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
 """A SCAN pattern: the data key of every user."""
 
@@ -134,7 +135,7 @@ def user_keys(tenant: str) -> str:
 
 
 def parse_user(key: str) -> User:
-    """The user of a key that `user_keys` finds."""
+    """The user of any of their keys."""
     owner = key.removeprefix(f"{NAMESPACE}:{{").partition("}:")[0]
     tenant, _, user_id = owner.partition("/")
     return User(unquote(user_id), unquote(tenant))
