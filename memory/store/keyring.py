@@ -46,6 +46,10 @@ class Keyring:
         self._plaintext, self._most = plaintext, most
         self._ciphers: OrderedDict[User, UserCipher] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many users' data keys are at hand."""
+        return len(self._ciphers)
+
     async def read(self, user: User, script: Script, *args: Argument) -> tuple[Any, Cipher]:
         """Run a script that seals nothing: its answer, and how the values in it are opened.
 

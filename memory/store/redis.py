@@ -66,7 +66,7 @@ class RedisStore:
         keyring: Keyring | None = None,
     ) -> None:
         self.connection = connection
-        self.keyring = keyring or Keyring(connection)
+        self.keyring = Keyring(connection) if keyring is None else keyring
         self.embedder_tag = embedder_tag
         self.log_length = log_length
         self._continuity = continuity or Continuity()

@@ -83,10 +83,13 @@ async def _read(store: RedisStore, name: str, rest: str) -> AsyncIterator[_Value
     call, commands = store.connection.call, store.connection.commands
     match _sort(rest):
         case "list":
-            start, page = 0, list[bytes]()
-            while page := await call(commands.lrange(name, start, start + _PAGE - 1)):
-                yield list(enumerate(page, start))
-                start += len(page)
+            start = 0
+            while True:
+                found: list[bytes] = await call(commands.lrange(name, start, start + _PAGE - 1))
+                yield list(enumerate(found, start))
+                start += len(found)
+                if len(found) < _PAGE:
+                    return
         case "hash" | "topics":
             fields: list[str] = [*SEALED_FIELDS]
             if not rest.startswith("session:"):
