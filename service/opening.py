@@ -8,25 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
+from chains.models import open_model
 from chains.observing import Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
 from memory.intake import Intake
-from memory.learning import Learner
 from memory.profiles import load_profiles
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
 from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.beside import master_keys
 from service.budgets import Budget, Budgets
+from service.choices import model_options, open_redis, tongue_of
 from service.jobs import Backoff, Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -64,7 +61,7 @@ async def open_state(
         opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
         embedder = made.embedder(opened)
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         store = made.store(
@@ -75,8 +72,13 @@ async def open_state(
                 connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
             ),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
+        views = Views(
+            store,
+            lambda: UserIndex(tongue),
+            most_messages=settings.view_messages,
+            quarantines=settings.quarantine == "on",
+        )
         records = made.memories(
             store,
             views,
@@ -88,17 +90,19 @@ async def open_state(
         budgets = _budgets(settings, store, clock)
         extractor = Extractor(
             store,
-            Learner(
+            made.learner(
                 store,
                 records,
                 embedder,
                 embed_seconds=settings.embedder_timeout.total_seconds(),
                 most=settings.most_memories,
             ),
-            told_of(model, Purpose("extract", made.observer)),
+            model,
             within=settings.model_timeout,
+            observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
+            held=views.held_back,
         )
         memories = {
             name: CombinedMemory(
@@ -123,7 +127,11 @@ async def open_state(
             records=records,
             budgets=budgets,
             summarizer=Summarizer(
-                store, model, within=settings.model_timeout, observer=made.observer
+                store,
+                model,
+                within=settings.model_timeout,
+                observer=made.observer,
+                held=views.held_back,
             ),
             extractor=extractor,
             profiles=memories,
@@ -171,6 +179,7 @@ async def open_state(
             memories=records,
             budgets=budgets,
             rooms=rooms,
+            views=views,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
@@ -178,26 +187,6 @@ async def open_state(
             observer=made.observer,
             tracing=tracing,
         )
-
-
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncGenerator[str]:
-    if settings.redis_url:
-        yield settings.redis_url.get_secret_value()
-        return
-    async with EmbeddedRedis(settings.data_dir) as redis:
-        yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
 
 
 def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
@@ -216,12 +205,3 @@ def _rooms(settings: Settings, store: RedisStore) -> Rooms:
         user=Room(settings.budget_user_bytes),
         tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
     )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
     )
+    quarantine: Literal["off", "on"] = Field(
+        "off", description="Whether stored texts that read like instructions are held back."
+    )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
 
 

@@ -40,7 +40,8 @@ async def begin_try(
         nonce: for a try that is the first.
         now: Unix seconds.
         retried: the client says that it tries again. Otherwise the same request is a retry only
-            within a minute, and only while nobody was there to take the first one's answer.
+            within a minute, and only while nobody was there to take the first one's answer, or
+            once after a retry that came before what it is a retry of.
     """
     first, found = await _run(store, user, "begin", Try(request, nonce), now=now, retried=retried)
     return Try(request, found.decode(), first == b"1")

@@ -7,22 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.changes import Change, Changes, Cursor, DropSession, Put, PutRecord, Release
 from memory.records import Record
 from memory.store.codec import unpack_message, unpack_record, unpack_vector
 from memory.store.sealing import Cipher
-from memory.types import (
-    Change,
-    Changes,
-    Cursor,
-    Digest,
-    DropSession,
-    Entry,
-    Fold,
-    Put,
-    PutRecord,
-    Session,
-    Snapshot,
-)
+from memory.types import Digest, Entry, Fold, Session, Snapshot
 
 SESSION_FIELDS = (
     "created",
@@ -133,6 +122,8 @@ def changes(reply: Sequence[Any], cipher: Cipher, *, since: Cursor, embedder_tag
 def _change(item: Sequence[Any], cipher: Cipher, embedder_tag: str) -> Change:
     if item[0] == b"drop":
         return DropSession(item[1].decode())
+    if item[0] == b"release":
+        return Release(item[1].decode())
     if item[0] == b"record":
         _, record_id, data, vector = item
         if not data:

@@ -16,11 +16,13 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>topics`           | hash   | topic, or its mask, -> record id                 | never   |
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
+| `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
 | `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
+| `<prefix>once:try:<digest>:late` | string | the try before it is still due        | minute |
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
@@ -43,7 +45,7 @@ MASTER_CHECKS = f"{NAMESPACE}:master-keys"
 """A hash of what each master key in use is recognised by; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
-    *("records", "topics", "extraction", "key"),
+    *("records", "topics", "extraction", "released", "key"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
@@ -87,6 +89,11 @@ def records(user: User) -> str:
 def topics(user: User) -> str:
     """Which record holds which topic."""
     return f"{prefix(user)}topics"
+
+
+def released(user: User) -> str:
+    """What was released from quarantine."""
+    return f"{prefix(user)}released"
 
 
 def history(user: User, record_id: str) -> str:

@@ -6,6 +6,7 @@ One round trip reads all that a turn needs, one writes all that it leaves; each 
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
+from memory.changes import Changes, Cursor
 from memory.errors import (
     ImportConflictError,
     SessionBusyError,
@@ -21,9 +22,7 @@ from memory.store.packing import sealed_vector
 from memory.store.sealing import Cipher
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
-    Changes,
     Committed,
-    Cursor,
     Entry,
     Fold,
     ImportStep,

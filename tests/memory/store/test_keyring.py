@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from memory.changes import Cursor
 from memory.errors import CorruptValueError, SealedError
 from memory.memories import Memories
 from memory.recall.embedder import StaticEmbedder
@@ -13,7 +14,7 @@ from memory.store.erasing import erase_user
 from memory.store.keyring import Keyring
 from memory.store.reading import get_session, read_messages
 from memory.store.users import user_stats
-from memory.types import Cursor, Message, Session, User
+from memory.types import Message, Session, User
 from tests.conftest import RedisClient, make_views
 from tests.memory.store.encrypting import SESSION, live, masters, store_with
 

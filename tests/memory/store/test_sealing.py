@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory.changes import Cursor
 from memory.errors import ConfigurationError, CorruptValueError, SealedError
 from memory.store import Connection, RedisStore
 from memory.store.master_keys import (
@@ -17,7 +18,7 @@ from memory.store.master_keys import (
 from memory.store.reading import get_session, read_messages
 from memory.store.recording import read_history, read_records
 from memory.store.sealing import UserCipher, is_sealed
-from memory.types import Cursor, User
+from memory.types import User
 from tests.conftest import RedisClient
 from tests.memory.store.encrypting import RECORD, SESSION, live, masters, store_with
 
