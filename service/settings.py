@@ -54,6 +54,14 @@ class Settings(BaseSettings):
         timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
     )
 
+    encryption_keys: SecretStr | None = Field(
+        None, description="Master keys, `id:base64`, separated by commas; the first one wraps."
+    )
+    encryption_keys_file: Path | None = Field(None, description="A file of them instead.")
+    encryption_plaintext: Literal["read", "refuse"] = Field(
+        "read", description="What to do with values that were stored before there were keys."
+    )
+
     auth: Literal["off", "keys", "jwt"] = Field(
         "off", description="Who may ask: anybody on this machine, holders of API keys, or of JWTs."
     )

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -61,7 +62,7 @@ class Commands(Protocol):
     def lrange(self, name: str, start: int, end: int) -> Awaitable[Any]: ...
     def hmget(self, name: str, keys: list[str]) -> Awaitable[Any]: ...
     def hset(self, name: str, key: str, value: bytes) -> Awaitable[Any]: ...
-    def hsetnx(self, name: str, key: str, value: str) -> Awaitable[Any]: ...
+    def hsetnx(self, name: str, key: str, value: str | bytes) -> Awaitable[Any]: ...
     def hdel(self, name: str, key: str) -> Awaitable[Any]: ...
     def hvals(self, name: str) -> Awaitable[list[bytes]]: ...
     def hgetall(self, name: str) -> Awaitable[dict[bytes, bytes]]: ...
@@ -76,6 +77,8 @@ class Commands(Protocol):
     def zrevrank(self, name: str, value: str) -> Awaitable[int]: ...
     def zcount(self, name: str, min: str, max: str) -> Awaitable[int]: ...  # noqa: A002
     def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
+    def bgrewriteaof(self) -> Awaitable[Any]: ...
+    def info(self, section: str) -> Awaitable[Any]: ...
     def aclose(self) -> Awaitable[None]: ...
 
 
@@ -90,7 +93,18 @@ class Script:
 
     def __init__(self, *names: str) -> None:
         self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def sha(self) -> str:
+        """Its name on the server."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def keyed(self) -> "Script":
+        """The script as it runs on sealed values, told which data key the worker holds."""
+        script = Script("keyed")
+        script.source = f"local function body()\n{self.source}\nend\n{script.source}"
+        return script
 
 
 class Connection:
