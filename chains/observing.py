@@ -1,10 +1,11 @@
 """Who wants to know how turns and model calls go. What is told may hold texts: observers beware."""
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -13,6 +14,7 @@ from memory.errors import StrataError
 from memory.recollection import Recollection
 from memory.types import Section
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 StageName: TypeAlias = Literal["recall", "prompt", "remember"]
 
 
@@ -38,6 +40,7 @@ class ModelCall:
         purpose: what it is for: `answer`, `fold`, ...
         session_id: the session it is about, where it is about one.
         streams: whether it answers in pieces.
+        options: further arguments of the call.
         message: the answer, as far as it came.
         first_piece_seconds: how long the first piece of a stream took.
     """
@@ -47,6 +50,7 @@ class ModelCall:
     prompt: Sequence[BaseMessage]
     session_id: str = ""
     streams: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     message: AIMessage | None = None
     first_piece_seconds: float | None = None
 
@@ -59,7 +63,7 @@ class Observer(Protocol):
         ...
 
     def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
-        """Stands around a call of the model, over all pieces of a stream."""
+        """Stands around a call of the model, over all pieces of a stream; may refuse it."""
         ...
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
@@ -128,10 +132,15 @@ class Purpose:
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def call(
-        self, model: BaseChatModel, prompt: Sequence[BaseMessage], *, streams: bool = False
+        self,
+        model: BaseChatModel,
+        prompt: Sequence[BaseMessage],
+        options: Mapping[str, Any] = _NONE,
+        *,
+        streams: bool = False,
     ) -> ModelCall:
         """A call for this purpose, to be handed to the observer's `model_call`."""
-        return ModelCall(self.name, model, prompt, self.session_id, streams=streams)
+        return ModelCall(self.name, model, prompt, self.session_id, streams, options)
 
 
 def outcome_of(error: BaseException) -> str:

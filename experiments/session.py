@@ -17,8 +17,8 @@ from experiments.report import rows_of, show, write_report
 from memory.errors import ConfigurationError
 from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
+from service.choices import model_options
 from service.settings import load_settings
-from service.state import model_options
 
 
 def compare_and_report(

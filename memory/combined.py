@@ -24,13 +24,13 @@ from memory.recollection import Recollection
 from memory.store import RedisStore
 from memory.store.holding import give_back, renew_hold
 from memory.summary import shown_ids
-from memory.tokens import clip_tokens
+from memory.tokens import title_of
 from memory.traces import pack_trace
 from memory.tracing import traced
 from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Message, Section, Snapshot, User, Vector
 
-_TITLE_TOKENS = 16
+_LET_GO_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 
 
 class CombinedMemory:
@@ -66,10 +66,10 @@ class CombinedMemory:
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
         self._layers = build_layers(profile, Sources(store, embedder, model))
-        self._tail = profile.tail
-        self._embeds = profile.searches or embedder.local
+        self._tail, self._embeds = profile.tail, profile.searches or embedder.local
         self._can_extract, self.discretion = can_extract, discretion
         self._carries, self._searches = "summary" in profile.layers, profile.searches
+        self._looks = profile.searches or (views.quarantines and bool(profile.layers))
 
     async def recall(
         self,
@@ -89,7 +89,7 @@ class CombinedMemory:
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else _nothing())
+        embedding = asyncio.ensure_future(self._embed(text))
         try:
             snapshot = await held(
                 hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
@@ -108,9 +108,12 @@ class CombinedMemory:
         user, snapshot = turn.user, turn.snapshot
         view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
         index, records = (view.index, view.records) if view else (None, None)
-        snapshot = await self._within_budget(user, snapshot)
+        held_back = view.quarantine.held if view else frozenset[str]()
+        snapshot = await self._within_budget(user, snapshot, held_back)
         asked = await self._focused(turn.text, turn.vector, index)
-        turn = replace(turn, snapshot=snapshot, index=index, records=records, query=asked)
+        turn = replace(
+            turn, snapshot=snapshot, index=index, records=records, query=asked, held=held_back
+        )
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
@@ -138,7 +141,7 @@ class CombinedMemory:
             user,
             session_id,
             now=now,
-            view=self._views.cursor(user) if self._searches else None,
+            view=self._views.cursor(user) if self._looks else None,
             carry=self._carries,
             tail=self._tail,
             hold=hold,
@@ -159,8 +162,11 @@ class CombinedMemory:
 
     async def _let_go(self, turn: Turn) -> None:
         if turn.hold and turn.hold.token and not turn.snapshot.is_new:
-            with contextlib.suppress(StrataError):  # then it ends by itself
-                await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
+            with contextlib.suppress(StrataError, TimeoutError):  # then it ends by itself
+                async with asyncio.timeout(_LET_GO_SECONDS):
+                    await give_back(
+                        self._store, turn.user, turn.snapshot.session.id, turn.hold.token
+                    )
 
     async def remember(
         self,
@@ -188,8 +194,7 @@ class CombinedMemory:
         turn = recollection.turn
         session = turn.snapshot.session
         if turn.snapshot.is_new:
-            title = clip_tokens(" ".join(turn.text.split()), _TITLE_TOKENS)
-            session = replace(session, profile=self.name, title=title)
+            session = replace(session, profile=self.name, title=title_of(turn.text))
         answer = await self._embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
         replied = Message("assistant", reply, max(at, turn.at), interrupted=interrupted)
@@ -215,12 +220,14 @@ class CombinedMemory:
             due.extend(extraction_due(self.extracts, recollection))
         return tuple(due)
 
-    async def _within_budget(self, user: User, snapshot: Snapshot) -> Snapshot:
+    async def _within_budget(
+        self, user: User, snapshot: Snapshot, held_back: frozenset[str]
+    ) -> Snapshot:
         """Fold at once, without a model, what the window cannot hold: nothing falls between."""
         if self.folds is None:
             return snapshot
         read = snapshot.session.fold
-        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded)
+        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded, held_back)
         if fold is read:
             return snapshot
         fold = replace(fold, extract=self.discretion.redacted(fold.extract))
@@ -238,8 +245,6 @@ class CombinedMemory:
         return vector if query == text else await self._embed(query)
 
     async def _embed(self, text: str) -> Vector | None:
+        if not self._embeds:
+            return None
         return (await embed_within(self._embedder, [text], self._embed_within))[0]
-
-
-async def _nothing() -> None:
-    return None

@@ -22,11 +22,10 @@ from memory.recall.embedding import Embedder
 from memory.recall.slices import embed_at_once
 from memory.store import RedisStore
 from memory.store.reading import import_progress
-from memory.tokens import clip_tokens
+from memory.tokens import title_of
 from memory.types import ImportStep, Message, Session, User
 
 _BATCH = 200
-_TITLE_TOKENS = 16
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -167,5 +166,4 @@ def _session_id(import_id: str, label: str) -> str:
 
 
 def _session(session_id: str, title: str, first: Message) -> Session:
-    short = clip_tokens(" ".join(title.split()), _TITLE_TOKENS)
-    return Session(session_id, created=first.at, active=first.at, title=short)
+    return Session(session_id, created=first.at, active=first.at, title=title_of(title))

@@ -4,6 +4,8 @@ Real tokenizers differ by model and fetch their tables from the network. A budge
 that errs on the high side: four ASCII characters a token, one other character a token.
 """
 
+_TITLE_TOKENS = 16
+
 
 def count_tokens(text: str) -> int:
     """Estimate the tokens of `text`: at least one for a text that is not empty."""
@@ -11,6 +13,11 @@ def count_tokens(text: str) -> int:
         return (len(text) + 3) // 4
     ascii_count = len(text.encode("ascii", "ignore"))
     return (ascii_count + 3) // 4 + len(text) - ascii_count
+
+
+def title_of(text: str) -> str:
+    """A text's beginning, on one line."""
+    return clip_tokens(" ".join(text.split()), _TITLE_TOKENS)
 
 
 def clip_tokens(text: str, budget: int) -> str:

@@ -2,7 +2,7 @@
 
 A turn holds its session by a lease in Redis that is taken with the turn's one read and given back
 with its one write. While the model thinks, the holder renews the lease now and then and looks
-whether a newer turn wants it to stop.
+whether a newer turn wants it to stop. Turns that wait stand in a line, kept in Redis.
 """
 
 import asyncio
@@ -17,10 +17,12 @@ from memory.errors import SessionBusyError, StrataError
 
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 """Wait for the turn under way; be refused; stop it and go on; or do not care."""
-HOLD_MILLISECONDS = 10_000
+HOLD_MILLISECONDS = 4_000
 """How long a session stays held by a worker that died."""
 _LOOK_SECONDS = 0.3
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _WAIT_SECONDS = 0.005, 0.1, 120.0
+_WAIT_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS, _PAUSE_A_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.05, 0.25
+"""Who is next asks often; who does not ask for two seconds loses the place."""
 T = TypeVar("T")
 
 
@@ -111,7 +113,7 @@ class Watch:
 
 
 async def held(hold: Hold | None, take: Callable[[], Awaitable[T]]) -> T:
-    """What `take` reads, as soon as the session is free.
+    """What `take` reads, as soon as the session is free and nobody waits who came before.
 
     Raises:
         SessionBusyError: another turn has the session, and `hold` does not wait, or waited for as
@@ -122,8 +124,9 @@ async def held(hold: Hold | None, take: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await take()
-        except SessionBusyError:
+        except SessionBusyError as error:
             if hold is None or hold.policy == "reject" or time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            longest = min(error.place * _PAUSE_A_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(min(pause, longest) * random.uniform(0.5, 1.0))  # noqa: S311
+        pause *= 2

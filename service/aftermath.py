@@ -1,19 +1,21 @@
 """After an erasure: nothing of it is left in any worker's views, nor in the append-only file."""
 
 import asyncio
+import contextlib
 import logging
+from typing import Self
 
-from memory.errors import StoreRefusedError, StoreUnavailableError
+from memory.errors import StoreUnavailableError, StrataError
 from memory.recall.views import Views
 from memory.store import RedisStore
-from memory.store.compacting import Compactor, erased_epochs
+from memory.store.erasures import Compactor, erased_epochs
 
 _LOOK_SECONDS = 5.0
 _log = logging.getLogger("strata.erasure")
 
 
 class Aftermath:
-    """Looks now and then whether something was erased, by whatever worker.
+    """Looks now and then whether something was erased, by whatever worker. Use `async with`.
 
     Args:
         store: where it was.
@@ -24,16 +26,14 @@ class Aftermath:
         self._connection, self._views = store.connection, views
         self._compactor = Compactor(store.connection)
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailableError:
-                pass  # it is looked again
-            except StoreRefusedError as error:
-                _log.warning("append-only file not rewritten", extra={"error": error.code})
-            await asyncio.sleep(_LOOK_SECONDS)
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="aftermath")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
 
     async def look(self) -> bool:
         """Look once; whether a rewrite is due still.
@@ -44,3 +44,13 @@ class Aftermath:
         """
         self._views.forget(await erased_epochs(self._connection))
         return await self._compactor.look()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailableError:
+                pass  # it is looked again
+            except StrataError as error:
+                _log.warning("append-only file not rewritten", extra={"error": error.code})
+            await asyncio.sleep(_LOOK_SECONDS)

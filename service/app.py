@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
 from service.errors import add_error_handlers
+from service.opening import open_state
 from service.requests import Requests
 from service.routes import (
     chat,
@@ -18,6 +20,7 @@ from service.routes import (
     memories,
     openai,
     preferences,
+    quarantine,
     sessions,
     turns,
     user_data,
@@ -26,12 +29,18 @@ from service.routes import (
 )
 from service.schemas import Problem
 from service.settings import Settings
-from service.state import State, open_state
+from service.state import State
 
 _ROUTES = (
-    *(chat, openai, sessions, turns, memories, preferences),
+    *(chat, openai, sessions, turns, memories, preferences, quarantine),
     *(users, user_data, user_list, health),
 )
+_NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
 _DESCRIPTION = """\
 Layered memory for LangChain chat: per user a window, a running summary and a vector memory, over
 one transcript in Redis. Errors are RFC 9457 problem details.
@@ -71,13 +80,18 @@ def create_app(
         lifespan=lifespan,
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
+        telemetry=_NO_TELEMETRY,
     )
     for module in _ROUTES:
         app.include_router(module.router)
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
         )
     app.request_timeout = settings.request_timeout
     add_error_handlers(app)

@@ -1,12 +1,16 @@
 """From settings to what they name: a Redis, a chat model, a language."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from chains.models import ModelOptions
 from memory.errors import ConfigurationError
+from memory.privacy.retention import Retention
+from memory.profiles import load_retention
+from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
 from memory.store.embedded import EmbeddedRedis
+from memory.store.master_keys import MasterKeys, configured_master_keys
 from service.settings import Settings
 
 
@@ -31,6 +35,11 @@ def model_options(settings: Settings) -> ModelOptions:
     )
 
 
+def embedder_options(settings: Settings) -> EmbedderOptions:
+    """How a remote embedder is reached."""
+    return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+
+
 def tongue_of(language: str) -> Tongue:
     """The analysis of texts in a language.
 
@@ -43,3 +52,29 @@ def tongue_of(language: str) -> Tongue:
         raise ConfigurationError(
             f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
         ) from error
+
+
+def retention_of(settings: Settings, clock: Callable[[], float]) -> Retention:
+    """For how long what is stored is kept.
+
+    Raises:
+        ConfigurationError: a time cannot be used.
+    """
+    return Retention(
+        load_retention(settings.profiles),
+        sessions=settings.retain_sessions,
+        memories=settings.retain_memories,
+        clock=clock,
+    )
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """The master keys of the settings; None where nothing is to be encrypted.
+
+    Raises:
+        ConfigurationError: they cannot be read or used.
+    """
+    given = settings.encryption_keys
+    return configured_master_keys(
+        given.get_secret_value() if given else None, settings.encryption_keys_file
+    )

@@ -8,6 +8,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from memory.types import User
 from service import schemas
 from service.auth.principals import Principal
+from service.quotas import note
 from service.state import State
 
 _bearer = HTTPBearer(auto_error=False, description="An API key or a JSON Web Token.")
@@ -34,7 +35,7 @@ async def _principal(
     _key: Annotated[object, Depends(_api_key)],
 ) -> Principal:
     principal = await state.authenticator.authenticate(request.headers)
-    await state.limits.principal(principal.id)
+    note(request, await state.limits.principal(principal.id))
     return principal
 
 
@@ -42,7 +43,7 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 """Who asks; refused with 401 or 429."""
 
 
-async def admitted(state: State, principal: Principal, user_id: str) -> User:
+async def admitted(request: Request, state: State, principal: Principal, user_id: str) -> User:
     """The user of an id, if the principal reaches them and they did not ask too often.
 
     Raises:
@@ -51,12 +52,14 @@ async def admitted(state: State, principal: Principal, user_id: str) -> User:
     """
     user = principal.user(user_id)
     await state.pseudonyms.note(user)
-    await state.limits.user(user)
+    note(request, await state.limits.user(user))
     return user
 
 
-async def _owner(user_id: UserPath, principal: PrincipalDep, state: StateDep) -> User:
-    return await admitted(state, principal, user_id)
+async def _owner(
+    user_id: UserPath, request: Request, principal: PrincipalDep, state: StateDep
+) -> User:
+    return await admitted(request, state, principal, user_id)
 
 
 OwnerDep = Annotated[User, Depends(_owner)]
@@ -79,3 +82,14 @@ async def _admin(principal: PrincipalDep) -> Principal:
 
 AdminDep = Annotated[Principal, Depends(_admin)]
 """Who asks, with the scope `admin`; else 403."""
+
+
+async def count_turn(request: Request, state: State, user: User) -> None:
+    """Count a turn against what its user and tenant may have.
+
+    Raises:
+        BudgetSpentError: nothing is left for it today.
+        RoomFullError: nothing more may be stored.
+    """
+    note(request, await state.budgets.check(user))
+    await state.rooms.admit(user)

@@ -5,6 +5,8 @@ An answer to a turn that says something private is not kept: it is made anew of 
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
+from anyio import CancelScope
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
@@ -23,6 +26,7 @@ from memory.types import User
 from service.state import State
 
 _LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
+_FORGET_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 _MARGIN = timedelta(seconds=30)
 _KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
 _TRY_AGAIN = (409, 429)
@@ -111,7 +115,9 @@ async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
     try:
         response = await plain(request)
     except BaseException:
-        await forget_request(state.store, user, name)
+        with contextlib.suppress(StrataError, TimeoutError):  # then it is forgotten by itself
+            async with asyncio.timeout(_FORGET_SECONDS):
+                await forget_request(state.store, user, name)
         raise
     withheld = getattr(request.state, "withheld", False)
     headers = tuple(
@@ -149,7 +155,8 @@ async def _kept_stream(
             yield piece
     finally:
         if not done:
-            await keep(b"", whole=False)
+            with CancelScope(shield=True):  # the client may have gone, and the request with it
+                await keep(b"", whole=False)
 
 
 def _user_in(body: bytes) -> str | None:

@@ -15,6 +15,7 @@ from limits.storage import storage_from_string
 from memory.errors import ConfigurationError, StrataError
 from memory.store.connection import unavailable
 from memory.types import User
+from service.quotas import Quota
 
 _PREFIX = "strata:limits"
 
@@ -23,15 +24,17 @@ class RateLimitedError(StrataError):
     """More was asked than is allowed.
 
     Attributes:
+        quota: of which nothing is left.
         retry_after: when it will do again.
     """
 
     code = "rate_limited"
 
-    def __init__(self, limit: str, retry_after: timedelta) -> None:
-        seconds = math.ceil(retry_after.total_seconds())
+    def __init__(self, limit: str, quota: Quota) -> None:
+        self.quota = quota
+        self.retry_after = max(quota.reset, timedelta(seconds=1))
+        seconds = math.ceil(self.retry_after.total_seconds())
         super().__init__(f"More than {limit} requests. Wait {seconds} seconds.")
-        self.retry_after = retry_after
 
 
 class Limits:
@@ -52,33 +55,36 @@ class Limits:
         if self._principal or self._user:
             self._limiter = SlidingWindowCounterRateLimiter(_storage(redis_url))
 
-    async def principal(self, principal_id: str) -> None:
-        """Count a request of a principal.
+    async def principal(self, principal_id: str) -> tuple[Quota, ...]:
+        """Count a request of a principal; what is left, where there is a limit.
 
         Raises:
             RateLimitedError: it is one too many.
         """
-        await self._count(self._principal, "principal", principal_id)
+        return await self._count(self._principal, "principal", principal_id)
 
-    async def user(self, user: User) -> None:
-        """Count a request for a user.
+    async def user(self, user: User) -> tuple[Quota, ...]:
+        """Count a request for a user; what is left, where there is a limit.
 
         Raises:
             RateLimitedError: it is one too many.
         """
         name = f"{quote(user.tenant, '')}/{quote(user.id, '')}"  # hashed: erasure leaves no name
-        await self._count(self._user, "user", hashlib.sha256(name.encode()).hexdigest())
+        return await self._count(self._user, "user", hashlib.sha256(name.encode()).hexdigest())
 
-    async def _count(self, limit: RateLimitItem | None, what: str, name: str) -> None:
+    async def _count(self, limit: RateLimitItem | None, what: str, name: str) -> tuple[Quota, ...]:
         if limit is None or self._limiter is None:
-            return
+            return ()
         try:
-            if await self._limiter.hit(limit, what, name):
-                return
-            reset = (await self._limiter.get_window_stats(limit, what, name)).reset_time
+            allowed = await self._limiter.hit(limit, what, name)
+            found = await self._limiter.get_window_stats(limit, what, name)
         except StorageError as error:
             raise unavailable(error) from error
-        raise RateLimitedError(str(limit), timedelta(seconds=max(1.0, reset - time.time())))
+        reset = timedelta(seconds=max(0.0, found.reset_time - time.time()))
+        quota = Quota("requests", limit.amount, found.remaining if allowed else 0, reset)
+        if not allowed:
+            raise RateLimitedError(str(limit), quota)
+        return (quota,)
 
 
 def _parsed(text: str | None) -> RateLimitItem | None:

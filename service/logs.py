@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from service.pseudonyms import PSEUDONYM
-from service.requests import REQUEST_ID
+from service.requests import REQUEST_ID, TRACE_ID
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -49,6 +49,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     }
     if request_id := REQUEST_ID.get():
         fields["request_id"] = request_id
+    if trace_id := TRACE_ID.get():
+        fields["trace_id"] = trace_id
     if user := PSEUDONYM.get():
         fields["user"] = user
     fields |= {name: value for name, value in vars(record).items() if name not in _PLAIN}

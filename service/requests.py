@@ -4,15 +4,22 @@ import logging
 import secrets
 import time
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.quotas import quota_headers
 from service.state import State
+
+if TYPE_CHECKING:
+    from service.tracing.spans import RequestSpan
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request at hand, for the log."""
-_HEADER = b"x-request-id"
+TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
+"""The trace of the request at hand, where traces are made."""
+_UNTRACED = ("/healthz", "/readyz", "/metrics")
+_HEADER = "x-request-id"
 _LONGEST = 128
 _log = logging.getLogger("strata.requests")
 
@@ -32,15 +39,33 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, began = _request_id(scope), time.perf_counter()
+        request_id = _request_id(scope)
         REQUEST_ID.set(request_id)  # for good: the server runs each request in a task of its own
-        status, whole = 500, False
+        tracing = _state(scope).tracing
+        if tracing is None or scope["path"] in _UNTRACED:
+            await self._answer(scope, receive, send, request_id)
+            return
+        with tracing.request(scope) as span:
+            TRACE_ID.set(span.trace_id)
+            await self._answer(scope, receive, send, request_id, span)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        span: "RequestSpan | None" = None,
+    ) -> None:
+        began, status, whole = time.perf_counter(), 500, False
 
         async def sending(message: Message) -> None:
             nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
+                told = {_HEADER: request_id} | quota_headers(scope)
+                pairs = ((name.encode(), value.encode()) for name, value in told.items())
+                message["headers"] = [*message["headers"], *pairs]
             await send(message)
             whole = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -52,21 +77,30 @@ class Requests:
             _log.exception("request failed")
         finally:
             _tell(scope, status, time.perf_counter() - began)
+            if span:
+                span.answered(scope["method"], _route(scope), status)
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    route: Any = scope.get("route")
-    template = str(getattr(route, "path", "")) or "unknown"  # a path would hold user ids
-    telemetry = cast("State", scope["state"]["strata"]).telemetry
-    telemetry.request(scope["method"], template, status, seconds)
+    route = _route(scope)
+    _state(scope).telemetry.request(scope["method"], route, status, seconds)
     milliseconds = round(seconds * 1000, 2)
-    fields = {"method": scope["method"], "route": template, "status": status}
+    fields = {"method": scope["method"], "route": route, "status": status}
     _log.info("request", extra=fields | {"milliseconds": milliseconds})
+
+
+def _route(scope: Scope) -> str:
+    route: Any = scope.get("route")
+    return str(getattr(route, "path", "")) or "unknown"  # a path would hold user ids
+
+
+def _state(scope: Scope) -> State:
+    return cast("State", scope["state"]["strata"])
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == _HEADER and 0 < len(value) <= _LONGEST:
+        if name == _HEADER.encode() and 0 < len(value) <= _LONGEST:
             text = value.decode("latin-1")
             if text.isascii() and text.isprintable() and " " not in text:
                 return text

@@ -1,8 +1,7 @@
 """Server-sent events from the pieces of a reply."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -10,6 +9,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from chains.conversation import ChatReply
 from memory.errors import StrataError
+from service.drawing import drawn
 from service.errors import problem
 from service.schemas import ChatAnswer
 
@@ -31,8 +31,8 @@ async def reply_events(
     yield _event("session", session)
     yield _event("memory", {key: beginning[key] for key in ("memory", "degraded")})
     try:
-        async with aclosing(pieces):
-            async for piece in _with_pings(pieces):
+        async with aclosing(drawn(pieces, ping_seconds=_PING_SECONDS)) as coming:
+            async for piece in coming:
                 if piece is None:
                     yield KEEPALIVE_COMMENT
                     continue
@@ -44,23 +44,6 @@ async def reply_events(
         return
     answer = ChatAnswer.of(whole).model_dump(mode="json", exclude={"memory"})
     yield _event("done", answer)
-
-
-async def _with_pings(pieces: AsyncGenerator[ChatReply]) -> AsyncIterator[ChatReply | None]:
-    """The pieces, and None whenever none came for a while."""
-    while True:
-        coming = asyncio.ensure_future(anext(pieces, None))
-        try:
-            while not (await asyncio.wait((coming,), timeout=_PING_SECONDS))[0]:
-                yield None
-        finally:
-            if not coming.done():
-                coming.cancel()
-                await asyncio.wait((coming,))
-        piece = coming.result()
-        if piece is None:
-            return
-        yield piece
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -1,46 +1,30 @@
-"""What a running service is made of, built in one place for the server and the command line."""
+"""What endpoints ask for: the collaborators of a running service."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
-from chains.called import told_of
 from chains.conversation import ConversationChain
-from chains.extractor import Extractor
-from chains.models import open_model
-from chains.observing import Purpose
-from chains.summarizer import Summarizer
-from memory.combined import CombinedMemory
+from chains.observing import Observer
 from memory.errors import UnknownProfileError
 from memory.intake import Intake
-from memory.learning import Learner
 from memory.memories import Memories
 from memory.privacy.options import Discretions
-from memory.privacy.retention import Retention
-from memory.profiles import load_discretions, load_profiles, load_retention
-from memory.recall.embedder import EmbedderOptions, open_embedder
-from memory.recall.index import UserIndex
 from memory.recall.views import Views
-from memory.store import Connection, Continuity, RedisStore
-from memory.store.room import Room
-from service.aftermath import Aftermath
-from service.auth.opening import open_authenticator
+from memory.store import RedisStore
 from service.auth.principals import Authenticator
-from service.budgets import Budget, Budgets
-from service.choices import model_options, open_redis, tongue_of
-from service.jobs import Backoff, Jobs
+from service.budgets import Budgets
+from service.jobs import Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
 from service.rooms import Rooms
 from service.settings import Settings
-from service.sweeping import Sweeper
 from service.telemetry import Telemetry
-from service.work import Work
+
+if TYPE_CHECKING:
+    from service.tracing.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +42,13 @@ class State:
     memories: Memories
     budgets: Budgets
     rooms: Rooms
+    views: Views
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry
     pseudonyms: Pseudonyms
+    observer: Observer
+    tracing: "Tracing | None"
     discretions: Discretions
 
     def profile_named(self, name: str | None) -> str:
@@ -74,164 +61,3 @@ class State:
             known = ", ".join(sorted(self.profiles))
             raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
         return name or ""
-
-
-@asynccontextmanager
-async def open_state(
-    settings: Settings,
-    *,
-    telemetry: Telemetry | None = None,
-    clock: Callable[[], float] = time.time,
-    backoff: Backoff | None = None,
-) -> AsyncGenerator[State]:
-    """Start what the settings ask for, and stop it in the end.
-
-    Raises:
-        ConfigurationError: a setting cannot be used; the message says which.
-        EmbeddedRedisError: the embedded Redis cannot be started.
-    """
-    telemetry = telemetry or Telemetry()
-    async with AsyncExitStack() as stack:
-        profiles = load_profiles(settings.profiles)
-        discretions = load_discretions(settings.profiles, profiles, settings.redact)
-        embedder = await stack.enter_async_context(
-            open_embedder(
-                settings.embedder,
-                EmbedderOptions(settings.openai_api_key, settings.embedder_base_url),
-            )
-        )
-        model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(open_redis(settings))
-        connection = Connection(url, timeout=settings.redis_timeout)
-        stack.push_async_callback(connection.aclose)
-        store = RedisStore(
-            connection,
-            embedder_tag=embedder.tag,
-            continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
-            retention=Retention(
-                load_retention(settings.profiles),
-                sessions=settings.retain_sessions,
-                memories=settings.retain_memories,
-                clock=clock,
-            ),
-        )
-        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
-        records = Memories(
-            store,
-            views,
-            embedder,
-            embed_seconds=settings.embedder_timeout.total_seconds(),
-            most=settings.most_memories,
-            clock=clock,
-            discretion=discretions.default,
-        )
-        budgets = Budgets(
-            store,
-            user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
-            tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
-            refuse=settings.budget_spent == "refuse",
-            clock=clock,
-        )
-        extractor = Extractor(
-            store,
-            Learner(
-                store,
-                records,
-                embedder,
-                embed_seconds=settings.embedder_timeout.total_seconds(),
-                most=settings.most_memories,
-            ),
-            told_of(model, Purpose("extract", telemetry)),
-            within=settings.model_timeout,
-            tell=telemetry.extraction,
-            spend=budgets.spend,
-        )
-        memories = {
-            name: CombinedMemory(
-                name,
-                profile,
-                store=store,
-                embedder=embedder,
-                views=views,
-                embed_within=settings.embedder_timeout,
-                model=told_of(model, Purpose("memory", telemetry)),
-                can_extract=extractor.able,
-                discretion=discretions.of(profile.redact),
-            )
-            for name, profile in profiles.items()
-        }
-        rooms = Rooms(
-            store,
-            user=Room(settings.budget_user_bytes),
-            tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
-        )
-        work = Work(
-            store=store,
-            pseudonyms=pseudonyms,
-            embedder=embedder,
-            views=views,
-            records=records,
-            budgets=budgets,
-            summarizer=Summarizer(store, model, within=settings.model_timeout, observer=telemetry),
-            extractor=extractor,
-            profiles=memories,
-            default_profile=settings.profile,
-        )
-        jobs = await stack.enter_async_context(
-            Jobs(
-                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
-            )
-        )
-        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
-        telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
-        telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
-        telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
-        chain = ConversationChain(
-            memories,
-            model,
-            default_profile=settings.profile,
-            within=settings.model_timeout,
-            longest_message=settings.longest_message,
-            after=jobs.submit,
-            clock=clock,
-            observer=telemetry,
-        )
-        importer = Intake(
-            store,
-            embedder,
-            clock=clock,
-            after=jobs.submit,
-            admit=rooms.admit,
-            discretion=discretions.default,
-        )
-        sweeper = Sweeper(
-            store,
-            memories,
-            jobs,
-            default_profile=settings.profile,
-            close_after=settings.close_after,
-            clock=clock,
-        )
-        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
-        stack.callback(sweeping.cancel)
-        after = asyncio.create_task(Aftermath(store, views).run(), name="aftermath")
-        stack.callback(after.cancel)
-        yield State(
-            settings=settings,
-            store=store,
-            chain=chain,
-            importer=importer,
-            jobs=jobs,
-            profiles=tuple(profiles),
-            authenticator=open_authenticator(settings, connection),
-            limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
-            memories=records,
-            budgets=budgets,
-            rooms=rooms,
-            model=model,
-            conversations=Conversations(store, embedder, discretions),
-            telemetry=telemetry,
-            pseudonyms=pseudonyms,
-            discretions=discretions,
-        )

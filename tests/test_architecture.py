@@ -64,6 +64,13 @@ def test_redis_commands_are_issued_in_the_store_alone() -> None:
             assert "redis" not in names, f"{path} imports redis"
 
 
+def test_opentelemetry_is_reached_from_one_room_alone() -> None:
+    for path, tree in _sources():
+        if (repository() / "service" / "tracing") not in path.parents:
+            names = {name.partition(".")[0] for name in _imports(tree)}
+            assert "opentelemetry" not in names, f"{path} imports opentelemetry"
+
+
 def test_keys_are_never_listed_with_keys() -> None:
     for path in (repository() / "memory" / "store").iterdir():
         if path.suffix in {".py", ".lua"}:

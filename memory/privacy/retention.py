@@ -76,6 +76,11 @@ class Retention:
         span = self._first(spans.traces for spans in self._of(user))
         return max(1, round(span.total_seconds())) if span else TRACE_SECONDS
 
+    def trace_horizon(self, user: User) -> float:
+        """Traces of this moment or before are gone; Redis itself forgets them after a week."""
+        kept = self.trace_seconds(user)
+        return self.clock() - kept if kept < TRACE_SECONDS else _NEVER_BEFORE
+
     def history_seconds(self, user: User) -> int:
         """For how long changes of memories are kept: never longer than memories of any kind."""
         spans = [span for span in self._memories(user).values() if span]

@@ -5,12 +5,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Container
 from dataclasses import replace
 
+from memory.changes import Change, Changes, Cursor, DropSession, Put, PutRecord, Release
+from memory.quarantine import make_quarantine
 from memory.recall.index import UserIndex
 from memory.recall.record_index import RecordIndex
 from memory.store import RedisStore
 from memory.store.reading import read_everything
 from memory.store.recording import read_records
-from memory.types import Changes, Cursor, Entry, Put, PutRecord, User
+from memory.store.releasing import read_released
+from memory.types import Entry, User
 
 _SLICE = 32
 _MOST_DEAD = 0.5
@@ -22,40 +25,53 @@ class View:
     Attributes:
         index: the messages.
         records: the records.
+        quarantine: what of both is held back.
         newest: the time of each session's newest message.
     """
 
-    def __init__(self, make_index: Callable[[], UserIndex]) -> None:
+    def __init__(self, make_index: Callable[[], UserIndex], *, quarantines: bool) -> None:
         self.index, self.records = make_index(), RecordIndex(make_index)
+        self.quarantine = make_quarantine(on=quarantines)
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
         self.newest: dict[str, float] = {}
 
-    async def put(self, entries: tuple[Entry, ...]) -> None:
-        """Put in slices, so that a long replay never keeps other requests waiting."""
-        for entry in entries:
-            session_id, at = entry.session_id, entry.message.at
-            self.newest[session_id] = max(at, self.newest.get(session_id, at))
-        for start in range(0, len(entries), _SLICE):
-            self.index.put(*entries[start : start + _SLICE])
-            await asyncio.sleep(0)
-        if self.index.outgrown:
-            await asyncio.to_thread(self.index.approximate)
+    def become(self, other: "View", cursor: Cursor) -> None:
+        """Hold what another holds."""
+        self.index, self.records, self.quarantine = other.index, other.records, other.quarantine
+        self.cursor, self.newest = cursor, other.newest
+
+    async def take(self, change: Change) -> None:
+        """Go on by a change."""
+        match change:
+            case Put():
+                await _put_all(self.index, change.entries)
+                self.quarantine.look_at(change.entries)
+                self._note_times(change.entries)
+            case PutRecord():
+                self.records.put(change)
+                self.quarantine.drop(change.id)
+                self.quarantine.look_at([change.entry] if change.entry else [])
+            case DropSession():
+                self.drop(change.session_id)
+            case Release():
+                self.quarantine.release(change.id)
 
     def drop(self, session_id: str) -> None:
         """Forget a session."""
         self.newest.pop(session_id, None)
         self.index.drop_session(session_id)
+        self.quarantine.drop(session_id)
 
     def expire(self, horizon: float) -> None:
         """Forget the sessions of which no message is newer."""
         for session_id in [one for one, at in self.newest.items() if at <= horizon]:
             self.drop(session_id)
 
-    def become(self, other: "View") -> None:
-        """Take over what was read into another."""
-        self.index, self.records, self.cursor = other.index, other.records, other.cursor
-        self.newest = other.newest
+    def _note_times(self, entries: tuple[Entry, ...]) -> None:
+        for entry in entries:
+            session_id, at = entry.session_id, entry.message.at
+            self.newest[session_id] = max(at, self.newest.get(session_id, at))
 
 
 class Views:
@@ -65,6 +81,7 @@ class Views:
         store: what they are views of.
         make_index: an empty index.
         most_messages: the bound, over all users.
+        quarantines: whether what reads like instructions is held back.
 
     Attributes:
         held: messages and records in all views.
@@ -72,9 +89,14 @@ class Views:
     """
 
     def __init__(
-        self, store: RedisStore, make_index: Callable[[], UserIndex], *, most_messages: int
+        self,
+        store: RedisStore,
+        make_index: Callable[[], UserIndex],
+        *,
+        most_messages: int,
+        quarantines: bool = False,
     ) -> None:
-        self._store, self._make_index = store, make_index
+        self._store, self._make_index, self.quarantines = store, make_index, quarantines
         self._most_messages = most_messages
         self._views: OrderedDict[User, View] = OrderedDict()
         self._sizes: dict[User, int] = {}
@@ -98,7 +120,7 @@ class Views:
             self.hits += 1
         else:
             self.misses += 1
-            view = self._views[user] = View(self._make_index)
+            view = self._views[user] = self._empty()
         self._views.move_to_end(user)
         async with view.lock:
             while not await self._apply(user, view, changes):
@@ -107,12 +129,20 @@ class Views:
         self._resize(user, len(view.index) + len(view.records))
         return view
 
+    async def held_back(self, user: User) -> frozenset[str]:
+        """The ids of what is held back of a user as things are now."""
+        if not self.quarantines:
+            return frozenset()
+        return (await self.now(user)).quarantine.held
+
+    async def now(self, user: User) -> View:
+        """The user's view as things are now."""
+        return await self.current(user, await self._store.catch_up(user, self.cursor(user)))
+
     async def _apply(self, user: User, view: View, changes: Changes) -> bool:
         """Bring the view forward; False when more is to be read."""
         if changes.cursor.epoch != view.cursor.epoch:
-            fresh = View(self._make_index)
-            fresh.cursor = Cursor(changes.cursor.epoch)
-            view.become(fresh)
+            view.become(self._empty(), Cursor(changes.cursor.epoch))
         if changes.reload or view.index.dead_share > _MOST_DEAD:
             await self._reload(user, view, changes.cursor)
             return False
@@ -120,28 +150,28 @@ class Views:
             return False  # read for a view that was thrown away meanwhile
         if changes.cursor.sequence > view.cursor.sequence:
             for change in changes.items:
-                if isinstance(change, Put):
-                    await view.put(change.entries)
-                elif isinstance(change, PutRecord):
-                    view.records.put(self._limited(user, change))
-                else:
-                    view.drop(change.session_id)
+                await view.take(self._limited(user, change))
             view.cursor = changes.cursor
         return not changes.more
 
     async def _reload(self, user: User, view: View, cursor: Cursor) -> None:
-        fresh = View(self._make_index)
-        fresh.cursor = cursor
+        fresh = self._empty()
+        if self.quarantines:
+            fresh.quarantine.release(*await read_released(self._store, user))
         async for entries in read_everything(self._store, user):
-            await fresh.put(entries)
+            await fresh.take(Put(entries))
         async for entry, record in read_records(self._store, user):
-            fresh.records.put(self._limited(user, PutRecord(record.id, record, entry)))
-        view.become(fresh)
+            await fresh.take(self._limited(user, PutRecord(record.id, record, entry)))
+        view.become(fresh, cursor)
 
-    def _limited(self, user: User, change: PutRecord) -> PutRecord:
-        if change.record is None:
+    def _limited(self, user: User, change: Change) -> Change:
+        """A record with the time until which it is kept."""
+        if not isinstance(change, PutRecord) or change.record is None:
             return change
         return replace(change, record=self._store.retention.limited(user, change.record))
+
+    def _empty(self) -> View:
+        return View(self._make_index, quarantines=self.quarantines)
 
     def _resize(self, user: User, size: int) -> None:
         self.held += size - self._sizes.get(user, 0)
@@ -149,3 +179,12 @@ class Views:
         while self.held > self._most_messages and len(self._views) > 1:
             oldest, _ = self._views.popitem(last=False)
             self.held -= self._sizes.pop(oldest, 0)
+
+
+async def _put_all(index: UserIndex, entries: tuple[Entry, ...]) -> None:
+    """Put in slices, so that a long replay never keeps other requests waiting."""
+    for start in range(0, len(entries), _SLICE):
+        index.put(*entries[start : start + _SLICE])
+        await asyncio.sleep(0)
+    if index.outgrown:
+        await asyncio.to_thread(index.approximate)

@@ -1,8 +1,9 @@
 """Erasing a user: every key, so that no copy and no trace of them is left in Redis.
 
-All that can be named from what is stored goes in one script, at one instant. The other keys (commit
-nonces, import progress, leases, histories of deleted records) are handed to it by a scan, and scans
-after it find what was written in between. A key without a time-to-live that such a later scan sees
+All that can be named from what is stored goes in one script, at one instant; the data key too, so
+that sealed values open no more, wherever there are copies of them. The other keys (commit nonces,
+import progress, leases, histories of deleted records) are handed to it by a scan, and scans after
+it find what was written in between. A key without a time-to-live that such a later scan sees
 belongs to a user who has begun anew, and stays.
 """
 
@@ -10,14 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from memory.store import keys
-from memory.store.compacting import note_erasure
+from memory.store.agenda import forget_user
 from memory.store.connection import Script
+from memory.store.erasures import note_erasure
 from memory.store.redis import RedisStore
 from memory.store.users import scan_keys
 from memory.types import User
 
 _ERASE, _UNLINK = Script("erase"), Script("unlink")
-_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics")
+_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key")
 _ROUNDS = 5
 
 
@@ -45,11 +47,13 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
     if epoch or found:
         await note()  # should this worker die before it is done, the file is rewritten all the same
     sessions, messages, memories, vectors, gone = await run(_ERASE, prefix, *found)
+    store.keyring.forget(user)
     for _ in range(_ROUNDS):  # bounded: a user who begins anew and talks on leaves ever new nonces
         left = await _found(store, user, besides=keys.PERMANENT)
         if not left:
             break
         gone += await run(_UNLINK, prefix, *left)
+    await forget_user(store.connection, user)
     if gone:
         await note(epoch=epoch)
     return Erased(sessions, messages, memories, vectors, gone)

@@ -1,21 +1,12 @@
 """Deleting what is past its time; reading it was over before, to the very moment."""
 
-from collections.abc import AsyncIterator
-
 from memory.errors import RecordConflictError, UnknownRecordError, UnknownSessionError
 from memory.records import HISTORY_SECONDS, Record
 from memory.store import keys
-from memory.store.compacting import note_erasure
+from memory.store.erasures import note_erasure
 from memory.store.recording import Write, read_records, write_records
 from memory.store.redis import RedisStore
-from memory.store.users import scan_keys
 from memory.types import User
-
-
-async def all_users(store: RedisStore) -> AsyncIterator[User]:
-    """Every user of whom something is stored, in no order, some of them twice."""
-    async for name in scan_keys(store, keys.ALL_USERS):
-        yield keys.parse_user(name)
 
 
 async def expire_session(store: RedisStore, user: User, session_id: str) -> bool:

@@ -21,7 +21,7 @@ async def get_session(store: RedisStore, user: User, session_id: str) -> Session
     )
     if fields[0] is None or float(fields[1]) <= store.retention.horizon(user):
         raise UnknownSessionError(session_id)
-    return decode.session(session_id, fields)
+    return decode.session(session_id, fields, await store.keyring.cipher(user, fields))
 
 
 async def is_kept(store: RedisStore, user: User, session_id: str) -> bool:
@@ -62,7 +62,8 @@ async def read_messages(
     packed = await store.connection.call(
         store.connection.commands.lrange(keys.messages(user, session_id), start, start + count - 1)
     )
-    return decode.entries(session_id, start, packed)
+    cipher = await store.keyring.cipher(user, packed)
+    return decode.entries(session_id, start, packed, cipher=cipher)
 
 
 async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, ...]]:
@@ -81,16 +82,24 @@ async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[
             fields = [f"{session_id}:{start + offset}" for offset in range(len(packed))]
             vectors = await call(commands.hmget(keys.vectors(user), fields))
             yield decode.entries(
-                session_id, start, packed, vectors, embedder_tag=store.embedder_tag
+                session_id,
+                start,
+                packed,
+                vectors,
+                cipher=await store.keyring.cipher(user, [*packed, *vectors]),
+                embedder_tag=store.embedder_tag,
             )
             start += len(packed)
 
 
 async def _is_recalled(store: RedisStore, user: User, session_id: str) -> bool:
     """Whether anything was said in it since the horizon; a copy of old messages has nothing."""
-    name, horizon = keys.messages(user, session_id), store.retention.horizon(user)
-    last = await store.connection.call(store.connection.commands.lrange(name, -1, -1))
-    return bool(last) and decode.entries(session_id, 0, last)[0].message.at > horizon
+    call, commands = store.connection.call, store.connection.commands
+    last = int(await call(commands.hget(keys.session(user, session_id), "length")) or 0) - 1
+    packed = await call(commands.lrange(keys.messages(user, session_id), last, last))
+    cipher = await store.keyring.cipher(user, packed)
+    said = decode.entries(session_id, last, packed, cipher=cipher)
+    return bool(said) and said[0].message.at > store.retention.horizon(user)
 
 
 async def import_progress(store: RedisStore, user: User, import_id: str) -> int:

@@ -6,8 +6,9 @@
 --         4 how many of the last messages (0: all unfolded ones)
 --         5 earlier sessions to take up        6 last messages of each, where unfolded
 --         7 epoch of the view ('-': no view)   8 its sequence   9 messages of changes at most
---         10 the turn's token, '' to hold nothing   11 milliseconds to hold   12 '1' to stop the
---         turn that holds the session   13 sessions last active then or before are past their time
+--         10 the turn's token, '' to hold nothing   11 milliseconds to hold   12 'reject', 'queue'
+--         or 'interrupt': what to do when another turn holds the session (line.lua)
+--         13 sessions last active then or before are past their time
 local prefix = KEYS[1]
 local sid, now, idle = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local horizon = tonumber(ARGV[13])
@@ -41,14 +42,10 @@ else
 end
 
 if fields and ARGV[10] ~= '' then
-  local holder = redis.call('GET', prefix .. 'lease:turn:' .. sid)
-  if holder and holder ~= ARGV[10] then
-    if ARGV[12] == '1' then
-      redis.call('SET', prefix .. 'lease:stop:' .. sid, holder, 'PX', ARGV[11])
-    end
-    return {'busy', sid}
+  local place = take_session(prefix, sid, ARGV[10], ARGV[11], ARGV[12])
+  if place > 0 then
+    return {'busy', sid, place}
   end
-  redis.call('SET', prefix .. 'lease:turn:' .. sid, ARGV[10], 'PX', ARGV[11])
 end
 
 local unfolded, first, earlier = {}, 0, {}

@@ -18,14 +18,13 @@ from memory.store import RedisStore
 from memory.store.decode import new_session_id
 from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions, read_messages
-from memory.tokens import clip_tokens
+from memory.tokens import title_of
 from memory.types import Message, Role, Session, User
 from service.openai.asking import Line
 
 _PAGES = (3, 47)
 """How many recent sessions are looked through: the first few nearly always hold it."""
 _LEAST_COMMON = 2
-_TITLE_TOKENS = 16
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
 
 
@@ -85,7 +84,7 @@ class Conversations:
         match = await self._best(user, history, named)
         if match is None:
             now = time.time()
-            title = clip_tokens(" ".join(history[0][1].split()), _TITLE_TOKENS)
+            title = title_of(history[0][1])
             begun = Session(new_session_id(), now, now, title=title, profile=profile)
             await self._store(user, begun, history, create=True)
             return begun.id

@@ -31,7 +31,7 @@ def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of the errors of an endpoint."""
     return {
         status: {"model": OpenAIError, "description": HTTPStatus(status).phrase}
-        for status in (*statuses, 401, 429, 503)
+        for status in (*statuses, 401, 429, 503, 504)
     }
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from chains.turn import ChatReply
 from memory.errors import StrataError
+from service.drawing import drawn
 from service.errors import problem
 from service.openai.completions import Envelope, delta_of
 from service.openai.errors import error_body
@@ -73,10 +74,12 @@ async def _events(
     yield _event(envelope.chunk({"role": "assistant", "content": ""}))
     whole = first
     try:
-        async with aclosing(pieces):
+        async with aclosing(drawn(pieces)) as coming:
             if delta := delta_of(first):
                 yield _event(envelope.chunk(delta))
-            async for piece in pieces:
+            async for piece in coming:
+                if piece is None:
+                    continue
                 whole += piece
                 if delta := delta_of(piece):
                     yield _event(envelope.chunk(delta))

@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse
 
 from chains.stored import stored_reply
 from chains.turn import ChatReply, ChatTurn
-from service.dependencies import PrincipalDep, StateDep, admitted
+from service.dependencies import PrincipalDep, StateDep, admitted, count_turn
 from service.errors import problem_responses
 from service.idempotency import IdempotentRoute, turn_nonce
 from service.schemas import ChatAnswer, ChatRequest
@@ -38,9 +38,8 @@ async def chat(
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
     `done` leaves nothing stored.
     """
-    user = await admitted(state, principal, body.user_id)
-    await state.budgets.check(user)
-    await state.rooms.admit(user)
+    user = await admitted(request, state, principal, body.user_id)
+    await count_turn(request, state, user)
     nonce = turn_nonce(request)
     turn = ChatTurn(user, body.message, body.session_id, body.profile, body.on_conflict, nonce)
     request.state.withheld = state.chain.withholds(turn)

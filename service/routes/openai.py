@@ -10,7 +10,7 @@ from chains.answering import answer, answer_stream
 from chains.observing import Purpose
 from chains.turn import ChatReply, ChatTurn
 from memory.errors import UnknownProfileError
-from service.dependencies import PrincipalDep, StateDep, admitted
+from service.dependencies import PrincipalDep, StateDep, admitted, count_turn
 from service.openai.asking import as_prompt, taken_apart
 from service.openai.completions import Envelope
 from service.openai.continuity import names_session
@@ -63,9 +63,9 @@ async def complete(
     if is_job(body, request.headers):
         return await _job(state, body, request, envelope)
     secret = state.settings.openwebui_secret
-    user = await admitted(state, principal, user_of(body, request.headers, principal, secret))
-    await state.budgets.check(user)
-    await state.rooms.admit(user)
+    named = user_of(body, request.headers, principal, secret)
+    user = await admitted(request, state, principal, named)
+    await count_turn(request, state, user)
     within = state.settings.model_timeout
     keep = state.discretions.strictest.plain
     tried = await attempt(state.store, user, body, request.headers, within=within, keep=keep)
@@ -118,7 +118,7 @@ async def _job(
     """A job of a front-end: the model answers it, and nothing is remembered."""
     prompt, options = as_prompt(body, state.discretions.default), body.options()
     within = state.settings.model_timeout
-    purpose = Purpose("job", state.telemetry)
+    purpose = Purpose("job", state.observer)
     if not body.stream:
         message = await answer(state.model, prompt, within=within, options=options, purpose=purpose)
         said = ChatReply(str(message.text), usage=message.usage_metadata, message=message)

@@ -21,12 +21,13 @@ from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
 from memory.records import KINDS
 from memory.store import Connection, RedisStore
-from memory.store.compacting import Compactor
-from memory.store.expiring import all_users, expire_records, expire_session
+from memory.store.erasures import Compactor
+from memory.store.expiring import expire_records, expire_session
 from memory.store.forking import fork_session
 from memory.store.reading import get_session, list_sessions
 from memory.store.session_notes import note_session
 from memory.store.turns import read_entries, read_turn
+from memory.store.users import all_users
 from memory.types import Committed, User
 from tests.conftest import Clock, RedisClient, make_views
 

@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class Backend:
         return self.client.get(f"/v1/users/{user}/sessions").json()["sessions"]
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
+@contextmanager
+def serving_model() -> Generator[OpenAIServer]:
     """The OpenAI server on a loop of its own, so that synchronous tests can use it."""
     started = threading.Event()
     server = OpenAIServer()
@@ -63,25 +64,38 @@ def model() -> Iterator[OpenAIServer]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     started.wait(10)
-    yield server
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
-    loop.close()
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
 
 
-@pytest.fixture(scope="module")
-def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    settings = {
+@contextmanager
+def running_backend(model: OpenAIServer, folder: Path, **settings: str) -> Generator[Backend]:
+    """A service that asks `model`, and a client of it."""
+    plain = {
         "STRATA_MODEL_BASE_URL": model.base_url,
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_RETRIES": "0",
         "STRATA_MODEL_TIMEOUT": "2",
+        "STRATA_BREAKER_FAILURES": "0",
     }
-    with (
-        running_service(tmp_path_factory.mktemp("strata"), **settings) as service,
-        service.client() as client,
-    ):
+    with running_service(folder, **plain | settings) as service, service.client() as client:
         yield Backend(service, client, model)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with serving_model() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with running_backend(model, tmp_path_factory.mktemp("strata")) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

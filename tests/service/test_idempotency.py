@@ -65,6 +65,25 @@ def test_a_request_that_failed_may_be_tried_again(backend: Backend) -> None:
     assert len(backend.transcript("i5")) == 2
 
 
+@pytest.mark.parametrize("number", range(2))
+def test_a_client_that_left_a_stream_finds_session_and_key_free(
+    backend: Backend, number: int
+) -> None:
+    user = f"i8-{number}"
+    session_id = backend.say(user, "Hello.").raise_for_status().json()["session_id"]
+    backend.model.faults.append(Fault(token_delay=timedelta(seconds=30), purpose="completions"))
+    body = {"user_id": user, "message": "Go on.", "session_id": session_id, "stream": True}
+    headers = {"Idempotency-Key": "key-1"}
+    with backend.client.stream("POST", "/v1/chat", json=body, headers=headers) as answer:
+        next(line for line in answer.iter_lines() if line.startswith("event: token"))
+    deadline = time.monotonic() + 5  # less than a hold lasts by itself
+    while (again := backend.client.post("/v1/chat", json=body, headers=headers)).status_code == 409:
+        assert time.monotonic() < deadline
+    assert "event: done" in again.text
+    assert time.monotonic() < deadline
+    assert backend.transcript(user)[::2] == ["Hello.", "Go on."]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_turn_stored_just_before_a_crash_is_not_stored_again(
     backend: Backend, *, stream: bool

@@ -2,12 +2,13 @@
 
 import secrets
 
+from memory.changes import Cursor
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
-from memory.store.compacting import erased_epochs
 from memory.store.erasing import erase_user
-from memory.types import Cursor, Message, Session, User
+from memory.store.erasures import erased_epochs
+from memory.types import Message, Session, User
 from tests.conftest import RedisClient, make_views
 
 

@@ -37,11 +37,26 @@ async def test_an_answer_that_was_told_is_found_by_retries_alone(store: RedisSto
     assert await _begin(store, "n4") == Try("asked", "n3")
 
 
+async def test_a_try_that_its_retry_overtook_is_known_once(store: RedisStore) -> None:
+    retry = await _begin(store, "n1", retried=True)
+    assert retry.is_first
+    await answer_was_told(store, _ALICE, retry)
+    assert await _begin(store, "n2") == Try("asked", "n1")
+    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
+
+
 async def test_a_failed_try_leaves_its_nonce_to_one_next_try(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await try_failed(store, _ALICE, first)
     assert await _begin(store, "n2") == Try("asked", "n1", is_first=True)
     assert await _begin(store, "n3") == Try("asked", "n1")
+
+
+async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    await try_failed(store, _ALICE, first)
+    await answer_was_told(store, _ALICE, first)
+    assert (await _begin(store, "n2", retried=True)).is_first
 
 
 async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisStore) -> None:
@@ -51,3 +66,5 @@ async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisSto
     await store.commit(_ALICE, session, said, create=True, nonce=first.nonce)
     await try_failed(store, _ALICE, first)
     assert await _begin(store, "n2") == Try("asked", "n1")
+    await answer_was_told(store, _ALICE, first)
+    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)

@@ -1,7 +1,6 @@
 """What goes to the model as it came: tools and their results, formats, limits, pictures."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from openai import OpenAI
 from memory.store.embedded import EmbeddedRedis
 from tests.openai_faults import Fault
 from tests.service.conftest import Backend
-from tests.service.openai_talk import ask, from_assistant, from_user
+from tests.service.openai.talk import ask, asked_last, from_assistant, from_user
 from tests.services import running_service
 
 _TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
@@ -29,12 +28,6 @@ _FORMAT: dict[str, Any] = {
         },
     },
 }
-
-
-@pytest.fixture
-def client(backend: Backend) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{backend.service.url}/v1", api_key="any", max_retries=0) as found:
-        yield found
 
 
 def _streamed_call() -> bytes:
@@ -74,7 +67,7 @@ def test_a_streamed_call_of_a_tool_comes_back_and_is_not_stored(
     ]
     backend.model.reply = lambda _: "It is noon."
     ask(client, "p1", said, *tail, tools=[_TOOL])
-    shown = backend.model.requests[-1].body
+    shown = asked_last(backend)
     assert [one["role"] for one in shown["messages"]][-3:] == ["user", "assistant", "tool"]
     assert backend.transcript("p1") == ["How late is it?", "It is noon."]
 
@@ -90,13 +83,13 @@ def test_the_client_s_wishes_reach_the_model(client: OpenAI, backend: Backend) -
         "tool_choice": "auto",
     }
     ask(client, "p2", from_user("Hello."), **wishes)
-    body = backend.model.requests[-1].body
+    body = asked_last(backend)
     assert {name: body.get(name) for name in wishes} == wishes
     ask(client, "p2", from_user("Hello."), max_tokens=60)
-    body = backend.model.requests[-1].body
+    body = asked_last(backend)
     assert 60 in (body.get("max_tokens"), body.get("max_completion_tokens"))
     ask(client, "p2", from_user("Hello."))
-    assert not set(wishes) & set(backend.model.requests[-1].body)
+    assert not set(wishes) & set(asked_last(backend))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -112,7 +105,7 @@ def test_a_format_of_the_answer_is_passed_on(
     else:
         text = answer.choices[0].message.content
     assert json.loads(text) == {"name": "Biscuit"}
-    assert backend.model.requests[-1].body["response_format"] == wanted
+    assert asked_last(backend)["response_format"] == wanted
     assert backend.transcript(user) == ["My dog?", text]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam as Param
 
+from tests.openai_server import Request
 from tests.service.conftest import Backend
 
 
@@ -35,8 +36,16 @@ def from_assistant(text: str) -> Param:
 
 def answers_asked(backend: Backend, since: int = 0) -> int:
     """How often the model was asked for an answer; summaries of sessions are none."""
-    prompts = [json.dumps(one.body) for one in backend.model.requests[since:]]
-    return sum("new_lines" not in prompt for prompt in prompts)
+    return sum(map(_is_for_an_answer, backend.model.requests[since:]))
+
+
+def asked_last(backend: Backend) -> dict[str, Any]:
+    """What the model was last asked for an answer with."""
+    return next(filter(_is_for_an_answer, reversed(backend.model.requests))).body
+
+
+def _is_for_an_answer(request: Request) -> bool:
+    return "new_lines" not in json.dumps(request.body)
 
 
 def transcripts(backend: Backend, user: str) -> list[list[str]]:

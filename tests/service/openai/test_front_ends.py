@@ -13,17 +13,11 @@ from openai import OpenAI
 
 from tests.openai_faults import Fault
 from tests.service.conftest import Backend
-from tests.service.openai_talk import ask, from_assistant, from_user
+from tests.service.openai.talk import ask, asked_last, from_assistant, from_user
 from tests.services import running_service
 
 _SECRET = "a secret that Open WebUI and Strata share, of 64 bytes or more. " * 2
 _CHAT = "<chat_history>\nUSER: My dog is Biscuit.\n</chat_history>"
-
-
-@pytest.fixture
-def client(backend: Backend) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{backend.service.url}/v1", api_key="any", max_retries=0) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +114,7 @@ def test_a_job_is_answered_by_the_model_alone(
     answer = ask(client, "f4", from_user(text), stream=stream, **more)
     said = "".join(c.choices[0].delta.content or "" for c in answer if c.choices) if stream else ""
     assert (said or answer.choices[0].message.content).startswith("You said:")
-    shown = backend.model.requests[-1].body["messages"]
+    shown = asked_last(backend)["messages"]
     assert [one["content"] for one in shown] == [text]
     assert backend.transcript("f4") == stored
 
@@ -156,8 +150,8 @@ def test_a_job_needs_no_user_and_its_errors_are_errors(backend: Backend) -> None
 def test_fields_that_nobody_knows_are_passed_over(client: OpenAI, backend: Backend) -> None:
     odd: dict[str, Any] = {"chat_id": "1", "features": {"web": True}, "store": True, "top_k": 3}
     ask(client, "f6", from_user("Hello."), from_assistant("Hi."), from_user("On."), extra_body=odd)
-    assert not set(odd) & set(backend.model.requests[-1].body)
-    assert "features" not in json.dumps(backend.model.requests[-1].body)
+    assert not set(odd) & set(asked_last(backend))
+    assert "features" not in json.dumps(asked_last(backend))
 
 
 def test_a_request_without_a_user_says_what_to_do(client: OpenAI) -> None:

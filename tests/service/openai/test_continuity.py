@@ -1,7 +1,6 @@
 """Which session a resent conversation goes on with: the rules of docs/openai.md."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -10,19 +9,14 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam as Param
 
 from tests.service.conftest import Backend
-from tests.service.openai_talk import (
+from tests.service.openai.talk import (
     answer_of,
     ask,
+    asked_last,
     from_assistant,
     from_user,
     transcripts,
 )
-
-
-@pytest.fixture
-def client(backend: Backend) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{backend.service.url}/v1", api_key="any", max_retries=0) as found:
-        yield found
 
 
 def _talk(client: OpenAI, user: str, *texts: str) -> list[Param]:
@@ -141,7 +135,7 @@ def test_instructions_of_the_client_stand_first_and_are_not_stored(
 ) -> None:
     rule: Any = {"role": "system", "content": "Speak like a pirate."}
     ask(client, "c10", rule, from_user("Hello."))
-    first = backend.model.requests[-1].body["messages"][0]
+    first = asked_last(backend)["messages"][0]
     assert first["role"] == "system"
     assert first["content"].startswith("Speak like a pirate.\n\nYou are a helpful assistant")
     assert "pirate" not in json.dumps(transcripts(backend, "c10"))

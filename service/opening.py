@@ -1,0 +1,227 @@
+"""Opening a service: all that it is made of, for the server and the command line."""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from chains.breaking import Breaking
+from chains.called import told_of
+from chains.conversation import ConversationChain
+from chains.extractor import Extractor
+from chains.models import open_model
+from chains.observing import Observers, Purpose
+from chains.summarizer import Summarizer
+from memory.combined import CombinedMemory
+from memory.intake import Intake
+from memory.profiles import load_discretions, load_profiles
+from memory.recall.embedder import open_embedder
+from memory.recall.index import UserIndex
+from memory.recall.views import Views
+from memory.store import Connection, Continuity, RedisStore
+from memory.store.encryption import open_keyring
+from memory.store.room import Room
+from service.aftermath import Aftermath
+from service.auth.opening import open_authenticator
+from service.background import open_jobs
+from service.breakers import guarded, model_circuit
+from service.budgets import Budget, Budgets
+from service.choices import (
+    embedder_options,
+    master_keys,
+    model_options,
+    open_redis,
+    retention_of,
+    tongue_of,
+)
+from service.limits import Limits
+from service.openai.continuity import Conversations
+from service.pseudonyms import Pseudonyms
+from service.rooms import Rooms
+from service.settings import Settings
+from service.state import State
+from service.telemetry import Telemetry
+from service.tracing.collaborators import Collaborators
+from service.tracing.opening import open_tracing
+from service.work import Work
+
+
+@asynccontextmanager
+async def open_state(
+    settings: Settings,
+    *,
+    telemetry: Telemetry | None = None,
+    clock: Callable[[], float] = time.time,
+    at_work: bool | None = None,
+    redis_url: str = "",
+) -> AsyncGenerator[State]:
+    """Start what the settings ask for, and stop it in the end.
+
+    Args:
+        settings: see `Settings`.
+        telemetry: told how it goes.
+        clock: seconds since the epoch.
+        at_work: whether jobs are done here; as the settings say if None.
+        redis_url: of a Redis that runs; as the settings say if empty.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; the message says which.
+        EmbeddedRedisError: the embedded Redis cannot be started.
+    """
+    telemetry = telemetry or Telemetry()
+    async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(open_tracing(settings))
+        breaking = Breaking(model_circuit(settings, telemetry))
+        made = Collaborators(tracing, Observers(telemetry, breaking))
+        profiles = load_profiles(settings.profiles)
+        discretions = load_discretions(settings.profiles, profiles, settings.redact)
+        opened = await stack.enter_async_context(
+            open_embedder(settings.embedder, embedder_options(settings))
+        )
+        model = await stack.enter_async_context(open_model(model_options(settings)))
+        url = redis_url or await stack.enter_async_context(open_redis(settings))
+        connection = Connection(url, timeout=settings.redis_timeout)
+        stack.push_async_callback(connection.aclose)
+        embedder = made.embedder(guarded(opened, settings, connection, telemetry))
+        store = made.store(
+            connection,
+            embedder_tag=embedder.tag,
+            continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+            retention=retention_of(settings, clock),
+            keyring=await open_keyring(
+                connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
+            ),
+        )
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
+        views = Views(
+            store,
+            lambda: UserIndex(tongue),
+            most_messages=settings.view_messages,
+            quarantines=settings.quarantine == "on",
+        )
+        records = made.memories(
+            store,
+            views,
+            embedder,
+            embed_seconds=settings.embedder_timeout.total_seconds(),
+            most=settings.most_memories,
+            clock=clock,
+            discretion=discretions.default,
+        )
+        budgets = _budgets(settings, store, clock)
+        extractor = Extractor(
+            store,
+            made.learner(
+                store,
+                records,
+                embedder,
+                embed_seconds=settings.embedder_timeout.total_seconds(),
+                most=settings.most_memories,
+            ),
+            model,
+            within=settings.model_timeout,
+            observer=made.observer,
+            tell=telemetry.extraction,
+            spend=budgets.spend,
+            held=views.held_back,
+            hold=settings.job_hold,
+        )
+        memories = {
+            name: CombinedMemory(
+                name,
+                profile,
+                store=store,
+                embedder=embedder,
+                views=views,
+                embed_within=settings.embedder_timeout,
+                model=told_of(model, Purpose("memory", made.observer)),
+                can_extract=extractor.able,
+                discretion=discretions.of(profile.redact),
+            )
+            for name, profile in profiles.items()
+        }
+        rooms = _rooms(settings, store)
+        work = Work(
+            store=store,
+            pseudonyms=pseudonyms,
+            around=made.job,
+            embedder=embedder,
+            views=views,
+            records=records,
+            budgets=budgets,
+            summarizer=Summarizer(
+                store,
+                model,
+                within=settings.model_timeout,
+                observer=made.observer,
+                held=views.held_back,
+                hold=settings.job_hold,
+            ),
+            extractor=extractor,
+            profiles=memories,
+            default_profile=settings.profile,
+            hold=settings.job_hold,
+        )
+        jobs = await stack.enter_async_context(
+            open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
+        )
+        telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
+        telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
+        telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
+        chain = ConversationChain(
+            memories,
+            model,
+            default_profile=settings.profile,
+            within=settings.model_timeout,
+            longest_message=settings.longest_message,
+            after=jobs.submit,
+            clock=clock,
+            observer=made.observer,
+        )
+        importer = Intake(
+            store,
+            embedder,
+            clock=clock,
+            after=jobs.submit,
+            admit=rooms.admit,
+            discretion=discretions.default,
+        )
+        await stack.enter_async_context(Aftermath(store, views))
+        yield State(
+            settings=settings,
+            store=store,
+            chain=chain,
+            importer=importer,
+            jobs=jobs,
+            profiles=tuple(profiles),
+            authenticator=open_authenticator(settings, connection),
+            limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
+            memories=records,
+            budgets=budgets,
+            rooms=rooms,
+            views=views,
+            model=model,
+            conversations=Conversations(store, embedder, discretions),
+            telemetry=telemetry,
+            pseudonyms=pseudonyms,
+            observer=made.observer,
+            tracing=tracing,
+            discretions=discretions,
+        )
+
+
+def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
+    return Budgets(
+        store,
+        user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
+        tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
+        refuse=settings.budget_spent == "refuse",
+        clock=clock,
+    )
+
+
+def _rooms(settings: Settings, store: RedisStore) -> Rooms:
+    return Rooms(
+        store,
+        user=Room(settings.budget_user_bytes),
+        tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+    )

@@ -1,0 +1,109 @@
+"""Answers get lost on the way, and OpenAI's SDK asks again by itself: one turn is stored."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from tests.openai_faults import Fault
+from tests.retrying import KINDS, campaign
+from tests.service.conftest import Backend
+from tests.service.openai.talk import answers_asked, from_user, transcripts
+
+
+def test_each_turn_is_stored_once_however_its_answer_is_lost(workers: list[Backend]) -> None:
+    outcomes = campaign(workers, rounds=60)
+    assert [one for one in outcomes if not one.is_fine] == []
+    assert {(one.loss, one.streamed) for one in outcomes} == {
+        (kind, streamed) for kind in KINDS for streamed in (False, True)
+    }
+
+
+def test_another_worker_gives_the_answer_of_a_try_again(workers: list[Backend]) -> None:
+    asked = len(workers[0].model.requests)
+    for number in range(5):
+        tries = [_post(workers[n], "wanderer", f"{number}.", retry=n) for n in (0, 1)]
+        first, again = (one.json()["choices"][0]["message"] for one in tries)
+        assert first == again
+    assert [len(one) for one in transcripts(workers[0], "wanderer")] == [2] * 5
+    assert answers_asked(workers[0], asked) == 5
+
+
+def test_tries_at_once_on_two_workers_are_one_turn(workers: list[Backend]) -> None:
+    asked = len(workers[0].model.requests)
+    workers[0].model.fault = Fault(delay=timedelta(seconds=0.5), purpose="completions")
+    with ThreadPoolExecutor(6) as pool:
+        tries = [pool.submit(_post, workers[n % 2], "racer", retry=n) for n in range(6)]
+        answers = [one.result().json() for one in tries]
+    assert len({one["metadata"]["turn_id"] for one in answers}) == 1
+    assert len({one["choices"][0]["message"]["content"] for one in answers}) == 1
+    assert len(transcripts(workers[0], "racer")) == 1
+    assert answers_asked(workers[0], asked) == 1
+
+
+def test_the_same_request_at_once_is_one_turn_even_without_a_count(backend: Backend) -> None:
+    asked = len(backend.model.requests)
+    backend.model.fault = Fault(delay=timedelta(seconds=0.4), purpose="completions")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(_post, backend, "twice")
+        time.sleep(0.1)
+        answers = [first.result(), pool.submit(_post, backend, "twice").result()]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert sorted(map(len, transcripts(backend, "twice"))) == [2, 2]  # the first had been told
+    backend.model.fault = Fault(delay=timedelta(seconds=0.4), purpose="completions")
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(_post, backend, "at-once") for _ in range(2)]
+        turns = {one.result().json()["metadata"]["turn_id"] for one in both}
+    assert len(turns) == 1
+    assert answers_asked(backend, asked) == 3
+
+
+def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backend) -> None:
+    asked = len(backend.model.requests)
+    backend.model.faults.append(Fault(delay=timedelta(seconds=0.4), purpose="completions"))
+    with pytest.raises(httpx.ReadTimeout):
+        _post(backend, "impatient", timeout=0.2)
+    assert _post(backend, "impatient").is_success
+    assert transcripts(backend, "impatient") == [["Yes.", transcripts(backend, "impatient")[0][1]]]
+    assert answers_asked(backend, asked) == 1
+
+
+def test_who_got_the_answer_and_asks_the_same_again_wants_another(backend: Backend) -> None:
+    asked = len(backend.model.requests)
+    for _ in range(3):
+        assert _post(backend, "again").is_success
+    assert len(transcripts(backend, "again")) == 3
+    assert answers_asked(backend, asked) == 3
+
+
+def test_a_retry_of_a_call_of_a_tool_does_not_wait_for_a_turn(backend: Backend) -> None:
+    call = (
+        b'{"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index"'
+        b': 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, '
+        b'"tool_calls": [{"id": "c1", "type": "function", "function": {"name": "clock", '
+        b'"arguments": "{}"}}]}}]}'
+    )
+    for retry in (0, 1):
+        backend.model.faults.append(Fault(body=call, purpose="completions"))
+        answer = _post(backend, "caller", retry=retry).json()["choices"][0]
+        assert answer["message"]["tool_calls"][0]["function"]["name"] == "clock"
+    assert backend.sessions("caller") == []
+    assert not backend.model.faults
+
+
+def test_a_retry_after_a_failure_asks_anew(backend: Backend) -> None:
+    backend.model.faults.append(Fault(status=500, purpose="completions"))
+    assert _post(backend, "failing").status_code == 502
+    assert _post(backend, "failing", retry=1).is_success
+    assert len(backend.transcript("failing")) == 2
+
+
+def _post(
+    backend: Backend, user: str, text: str = "Yes.", *, retry: int = 0, timeout: float = 30
+) -> httpx.Response:
+    body = {"model": "layered", "user": user, "messages": [from_user(text)]}
+    headers = {"x-stainless-retry-count": str(retry)}
+    url = f"{backend.service.url}/v1/chat/completions"
+    return httpx.post(url, json=body, headers=headers, timeout=timeout)
