@@ -5,8 +5,8 @@ import contextlib
 import importlib.util
 import os
 import signal
-import time
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
