@@ -48,7 +48,7 @@ class StaticEmbedder:
 
 
 class LangChainEmbedder:
-    """Any LangChain `Embeddings`, its rows brought to unit length.
+    """Any LangChain `Embeddings`, its rows brought to unit length, always of the same dimension.
 
     Args:
         embeddings: the provider's client.
@@ -59,6 +59,7 @@ class LangChainEmbedder:
 
     def __init__(self, embeddings: Embeddings, tag: str) -> None:
         self._embeddings, self.tag = embeddings, tag
+        self._dimension = 0  # of its first answer
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """`(n, dim)` float32, checked: as many rows as texts, all of one length, all finite."""
@@ -70,10 +71,13 @@ class LangChainEmbedder:
                 f"The embedder {self.tag!r} failed: {type(error).__name__}."
             ) from error
         fits = vectors.ndim == 2 and len(vectors) == len(texts) and vectors.size  # noqa: PLR2004
-        if not fits or not np.isfinite(vectors).all():
+        if fits and not self._dimension:
+            self._dimension = vectors.shape[1]
+        if not fits or vectors.shape[1] != self._dimension or not np.isfinite(vectors).all():
             raise EmbedderError(
                 f"The embedder {self.tag!r} answered {len(texts)} texts with an array of shape "
-                f"{vectors.shape!r} or with values that are not finite."
+                f"{vectors.shape!r} or with values that are not finite; its dimension was "
+                f"{self._dimension or 'not known yet'}."
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
