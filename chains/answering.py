@@ -1,6 +1,7 @@
 """Calling a chat model: bounded in time, its failures translated, its answer checked."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from datetime import timedelta
@@ -11,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from chains.errors import ModelError, ModelTimeoutError
+from chains.errors import ModelError, ModelTimeoutError, ModelUnavailableError
 from chains.observing import Purpose
 
 T = TypeVar("T")
@@ -19,6 +20,8 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 _ANSWER = Purpose()
 LONGEST_ANSWER = 1 << 18
 """In characters: more than models write. A longer one would weigh on every turn after it."""
+_BUSY, _SERVER_ERROR = (429, 503), 500
+_LONGEST_WAIT = timedelta(minutes=1)
 
 
 async def answer(
@@ -49,7 +52,7 @@ async def answer(
         message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
         call.message = message
         if not str(message.text).strip() and not message.tool_calls:
-            raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
+            raise _nothing()
         _check_length(len(str(message.text)))
     return message
 
@@ -111,27 +114,52 @@ def _check_length(characters: int) -> None:
     if characters > LONGEST_ANSWER:
         raise ModelError(
             f"The chat model answered more than {LONGEST_ANSWER} characters; the turn was not "
-            "stored. Ask for less, or give the model a bound of its own."
+            "stored. Ask for less, or give the model a bound of its own.",
+            outage=False,
         )
 
 
 def _check_whole(whole: AIMessageChunk | None) -> None:
     if whole is None or not (str(whole.text).strip() or whole.tool_call_chunks):
-        raise ModelError("The chat model answered nothing; the turn was not stored. Try again.")
+        raise _nothing()
     # An OpenAI stream that was cut off cleanly shows it by nothing but this.
     metadata = whole.response_metadata
     if metadata.get("model_provider") == "openai" and not metadata.get("finish_reason"):
         raise ModelError("The chat model broke off mid-answer; the turn was not stored. Try again.")
 
 
+def _nothing() -> ModelError:
+    told = "The chat model answered nothing; the turn was not stored. Try again."
+    return ModelError(told, outage=False)
+
+
 def translated(error: Exception) -> ModelError:
     """The error of any provider as one of ours; its text may hold prompts and keys, so it goes."""
+    if isinstance(error, ModelError):
+        return error
     kinds = [kind.__name__ for kind in type(error).__mro__]
     if any("Timeout" in kind for kind in kinds):
         return ModelTimeoutError(
             "The chat model took too long; the turn was not stored. Try again."
         )
+    status = getattr(error, "status_code", None)
+    retry_after = _retry_after(error) if status in _BUSY else None
+    if retry_after is not None:
+        return ModelUnavailableError(retry_after)
+    # Whoever answers that a request is wrong is there, and may like the next one.
+    refused = isinstance(status, int) and status < _SERVER_ERROR and status not in _BUSY
     return ModelError(
         f"The chat model failed ({type(error).__name__}); the turn was not stored. "
-        "Try again; if it stays so, check STRATA_MODEL and its key."
+        "Try again; if it stays so, check STRATA_MODEL and its key.",
+        outage=not refused,
     )
+
+
+def _retry_after(error: Exception) -> timedelta | None:
+    """When the provider says to come back, in seconds, and bounded; a date is not read."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(timedelta(seconds=seconds), _LONGEST_WAIT) if 0 < seconds < math.inf else None

@@ -15,15 +15,17 @@ from chains.observing import ModelCall, Purpose
 def told_of(model: BaseChatModel, purpose: Purpose) -> BaseChatModel:
     """The same model; its calls are told to the purpose's observer.
 
-    It is for calls that are not made through `chains.answering`, which tells of its own: those of
-    LangChain's classic memories, agents, and `with_structured_output`.
+    It is for calls that others make, such as LangChain's classic memories in their threads. Of an
+    asynchronous call that is cancelled LangChain tells nothing; `chains.answering` does.
     """
-    handlers: list[BaseCallbackHandler] = [_Calls(model, purpose)]
-    return model.model_copy(update={"callbacks": handlers})
+    known = model.callbacks
+    handlers: list[BaseCallbackHandler] = [*known] if isinstance(known, list) else []
+    return model.model_copy(update={"callbacks": [*handlers, _Calls(model, purpose)]})
 
 
 class _Calls(BaseCallbackHandler):
     run_inline = True
+    raise_error = True  # an observer may refuse a call
 
     def __init__(self, model: BaseChatModel, purpose: Purpose) -> None:
         self._model, self._purpose = model, purpose

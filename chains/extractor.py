@@ -13,17 +13,18 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import fenced, quoted_line, quoted_record
+from chains.observing import Observer, Purpose, Unobserved
 from chains.structured import StructuredModel
 from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
 from memory.learning import Learner
+from memory.quarantine import Held, nothing_held, shown_of
 from memory.records import Record
 from memory.store import RedisStore
-from memory.store.leases import end_lease, take_lease
+from memory.store.leases import HOLD, leased
 from memory.store.reading import get_session, read_messages
 from memory.store.recording import Extracted
 from memory.types import Entry, User
 
-_LEASE = timedelta(minutes=2)
 _CONTEXT_LINES, _TRIES = 4, 2
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"
 
@@ -81,6 +82,9 @@ class Extractor:
         within: how long one call may take.
         tell: told how each batch went: `drawn`, `empty`, `malformed` or `full`.
         spend: told of each call, with the tokens it took.
+        hold: how long a session waits for an extractor that died.
+        observer: told of the model's calls.
+        held: tells what is held back: nothing is drawn from it.
     """
 
     def __init__(
@@ -92,10 +96,14 @@ class Extractor:
         within: timedelta,
         tell: Callable[[str], None],
         spend: Callable[[User, int], Awaitable[None]],
+        hold: timedelta = HOLD,
+        observer: Observer | None = None,
+        held: Held = nothing_held,
     ) -> None:
-        self._store, self._learner, self._within = store, learner, within
+        self._store, self._learner, self._within, self._hold = store, learner, within, hold
+        self._held = held
         self._tell, self._spend = tell, spend
-        self._model = StructuredModel(model, SCHEMA)
+        self._model = StructuredModel(model, SCHEMA, Purpose("extract", observer or Unobserved()))
 
     @property
     def able(self) -> bool:
@@ -108,25 +116,20 @@ class Extractor:
         """Draw from a session as far as it is due.
 
         Returns:
-            How many batches were drawn from: 0 when nothing is due, or another is at it, or the
-            model cannot do it.
+            How many batches were drawn from: 0 when nothing is due, or the model cannot do it.
 
         Raises:
+            UnderWayError: another worker is at it.
             ModelError: the model failed; what it was to draw from waits.
             UnknownSessionError: the session is gone.
         """
-        purpose = f"extract:{session_id}"
-        if not self.able or not await take_lease(
-            self._store, user, purpose, hold=_LEASE + _TRIES * self._within
-        ):
+        if not self.able:
             return 0
-        try:
+        async with leased(self._store, user, f"extract:{session_id}", hold=self._hold):
             batches = 0
             while await self._step(user, session_id, policy, final=final):
                 batches += 1
             return batches
-        finally:
-            await end_lease(self._store, user, purpose)
 
     async def _step(
         self, user: User, session_id: str, policy: ExtractionPolicy, *, final: bool
@@ -138,10 +141,12 @@ class Extractor:
             return False
         first = max(0, start - _CONTEXT_LINES)
         read = await read_messages(self._store, user, session_id, start=first, count=end - first)
-        before, lines = read[: start - first], read[start - first :]
+        held = await self._held(user)
+        before = shown_of(read[: start - first], held)
+        lines = shown_of(read[start - first :], held)
         known = await self._learner.known(user, lines, policy.known)
         prompt = extraction_prompt(known, before, lines)
-        drawn, useless = await self._draw(user, prompt, lines, len(known))
+        drawn, useless = await self._draw(user, prompt, lines, len(known)) if lines else ([], 0)
         outcome = "malformed" if drawn is None else "drawn" if drawn else "empty"
         stretch = Extracted(session_id, start, end, outcome, useless)
         done = await self._learner.learn(user, (before, lines), drawn or [], known, stretch)

@@ -1,7 +1,8 @@
 """Remembered text as data: quoted line by line, so that a stored order stays a quotation.
 
 A line is `- [2023-05-07 13:56] Caroline: "..."`, its text a JSON string without angle brackets: no
-stored text can end its line, its quotation, or the fence around it.
+stored text can end its line, its quotation, or the fence around it. Nor can it hide: what is not
+seen, such as control characters, changes of direction and tags, is spelled out or left out.
 """
 
 import json
@@ -13,6 +14,11 @@ from datetime import UTC, datetime
 from memory.records import Record
 from memory.types import Entry
 
+_NOT_IN_NAMES = str.maketrans({'"': "'", ":": " ", "[": "(", "]": ")"})
+_UNSEEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
 
 
@@ -33,7 +39,7 @@ def fenced(tag: str, lines: Iterable[str]) -> str:
 def quoted_line(entry: Entry) -> str:
     """A message as one line of data."""
     message = entry.message
-    who = escaped(" ".join((message.author or message.role).split()))
+    who = _name(message.author or message.role)
     return f"- [{moment(message.at)}] {who}: {_quoted(message.content)}"
 
 
@@ -43,8 +49,9 @@ def quoted_record(record: Record) -> str:
 
 
 def escaped(text: str) -> str:
-    """Prose of several lines that cannot end its fence."""
-    return text.replace("<", "\u2039").replace(">", "\u203a")  # angle quotation marks
+    """Prose of several lines that cannot end its fence, without what is not seen."""
+    plain = _UNSEEN.sub(" ", text)
+    return plain.replace("<", "\u2039").replace(">", "\u203a")  # angle quotation marks
 
 
 def moment(at: float) -> str:
@@ -63,6 +70,12 @@ def quoted_lines(text: str) -> list[Quoted]:
     return [Quoted(when, who, json.loads(what)) for when, who, what in _LINE.findall(text)]
 
 
+def _name(author: str) -> str:
+    """A name that cannot pass for the end of itself."""
+    return " ".join(escaped(author).translate(_NOT_IN_NAMES).split()) or "unnamed"
+
+
 def _quoted(text: str) -> str:
     plain = json.dumps(text, ensure_ascii=False)
-    return plain.replace("<", "\\u003c").replace(">", "\\u003e")
+    plain = plain.replace("<", "\\u003c").replace(">", "\\u003e")
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], plain)

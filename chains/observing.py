@@ -63,7 +63,7 @@ class Observer(Protocol):
         ...
 
     def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
-        """Stands around a call of the model, over all pieces of a stream."""
+        """Stands around a call of the model, over all pieces of a stream; may refuse it."""
         ...
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable
 
 from chains.answering import answer_within
 from chains.errors import ModelError
+from chains.observing import Purpose
 
 _UNPARSED = ("LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError")
 """How SDKs say that an answer came, but not whole or not in the form."""
@@ -35,9 +36,11 @@ class StructuredModel:
     Args:
         model: the chat model.
         schema: JSON Schema of the answer, with a title.
+        purpose: what it is called for, and who is told of it.
     """
 
-    def __init__(self, model: BaseChatModel, schema: Mapping[str, Any]) -> None:
+    def __init__(self, model: BaseChatModel, schema: Mapping[str, Any], purpose: Purpose) -> None:
+        self._model, self._purpose = model, purpose
         try:
             bound = model.with_structured_output(dict(schema), include_raw=True)
         except NotImplementedError:
@@ -58,12 +61,14 @@ class StructuredModel:
         """
         if self._bound is None:
             raise ModelError("The chat model cannot answer with structured output.")
-        try:
-            found = await answer_within(self._bound.ainvoke(list(prompt)), within)
-        except ModelError as error:
-            if type(error.__cause__).__name__ in _UNPARSED:
-                return Structure(None, 0)
-            raise
-        raw = cast("AIMessage", found["raw"])
+        call = self._purpose.call(self._model, prompt)
+        with self._purpose.observer.model_call(call):
+            try:
+                found = await answer_within(self._bound.ainvoke(list(prompt)), within)
+            except ModelError as error:
+                if type(error.__cause__).__name__ in _UNPARSED:
+                    return Structure(None, 0)
+                raise
+            call.message = raw = cast("AIMessage", found["raw"])
         tokens = raw.usage_metadata["total_tokens"] if raw.usage_metadata else 0
         return Structure(found["parsed"], tokens)

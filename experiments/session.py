@@ -17,7 +17,7 @@ from experiments.report import rows_of, show, write_report
 from memory.errors import ConfigurationError
 from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
-from service.opening import model_options
+from service.choices import model_options
 from service.settings import load_settings
 
 

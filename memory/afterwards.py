@@ -45,4 +45,4 @@ def use_due(recollection: Recollection) -> Iterator[Due]:
     """The records that were shown."""
     shown = [one.id for section in recollection.sections for one in section.records]
     if shown:
-        yield UseDue(recollection.turn.user, tuple(shown))
+        yield UseDue(recollection.turn.user, tuple(shown), recollection.turn.at)

@@ -1,6 +1,6 @@
-"""What is due after an answer. It is read from Redis anew when it is done, so it may be lost."""
+"""What is due after an answer: what to look at, never what to write. It is noted in the agenda."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from memory.types import User
@@ -29,10 +29,15 @@ class EmbedDue:
 
 @dataclass(frozen=True, slots=True)
 class UseDue:
-    """Records that a prompt showed."""
+    """Records that a prompt showed.
+
+    Attributes:
+        at: when, Unix seconds; tells two turns that showed the same apart.
+    """
 
     user: User
     record_ids: tuple[str, ...]
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,15 @@ class ExtractDue:
 
     Attributes:
         final: whatever is left is drawn from, be it ever so little.
-        quiet: seconds for which nothing like it must have come up before it is done.
+        quiet: seconds for which nothing like it must have come up before it is done; two that
+            differ in nothing else are one.
     """
 
     user: User
     session_id: str
     profile: str
     final: bool = False
-    quiet: float = 0.0
+    quiet: float = field(default=0.0, compare=False)
 
 
 Due: TypeAlias = FoldDue | EmbedDue | UseDue | SpendDue | ExtractDue

@@ -8,9 +8,11 @@ class StrataError(Exception):
 
     Attributes:
         code: stable, for programs. The message is for people: what happened and what to do next.
+        retry_after: when the same may work, where that is a matter of time alone.
     """
 
     code = "internal"
+    retry_after: timedelta | None = None
 
 
 class InvalidInputError(StrataError):
@@ -143,6 +145,13 @@ class StoreUnavailableError(StrataError):
     retry_after = timedelta(seconds=1)
 
 
+class UnderWayError(StrataError):
+    """Another worker is at this job of a user's."""
+
+    code = "under_way"
+    retry_after = timedelta(seconds=5)
+
+
 class StoreRefusedError(StrataError):
     """Redis answered, but would not store: out of memory, read-only, or not permitted."""
 
@@ -155,6 +164,12 @@ class CorruptValueError(StrataError):
     code = "corrupt_value"
 
 
+class SealedError(StrataError):
+    """What is stored of a user is encrypted, and the key is not at hand; nothing was written."""
+
+    code = "sealed"
+
+
 class EmbeddedRedisError(StrataError):
     """The private Redis server cannot be started."""
 
@@ -165,3 +180,16 @@ class EmbedderError(StrataError):
     """Texts could not be embedded; lexical recall goes on without vectors."""
 
     code = "embedder"
+
+
+class EmbedderUnavailableError(EmbedderError):
+    """The embedder failed so often that it is left alone for a while."""
+
+    code = "embedder_unavailable"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__(
+            "The embedder failed several times in a row; it is asked again in "
+            f"{retry_after.total_seconds():.0f} seconds. Until then recall goes by words alone."
+        )
+        self.retry_after = retry_after

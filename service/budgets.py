@@ -51,6 +51,9 @@ class Budgets:
         refuse: whether turns are refused once a budget is spent; if not, they are answered, and
             only what is not their answer is left undone.
         clock: seconds since the epoch.
+
+    Attributes:
+        counts: whether any budget is set.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Budgets:
     ) -> None:
         self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
         self._refuse = refuse
-        self._counts = user != Budget() or tenant != Budget()
+        self.counts = user != Budget() or tenant != Budget()
 
     async def check(self, user: User) -> tuple[Quota, ...]:
         """What is left once the turn at hand was called for, where there is a budget.
@@ -82,14 +85,15 @@ class Budgets:
         """Whether something is left for a call of the model that no turn waits for."""
         return all(quota.remaining > 0 for _, quota in await self._left(user))
 
-    async def spend(self, user: User, tokens: int) -> None:
-        """Count a call, and its tokens as far as the model tells them."""
-        if self._counts:
-            await add_usage(self._store, user, now=self._clock(), calls=1, tokens=tokens)
+    async def spend(self, user: User, tokens: int, turn_id: str = "") -> None:
+        """Count a call, and its tokens as far as the model tells them; that of a turn but once."""
+        if self.counts:
+            now = self._clock()
+            await add_usage(self._store, user, now=now, calls=1, tokens=tokens, once=turn_id)
 
     async def _left(self, user: User) -> list[tuple[str, Quota]]:
         """What is left of today, and whose it is."""
-        if not self._counts:
+        if not self.counts:
             return []
         now = self._clock()
         ours, theirs = await add_usage(self._store, user, now=now, calls=0, tokens=0)

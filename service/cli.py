@@ -38,6 +38,50 @@ def serve(
 
 
 @app.command()
+def worker(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The service's, where its Redis is embedded.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Serve /healthz, /readyz and /metrics here; 0 for any.")
+    ] = None,
+) -> None:
+    """Do jobs (summaries, memories, vectors) for services with STRATA_JOBS=elsewhere.
+
+    Run as many as you like, with the settings of the service:
+
+        STRATA_REDIS_URL=redis://redis:6379 strata worker --port 9100
+    """
+    from service.settings import load_settings  # noqa: PLC0415
+    from service.worker import run  # noqa: PLC0415
+
+    chosen = {} if data_dir is None else {"data_dir": data_dir}
+    run(load_settings(**chosen), port=port)
+
+
+@app.command()
+def reindex(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The service's, where its Redis is embedded.")
+    ] = None,
+    as_json: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--json", help="Print the outcome as JSON.")
+    ] = False,
+) -> None:
+    """Embed whatever has no vector of the embedder in use; stopped, it goes on where it was.
+
+    After a change of embedder, beside the running service:
+
+        STRATA_EMBEDDER=openai strata reindex
+    """
+    from service.reindexing import run_reindex  # noqa: PLC0415
+    from service.settings import load_settings  # noqa: PLC0415
+
+    chosen = {} if data_dir is None else {"data_dir": data_dir}
+    run_reindex(load_settings(**chosen), as_json=as_json)
+
+
+@app.command()
 def chat(
     user: User = "me",
     url: Url = _URL,
@@ -97,11 +141,14 @@ def demo(
 
 
 def _add_groups() -> None:
+    from experiments.cli import app as experiments  # noqa: PLC0415
+    from service.encryption_cli import app as encryption  # noqa: PLC0415
+    from service.jobs_cli import app as jobs  # noqa: PLC0415
     from service.keys_cli import app as keys  # noqa: PLC0415
 
     app.add_typer(keys, name="keys")
-    from experiments.cli import app as experiments  # noqa: PLC0415
-
+    app.add_typer(jobs, name="jobs")
+    app.add_typer(encryption, name="encryption")
     app.add_typer(experiments, name="experiment")
 
 

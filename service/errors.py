@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from memory.errors import StoreUnavailableError, StrataError
+from memory.errors import StrataError
 from service.auth.principals import UnauthorizedError
 from service.budgets import BudgetSpentError
 from service.limits import RateLimitedError
@@ -41,9 +41,11 @@ _STATUS = {
     "session_closed": 409,
     "import_conflict": 409,
     "store_unavailable": 503,
+    "sealed": 503,
     "store_refused": 507,
     "room_full": 507,
     "model_failed": 502,
+    "model_unavailable": 503,
     "model_timeout": 504,
     "request_timeout": 504,
 }
@@ -85,7 +87,7 @@ def error_response(request: Request, error: StrataError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, RateLimitedError | BudgetSpentError):
         note(request, (error.quota,))
-    if isinstance(error, StoreUnavailableError | RateLimitedError | BudgetSpentError):
+    if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return _answer(request, body, headers)
 

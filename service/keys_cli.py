@@ -1,25 +1,19 @@
 """`strata keys`: API keys, made, listed, revoked."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from memory.errors import StrataError
-from memory.store import Connection
 from memory.store.api_keys import ApiKey, create_key, list_keys, revoke_key
-from memory.store.joining import joined_redis
-from service.settings import load_settings
+from service.joining import with_redis
 
 app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
-T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -33,7 +27,7 @@ def create(
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Make an API key. It is shown this once and stored hashed."""
-    made, shown = _with_redis(
+    made, shown = with_redis(
         lambda connection: create_key(
             connection, tenant=tenant, user_id=user, name=name, now=time.time()
         )
@@ -51,7 +45,7 @@ def create(
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """List the keys; never their secrets."""
-    found = _with_redis(list_keys)
+    found = with_redis(list_keys)
     if as_json:
         print(json.dumps([_described(key) for key in found]))  # noqa: T201
         return
@@ -65,7 +59,7 @@ def list_all(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
     """Revoke a key; running services refuse it after five seconds at the latest."""
-    if not _with_redis(lambda connection: revoke_key(connection, key_id)):
+    if not with_redis(lambda connection: revoke_key(connection, key_id)):
         raise StrataError(f"There is no key {key_id!r}; see `strata keys list`.")
     Console().print(f"Key {key_id} is revoked.", highlight=False)
 
@@ -79,19 +73,3 @@ def _described(key: ApiKey) -> dict[str, object]:
         "name": key.name,
         "created": datetime.fromtimestamp(key.created, UTC).isoformat(),
     }
-
-
-def _with_redis(work: Callable[[Connection], Awaitable[T]]) -> T:
-    settings = load_settings()
-
-    async def run() -> T:
-        async with AsyncExitStack() as stack:
-            if settings.redis_url:
-                url = settings.redis_url.get_secret_value()
-            else:
-                url = await stack.enter_async_context(joined_redis(settings.data_dir))
-            connection = Connection(url, timeout=settings.redis_timeout)
-            stack.push_async_callback(connection.aclose)
-            return await work(connection)
-
-    return asyncio.run(run())

@@ -1,38 +1,36 @@
 """Opening a service: all that it is made of, for the server and the command line."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from chains.breaking import Breaking
 from chains.called import told_of
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
-from chains.observing import Purpose
+from chains.models import open_model
+from chains.observing import Observers, Purpose
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
 from memory.intake import Intake
-from memory.learning import Learner
 from memory.profiles import load_profiles
-from memory.recall.embedder import EmbedderOptions, open_embedder
+from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
+from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
+from service.background import open_jobs
+from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
-from service.jobs import Backoff, Jobs
+from service.choices import embedder_options, master_keys, model_options, open_redis, tongue_of
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
 from service.rooms import Rooms
 from service.settings import Settings
 from service.state import State
-from service.sweeping import Sweeper
 from service.telemetry import Telemetry
 from service.tracing.collaborators import Collaborators
 from service.tracing.opening import open_tracing
@@ -45,9 +43,17 @@ async def open_state(
     *,
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.time,
-    backoff: Backoff | None = None,
+    at_work: bool | None = None,
+    redis_url: str = "",
 ) -> AsyncGenerator[State]:
     """Start what the settings ask for, and stop it in the end.
+
+    Args:
+        settings: see `Settings`.
+        telemetry: told how it goes.
+        clock: seconds since the epoch.
+        at_work: whether jobs are done here; as the settings say if None.
+        redis_url: of a Redis that runs; as the settings say if empty.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which.
@@ -56,22 +62,32 @@ async def open_state(
     telemetry = telemetry or Telemetry()
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing(settings))
-        made = Collaborators(tracing, telemetry)
+        breaking = Breaking(model_circuit(settings, telemetry))
+        made = Collaborators(tracing, Observers(telemetry, breaking))
         profiles = load_profiles(settings.profiles)
-        options = EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
-        opened = await stack.enter_async_context(open_embedder(settings.embedder, options))
-        embedder = made.embedder(opened)
+        opened = await stack.enter_async_context(
+            open_embedder(settings.embedder, embedder_options(settings))
+        )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = await stack.enter_async_context(_redis(settings))
+        url = redis_url or await stack.enter_async_context(open_redis(settings))
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
+        embedder = made.embedder(guarded(opened, settings, connection, telemetry))
         store = made.store(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+            keyring=await open_keyring(
+                connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
+            ),
         )
-        pseudonyms, tongue = Pseudonyms(connection), _tongue(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
+        views = Views(
+            store,
+            lambda: UserIndex(tongue),
+            most_messages=settings.view_messages,
+            quarantines=settings.quarantine == "on",
+        )
         records = made.memories(
             store,
             views,
@@ -83,17 +99,20 @@ async def open_state(
         budgets = _budgets(settings, store, clock)
         extractor = Extractor(
             store,
-            Learner(
+            made.learner(
                 store,
                 records,
                 embedder,
                 embed_seconds=settings.embedder_timeout.total_seconds(),
                 most=settings.most_memories,
             ),
-            told_of(model, Purpose("extract", made.observer)),
+            model,
             within=settings.model_timeout,
+            observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
+            held=views.held_back,
+            hold=settings.job_hold,
         )
         memories = {
             name: CombinedMemory(
@@ -118,18 +137,21 @@ async def open_state(
             records=records,
             budgets=budgets,
             summarizer=Summarizer(
-                store, model, within=settings.model_timeout, observer=made.observer
+                store,
+                model,
+                within=settings.model_timeout,
+                observer=made.observer,
+                held=views.held_back,
+                hold=settings.job_hold,
             ),
             extractor=extractor,
             profiles=memories,
             default_profile=settings.profile,
+            hold=settings.job_hold,
         )
         jobs = await stack.enter_async_context(
-            Jobs(
-                work.run, concurrency=settings.fold_concurrency, backoff=backoff, tell=telemetry.job
-            )
+            open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
         )
-        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
         telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
@@ -144,16 +166,6 @@ async def open_state(
             observer=made.observer,
         )
         importer = Intake(store, embedder, clock=clock, after=jobs.submit, admit=rooms.admit)
-        sweeper = Sweeper(
-            store,
-            memories,
-            jobs,
-            default_profile=settings.profile,
-            close_after=settings.close_after,
-            clock=clock,
-        )
-        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
-        stack.callback(sweeping.cancel)
         yield State(
             settings=settings,
             store=store,
@@ -166,6 +178,7 @@ async def open_state(
             memories=records,
             budgets=budgets,
             rooms=rooms,
+            views=views,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,
@@ -173,26 +186,6 @@ async def open_state(
             observer=made.observer,
             tracing=tracing,
         )
-
-
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncGenerator[str]:
-    if settings.redis_url:
-        yield settings.redis_url.get_secret_value()
-        return
-    async with EmbeddedRedis(settings.data_dir) as redis:
-        yield redis.url
-
-
-def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
-    return ModelOptions(
-        name=settings.model,
-        base_url=settings.model_base_url,
-        api_key=settings.openai_api_key,
-        timeout=settings.model_timeout,
-        retries=settings.model_retries,
-    )
 
 
 def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
@@ -211,12 +204,3 @@ def _rooms(settings: Settings, store: RedisStore) -> Rooms:
         user=Room(settings.budget_user_bytes),
         tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
     )
-
-
-def _tongue(language: str) -> Tongue:
-    try:
-        return Tongue.of(language)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
-        ) from error

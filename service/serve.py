@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import ipaddress
+import math
 import signal
 from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
 
 import uvicorn
 
@@ -12,17 +14,19 @@ from memory.errors import ConfigurationError
 from service.app import create_app
 from service.logs import configure
 from service.opening import open_state
+from service.punctual import punctual
 from service.settings import Settings
 from service.state import State
 
-_GRACE_SECONDS = 10
 
-
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
+
+    stopped_at: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
+        """Leave signals alone."""
         yield
 
 
@@ -40,7 +44,7 @@ def run(settings: Settings, *, insecure: bool) -> None:
             "guards it."
         )
     configure(settings.log_format, settings.log_level)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings))
 
 
@@ -55,12 +59,13 @@ async def _serve(settings: Settings) -> None:
             create_app(settings, opened),
             host=settings.host,
             port=settings.port,
+            http=punctual(settings.head_timeout),
             access_log=False,  # its lines would hold user ids
             log_config=None,
             log_level="warning",
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=math.ceil(settings.drain_timeout.total_seconds()),
         )
-        server = _Server(config)
+        server = Server(config)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         announcing = asyncio.create_task(_announce(server, settings))
@@ -73,11 +78,21 @@ async def _serve(settings: Settings) -> None:
             ) from error
         finally:
             announcing.cancel()
+            await state.jobs.drain(_left(server, settings.drain_timeout))
 
 
-def _stop(server: uvicorn.Server) -> None:
+def _stop(server: Server) -> None:
     server.force_exit = server.should_exit  # asked twice
     server.should_exit = True
+    server.stopped_at = server.stopped_at or asyncio.get_running_loop().time()
+
+
+def _left(server: Server, bound: timedelta) -> timedelta:
+    """What requests left of the time for finishing; nothing for whoever asks twice."""
+    if server.force_exit or server.stopped_at is None:
+        return timedelta()
+    spent = timedelta(seconds=asyncio.get_running_loop().time() - server.stopped_at)
+    return max(timedelta(), bound - spent)
 
 
 async def _announce(server: uvicorn.Server, settings: Settings) -> None:
@@ -100,7 +115,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's, where there is one."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -47,8 +47,19 @@ class Settings(BaseSettings):
     redis_timeout: Duration = Field(
         timedelta(seconds=1.5), description="For each Redis command, connecting included."
     )
+    head_timeout: Duration = Field(
+        timedelta(seconds=20), description="For the head of a request to come."
+    )
     request_timeout: Duration = Field(
         timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
+    )
+
+    encryption_keys: SecretStr | None = Field(
+        None, description="Master keys, `id:base64`, separated by commas; the first one wraps."
+    )
+    encryption_keys_file: Path | None = Field(None, description="A file of them instead.")
+    encryption_plaintext: Literal["read", "refuse"] = Field(
+        "read", description="What to do with values that were stored before there were keys."
     )
 
     auth: Literal["off", "keys", "jwt"] = Field(
@@ -94,6 +105,9 @@ class Settings(BaseSettings):
         timedelta(seconds=60), description="For an answer, or each piece of a streamed one."
     )
     model_retries: int = Field(2, ge=0, description="How often the model's client tries again.")
+    breaker_failures: int = Field(
+        5, ge=0, description="Failures in a row after which a provider is left alone; 0: never."
+    )
     openai_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("STRATA_OPENAI_API_KEY", "OPENAI_API_KEY"),
@@ -129,7 +143,22 @@ class Settings(BaseSettings):
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
     )
+    quarantine: Literal["off", "on"] = Field(
+        "off", description="Whether stored texts that read like instructions are held back."
+    )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
+    jobs: Literal["here", "elsewhere"] = Field(
+        "here", description="Whether `strata serve` does jobs itself, or leaves them to workers."
+    )
+    job_attempts: int = Field(
+        10, ge=1, description="After so many failures in a row a job is given up."
+    )
+    job_hold: Duration = Field(
+        timedelta(seconds=30), description="When another takes over what a dead worker was at."
+    )
+    drain_timeout: Duration = Field(
+        timedelta(seconds=25), description="How long what is under way may finish at the stop."
+    )
 
 
 def load_settings(**chosen: object) -> Settings:

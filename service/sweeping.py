@@ -1,15 +1,18 @@
 """Looking after sessions that nobody talks in: what is left to do, and sessions to be closed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from memory.combined import CombinedMemory
-from memory.due import ExtractDue, FoldDue
-from memory.errors import StrataError, UnknownSessionError
+from memory.due import EmbedDue, ExtractDue, FoldDue
+from memory.errors import SealedError, StrataError, UnknownSessionError
 from memory.store import RedisStore
+from memory.store.embedders import embedder_in_use, note_embedder
 from memory.store.reading import get_session
+from memory.store.users import all_users
 from memory.types import Session, User
 from service.jobs import Jobs
 
@@ -44,11 +47,22 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled; once only where no session is ever closed for its silence."""
         pause = min(max(self._close_after / 10, _SHORTEST), _LONGEST)
+        await self._follow_embedder()
         while True:
             await self.sweep()
             if not self._close_after:
                 return
             await asyncio.sleep(pause.total_seconds())
+
+    async def _follow_embedder(self) -> None:
+        """After a change of embedder, all users are due to be embedded anew."""
+        connection, tag = self._store.connection, self._store.embedder_tag
+        with contextlib.suppress(StrataError):  # then each user's next turn does it
+            if await embedder_in_use(connection) == tag:
+                return
+            async for user in all_users(self._store):
+                await self._jobs.leave(EmbedDue(user))
+            await note_embedder(connection, tag)
 
     async def sweep(self) -> None:
         """Look at every session once; while Redis is away, each session's next turn does."""
@@ -57,7 +71,7 @@ class Sweeper:
                 try:
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)
-                except UnknownSessionError:
+                except (SealedError, UnknownSessionError):
                     continue
         except StrataError:
             return
@@ -69,11 +83,11 @@ class Sweeper:
             quiet = memory.extracts.quiet_seconds
             quiet = 0.0 if silent > quiet else quiet
             name = session.profile
-            self._jobs.submit(ExtractDue(user, session.id, name, final=True, quiet=quiet))
+            await self._jobs.leave(ExtractDue(user, session.id, name, final=True, quiet=quiet))
         if self._close_after and not session.closed and silent > self._close_after.total_seconds():
             await self._store.close(user, session.id)
             if memory and memory.folds:
-                self._jobs.submit(FoldDue(user, session.id, session.profile, final=True))
+                await self._jobs.leave(FoldDue(user, session.id, session.profile, final=True))
             return
         if not (memory and memory.folds):
             return
@@ -81,4 +95,4 @@ class Sweeper:
         kept = 0 if final else 2 * memory.folds.keep_pairs
         waiting = session.length - fold.folded_upto - kept
         if waiting > 0 or fold.summarized_upto < fold.folded_upto:
-            self._jobs.submit(FoldDue(user, session.id, session.profile, final=final))
+            await self._jobs.leave(FoldDue(user, session.id, session.profile, final=final))

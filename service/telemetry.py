@@ -62,6 +62,12 @@ class Telemetry:
         self._extractions = Counter(
             "strata_extractions", "Batches drawn from, by outcome.", ["outcome"], registry=registry
         )
+        self._embeddings = Counter(
+            "strata_embedder_calls",
+            "Calls of a remote embedder, by how they ended.",
+            ["outcome"],
+            registry=registry,
+        )
         self._requests = Histogram(
             "strata_http_request_seconds",
             "Requests, by route.",
@@ -103,6 +109,10 @@ class Telemetry:
     def extraction(self, outcome: str) -> None:
         """A batch was drawn from: `drawn`, `empty`, `malformed` or `full`."""
         self._extractions.labels(outcome).inc()
+
+    def embedding(self, outcome: str) -> None:
+        """A call of a remote embedder ended: `embedded`, `cancelled`, or an error's code."""
+        self._embeddings.labels(outcome).inc()
 
     def job(self, name: str, outcome: str) -> None:
         """A job ran."""

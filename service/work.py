@@ -3,16 +3,19 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from chains.extractor import Extractor
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, EmbedDue, ExtractDue, FoldDue, SpendDue, UseDue
 from memory.memories import Memories
-from memory.recall.backlog import embed_backlog
+from memory.recall.backlog import EMBEDDING, embed_backlog
 from memory.recall.embedding import Embedder
 from memory.recall.views import Views
 from memory.store import RedisStore
+from memory.store.leases import HOLD, leased
+from memory.types import User
 from service.budgets import Budgets
 from service.pseudonyms import Pseudonyms
 
@@ -25,6 +28,7 @@ class Work:
         around: stands around each job.
         profiles: the memories of each profile, by name.
         default_profile: of sessions that were noted with none.
+        hold: how long a user waits for a worker that died embedding.
     """
 
     store: RedisStore
@@ -38,6 +42,11 @@ class Work:
     extractor: Extractor
     profiles: Mapping[str, CombinedMemory]
     default_profile: str
+    hold: timedelta = HOLD
+
+    def wanted(self, due: Due) -> bool:
+        """Whether there is anything to do for it: usage is not counted where no budget is set."""
+        return self.budgets.counts or not isinstance(due, SpendDue)
 
     async def run(self, due: Due) -> None:
         """Do one thing; when nothing is left of it, nothing happens."""
@@ -48,17 +57,19 @@ class Work:
     async def _do(self, due: Due) -> None:
         match due:
             case SpendDue():
-                await self.budgets.spend(due.user, due.tokens)
+                await self.budgets.spend(due.user, due.tokens, turn_id=due.turn_id)
             case UseDue():
                 await self.records.used(due.user, dict.fromkeys(due.record_ids, 1))
             case EmbedDue():
-                await embed_backlog(
-                    due.user, store=self.store, embedder=self.embedder, views=self.views
-                )
+                await self._embed(due.user)
             case FoldDue():
                 await self._fold(due)
             case ExtractDue():
                 await self._extract(due)
+
+    async def _embed(self, user: User) -> None:
+        async with leased(self.store, user, EMBEDDING, hold=self.hold):
+            await embed_backlog(user, store=self.store, embedder=self.embedder, views=self.views)
 
     async def _fold(self, due: FoldDue) -> None:
         memory = self.profiles.get(due.profile or self.default_profile)

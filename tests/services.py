@@ -52,8 +52,26 @@ def running_service(
     """
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]
     command += ["--data-dir", str(data_dir)]
+    with _running(command, data_dir, stderr, settings) as service:
+        yield service
+
+
+@contextmanager
+def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
+    """Start `strata worker`, whose figures are on a free port, and stop it with SIGTERM."""
+    command = [sys.executable, "-m", "service", "worker", "--port", "0"]
+    command += ["--data-dir", str(data_dir)]
+    with _running(command, data_dir, None, settings) as worker:
+        yield worker
+
+
+@contextmanager
+def _running(
+    command: list[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
+) -> Generator[Service]:
+    chosen = environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**settings)
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=chosen
     ) as process:
         try:
             yield Service(process, _address(process), data_dir)
@@ -80,6 +98,6 @@ def read_transcript(client: httpx.Client, user: str) -> list[str]:
 
 def _address(process: subprocess.Popen[str]) -> str:
     for line in process.stdout or ():
-        if found := re.search(r"http://\S+", line):
+        if found := re.search(r"http://[^\s/]+", line):
             return found[0]
     raise AssertionError(f"the service did not start; it ended with {process.wait()}")

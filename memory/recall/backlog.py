@@ -1,20 +1,42 @@
 """Vectors for messages that were stored without one: a remote embedder's, or a new embedder's."""
 
+import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from memory.errors import RecordConflictError
+from memory.errors import EmbedderError, RecordConflictError
 from memory.recall.embedding import Embedder
 from memory.recall.views import Views
 from memory.store import RedisStore
 from memory.store.recording import Write, write_records
-from memory.types import User
+from memory.types import User, Vectors
 
-_BATCH = 128
+EMBEDDING = "embed"
+"""The purpose of the lease under which one worker at a time embeds for a user."""
+_BATCH, _BATCH_SECONDS = 128, 120.0
 
 
-async def embed_backlog(user: User, *, store: RedisStore, embedder: Embedder, views: Views) -> int:
+def _tell_nobody(_: int) -> None:
+    """Nothing."""
+
+
+async def embed_backlog(
+    user: User,
+    *,
+    store: RedisStore,
+    embedder: Embedder,
+    views: Views,
+    tell: Callable[[int], None] = _tell_nobody,
+) -> int:
     """Embed what the user's index has no vector for, in batches that each count when stored.
+
+    Args:
+        user: whose messages and records they are.
+        store: keeps the vectors.
+        embedder: makes them.
+        views: the worker's indexes.
+        tell: told how many vectors each batch stored.
 
     Returns:
         How many vectors were stored.
@@ -27,12 +49,14 @@ async def embed_backlog(user: User, *, store: RedisStore, embedder: Embedder, vi
     waiting, stored = view.index.unembedded, 0
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
-        vectors = await embedder.embed([entry.message.spoken for entry in batch])
-        stored += await store.embed(user, list(zip(batch, vectors, strict=True)))
+        vectors = await _embedded(embedder, [entry.message.spoken for entry in batch])
+        count = await store.embed(user, list(zip(batch, vectors, strict=True)))
+        stored += count
+        tell(count)
     records = view.records.unembedded
     for start in range(0, len(records), _BATCH):
         kept = records[start : start + _BATCH]
-        vectors = await embedder.embed([record.content for record in kept])
+        vectors = await _embedded(embedder, [record.content for record in kept])
         writes = [
             Write(replace(record, revision=record.revision + 1), record, vector)
             for record, vector in zip(kept, vectors, strict=True)
@@ -40,4 +64,15 @@ async def embed_backlog(user: User, *, store: RedisStore, embedder: Embedder, vi
         with contextlib.suppress(RecordConflictError):  # changed meanwhile: the next run has it
             await write_records(store, user, writes)
             stored += len(writes)
+            tell(len(writes))
     return stored
+
+
+async def _embedded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    try:
+        async with asyncio.timeout(_BATCH_SECONDS):
+            return await embedder.embed(texts)
+    except TimeoutError as error:
+        raise EmbedderError(
+            f"The embedder {embedder.tag!r} had {len(texts)} texts for {_BATCH_SECONDS:g} seconds."
+        ) from error

@@ -17,6 +17,7 @@ from memory.recall.embedding import Embedder
 from memory.types import Vectors
 
 _STATIC = Path(__file__).with_name("static")
+_REQUEST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +63,30 @@ class LangChainEmbedder:
         self._dimension = 0  # of its first answer
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """`(n, dim)` float32, checked: as many rows as texts, all of one length, all finite."""
+        """`(n, dim)` float32, checked: as many rows as texts, of one length, finite, none zero."""
         try:
             rows = await self._embeddings.aembed_documents(list(texts))
-            vectors = np.array(rows, dtype=np.float32)
+            vectors = np.array(rows, dtype=np.float64)
         except Exception as error:  # every provider has errors of its own
             raise EmbedderError(
                 f"The embedder {self.tag!r} failed: {type(error).__name__}."
             ) from error
         fits = vectors.ndim == 2 and len(vectors) == len(texts) and vectors.size  # noqa: PLR2004
-        if fits and not self._dimension:
-            self._dimension = vectors.shape[1]
-        if not fits or vectors.shape[1] != self._dimension or not np.isfinite(vectors).all():
+        if not fits or vectors.shape[1] != (self._dimension or vectors.shape[1]):
             raise EmbedderError(
                 f"The embedder {self.tag!r} answered {len(texts)} texts with an array of shape "
-                f"{vectors.shape!r} or with values that are not finite; its dimension was "
-                f"{self._dimension or 'not known yet'}."
+                f"{vectors.shape!r}; its dimension was {self._dimension or 'not known yet'}. "
+                "Check STRATA_EMBEDDER."
             )
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+        largest = np.abs(vectors).max(axis=1, keepdims=True)
+        if not np.isfinite(largest).all() or not largest.all():
+            raise EmbedderError(
+                f"The embedder {self.tag!r} answered with vectors that are zero or not finite. "
+                "Check STRATA_EMBEDDER."
+            )
+        self._dimension = vectors.shape[1]
+        vectors /= largest  # so that no square overflows or vanishes
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 @asynccontextmanager
@@ -122,6 +128,7 @@ async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedd
             model=model or "text-embedding-3-small",
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,
+            timeout=_REQUEST_SECONDS,
             check_embedding_ctx_length=False,  # would fetch tiktoken's tables from the network
             http_async_client=client,
         )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from memory.errors import EmbedderError
+from memory.errors import EmbedderError, EmbedderUnavailableError
 from memory.recall.embedding import Embedder
 from memory.types import Vector
 
@@ -20,6 +20,8 @@ async def embed_within(
     try:
         async with asyncio.timeout(seconds):
             return list(await embedder.embed(texts))
+    except EmbedderUnavailableError:  # it was told when it failed
+        return [None] * len(texts)
     except (EmbedderError, TimeoutError) as error:
         _log.warning("embedding failed", extra={"error": type(error).__name__})
         return [None] * len(texts)

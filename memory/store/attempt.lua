@@ -3,6 +3,9 @@
 -- A try that failed leaves its nonce to the next one: should its turn be stored after all, by a
 -- commit whose answer got lost, then it is found, or the next commit is answered and not repeated.
 --
+-- A try may be overtaken by the next one: it hung somewhere until its client had given up. Where the
+-- first that comes says that it is a retry, the one before it is still expected.
+--
 -- KEYS[1] the user's prefix
 -- ARGV    1 'begin', 'told' or 'failed'   2 digest of the request   3 nonce of the try
 --         4 milliseconds to remember it   5 now, milliseconds   6 '1' if the client says that it
@@ -22,8 +25,12 @@ if state == 'failed' then
   note('open', nonce, ARGV[5])
   return {redis.call('EXISTS', KEYS[1] .. 'once:' .. nonce) == 1 and '0' or '1', nonce}
 end
+local overtaken = ARGV[6] ~= '1' and redis.call('DEL', key .. ':late') == 1
+if state == nil and ARGV[6] == '1' then
+  redis.call('SET', key .. ':late', '', 'PX', ARGV[7])
+end
 local young = state == 'open' and tonumber(ARGV[5]) - tonumber(at) <= tonumber(ARGV[7])
-if state and (ARGV[6] == '1' or young) then
+if state and (ARGV[6] == '1' or young or overtaken) then
   return {'0', nonce}
 end
 note('open', ARGV[3], ARGV[5])

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from memory.store import keys
 from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import User
@@ -41,7 +40,8 @@ async def begin_try(
         nonce: for a try that is the first.
         now: Unix seconds.
         retried: the client says that it tries again. Otherwise the same request is a retry only
-            within a minute, and only while nobody was there to take the first one's answer.
+            within a minute, and only while nobody was there to take the first one's answer, or
+            once after a retry that came before what it is a retry of.
     """
     first, found = await _run(store, user, "begin", Try(request, nonce), now=now, retried=retried)
     return Try(request, found.decode(), first == b"1")
@@ -60,16 +60,18 @@ async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
 async def _run(
     store: RedisStore, user: User, step: str, one: Try, *, now: float = 0, retried: bool = False
 ) -> Any:
-    return await store.connection.run(
+    return await store.keyring.write(
+        user,
         _ATTEMPT,
-        keys.prefix(user),
-        step,
-        one.request,
-        one.nonce,
-        _milliseconds(_KEPT),
-        int(now * 1000),
-        int(retried),
-        _milliseconds(_YOUNG),
+        lambda cipher: (
+            step,
+            cipher.mask("try", one.request),
+            one.nonce,
+            _milliseconds(_KEPT),
+            int(now * 1000),
+            int(retried),
+            _milliseconds(_YOUNG),
+        ),
     )
 
 

@@ -65,6 +65,12 @@ async def list_users(store: RedisStore, tenant: str, *, after: str, count: int) 
     return nsmallest(count, found)
 
 
+async def all_users(store: RedisStore) -> AsyncIterator[User]:
+    """Every user of every tenant, by SCAN: in no order, and some of them twice."""
+    async for name in scan_keys(store, keys.USER_KEYS):
+        yield keys.parse_user(name)
+
+
 async def scan_keys(store: RedisStore, pattern: str) -> AsyncIterator[str]:
     """The names of keys, by SCAN on every node: in no order, and some of them twice."""
     found = store.connection.commands.scan_iter(pattern, _SCAN_COUNT)

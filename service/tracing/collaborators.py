@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from chains.observing import Observer, Observers
 from memory.due import Due
+from memory.learning import Learner
 from memory.memories import Memories
 from memory.recall.embedding import Embedder
 from memory.store import RedisStore
@@ -48,6 +49,14 @@ class Collaborators:
         from service.tracing.traced import TracedMemories  # noqa: PLC0415 - of an extra
 
         return TracedMemories(self._tracing, *args, **more)
+
+    def learner(self, *args: Any, **more: Any) -> Learner:
+        """A `Learner` of these arguments."""
+        if self._tracing is None:
+            return Learner(*args, **more)
+        from service.tracing.traced import TracedLearner  # noqa: PLC0415 - of an extra
+
+        return TracedLearner(self._tracing, *args, **more)
 
     def job(self, due: Due) -> AbstractContextManager[object]:
         """Stands around a job, which is in the trace of the request that made it due."""

@@ -5,12 +5,15 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
+from memory.extraction import Drawn
+from memory.learning import Learner
 from memory.memories import Memories
 from memory.recall.embedding import Embedder
 from memory.recall.record_index import RecordHit
 from memory.records import Record, Staleness
 from memory.store import RedisStore
-from memory.types import Committed, Snapshot, User, Vectors
+from memory.store.recording import Extracted
+from memory.types import Committed, Entry, Snapshot, User, Vectors
 from service.tracing.genai import Attributes, MemoryOperation
 from service.tracing.spans import Tracing
 
@@ -128,6 +131,26 @@ class TracedMemories(Memories):
         with self._tracing.memory(operation):
             operation.found = found = await super().search(user, query, **more)
             return found
+
+
+class TracedLearner(Learner):
+    """What a model drew is kept in a span."""
+
+    def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._tracing = tracing
+
+    async def learn(
+        self,
+        user: User,
+        said: tuple[Sequence[Entry], Sequence[Entry]],
+        drawn: Sequence[Drawn],
+        known: Sequence[Record],
+        extracted: Extracted,
+    ) -> str | None:
+        """See `Learner`."""
+        with self._tracing.memory(MemoryOperation("upsert_memory", len(drawn))):
+            return await super().learn(user, said, drawn, known, extracted)
 
 
 def _redis(operation: str) -> Attributes:

@@ -1,18 +1,42 @@
-"""Jobs after the answer: once, again when due again, with backoff, and never for ever."""
+"""Jobs after the answer: at least once, again when due again, with backoff, and never for ever."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import timedelta
 
-from memory.due import Due, EmbedDue
-from memory.errors import StoreUnavailableError, UnknownSessionError
+import pytest
+
+from memory.due import Due, EmbedDue, ExtractDue
+from memory.errors import StrataError, UnderWayError, UnknownSessionError
+from memory.store import Connection
+from memory.store.agenda import Agenda, Backoff, list_given_up, revive
 from memory.types import User
-from service.jobs import Backoff, Jobs
-from tests.conftest import eventually
+from service.jobs import Jobs
+from tests.conftest import RedisClient, eventually
 
 _QUICK = Backoff(first=0.001, longest=0.002, attempts=4)
+_POLL = timedelta(milliseconds=5)
 _DUE = EmbedDue(User("alice"))
+_LONG = timedelta(seconds=30)
 
 
-async def test_a_job_that_is_submitted_while_it_runs_runs_once_more() -> None:
+@pytest.fixture
+def agenda_of(connection: Connection) -> Callable[..., Agenda]:
+    """The agenda as a worker of its own has it."""
+
+    def make(hold: timedelta = timedelta(seconds=30), backoff: Backoff = _QUICK) -> Agenda:
+        return Agenda(connection, hold=hold, backoff=backoff)
+
+    return make
+
+
+async def _is_empty(redis: RedisClient) -> bool:
+    return not [key async for key in redis.scan_iter("strata:{due}:*")]
+
+
+async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
+    agenda_of: Callable[..., Agenda], redis: RedisClient
+) -> None:
     ran = 0
     release = asyncio.Event()
 
@@ -21,7 +45,7 @@ async def test_a_job_that_is_submitted_while_it_runs_runs_once_more() -> None:
         ran += 1
         await release.wait()
 
-    async with Jobs(run, concurrency=2) as jobs:
+    async with Jobs(run, agenda_of(), concurrency=2) as jobs:
         jobs.submit(_DUE)
         await eventually(lambda: ran == 1)
         for _ in range(5):
@@ -29,61 +53,147 @@ async def test_a_job_that_is_submitted_while_it_runs_runs_once_more() -> None:
         release.set()
         await eventually(lambda: jobs.waiting == 0)
     assert ran == 2
+    assert await _is_empty(redis)
 
 
-async def test_a_failing_job_is_tried_again_until_it_works() -> None:
+@pytest.mark.parametrize("error", [StrataError("no"), ValueError("a defect")])
+async def test_a_failing_job_is_tried_again_until_it_works(
+    agenda_of: Callable[..., Agenda], redis: RedisClient, error: Exception
+) -> None:
     tries = 0
+    told: list[str] = []
 
     async def run(_: Due) -> None:
         nonlocal tries
         tries += 1
         if tries < 3:
-            raise StoreUnavailableError("away")
+            raise error
 
-    async with Jobs(run, concurrency=1, backoff=_QUICK) as jobs:
+    def tell(_: str, outcome: str) -> None:
+        told.append(outcome)
+
+    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL, tell=tell) as jobs:
         jobs.submit(_DUE)
-        await eventually(lambda: jobs.waiting == 0)
-    assert tries == 3
+        await eventually(lambda: len(told) == 3)
+    assert told == ["internal", "internal", "done"]
+    assert await _is_empty(redis)
 
 
-async def test_a_job_is_given_up_in_the_end_and_at_once_where_nothing_is_due() -> None:
-    tries = {"away": 0, "gone": 0}
+async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
+    agenda_of: Callable[..., Agenda], connection: Connection, redis: RedisClient
+) -> None:
+    tries = {"bad": 0, "gone": 0}
+    told: list[str] = []
+    mended = False
 
     async def run(due: Due) -> None:
         tries[due.user.id] += 1
         if due.user.id == "gone":
             raise UnknownSessionError("s_1")
-        raise StoreUnavailableError("away")
+        if not mended:
+            raise StrataError("no")
 
-    async with Jobs(run, concurrency=2, backoff=_QUICK) as jobs:
+    def tell(_: str, outcome: str) -> None:
+        told.append(outcome)
+
+    async with Jobs(run, agenda_of(), concurrency=2, poll=_POLL, tell=tell) as jobs:
         for name in tries:
             jobs.submit(EmbedDue(User(name)))
-        await eventually(lambda: jobs.waiting == 0)
-    assert tries == {"away": 4, "gone": 1}
+        await eventually(lambda: "dead" in told)
+        assert tries == {"bad": 4, "gone": 1}
+        await eventually(lambda: jobs.dead == 1)
+        (given_up,) = await list_given_up(connection)
+        assert (given_up.due, given_up.failures) == (EmbedDue(User("bad")), 4)
+        assert given_up.error == "internal"
+
+        jobs.submit(EmbedDue(User("bad")))  # due again: tried once, and given up again
+        await eventually(lambda: told.count("dead") == 2)
+        assert tries["bad"] == 5
+
+        mended = True
+        assert await revive(connection, [given_up.due], again=True) == 1
+        await eventually(lambda: "done" in told)
+    assert tries["bad"] == 6
+    assert await _is_empty(redis)
 
 
-async def test_no_more_jobs_run_at_once_than_allowed_and_leaving_cancels_them() -> None:
-    running = most = 0
+async def test_what_only_has_to_wait_is_never_given_up(
+    agenda_of: Callable[..., Agenda], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnderWayError, "retry_after", timedelta(milliseconds=1))
+    tries = 0
 
     async def run(_: Due) -> None:
-        nonlocal running, most
+        nonlocal tries
+        tries += 1
+        if tries < 9:
+            raise UnderWayError("another worker is at it")
+
+    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
+        jobs.submit(_DUE)
+        await eventually(lambda: tries == 9)
+        assert jobs.dead == 0
+
+
+async def test_what_waits_for_quiet_is_done_once_nothing_like_it_comes_up(
+    agenda_of: Callable[..., Agenda], redis: RedisClient
+) -> None:
+    ran: list[Due] = []
+
+    async def run(due: Due) -> None:
+        ran.append(due)
+
+    alice = User("alice")
+    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
+        for quiet in (60.0, 0.02):
+            jobs.submit(ExtractDue(alice, "s_1", "", final=True, quiet=quiet))
+            await eventually(lambda: len(asyncio.all_tasks()) == 3)
+        jobs.submit(ExtractDue(alice, "s_2", "", final=True, quiet=60.0))
+        await eventually(lambda: len(ran) == 1)
+    assert ran == [ExtractDue(alice, "s_1", "", final=True)]
+    assert await redis.zcard("strata:{due}:waiting") == 1
+
+
+async def test_no_more_jobs_run_at_once_than_allowed_and_leaving_hands_them_back(
+    agenda_of: Callable[..., Agenda], redis: RedisClient
+) -> None:
+    running = most = done = 0
+
+    async def run(_: Due) -> None:
+        nonlocal running, most, done
         running += 1
         most = max(most, running)
         try:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(60)
         finally:
             running -= 1
 
-    async with Jobs(run, concurrency=3) as jobs:
+    async def quickly(_: Due) -> None:
+        nonlocal done
+        done += 1
+
+    async with Jobs(run, agenda_of(), concurrency=3) as jobs:
         for number in range(12):
             jobs.submit(EmbedDue(User(f"user-{number}")))
         await eventually(lambda: most == 3)
     assert running == 0
     assert most == 3
+    async with Jobs(quickly, agenda_of(), concurrency=3, poll=_POLL):
+        await eventually(lambda: done == 12)
+    assert await _is_empty(redis)
 
 
-def test_the_pause_grows_and_is_bounded() -> None:
-    backoff = Backoff(first=1.0, longest=8.0)
-    for failures, most in ((1, 1.0), (2, 2.0), (4, 8.0), (30, 8.0)):
-        pauses = [backoff.pause(failures) for _ in range(50)]
-        assert most / 2 <= min(pauses) <= max(pauses) <= most
+async def test_draining_lets_what_is_under_way_finish(agenda_of: Callable[..., Agenda]) -> None:
+    began, done = asyncio.Event(), False
+
+    async def run(_: Due) -> None:
+        nonlocal done
+        began.set()
+        await asyncio.sleep(0.02)
+        done = True
+
+    async with Jobs(run, agenda_of(), concurrency=1) as jobs:
+        jobs.submit(_DUE)
+        await began.wait()
+        await jobs.drain(_LONG)
+        assert done

@@ -1,6 +1,7 @@
 """Traces as a collector sees them, from a service that is run as users run it."""
 
 import json
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
+from tests.service.figures import figure
 from tests.service.otlp import Collector, Seen, collecting
 from tests.services import running_service
 
@@ -176,3 +178,24 @@ def test_a_fold_is_in_the_trace_of_the_turn_that_made_it_due(traced: Traced) -> 
     assert collector.children(fold)[0] == "chat test-model"
     (call,) = [span for span in collector.spans if span.parent_id == fold.id][:1]
     assert call.attributes["strata.purpose"] == "fold"
+
+
+def test_what_is_drawn_from_a_session_is_a_job_with_its_call_and_its_write(
+    traced: Traced, model: OpenAIServer, tmp_path: Path
+) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(
+        '[profiles.learning]\nlayers = ["window", "facts"]\n'
+        "extraction = { enabled = true, messages = 2, quiet_seconds = 1 }\n"
+    )
+    model.reply = lambda asked: '{"memories": []}' if "response_format" in asked.body else "Yes."
+    settings = {"STRATA_PROFILES": str(profiles), "STRATA_PROFILE": "learning"}
+    with traced(**settings) as (client, collector):
+        _say(client, "My dog is Biscuit.").raise_for_status()
+        _say(client, "My cat is Tom.").raise_for_status()
+        deadline = time.monotonic() + 20
+        while not figure(client, 'strata_extractions_total{outcome="empty"}'):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    job = next(span for span in collector.named("job ExtractDue") if collector.children(span))
+    assert {"chat test-model", "upsert_memory"} <= set(collector.children(job))

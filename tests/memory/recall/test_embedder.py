@@ -73,7 +73,11 @@ async def test_an_embedder_that_cannot_be_made_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [[], [[1.0]], [[1.0], [2.0, 3.0]], [[float("nan")], [1.0]], [[], []], "nonsense"]
+    "rows",
+    [
+        *([], [[1.0]], [[1.0], [2.0, 3.0]], [[1.0], [1.0], [1.0]], [[], []], "nonsense"),
+        *([[float("nan")], [1.0]], [[float("inf")], [1.0]], [[0.0], [1.0]]),
+    ],
 )
 async def test_nonsense_is_never_taken_for_vectors(rows: list[list[float]]) -> None:
     embedder = LangChainEmbedder(Saying(rows), "saying")
@@ -90,3 +94,8 @@ async def test_vectors_of_another_dimension_are_refused() -> None:
         await embedder.embed(["one"])
     saying.rows = [[0.0, 1.0, 0.0]]
     assert (await embedder.embed(["one"])).shape == (1, 3)
+
+
+async def test_neither_huge_nor_tiny_values_are_lost() -> None:
+    embedder = LangChainEmbedder(Saying([[3e200, 4e200], [3e-200, 4e-200]]), "saying")
+    assert np.allclose(await embedder.embed(["one", "two"]), [[0.6, 0.8], [0.6, 0.8]])

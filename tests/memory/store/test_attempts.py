@@ -37,6 +37,14 @@ async def test_an_answer_that_was_told_is_found_by_retries_alone(store: RedisSto
     assert await _begin(store, "n4") == Try("asked", "n3")
 
 
+async def test_a_try_that_its_retry_overtook_is_known_once(store: RedisStore) -> None:
+    retry = await _begin(store, "n1", retried=True)
+    assert retry.is_first
+    await answer_was_told(store, _ALICE, retry)
+    assert await _begin(store, "n2") == Try("asked", "n1")
+    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
+
+
 async def test_a_failed_try_leaves_its_nonce_to_one_next_try(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await try_failed(store, _ALICE, first)

@@ -12,11 +12,12 @@ from typing import Literal
 
 import httpx
 
-Loss = Literal["dropped", "failed", "delayed", "early", "cut"] | None
+Loss = Literal["dropped", "failed", "delayed", "early", "cut", "late"] | None
 """The answer is dropped; a 500 comes in its place; it comes when the client has given up; the
-client is cut off before the service has answered, and the service does not know; or it does."""
+client is cut off before the service has answered, and the service does not know; or it does; or the
+request itself reaches the service when the client has long tried again."""
 _LATE_SECONDS = 0.6
-"""How late a delayed answer is: longer than the client's patience."""
+"""How late a delayed answer or request is: longer than the client's patience."""
 
 
 class Relay:
@@ -43,8 +44,10 @@ class Relay:
         if loss:
             self.lost[loss] += 1
         asked.close_connection = True
-        if loss == "early":
+        if loss in ("early", "late"):
             _hang_up(asked)
+        if loss == "late":
+            time.sleep(_LATE_SECONDS)
         with self._client.stream("POST", url, content=body, headers=passed) as answer:
             content = b"" if loss == "cut" else answer.read()
         if loss in ("dropped", "cut"):

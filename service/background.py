@@ -1,0 +1,67 @@
+"""What goes on beside requests: jobs after answers, and sweeping."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from memory.store.agenda import Agenda, Backoff
+from service.jobs import Jobs
+from service.settings import Settings
+from service.sweeping import Sweeper
+from service.telemetry import Telemetry
+from service.work import Work
+
+
+@asynccontextmanager
+async def open_jobs(
+    work: Work,
+    settings: Settings,
+    *,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+    at_work: bool | None = None,
+) -> AsyncGenerator[Jobs]:
+    """Do jobs and sweep, or note jobs for workers that do.
+
+    Args:
+        work: does one job.
+        settings: see `Settings`.
+        telemetry: told how jobs go.
+        clock: seconds since the epoch.
+        at_work: whether jobs are done here; as the settings say if None.
+    """
+    here = settings.jobs == "here" if at_work is None else at_work
+    agenda = Agenda(
+        work.store.connection,
+        hold=settings.job_hold,
+        backoff=Backoff(attempts=settings.job_attempts),
+    )
+    async with Jobs(
+        work.run,
+        agenda,
+        concurrency=settings.fold_concurrency if here else 0,
+        wanted=work.wanted,
+        tell=telemetry.job,
+    ) as jobs:
+        telemetry.watch("strata_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
+        if not here:
+            yield jobs
+            return
+        telemetry.watch("strata_jobs_due", "Jobs of all processes.", lambda: jobs.due)
+        telemetry.watch("strata_jobs_dead", "Jobs that were given up.", lambda: jobs.dead)
+        sweeper = Sweeper(
+            work.store,
+            work.profiles,
+            jobs,
+            default_profile=settings.profile,
+            close_after=settings.close_after,
+            clock=clock,
+        )
+        sweeping = asyncio.create_task(sweeper.run(), name="sweep")
+        try:
+            yield jobs
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping

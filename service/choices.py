@@ -1,0 +1,64 @@
+"""From settings to what they name: a Redis, a chat model, a language."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from chains.models import ModelOptions
+from memory.errors import ConfigurationError
+from memory.recall.embedder import EmbedderOptions
+from memory.recall.tongue import Tongue
+from memory.store.embedded import EmbeddedRedis
+from memory.store.master_keys import MasterKeys, configured_master_keys
+from service.settings import Settings
+
+
+@asynccontextmanager
+async def open_redis(settings: Settings) -> AsyncGenerator[str]:
+    """The URL of the Redis that the settings name, or of an embedded one for as long."""
+    if settings.redis_url:
+        yield settings.redis_url.get_secret_value()
+        return
+    async with EmbeddedRedis(settings.data_dir) as redis:
+        yield redis.url
+
+
+def model_options(settings: Settings) -> ModelOptions:
+    """Which chat model the settings name, and how it is reached."""
+    return ModelOptions(
+        name=settings.model,
+        base_url=settings.model_base_url,
+        api_key=settings.openai_api_key,
+        timeout=settings.model_timeout,
+        retries=settings.model_retries,
+    )
+
+
+def embedder_options(settings: Settings) -> EmbedderOptions:
+    """How a remote embedder is reached."""
+    return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+
+
+def tongue_of(language: str) -> Tongue:
+    """The analysis of texts in a language.
+
+    Raises:
+        ConfigurationError: there is no stemmer for it.
+    """
+    try:
+        return Tongue.of(language)
+    except KeyError as error:
+        raise ConfigurationError(
+            f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
+        ) from error
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """The master keys of the settings; None where nothing is to be encrypted.
+
+    Raises:
+        ConfigurationError: they cannot be read or used.
+    """
+    given = settings.encryption_keys
+    return configured_master_keys(
+        given.get_secret_value() if given else None, settings.encryption_keys_file
+    )

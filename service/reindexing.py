@@ -1,0 +1,95 @@
+"""`strata reindex`: embed whatever has no vector of the embedder in use, user by user."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from memory.errors import EmbedderError, UnderWayError
+from memory.recall.backlog import EMBEDDING, embed_backlog
+from memory.recall.embedder import open_embedder
+from memory.recall.index import UserIndex
+from memory.recall.views import Views
+from memory.store import Connection, RedisStore
+from memory.store.embedders import note_embedder
+from memory.store.leases import leased
+from memory.store.users import all_users
+from memory.types import User
+from service.breakers import guarded
+from service.choices import embedder_options, tongue_of
+from service.joining import redis_beside
+from service.settings import Settings
+from service.telemetry import Telemetry
+
+
+def run_reindex(settings: Settings, *, as_json: bool) -> None:
+    """Embed what is to be embedded, with progress; what is stored stays if it is stopped.
+
+    Raises:
+        EmbedderError: the embedder failed; the message says how far it came.
+    """
+    asyncio.run(_reindex(settings, as_json=as_json))
+
+
+async def _reindex(settings: Settings, *, as_json: bool) -> None:
+    async with AsyncExitStack() as stack:
+        plain = await stack.enter_async_context(
+            open_embedder(settings.embedder, embedder_options(settings))
+        )
+        url = await stack.enter_async_context(redis_beside(settings))
+        connection = Connection(url, timeout=settings.redis_timeout)
+        stack.push_async_callback(connection.aclose)
+        embedder = guarded(plain, settings, connection, Telemetry())
+        store, tongue = (
+            RedisStore(connection, embedder_tag=embedder.tag),
+            tongue_of(settings.language),
+        )
+        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        users = sorted({user async for user in all_users(store)}, key=_by_name)
+        progress = stack.enter_context(_progress())
+        task = progress.add_task(embedder.tag, total=len(users), vectors=0)
+        vectors = elsewhere = 0
+
+        def stored(count: int) -> None:
+            nonlocal vectors
+            vectors += count
+            progress.update(task, vectors=vectors)
+
+        for done, user in enumerate(users):
+            try:
+                async with leased(store, user, EMBEDDING, hold=settings.job_hold):
+                    await embed_backlog(
+                        user, store=store, embedder=embedder, views=views, tell=stored
+                    )
+            except UnderWayError:
+                elsewhere += 1  # a worker of the service is at it
+            except EmbedderError as error:
+                raise EmbedderError(
+                    f"{error} {vectors} vectors of {done} users are stored; run it again to go on."
+                ) from error
+            progress.advance(task)
+        await note_embedder(connection, embedder.tag)
+    outcome = {"embedder": embedder.tag, "users": len(users), "vectors": vectors}
+    if as_json:
+        print(json.dumps({**outcome, "elsewhere": elsewhere}))  # noqa: T201
+        return
+    told = f"{vectors} vectors of {embedder.tag} stored; {len(users)} users are embedded"
+    told += f", {elsewhere} of them by a worker that is at it." if elsewhere else "."
+    Console().print(told, highlight=False)
+
+
+def _by_name(user: User) -> tuple[str, str]:
+    return user.tenant, user.id
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("users, {task.fields[vectors]} vectors"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,78 @@
+"""`strata worker`: a process that does jobs and answers no turns."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncGenerator
+
+import uvicorn
+from fastapi import FastAPI
+
+from memory.errors import ConfigurationError
+from service.joining import redis_beside
+from service.logs import configure
+from service.opening import open_state
+from service.routes import health
+from service.serve import Server, loop_factory
+from service.settings import Settings
+from service.state import State
+
+
+def run(settings: Settings, *, port: int | None) -> None:
+    """Do jobs until stopped.
+
+    Args:
+        settings: those of the service.
+        port: where its health and figures are served; nowhere if None.
+
+    Raises:
+        ConfigurationError: the settings cannot be used.
+    """
+    configure(settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_work(settings, port))
+
+
+async def _work(settings: Settings, port: int | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with (
+        redis_beside(settings) as url,
+        open_state(settings, redis_url=url, at_work=True) as state,
+        _serving_health(state, settings.host, port) as told,
+    ):
+        print(f"Strata works{told}  (stop: SIGTERM)", flush=True)  # noqa: T201
+        await stop.wait()
+        await state.jobs.drain(settings.drain_timeout)
+
+
+@contextlib.asynccontextmanager
+async def _serving_health(state: State, host: str, port: int | None) -> AsyncGenerator[str]:
+    """Serve the routes of health; yields where, for people."""
+    if port is None:
+        yield ""
+        return
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
+        yield {"strata": state}
+
+    app = FastAPI(title="Strata worker", lifespan=lifespan, openapi_url=None)
+    app.include_router(health.router)
+    config = uvicorn.Config(
+        app, host=host, port=port, access_log=False, log_config=None, timeout_graceful_shutdown=1
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve(), name="health")
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(0.01)
+        if serving.done():
+            raise ConfigurationError(f"Nothing can listen on {host}:{port}; choose another --port.")
+        found = server.servers[0].sockets[0].getsockname()[1]
+        yield f", its figures on http://{host}:{found}/metrics"
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(SystemExit):
+            await serving

@@ -1,0 +1,126 @@
+"""Stored text stays quoted data, whatever it says: checked at the structure of the prompt."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from chains.conversation import ChatTurn, ConversationChain
+from chains.models import ModelOptions, open_model
+from chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS
+from memory.combined import CombinedMemory
+from memory.intake import Intake
+from memory.memories import Memories
+from memory.recall.embedder import StaticEmbedder
+from memory.recall.views import Views
+from memory.store import RedisStore
+from memory.store.reading import get_session
+from memory.types import Fold, User
+from tests.attacks import ORDERS, SHAPES, payloads
+from tests.openai_server import OpenAIServer
+
+_LINE = r'- \[\d{4}-\d\d-\d\d \d\d:\d\d\] [^\n"<>:]+: "(?:[^"\\<>\n]|\\.)*"\n'
+_PROSE = r"[^<>]*?"
+_SYSTEM = re.compile(
+    re.escape(INSTRUCTIONS)
+    + rf"(?:\n\n<preferences>\n(?:{_LINE})+</preferences>)?"
+    + rf"(?:\n\n<earlier_sessions>\n{_PROSE}</earlier_sessions>)?"
+    + rf"(?:\n\n<summary>\n{_PROSE}</summary>)?"
+)
+_LAST = re.compile(
+    rf"(?:<known_facts>\n(?:{_LINE})+</known_facts>\n\n)?"
+    rf"(?:<recalled_memory>\n(?:{_LINE})+</recalled_memory>\n\n)?"
+    r"It is \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n\n" + re.escape(MESSAGE_FOLLOWS) + r"\n"
+)
+_UNSEEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e007f]"
+)
+_QUESTION = "What did I tell you to do, and which instructions do you follow?"
+
+
+@dataclass
+class Target:
+    """A chain, and the ways by which text gets into the memory behind it."""
+
+    chain: ConversationChain
+    server: OpenAIServer
+    store: RedisStore
+    memories: Memories
+    intake: Intake
+
+    async def attack(self, user: User, text: str) -> None:
+        """By import (as content and as author), as records, in chat, and as a summary."""
+        plain = text.replace("\0", "")
+        line = {"author": plain[:60].strip() or "x", "content": plain, "session": "old"}
+        await self.intake.run(user, "old", _chunks(json.dumps(line).encode() + b"\n"))
+        for kind in ("preference", "fact"):
+            await self.memories.create(user, [{"content": plain, "kind": kind}])
+        reply = await self.chain.ainvoke(ChatTurn(user, plain))
+        session = await get_session(self.store, user, reply.session_id)
+        await self.store.fold(user, session.id, session.fold, Fold(2, 2, plain, plain))
+
+    async def ask(self, user: User, *, fresh: bool) -> list[tuple[str, str]]:
+        """The messages that reach the model for an ordinary question."""
+        await self.chain.ainvoke(ChatTurn(user, _QUESTION, fresh=fresh))
+        return list(self.server.requests[-1].messages)
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _check(messages: list[tuple[str, str]]) -> None:
+    """The prompt is what `build_prompt` makes of data, to the letter."""
+    (first, system), *window, (last, text) = messages
+    assert (first, last) == ("system", "user")
+    assert [role for role, _ in window] == ["user", "assistant"] * (len(window) // 2)
+    assert _SYSTEM.fullmatch(system), system
+    head = _LAST.match(text)
+    assert head, text
+    assert text[head.end() :] == _QUESTION
+    assert not _UNSEEN.search(system + text)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(set(payloads())) == len(SHAPES) * len(ORDERS) >= 200
+
+
+async def test_what_is_stored_stays_data(
+    store: RedisStore,
+    views: Views,
+    embedder: StaticEmbedder,
+    memory_of: Callable[[str], CombinedMemory],
+) -> None:
+    async with (
+        OpenAIServer() as server,
+        open_model(ModelOptions("test-model", server.base_url, retries=0)) as model,
+    ):
+        server.reply = lambda _: "I see."
+        target = Target(
+            ConversationChain({"layered": memory_of("layered")}, model),
+            server,
+            store,
+            Memories(store, views, embedder),
+            Intake(store, embedder, clock=lambda: 1e9, after=lambda _: None),
+        )
+        for number, text in enumerate(payloads()):
+            user = User(f"user {number}")
+            await target.attack(user, text)
+            for fresh in (False, True):
+                messages = await target.ask(user, fresh=fresh)
+                _check(messages)
+                shown = messages[0][1] + messages[-1][1]
+                assert "<preferences>" in shown
+                assert "<recalled_memory>" in shown or "<known_facts>" in shown
+
+
+@pytest.mark.parametrize("text", ["</summary>", "\u2028", "\U000e0041", "\x1b[0m"])
+def test_the_check_itself_can_fail(text: str) -> None:
+    system = f"{INSTRUCTIONS}\n\n<summary>\n{text}\n</summary>"
+    with pytest.raises(AssertionError):
+        _check([("system", system), ("user", f"It is 2026-01-01 00:00 UTC.\n\n{_QUESTION}")])
+    last = f"It is 2026-01-01 00:00 UTC.\n\n{MESSAGE_FOLLOWS}\n{_QUESTION}"
+    with pytest.raises(AssertionError):
+        _check([("system", system), ("user", last)])

@@ -1,0 +1,44 @@
+"""Asking a model for data: each call is told, however it ends."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from chains.errors import ModelError, ModelTimeoutError
+from chains.models import ModelOptions, open_model
+from chains.observing import Purpose
+from chains.structured import StructuredModel
+from service.telemetry import Telemetry
+from tests.openai_server import Fault, OpenAIServer
+
+_SCHEMA: dict[str, Any] = {"title": "found", "type": "object", "properties": {}}
+_PROMPT = [HumanMessage("Well?")]
+_WITHIN = timedelta(seconds=0.3)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer() as found:
+        found.reply = lambda _: "{}"
+        yield found
+
+
+async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAIServer) -> None:
+    telemetry = Telemetry()
+    async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
+        structured = StructuredModel(model, _SCHEMA, Purpose("extract", telemetry))
+        assert (await structured.ask(_PROMPT, within=timedelta(seconds=5))).data == {}
+        server.faults.append(Fault(status=500))
+        with pytest.raises(ModelError):
+            await structured.ask(_PROMPT, within=timedelta(seconds=5))
+        server.faults.append(Fault(hang=True))
+        with pytest.raises(ModelTimeoutError):
+            await structured.ask(_PROMPT, within=_WITHIN)
+    told = telemetry.exposition().decode()
+    for outcome in ("answered", "model_failed", "model_timeout"):
+        name = f'strata_model_calls_total{{outcome="{outcome}",purpose="extract"}}'
+        assert f"{name} 1.0" in told
+    assert 'strata_model_tokens_total{kind="output",purpose="extract"}' in told

@@ -1,0 +1,205 @@
+"""SIGTERM and SIGKILL, with work under way: it is finished, handed back or taken over."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from memory.store.embedded import EmbeddedRedis
+from tests.conftest import repository
+from tests.openai_server import Fault, OpenAIServer
+from tests.service.events import read_events
+from tests.services import environment, running_service, running_worker
+
+_EAGER = """
+[profiles.layered]
+layers = ["window", "summary"]
+[profiles.layered.window]
+keep_pairs = 1
+[profiles.layered.summary]
+fold_messages = 1
+"""
+_LONG = timedelta(seconds=60)
+
+
+@pytest.fixture
+def settings(model: OpenAIServer, private_redis: EmbeddedRedis, tmp_path: Path) -> dict[str, str]:
+    """Services before one model and one Redis, which fold after the second turn."""
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(_EAGER)
+    return {
+        "STRATA_REDIS_URL": private_redis.url,
+        "STRATA_MODEL_BASE_URL": model.base_url,
+        "STRATA_MODEL": "test-model",
+        "STRATA_MODEL_RETRIES": "0",
+        "STRATA_PROFILES": str(profiles),
+    }
+
+
+def _say(client: httpx.Client, message: str) -> None:
+    client.post("/v1/chat", json={"user_id": "alice", "message": message}).raise_for_status()
+
+
+def _session(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/v1/users/alice/sessions").json()["sessions"][0]
+
+
+def _folds(model: OpenAIServer) -> int:
+    return sum("running summary" in one.messages[0][1] for one in model.requests if one.messages)
+
+
+def _until(holds: Callable[[], object], within: float = 20.0) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline
+
+
+def _make_a_fold_due(client: httpx.Client, model: OpenAIServer, fault: Fault) -> None:
+    """Two turns; the fold after them meets a fault."""
+    before = _folds(model)
+    _say(client, "The boat is called Delphi.")
+    model.faults.extend([Fault(), fault])
+    _say(client, "It lies in Porto.")
+    _until(lambda: _folds(model) > before)
+
+
+def _strata(*arguments: str, **settings: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=repository(),
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+def test_sigterm_lets_a_job_finish_within_the_bound(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        _make_a_fold_due(client, model, Fault(delay=timedelta(milliseconds=700)))
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+    idle = {**settings, "STRATA_JOBS": "elsewhere"}
+    with running_service(tmp_path, **idle) as service, service.client() as client:
+        assert _session(client)["folded_upto"] == 2
+
+
+def test_sigterm_hands_back_what_does_not_finish(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    held = {**settings, "STRATA_DRAIN_TIMEOUT": "0.2", "STRATA_JOB_HOLD": "600"}
+    with running_service(tmp_path, **held) as service, service.client() as client:
+        _make_a_fold_due(client, model, Fault(delay=_LONG))
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+    with running_service(tmp_path, **held) as service, service.client() as client:
+        _until(lambda: _session(client)["folded_upto"] == 2)
+
+
+def test_what_a_killed_worker_was_at_is_done_by_one_that_runs(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    held = {**settings, "STRATA_JOB_HOLD": "1", "STRATA_CLOSE_AFTER": "0"}
+    with (
+        running_service(tmp_path, **held) as other,
+        running_service(tmp_path, **held) as killed,
+        killed.client() as client,
+    ):
+        _make_a_fold_due(client, model, Fault(delay=_LONG))
+        killed.kill()
+        with other.client() as another:
+            _until(lambda: _session(another)["folded_upto"] == 2)
+
+
+def test_open_streams_finish_after_sigterm(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    model.faults.append(Fault(token_delay=timedelta(milliseconds=100)))
+    body = {"user_id": "alice", "message": "Tell me a story of ten words.", "stream": True}
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        names: list[str] = []
+        with client.stream("POST", "/v1/chat", json=body) as response:
+            for name, _ in read_events(response.iter_lines()):
+                if name == "token" and "token" not in names:
+                    service.process.send_signal(signal.SIGTERM)
+                names.append(name)
+        assert names[-1] == "done"
+        assert service.process.wait(20) == 0
+
+
+def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_not_stored(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    model.faults.append(Fault(token_delay=_LONG))
+    body = {"user_id": "alice", "message": "Tell me a story of ten words.", "stream": True}
+    bound = {**settings, "STRATA_DRAIN_TIMEOUT": "0.5"}
+    with running_service(tmp_path, **bound) as service, service.client() as client:
+        names: list[str] = []
+
+        def listen() -> None:
+            try:
+                with client.stream("POST", "/v1/chat", json=body) as response:
+                    names.extend(name for name, _ in read_events(response.iter_lines()))
+            except httpx.HTTPError:
+                names.append("cut off")
+
+        before = len(model.requests)
+        listening = threading.Thread(target=listen)
+        listening.start()
+        _until(lambda: len(model.requests) > before)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        listening.join(10)
+        assert "done" not in names
+    with running_service(tmp_path, **bound) as service, service.client() as client:
+        assert client.get("/v1/users/alice/sessions").json()["sessions"] == []
+
+
+def test_a_service_leaves_its_jobs_to_a_worker(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    before = _folds(model)
+    chosen = {**settings, "STRATA_JOBS": "elsewhere"}
+    with running_service(tmp_path, **chosen) as service, service.client() as client:
+        for number in range(3):
+            _say(client, f"Line {number}.")
+        assert _folds(model) == before
+        with running_worker(tmp_path, **chosen) as worker, worker.client() as figures:
+            _until(lambda: _session(client)["folded_upto"])
+            assert figures.get("/readyz").is_success
+            told = 'strata_job_runs_total{job="FoldDue",outcome="done"}'
+            _until(lambda: told in figures.get("/metrics").text)
+            worker.process.send_signal(signal.SIGTERM)
+            assert worker.process.wait(20) == 0
+        assert client.get("/readyz").is_success
+
+
+def test_what_was_given_up_is_listed_without_texts_and_tried_again(
+    settings: dict[str, str], model: OpenAIServer, tmp_path: Path
+) -> None:
+    chosen = {**settings, "STRATA_JOB_ATTEMPTS": "1"}
+    with running_service(tmp_path, **chosen) as service, service.client() as client:
+        _make_a_fold_due(client, model, Fault(status=500))
+        _until(lambda: "strata_jobs_dead 1.0" in client.get("/metrics").text)
+        told = _strata("jobs", "list", "--json", **chosen)
+        (given_up,) = json.loads(told)
+        assert (given_up["job"], given_up["user"], given_up["failures"]) == ("fold", "alice", 1)
+        assert given_up["error"] == "model_failed"
+        assert "Delphi" not in told
+        assert _session(client)["folded_upto"] == 0
+        assert "1 job is due again" in _strata("jobs", "retry", given_up["id"], **chosen)
+        _until(lambda: _session(client)["folded_upto"] == 2)
+        assert json.loads(_strata("jobs", "list", "--json", **chosen)) == []
+        assert "0 jobs are dropped" in _strata("jobs", "drop", "--all", **chosen)
