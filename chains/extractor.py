@@ -17,6 +17,7 @@ from chains.observing import Observer, Purpose, Unobserved
 from chains.structured import StructuredModel
 from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
 from memory.learning import Learner
+from memory.quarantine import Held, nothing_held, shown_of
 from memory.records import Record
 from memory.store import RedisStore
 from memory.store.leases import HOLD, leased
@@ -83,6 +84,7 @@ class Extractor:
         spend: told of each call, with the tokens it took.
         hold: how long a session waits for an extractor that died.
         observer: told of the model's calls.
+        held: tells what is held back: nothing is drawn from it.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Extractor:
         spend: Callable[[User, int], Awaitable[None]],
         hold: timedelta = HOLD,
         observer: Observer | None = None,
+        held: Held = nothing_held,
     ) -> None:
         self._store, self._learner, self._within, self._hold = store, learner, within, hold
+        self._held = held
         self._tell, self._spend = tell, spend
         self._model = StructuredModel(model, SCHEMA, Purpose("extract", observer or Unobserved()))
 
@@ -137,10 +141,12 @@ class Extractor:
             return False
         first = max(0, start - _CONTEXT_LINES)
         read = await read_messages(self._store, user, session_id, start=first, count=end - first)
-        before, lines = read[: start - first], read[start - first :]
+        held = await self._held(user)
+        before = shown_of(read[: start - first], held)
+        lines = shown_of(read[start - first :], held)
         known = await self._learner.known(user, lines, policy.known)
         prompt = extraction_prompt(known, before, lines)
-        drawn, useless = await self._draw(user, prompt, lines, len(known))
+        drawn, useless = await self._draw(user, prompt, lines, len(known)) if lines else ([], 0)
         outcome = "malformed" if drawn is None else "drawn" if drawn else "empty"
         stretch = Extracted(session_id, start, end, outcome, useless)
         done = await self._learner.learn(user, (before, lines), drawn or [], known, stretch)

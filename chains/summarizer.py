@@ -14,6 +14,7 @@ from chains.answering import answer
 from chains.fence import escaped, fenced, quoted_line
 from chains.observing import Observer, Purpose, Unobserved
 from memory.folding import FoldPolicy, fold_target
+from memory.quarantine import Held, nothing_held, shown_of
 from memory.store import RedisStore
 from memory.store.leases import HOLD, leased
 from memory.store.reading import get_session, read_messages
@@ -43,6 +44,7 @@ class Summarizer:
         model: the chat model.
         within: how long one call may take.
         observer: told of the model's calls.
+        held: tells what is held back: no summary tells of it.
         hold: how long a session waits for a folder that died.
     """
 
@@ -54,8 +56,10 @@ class Summarizer:
         within: timedelta,
         observer: Observer | None = None,
         hold: timedelta = HOLD,
+        held: Held = nothing_held,
     ) -> None:
-        self._store, self._model, self._within, self._hold = store, model, within, hold
+        self._store, self._model, self._within = store, model, within
+        self._hold, self._held = hold, held
         self._observer = observer or Unobserved()
 
     async def fold(self, user: User, session_id: str, policy: FoldPolicy) -> int:
@@ -86,18 +90,22 @@ class Summarizer:
         start = fold.summarized_upto
         lines = await self._read(user, session_id, start, min(target, start + _BATCH_MESSAGES))
         batch = _within(lines, _BATCH_TOKENS)
-        reply = await answer(
-            self._model,
-            fold_prompt(fold.summary, batch, policy.summary_tokens),
-            within=self._within,
-            purpose=Purpose("fold", self._observer, session_id),
-        )
+        said = shown_of(tuple(batch), await self._held(user))
+        text = fold.summary
+        if said:
+            reply = await answer(
+                self._model,
+                fold_prompt(fold.summary, said, policy.summary_tokens),
+                within=self._within,
+                purpose=Purpose("fold", self._observer, session_id),
+            )
+            text = str(reply.text).strip()
         summarized = start + len(batch)
         done = summarized >= fold.folded_upto
         new = Fold(
             folded_upto=max(summarized, fold.folded_upto),
             summarized_upto=summarized,
-            summary=clip_tokens(str(reply.text).strip(), policy.summary_tokens),
+            summary=clip_tokens(text, policy.summary_tokens),
             extract="" if done else fold.extract,
         )
         return await self._store.fold(user, session_id, fold, new)

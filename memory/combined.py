@@ -30,6 +30,7 @@ from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Message, Section, Snapshot, User, Vector
 
 _TITLE_TOKENS = 16
+_LET_GO_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 
 
 class CombinedMemory:
@@ -67,6 +68,7 @@ class CombinedMemory:
         self._embeds = profile.searches or embedder.local
         self._can_extract = can_extract
         self._carries, self._searches = "summary" in profile.layers, profile.searches
+        self._looks = profile.searches or (views.quarantines and bool(profile.layers))
 
     async def recall(
         self,
@@ -105,9 +107,12 @@ class CombinedMemory:
         user, snapshot = turn.user, turn.snapshot
         view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
         index, records = (view.index, view.records) if view else (None, None)
-        snapshot = await self._within_budget(user, snapshot)
+        held_back = view.quarantine.held if view else frozenset[str]()
+        snapshot = await self._within_budget(user, snapshot, held_back)
         asked = await self._focused(turn.text, turn.vector, index)
-        turn = replace(turn, snapshot=snapshot, index=index, records=records, query=asked)
+        turn = replace(
+            turn, snapshot=snapshot, index=index, records=records, query=asked, held=held_back
+        )
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
@@ -135,7 +140,7 @@ class CombinedMemory:
             user,
             session_id,
             now=now,
-            view=self._views.cursor(user) if self._searches else None,
+            view=self._views.cursor(user) if self._looks else None,
             carry=self._carries,
             tail=self._tail,
             hold=hold,
@@ -156,8 +161,11 @@ class CombinedMemory:
 
     async def _let_go(self, turn: Turn) -> None:
         if turn.hold and turn.hold.token and not turn.snapshot.is_new:
-            with contextlib.suppress(StrataError):  # then it ends by itself
-                await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
+            with contextlib.suppress(StrataError, TimeoutError):  # then it ends by itself
+                async with asyncio.timeout(_LET_GO_SECONDS):
+                    await give_back(
+                        self._store, turn.user, turn.snapshot.session.id, turn.hold.token
+                    )
 
     async def remember(
         self,
@@ -212,12 +220,14 @@ class CombinedMemory:
             due.extend(extraction_due(self.extracts, recollection))
         return tuple(due)
 
-    async def _within_budget(self, user: User, snapshot: Snapshot) -> Snapshot:
+    async def _within_budget(
+        self, user: User, snapshot: Snapshot, held_back: frozenset[str]
+    ) -> Snapshot:
         """Fold at once, without a model, what the window cannot hold: nothing falls between."""
         if self.folds is None:
             return snapshot
         read = snapshot.session.fold
-        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded)
+        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded, held_back)
         if fold is read:
             return snapshot
         # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.

@@ -164,6 +164,12 @@ class CorruptValueError(StrataError):
     code = "corrupt_value"
 
 
+class SealedError(StrataError):
+    """What is stored of a user is encrypted, and the key is not at hand; nothing was written."""
+
+    code = "sealed"
+
+
 class EmbeddedRedisError(StrataError):
     """The private Redis server cannot be started."""
 

@@ -1,6 +1,6 @@
 """The facts layer: preferences and pinned records always, others where they bear on the message."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from memory.layer import Turn
 from memory.recall.selection import EVERYTHING
@@ -30,19 +30,24 @@ class FactsLayer:
         """The records that fit the budgets."""
         if turn.records is None or not len(turn.records):
             return Section(self.name)
-        standing = [one for one in turn.records if is_standing(one) and one.is_recalled(turn.at)]
+        recalled = _recalled(turn)
+        standing = [one for one in turn.records if is_standing(one) and recalled(one)]
         standing.sort(key=lambda one: (not one.pinned, -one.importance, -one.updated))
         shown = _fitting(standing, self._pinned_tokens)
         found = turn.records.search(
             turn.text,
             turn.query,
             top_k=self._top_k,
-            where=lambda one: not is_standing(one) and one.is_recalled(turn.at),
+            where=lambda one: not is_standing(one) and recalled(one),
             selection=EVERYTHING,
         )
-        recalled = _fitting((one.record for one in found), self._budget_tokens)
-        records = (*shown, *recalled)
+        fitting = _fitting((one.record for one in found), self._budget_tokens)
+        records = (*shown, *fitting)
         return Section(self.name, tokens=sum(map(_tokens, records)), records=records)
+
+
+def _recalled(turn: Turn) -> Callable[[Record], bool]:
+    return lambda one: one.is_recalled(turn.at) and one.entry().id not in turn.held
 
 
 def is_standing(record: Record) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memory.extractive import extract
+from memory.quarantine import shown_of
 from memory.types import Entry, Fold, Session
 from memory.window import message_tokens, window_tokens
 
@@ -51,11 +52,15 @@ def fold_target(policy: FoldPolicy, session: Session, unfolded: Sequence[Entry])
 
 
 def fold_overflow(
-    policy: FoldPolicy, fold: Fold, unfolded: tuple[Entry, ...]
+    policy: FoldPolicy,
+    fold: Fold,
+    unfolded: tuple[Entry, ...],
+    held: frozenset[str] = frozenset(),
 ) -> tuple[Fold, tuple[Entry, ...]]:
     """Fold what the window's budget cannot hold, without a model, to be redone by one.
 
-    Half of the budget is freed, so that this is rare even while the model stays away.
+    Half of the budget is freed, so that this is rare even while the model stays away. What is
+    `held` back is left out of the extract.
 
     Returns:
         The fold, and the messages that stay unfolded; both unchanged when all fits.
@@ -65,6 +70,8 @@ def fold_overflow(
     left, place = policy.window_tokens // 2, len(unfolded)
     while place and (left := left - message_tokens(unfolded[place - 1])) >= 0:
         place -= 1
-    text = extract(fold.extract, unfolded[:place], budget_tokens=policy.summary_tokens // 2)
+    text = extract(
+        fold.extract, shown_of(unfolded[:place], held), budget_tokens=policy.summary_tokens // 2
+    )
     overflow = Fold(fold.folded_upto + place, fold.summarized_upto, fold.summary, text)
     return overflow, unfolded[place:]

@@ -23,6 +23,7 @@ class Turn:
         query: the `(dim,)` vector to search the index by.
         records: the user's records; None where the profile has no use for them.
         hold: the turn's claim on its session.
+        held: ids of messages and records that are held back.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 
@@ -35,6 +36,7 @@ class Turn:
     query: Vector | None = None
     records: RecordIndex | None = None
     hold: Hold | None = None
+    held: frozenset[str] = frozenset()
     shown: frozenset[str] = field(default_factory=frozenset[str])
 
 

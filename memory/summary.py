@@ -1,6 +1,7 @@
 """The summary: a fold of what stands before the window, and what earlier sessions left."""
 
 from memory.layer import Turn
+from memory.quarantine import shown_of
 from memory.tokens import clip_tokens, count_tokens
 from memory.types import Digest, Entry, Fold, Section
 from memory.window import newest_within, window_tokens
@@ -27,17 +28,19 @@ class SummaryLayer:
         """Summary, digests and, where no window shows them, the unfolded messages."""
         snapshot = turn.snapshot
         text = fold_text(snapshot.session.fold, self._budget_tokens)
-        digests = self._within_budget(snapshot.digests)
+        digests = self._within_budget(snapshot.digests, turn.held)
         messages = snapshot.unfolded if self._show_unfolded else ()
         tokens = count_tokens(text) + window_tokens(messages) + sum(map(digest_tokens, digests))
         return Section(self.name, tokens=tokens, messages=messages, text=text, digests=digests)
 
-    def _within_budget(self, digests: tuple[Digest, ...]) -> tuple[Digest, ...]:
+    def _within_budget(
+        self, digests: tuple[Digest, ...], held: frozenset[str]
+    ) -> tuple[Digest, ...]:
         kept: list[Digest] = []
         left = self._carry_tokens
         for digest in digests:
             summary = fold_text(digest.fold, left)
-            tail = newest_within(digest.tail, left - count_tokens(summary))
+            tail = newest_within(shown_of(digest.tail, held), left - count_tokens(summary))
             if not summary and not tail:
                 continue
             fold = Fold(digest.fold.folded_upto, digest.fold.folded_upto, summary)

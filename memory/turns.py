@@ -17,7 +17,7 @@ from memory.errors import SessionBusyError, StrataError
 
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 """Wait for the turn under way; be refused; stop it and go on; or do not care."""
-HOLD_MILLISECONDS = 10_000
+HOLD_MILLISECONDS = 4_000
 """How long a session stays held by a worker that died."""
 _LOOK_SECONDS = 0.3
 _WAIT_SECONDS = 120.0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from memory.changes import Changes
     from memory.records import Record
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -116,58 +117,6 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """Up to where a view has read a user's change log. `epoch` changes when a user is erased."""
-
-    epoch: str = ""
-    sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Messages were stored, or their vectors came."""
-
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DropSession:
-    """A session was deleted."""
-
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PutRecord:
-    """A record was written, or deleted: then both are None."""
-
-    id: str
-    record: "Record | None"
-    entry: Entry | None
-
-
-Change: TypeAlias = Put | DropSession | PutRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """A stretch of a user's change log.
-
-    Attributes:
-        since: the cursor it follows on. An empty epoch means: from the beginning.
-        cursor: the cursor after it.
-        reload: the log no longer reaches back to `since`; read everything anew.
-        more: further changes follow; ask again from `cursor`.
-    """
-
-    since: Cursor
-    cursor: Cursor
-    items: tuple[Change, ...] = ()
-    reload: bool = False
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that one turn needs from Redis, of one instant.
 
@@ -182,7 +131,7 @@ class Snapshot:
     is_new: bool
     unfolded: tuple[Entry, ...]
     digests: tuple[Digest, ...] = ()
-    changes: Changes | None = None
+    changes: "Changes | None" = None
     epoch: str = ""
 
 

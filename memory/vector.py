@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from memory.layer import Turn
+from memory.quarantine import shown_of
 from memory.recall.selection import Selection
 from memory.tokens import count_tokens
 from memory.types import Hit, Section
@@ -35,7 +36,7 @@ class VectorLayer:
             turn.text,
             turn.query,
             top_k=self._top_k,
-            exclude=turn.shown,
+            exclude=turn.shown | turn.held,
             selection=self._selection,
         )
         here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
@@ -44,10 +45,11 @@ class VectorLayer:
         for hit in found:
             if (hit.entry.message.at, hit.entry.message.content) in here:
                 continue  # the session was forked: the prompt shows a copy of it
-            added = [one for one in (hit.entry, *hit.context) if one.id not in shown]
+            around = shown_of(hit.context, turn.held)
+            added = [one for one in (hit.entry, *around) if one.id not in shown]
             tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
             if used + tokens <= self._budget_tokens:
-                context = tuple(one for one in hit.context if one.id not in turn.shown)
+                context = tuple(one for one in around if one.id not in turn.shown)
                 hits.append(replace(hit, context=context))
                 shown |= {one.id for one in added}
                 used += tokens

@@ -20,6 +20,7 @@ from service.routes import (
     memories,
     openai,
     preferences,
+    quarantine,
     sessions,
     turns,
     user_data,
@@ -31,7 +32,7 @@ from service.settings import Settings
 from service.state import State
 
 _ROUTES = (
-    *(chat, openai, sessions, turns, memories, preferences),
+    *(chat, openai, sessions, turns, memories, preferences, quarantine),
     *(users, user_data, user_list, health),
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids

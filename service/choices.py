@@ -8,6 +8,7 @@ from memory.errors import ConfigurationError
 from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
 from memory.store.embedded import EmbeddedRedis
+from memory.store.master_keys import MasterKeys, configured_master_keys
 from service.settings import Settings
 
 
@@ -49,3 +50,15 @@ def tongue_of(language: str) -> Tongue:
         raise ConfigurationError(
             f"STRATA_LANGUAGE {language!r}: Snowball has no such stemmer."
         ) from error
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """The master keys of the settings; None where nothing is to be encrypted.
+
+    Raises:
+        ConfigurationError: they cannot be read or used.
+    """
+    given = settings.encryption_keys
+    return configured_master_keys(
+        given.get_secret_value() if given else None, settings.encryption_keys_file
+    )

@@ -141,13 +141,14 @@ def demo(
 
 
 def _add_groups() -> None:
+    from experiments.cli import app as experiments  # noqa: PLC0415
+    from service.encryption_cli import app as encryption  # noqa: PLC0415
     from service.jobs_cli import app as jobs  # noqa: PLC0415
     from service.keys_cli import app as keys  # noqa: PLC0415
 
     app.add_typer(keys, name="keys")
     app.add_typer(jobs, name="jobs")
-    from experiments.cli import app as experiments  # noqa: PLC0415
-
+    app.add_typer(encryption, name="encryption")
     app.add_typer(experiments, name="experiment")
 
 

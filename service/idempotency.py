@@ -3,6 +3,8 @@
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +22,7 @@ from memory.types import User
 from service.state import State
 
 _LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
+_FORGET_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 _MARGIN = timedelta(seconds=30)
 _KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
 _TRY_AGAIN = (409, 429)
@@ -96,7 +99,9 @@ async def _first(
     try:
         response = await answering
     except BaseException:
-        await forget_request(state.store, user, name)
+        with contextlib.suppress(StrataError, TimeoutError):  # then it is forgotten by itself
+            async with asyncio.timeout(_FORGET_SECONDS):
+                await forget_request(state.store, user, name)
         raise
     headers = tuple(
         (one, response.headers[one]) for one in _KEPT_HEADERS if one in response.headers

@@ -18,12 +18,13 @@ from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
+from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.auth.opening import open_authenticator
 from service.background import open_jobs
 from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
-from service.choices import embedder_options, model_options, open_redis, tongue_of
+from service.choices import embedder_options, master_keys, model_options, open_redis, tongue_of
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
@@ -76,9 +77,17 @@ async def open_state(
             connection,
             embedder_tag=embedder.tag,
             continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+            keyring=await open_keyring(
+                connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
+            ),
         )
         pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        views = Views(
+            store,
+            lambda: UserIndex(tongue),
+            most_messages=settings.view_messages,
+            quarantines=settings.quarantine == "on",
+        )
         records = made.memories(
             store,
             views,
@@ -102,6 +111,7 @@ async def open_state(
             observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
+            held=views.held_back,
             hold=settings.job_hold,
         )
         memories = {
@@ -131,6 +141,7 @@ async def open_state(
                 model,
                 within=settings.model_timeout,
                 observer=made.observer,
+                held=views.held_back,
                 hold=settings.job_hold,
             ),
             extractor=extractor,
@@ -167,6 +178,7 @@ async def open_state(
             memories=records,
             budgets=budgets,
             rooms=rooms,
+            views=views,
             model=model,
             conversations=Conversations(store, embedder),
             telemetry=telemetry,

@@ -14,6 +14,7 @@ from memory.errors import ConfigurationError
 from service.app import create_app
 from service.logs import configure
 from service.opening import open_state
+from service.punctual import punctual
 from service.settings import Settings
 from service.state import State
 
@@ -58,6 +59,7 @@ async def _serve(settings: Settings) -> None:
             create_app(settings, opened),
             host=settings.host,
             port=settings.port,
+            http=punctual(settings.head_timeout),
             access_log=False,  # its lines would hold user ids
             log_config=None,
             log_level="warning",

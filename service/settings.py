@@ -44,9 +44,22 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
-    redis_timeout: Duration = Field(timedelta(seconds=5), description="For each Redis command.")
+    redis_timeout: Duration = Field(
+        timedelta(seconds=1.5), description="For each Redis command, connecting included."
+    )
+    head_timeout: Duration = Field(
+        timedelta(seconds=20), description="For the head of a request to come."
+    )
     request_timeout: Duration = Field(
         timedelta(minutes=4), description="How long nothing may come of a request; 0 for ever."
+    )
+
+    encryption_keys: SecretStr | None = Field(
+        None, description="Master keys, `id:base64`, separated by commas; the first one wraps."
+    )
+    encryption_keys_file: Path | None = Field(None, description="A file of them instead.")
+    encryption_plaintext: Literal["read", "refuse"] = Field(
+        "read", description="What to do with values that were stored before there were keys."
     )
 
     auth: Literal["off", "keys", "jwt"] = Field(
@@ -129,6 +142,9 @@ class Settings(BaseSettings):
     )
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
+    )
+    quarantine: Literal["off", "on"] = Field(
+        "off", description="Whether stored texts that read like instructions are held back."
     )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
     jobs: Literal["here", "elsewhere"] = Field(

@@ -10,6 +10,7 @@ from chains.observing import Observer
 from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
+from memory.recall.views import Views
 from memory.store import RedisStore
 from service.auth.principals import Authenticator
 from service.budgets import Budgets
@@ -40,6 +41,7 @@ class State:
     memories: Memories
     budgets: Budgets
     rooms: Rooms
+    views: Views
     model: BaseChatModel
     conversations: Conversations
     telemetry: Telemetry

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from memory.combined import CombinedMemory
 from memory.due import EmbedDue, ExtractDue, FoldDue
-from memory.errors import StrataError, UnknownSessionError
+from memory.errors import SealedError, StrataError, UnknownSessionError
 from memory.store import RedisStore
 from memory.store.embedders import embedder_in_use, note_embedder
 from memory.store.reading import get_session
@@ -71,7 +71,7 @@ class Sweeper:
                 try:
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)
-                except UnknownSessionError:
+                except (SealedError, UnknownSessionError):
                     continue
         except StrataError:
             return

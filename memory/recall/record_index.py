@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.changes import PutRecord
 from memory.recall.index import UserIndex
 from memory.recall.selection import Selection
 from memory.records import Record
-from memory.types import Entry, Hit, PutRecord, Vector
+from memory.types import Entry, Hit, Vector
 
 _MOST_DEAD = 0.5
 _IMPORTANCE_WEIGHT = 0.5

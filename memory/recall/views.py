@@ -4,12 +4,15 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from memory.changes import Change, Changes, Cursor, DropSession, Put, PutRecord, Release
+from memory.quarantine import make_quarantine
 from memory.recall.index import UserIndex
 from memory.recall.record_index import RecordIndex
 from memory.store import RedisStore
 from memory.store.reading import read_everything
 from memory.store.recording import read_records
-from memory.types import Changes, Cursor, Entry, Put, PutRecord, User
+from memory.store.releasing import read_released
+from memory.types import Entry, User
 
 _SLICE = 32
 _MOST_DEAD = 0.5
@@ -21,12 +24,35 @@ class View:
     Attributes:
         index: the messages.
         records: the records.
+        quarantine: what of both is held back.
     """
 
-    def __init__(self, make_index: Callable[[], UserIndex]) -> None:
+    def __init__(self, make_index: Callable[[], UserIndex], *, quarantines: bool) -> None:
         self.index, self.records = make_index(), RecordIndex(make_index)
+        self.quarantine = make_quarantine(on=quarantines)
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
+
+    def become(self, other: "View", cursor: Cursor) -> None:
+        """Hold what another holds."""
+        self.index, self.records, self.quarantine = other.index, other.records, other.quarantine
+        self.cursor = cursor
+
+    async def take(self, change: Change) -> None:
+        """Go on by a change."""
+        match change:
+            case Put():
+                await _put_all(self.index, change.entries)
+                self.quarantine.look_at(change.entries)
+            case PutRecord():
+                self.records.put(change)
+                self.quarantine.drop(change.id)
+                self.quarantine.look_at([change.entry] if change.entry else [])
+            case DropSession():
+                self.index.drop_session(change.session_id)
+                self.quarantine.drop(change.session_id)
+            case Release():
+                self.quarantine.release(change.id)
 
 
 class Views:
@@ -36,6 +62,7 @@ class Views:
         store: what they are views of.
         make_index: an empty index.
         most_messages: the bound, over all users.
+        quarantines: whether what reads like instructions is held back.
 
     Attributes:
         held: messages and records in all views.
@@ -43,9 +70,14 @@ class Views:
     """
 
     def __init__(
-        self, store: RedisStore, make_index: Callable[[], UserIndex], *, most_messages: int
+        self,
+        store: RedisStore,
+        make_index: Callable[[], UserIndex],
+        *,
+        most_messages: int,
+        quarantines: bool = False,
     ) -> None:
-        self._store, self._make_index = store, make_index
+        self._store, self._make_index, self.quarantines = store, make_index, quarantines
         self._most_messages = most_messages
         self._views: OrderedDict[User, View] = OrderedDict()
         self._sizes: dict[User, int] = {}
@@ -63,7 +95,7 @@ class Views:
             self.hits += 1
         else:
             self.misses += 1
-            view = self._views[user] = View(self._make_index)
+            view = self._views[user] = self._empty()
         self._views.move_to_end(user)
         async with view.lock:
             while not await self._apply(user, view, changes):
@@ -71,11 +103,20 @@ class Views:
         self._resize(user, len(view.index) + len(view.records))
         return view
 
+    async def held_back(self, user: User) -> frozenset[str]:
+        """The ids of what is held back of a user as things are now."""
+        if not self.quarantines:
+            return frozenset()
+        return (await self.now(user)).quarantine.held
+
+    async def now(self, user: User) -> View:
+        """The user's view as things are now."""
+        return await self.current(user, await self._store.catch_up(user, self.cursor(user)))
+
     async def _apply(self, user: User, view: View, changes: Changes) -> bool:
         """Bring the view forward; False when more is to be read."""
         if changes.cursor.epoch != view.cursor.epoch:
-            view.index, view.records = self._make_index(), RecordIndex(self._make_index)
-            view.cursor = Cursor(changes.cursor.epoch)
+            view.become(self._empty(), Cursor(changes.cursor.epoch))
         if changes.reload or view.index.dead_share > _MOST_DEAD:
             await self._reload(user, view, changes.cursor)
             return False
@@ -83,22 +124,22 @@ class Views:
             return False  # read for a view that was thrown away meanwhile
         if changes.cursor.sequence > view.cursor.sequence:
             for change in changes.items:
-                if isinstance(change, Put):
-                    await _put_all(view.index, change.entries)
-                elif isinstance(change, PutRecord):
-                    view.records.put(change)
-                else:
-                    view.index.drop_session(change.session_id)
+                await view.take(change)
             view.cursor = changes.cursor
         return not changes.more
 
     async def _reload(self, user: User, view: View, cursor: Cursor) -> None:
-        index, records = self._make_index(), RecordIndex(self._make_index)
+        fresh = self._empty()
+        if self.quarantines:
+            fresh.quarantine.release(*await read_released(self._store, user))
         async for entries in read_everything(self._store, user):
-            await _put_all(index, entries)
+            await fresh.take(Put(entries))
         async for entry, record in read_records(self._store, user):
-            records.put(PutRecord(record.id, record, entry))
-        view.index, view.records, view.cursor = index, records, cursor
+            await fresh.take(PutRecord(record.id, record, entry))
+        view.become(fresh, cursor)
+
+    def _empty(self) -> View:
+        return View(self._make_index, quarantines=self.quarantines)
 
     def _resize(self, user: User, size: int) -> None:
         self.held += size - self._sizes.get(user, 0)

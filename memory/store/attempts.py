@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from memory.store import keys
 from memory.store.connection import Script
 from memory.store.redis import RedisStore
 from memory.types import User
@@ -61,16 +60,18 @@ async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
 async def _run(
     store: RedisStore, user: User, step: str, one: Try, *, now: float = 0, retried: bool = False
 ) -> Any:
-    return await store.connection.run(
+    return await store.keyring.write(
+        user,
         _ATTEMPT,
-        keys.prefix(user),
-        step,
-        one.request,
-        one.nonce,
-        _milliseconds(_KEPT),
-        int(now * 1000),
-        int(retried),
-        _milliseconds(_YOUNG),
+        lambda cipher: (
+            step,
+            cipher.mask("try", one.request),
+            one.nonce,
+            _milliseconds(_KEPT),
+            int(now * 1000),
+            int(retried),
+            _milliseconds(_YOUNG),
+        ),
     )
 
 

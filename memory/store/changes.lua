@@ -54,7 +54,7 @@ local function read_changes(prefix, epoch, sequence, most_messages)
           redis.call('HGET', prefix .. 'vectors', id)}
         messages = messages + 1
       else
-        items[#items + 1] = {'drop', fields[2]}
+        items[#items + 1] = {fields[1], fields[2]}
       end
       sequence = number
     end

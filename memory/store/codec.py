@@ -74,13 +74,13 @@ def pack_record(record: Record) -> bytes:
 
 
 def unpack_record(data: bytes) -> Record:
-    """The record of `pack_record`, behind its revision as `record.lua` stores it.
+    """The record of `pack_record`.
 
     Raises:
         CorruptValueError: `data` is not what was stored.
     """
     try:
-        return _record_decoder.decode(data.partition(b" ")[2])
+        return _record_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A stored record does not decode: {error}.") from error
 

@@ -9,7 +9,8 @@
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
 --         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
 --         17 what the prompt showed, or ''   18 seconds to keep that
---         19.. message, vector ('' if none), message, vector ...
+--         19 the position that the messages are sealed for, '' for any: elsewhere they do not open
+--         20.. message, vector ('' if none), message, vector ...
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
@@ -40,12 +41,15 @@ if ARGV[12] ~= '' then
   end
 end
 
-local first, count = tonumber(length or 0), (#ARGV - 18) / 2
+local first, count = tonumber(length or 0), (#ARGV - 19) / 2
+if ARGV[19] ~= '' and tonumber(ARGV[19]) ~= first then
+  return {'moved', first}
+end
 local active, bytes = tonumber(redis.call('HGET', session, 'active') or 0), 0
 for offset = 0, count - 1 do
-  redis.call('RPUSH', list, ARGV[19 + 2 * offset])
-  local vector = ARGV[20 + 2 * offset]
-  bytes = bytes + #ARGV[19 + 2 * offset] + #vector
+  redis.call('RPUSH', list, ARGV[20 + 2 * offset])
+  local vector = ARGV[21 + 2 * offset]
+  bytes = bytes + #ARGV[20 + 2 * offset] + #vector
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end

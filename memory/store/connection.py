@@ -8,9 +8,12 @@
 | `redis+cluster://host:6379`                  | a Redis Cluster, from any node   |
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -42,6 +45,7 @@ _AWAY = (
     RedisClusterException,
     OSError,
 )
+_BROKEN = "the handler is closed"  # how uvloop calls a connection that broke a moment ago
 _SCRIPTS = Path(__file__).parent
 T = TypeVar("T")
 
@@ -58,12 +62,13 @@ class Commands(Protocol):
     def lrange(self, name: str, start: int, end: int) -> Awaitable[Any]: ...
     def hmget(self, name: str, keys: list[str]) -> Awaitable[Any]: ...
     def hset(self, name: str, key: str, value: bytes) -> Awaitable[Any]: ...
-    def hsetnx(self, name: str, key: str, value: str) -> Awaitable[Any]: ...
+    def hsetnx(self, name: str, key: str, value: str | bytes) -> Awaitable[Any]: ...
     def hdel(self, name: str, key: str) -> Awaitable[Any]: ...
     def hvals(self, name: str) -> Awaitable[list[bytes]]: ...
     def hgetall(self, name: str) -> Awaitable[dict[bytes, bytes]]: ...
     def hkeys(self, name: str) -> Awaitable[list[bytes]]: ...
     def hget(self, name: str, key: str) -> Awaitable[Any]: ...
+    def smembers(self, name: str) -> Awaitable[AbstractSet[bytes]]: ...
     def hlen(self, name: str) -> Awaitable[int]: ...
     def zrange(
         self, name: str, start: int, end: int, *, desc: bool = False
@@ -72,6 +77,8 @@ class Commands(Protocol):
     def zrevrank(self, name: str, value: str) -> Awaitable[int]: ...
     def zcount(self, name: str, min: str, max: str) -> Awaitable[int]: ...  # noqa: A002
     def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
+    def bgrewriteaof(self) -> Awaitable[Any]: ...
+    def info(self, section: str) -> Awaitable[Any]: ...
     def aclose(self) -> Awaitable[None]: ...
 
 
@@ -86,7 +93,18 @@ class Script:
 
     def __init__(self, *names: str) -> None:
         self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def sha(self) -> str:
+        """Its name on the server."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def keyed(self) -> "Script":
+        """The script as it runs on sealed values, told which data key the worker holds."""
+        script = Script("keyed")
+        script.source = f"local function body()\n{self.source}\nend\n{script.source}"
+        return script
 
 
 class Connection:
@@ -96,9 +114,10 @@ class Connection:
     comes late can never be read as the answer to another command.
     """
 
-    def __init__(self, url: str, *, timeout: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(self, url: str, *, timeout: timedelta = timedelta(seconds=1.5)) -> None:
         self._opened: list[Closable] = []
-        self.commands: Commands = _client(url, timeout.total_seconds(), self._opened)
+        self._timeout = timeout.total_seconds()
+        self.commands: Commands = _client(url, self._timeout, self._opened)
 
     async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
         """Run `script` on the slot of `key`, in one round trip once the server knows it.
@@ -107,23 +126,23 @@ class Connection:
             StoreUnavailableError: Redis is away, loading or slow.
             StoreRefusedError: Redis answered, but would not do it.
         """
+        return await self.call(self._run(script, key, args))
+
+    async def call(self, command: Awaitable[T]) -> T:
+        """Await a plain command, with the errors of `run`; connecting counts as part of it."""
         try:
-            return await self._run(script, key, args)
+            async with asyncio.timeout(self._timeout):
+                return await command
         except _AWAY as error:
+            raise unavailable(error) from error
+        except RuntimeError as error:
+            if _BROKEN not in str(error):
+                raise
             raise unavailable(error) from error
         except RedisError as error:
             raise StoreRefusedError(
                 f"Redis would not store or read: {error}. Check its memory and its permissions."
             ) from error
-
-    async def call(self, command: Awaitable[T]) -> T:
-        """Await a plain command, with the errors of `run`."""
-        try:
-            return await command
-        except _AWAY as error:
-            raise unavailable(error) from error
-        except RedisError as error:
-            raise StoreRefusedError(f"Redis would not do it: {error}.") from error
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""
@@ -148,13 +167,15 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
 
 def _client(url: str, timeout: float, opened: list[Closable]) -> Commands:
     # Commits carry a nonce, so every command may be sent again after a lost connection. After a
-    # timeout it is not: a Redis that hangs would be waited for several times over.
+    # timeout it is not: a Redis that hangs would be waited for several times over. A RuntimeError
+    # is what uvloop raises on writing to a connection that has just broken.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
-        "socket_connect_timeout": min(timeout, 2.0),
+        "socket_connect_timeout": timeout / 3,  # so that a second Sentinel has its turn
     }
     backoff = ExponentialWithJitterBackoff(base=0.01, cap=0.25)
-    retry = Retry(backoff, retries=2, supported_errors=(ConnectionError,))
+    broken = cast("tuple[type[RedisError], ...]", (ConnectionError, RuntimeError))
+    retry = Retry(backoff, retries=2, supported_errors=broken)
     try:
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss", "unix"):

@@ -86,7 +86,7 @@ class EmbeddedRedis:
         # A session of its own: Ctrl-C in a terminal stops the service, and the service stops Redis.
         self._process = await asyncio.create_subprocess_exec(
             str(binary),
-            *_configuration(self.directory, self.socket, log),
+            *configuration(self.directory, self.socket, log),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -188,7 +188,8 @@ def _lock_directory(directory: Path) -> IO[str]:
     return lock
 
 
-def _configuration(directory: Path, socket: Path, log: Path) -> list[str]:
+def configuration(directory: Path, socket: Path, log: Path) -> list[str]:
+    """The server's arguments: every write is on disk before it is acknowledged."""
     return [
         *("--port", "0"),
         *("--unixsocket", str(socket)),

@@ -15,7 +15,8 @@ end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
   gone[5] = gone[5] + redis.call('UNLINK', prefix .. 'history:' .. id)
 end
-for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction'}) do
+for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
+  'released', 'key'}) do
   gone[5] = gone[5] + redis.call('UNLINK', prefix .. name)
 end
 for _, name in ipairs(ARGV) do

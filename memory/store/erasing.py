@@ -1,8 +1,9 @@
 """Erasing a user: every key, so that no copy and no trace of them is left in Redis.
 
-All that can be named from what is stored goes in one script, at one instant. The other keys (commit
-nonces, import progress, leases, histories of deleted records) are handed to it by a scan, and scans
-after it find what was written in between. A key without a time-to-live that such a later scan sees
+All that can be named from what is stored goes in one script, at one instant; the data key too, so
+that sealed values open no more, wherever there are copies of them. The other keys (commit nonces,
+import progress, leases, histories of deleted records) are handed to it by a scan, and scans after
+it find what was written in between. A key without a time-to-live that such a later scan sees
 belongs to a user who has begun anew, and stays.
 """
 
@@ -16,7 +17,7 @@ from memory.store.users import scan_keys
 from memory.types import User
 
 _ERASE, _UNLINK = Script("erase"), Script("unlink")
-_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics")
+_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key")
 _ROUNDS = 5
 
 
@@ -39,6 +40,7 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
     run, prefix = store.connection.run, keys.prefix(user)
     found = await _found(store, user, besides=_NAMED)
     sessions, messages, memories, vectors, gone = await run(_ERASE, prefix, *found)
+    store.keyring.forget(user)
     for _ in range(_ROUNDS):  # bounded: a user who begins anew and talks on leaves ever new nonces
         left = await _found(store, user, besides=keys.PERMANENT)
         if not left:

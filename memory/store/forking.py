@@ -3,6 +3,7 @@
 from memory.errors import UnknownSessionError
 from memory.store import decode, keys
 from memory.store.connection import Script
+from memory.store.copying import copy_sealed, read_original
 from memory.store.reading import get_session
 from memory.store.redis import RedisStore
 from memory.types import Session, User
@@ -36,6 +37,10 @@ async def fork_session(
         UnknownSessionError: the user has no such session.
     """
     copy = decode.new_session_id()
+    if store.keyring.masters:
+        original = await read_original(store, user, session_id, upto)
+        await copy_sealed(store, user, original, copy, now=now, profile=profile)
+        return await get_session(store, user, copy)
     count = _ALL if upto is None else upto
     copied = await store.connection.run(
         _FORK, keys.prefix(user), session_id, copy, count, now, profile, store.log_length

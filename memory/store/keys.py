@@ -7,14 +7,16 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | key                        | type   | holds                                            | expires |
 |----------------------------|--------|--------------------------------------------------|---------|
 | `<prefix>user`             | hash   | `epoch`, drawn anew when the user begins anew    | never   |
+| `<prefix>key`              | string | the data key of sealed values, itself wrapped    | never*  |
 | `<prefix>sessions`         | zset   | session ids by last activity                     | never   |
 | `<prefix>session:<sid>`    | hash   | a session's metadata and its fold                | never   |
 | `<prefix>messages:<sid>`   | list   | packed messages; index = position                | never   |
 | `<prefix>vectors`          | hash   | `<sid>:<position>` or record id -> vector        | never   |
 | `<prefix>records`          | hash   | record id -> revision and packed record          | never   |
-| `<prefix>topics`           | hash   | topic -> record id                               | never   |
+| `<prefix>topics`           | hash   | topic, or its mask, -> record id                 | never   |
 | `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
+| `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
@@ -27,6 +29,8 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
 | `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
 | `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
+
+*) after days, while no `user` key is there.
 """
 
 from urllib.parse import quote, unquote
@@ -42,20 +46,31 @@ AGENDA = f"{NAMESPACE}:{{due}}:"
 """The beginning of what is due, for all users: `agenda.py`. Permanent; entries go when done."""
 EMBEDDERS = f"{NAMESPACE}:embedders"
 """A hash: the dimensions of each embedder's vectors, and which one is in use; permanent."""
+MASTER_CHECKS = f"{NAMESPACE}:master-keys"
+"""A hash of what each master key in use is recognised by; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
-    *("records", "topics", "extraction"),
+    *("records", "topics", "extraction", "released", "key"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
 USER_KEYS = f"{NAMESPACE}:{{*/*}}:user"
 """A SCAN pattern: the `user` key of every user of every tenant."""
+EVERY_KEY = f"{NAMESPACE}:{{*}}:*"
+"""A SCAN pattern: every key of every user."""
+DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
+"""A SCAN pattern: the data key of every user."""
 
 
 def prefix(user: User) -> str:
     """The beginning of every key of `user`: `strata:{<tenant>/<user>}:`."""
     return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
+
+
+def data_key(user: User) -> str:
+    """The user's data key, wrapped."""
+    return f"{prefix(user)}key"
 
 
 def messages(user: User, session_id: str) -> str:
@@ -81,6 +96,11 @@ def records(user: User) -> str:
 def topics(user: User) -> str:
     """Which record holds which topic."""
     return f"{prefix(user)}topics"
+
+
+def released(user: User) -> str:
+    """What was released from quarantine."""
+    return f"{prefix(user)}released"
 
 
 def history(user: User, record_id: str) -> str:
@@ -129,7 +149,7 @@ def user_keys(tenant: str) -> str:
 
 
 def parse_user(key: str) -> User:
-    """The user of a key that `user_keys` finds."""
+    """The user of any of their keys."""
     owner = key.removeprefix(f"{NAMESPACE}:{{").partition("}:")[0]
     tenant, _, user_id = owner.partition("/")
     return User(unquote(user_id), unquote(tenant))

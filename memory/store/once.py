@@ -1,5 +1,6 @@
 """Requests that name themselves: done once, their answers kept for a day with the user's data."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,10 +9,12 @@ import msgspec
 from memory.errors import CorruptValueError
 from memory.store import decode, keys
 from memory.store.connection import Script
+from memory.store.keyring import Argument
 from memory.store.redis import IDEMPOTENCY_SECONDS, RedisStore
+from memory.store.sealing import Cipher
 from memory.types import Committed, Entry, User
 
-_ONCE = Script("once")
+_ONCE, _KEEP = Script("once"), Script("keep")
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -39,28 +42,22 @@ async def claim_request(
     store: RedisStore, user: User, name: str, fingerprint: bytes, *, hold: timedelta
 ) -> Outcome | None:
     """Begin a request; None if it is this caller's to do, else what became of it."""
-    packed = await store.connection.run(
-        _ONCE,
-        keys.prefix(user),
-        name,
-        _encoder.encode(Outcome(fingerprint)),
-        int(hold.total_seconds() * 1000),
+    packed = await store.keyring.write(
+        user, _ONCE, _arguments(name, Outcome(fingerprint), int(hold.total_seconds() * 1000))
     )
     if not packed:
         return None
+    cipher = await store.keyring.cipher(user, [packed])
     try:
-        return _decoder.decode(packed)
+        return _decoder.decode(cipher.open(f"once:{name}", packed))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A kept answer does not decode: {error}.") from error
 
 
 async def keep_outcome(store: RedisStore, user: User, name: str, outcome: Outcome) -> None:
     """Keep an answer, to be given again for a day."""
-    commands, milliseconds = store.connection.commands, IDEMPOTENCY_SECONDS * 1000
-    key = keys.once(user, name)
-    await store.connection.call(
-        commands.set(key, _encoder.encode(outcome), nx=False, px=milliseconds)
-    )
+    arguments = _arguments(name, outcome, IDEMPOTENCY_SECONDS * 1000)
+    await store.keyring.write(user, _KEEP, arguments)
 
 
 async def forget_request(store: RedisStore, user: User, name: str) -> None:
@@ -80,4 +77,12 @@ async def find_turn(
     position = int(first)
     packed = await call(commands.lrange(keys.messages(user, session_id), position, position + 1))
     turn = Committed(session_id, position, position + len(packed))
-    return turn, decode.entries(session_id, position, packed)
+    cipher = await store.keyring.cipher(user, packed)
+    return turn, decode.entries(session_id, position, packed, cipher=cipher)
+
+
+def _arguments(
+    name: str, outcome: Outcome, milliseconds: int
+) -> Callable[[Cipher], Sequence[Argument]]:
+    packed = _encoder.encode(outcome)
+    return lambda cipher: (name, cipher.seal(f"once:{name}", packed), milliseconds)

@@ -21,7 +21,7 @@ async def get_session(store: RedisStore, user: User, session_id: str) -> Session
     )
     if fields[0] is None:
         raise UnknownSessionError(session_id)
-    return decode.session(session_id, fields)
+    return decode.session(session_id, fields, await store.keyring.cipher(user, fields))
 
 
 async def list_sessions(
@@ -55,7 +55,8 @@ async def read_messages(
     packed = await store.connection.call(
         store.connection.commands.lrange(keys.messages(user, session_id), start, start + count - 1)
     )
-    return decode.entries(session_id, start, packed)
+    cipher = await store.keyring.cipher(user, packed)
+    return decode.entries(session_id, start, packed, cipher=cipher)
 
 
 async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, ...]]:
@@ -72,7 +73,12 @@ async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[
             fields = [f"{session_id}:{start + offset}" for offset in range(len(packed))]
             vectors = await call(commands.hmget(keys.vectors(user), fields))
             yield decode.entries(
-                session_id, start, packed, vectors, embedder_tag=store.embedder_tag
+                session_id,
+                start,
+                packed,
+                vectors,
+                cipher=await store.keyring.cipher(user, [*packed, *vectors]),
+                embedder_tag=store.embedder_tag,
             )
             start += len(packed)
 

@@ -13,17 +13,13 @@ from memory.errors import (
     UnknownSessionError,
 )
 from memory.records import HISTORY_SECONDS, Record, Step
-from memory.store import keys
-from memory.store.codec import (
-    pack_record,
-    pack_step,
-    pack_vector,
-    unpack_record,
-    unpack_step,
-    unpack_vector,
-)
+from memory.store import decode, keys
+from memory.store.codec import pack_record, pack_step, unpack_step
 from memory.store.connection import Script
+from memory.store.keyring import Argument
+from memory.store.packing import sealed_vector
 from memory.store.redis import RedisStore
+from memory.store.sealing import Cipher
 from memory.types import Entry, User, Vector
 
 _RECORD = Script("weigh", "record")
@@ -94,20 +90,16 @@ async def write_records(
         TopicTakenError: another record holds the topic of one.
         RecordsFullError: the user would have more than are allowed.
     """
-    values: list[str | int | bytes] = []
-    for write in writes:
-        values += _values(store, write)
-    reply = await store.connection.run(
-        _RECORD,
-        keys.prefix(user),
-        secrets.token_hex(8),
-        store.log_length,
-        HISTORY_SECONDS,
-        most,
-        *_stretch(extracted),
-        epoch,
-        *values,
-    )
+    new_epoch = secrets.token_hex(8)
+
+    def arguments(cipher: Cipher) -> Sequence[Argument]:
+        values: list[Argument] = [new_epoch, store.log_length, HISTORY_SECONDS, most]
+        values += (*_stretch(extracted), epoch)
+        for write in writes:
+            values += _values(store, write, cipher)
+        return values
+
+    reply = await store.keyring.write(user, _RECORD, arguments)
     if reply[0] == b"erased":
         raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
     if reply[0] == b"gone" and extracted:
@@ -123,21 +115,20 @@ def _stretch(extracted: Extracted | None) -> tuple[str | int, ...]:
     return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
-def _values(store: RedisStore, write: Write) -> list[str | int | bytes]:
+def _values(store: RedisStore, write: Write, cipher: Cipher) -> list[Argument]:
     record, before = write.record, write.before
     either = record or before
     if either is None:
         raise ValueError("a write is of some record")
-    vector = write.vector
     return [
         either.id,
         before.revision if before else 0,
         record.revision if record else 0,
-        pack_record(record) if record else b"",
-        b"" if vector is None else pack_vector(store.embedder_tag, vector),
-        (record.topic or "") if record else "",
-        pack_step(write.step) if write.step else b"",
-        (before.topic or "") if before else "",
+        cipher.seal(f"records:{either.id}", pack_record(record)) if record else b"",
+        sealed_vector(cipher, either.id, write.vector, store.embedder_tag),
+        cipher.mask("topic", (record.topic or "") if record else ""),
+        cipher.seal(f"history:{either.id}", pack_step(write.step)) if write.step else b"",
+        cipher.mask("topic", (before.topic or "") if before else ""),
     ]
 
 
@@ -159,7 +150,8 @@ async def read_history(store: RedisStore, user: User, record_id: str) -> tuple[S
     """The history of a record, the oldest step first; empty where nothing is known of it."""
     commands, call = store.connection.commands, store.connection.call
     packed = await call(commands.lrange(keys.history(user, record_id), 0, -1))
-    return tuple(map(unpack_step, packed))
+    cipher = await store.keyring.cipher(user, packed)
+    return tuple(unpack_step(cipher.open(f"history:{record_id}", step)) for step in packed)
 
 
 async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, Record]]:
@@ -170,7 +162,9 @@ async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Ent
         page = [one.decode() for one in ids[start : start + _PAGE]]
         packed = await call(commands.hmget(keys.records(user), page))
         vectors = await call(commands.hmget(keys.vectors(user), page))
-        for data, vector in zip(packed, vectors, strict=True):
+        cipher = await store.keyring.cipher(user, [*map(decode.without_revision, packed), *vectors])
+        for record_id, data, vector in zip(page, packed, vectors, strict=True):
             if data:
-                record = unpack_record(data)
-                yield record.entry(unpack_vector(vector, store.embedder_tag)), record
+                record = decode.record(record_id, data, cipher)
+                opened = decode.record_vector(record_id, vector, cipher, store.embedder_tag)
+                yield record.entry(opened), record

@@ -6,6 +6,7 @@ One round trip reads all that a turn needs, one writes all that it leaves; each 
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
+from memory.changes import Changes, Cursor
 from memory.errors import (
     ImportConflictError,
     SessionBusyError,
@@ -13,15 +14,15 @@ from memory.errors import (
     UnknownSessionError,
 )
 from memory.store import decode, keys
-from memory.store.codec import pack_message, pack_vector
+from memory.store.committing import Commit
 from memory.store.connection import Connection, Script
 from memory.store.continuity import Continuity
-from memory.traces import TRACE_SECONDS
+from memory.store.keyring import Argument, Keyring
+from memory.store.packing import sealed_vector
+from memory.store.sealing import Cipher
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
-    Changes,
     Committed,
-    Cursor,
     Entry,
     Fold,
     ImportStep,
@@ -34,9 +35,9 @@ from memory.types import (
 
 _SNAPSHOT = Script("changes", "line", "snapshot")
 _CATCH_UP = Script("changes", "catch_up")
-COMMIT, _FOLD, _EMBED = Script("weigh", "commit"), Script("fold"), Script("weigh", "embed")
+_FOLD, _EMBED = Script("fold"), Script("weigh", "embed")
 _CLOSE, _DROP = Script("close"), Script("weigh", "drop")
-_NONCE_SECONDS, _IMPORT_SECONDS = 600, 7 * 24 * 3600
+_NONCE_SECONDS = 600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
 _CHANGES_AT_ONCE = 1000
@@ -51,6 +52,7 @@ class RedisStore:
         embedder_tag: the embedder whose vectors count; others are left aside.
         continuity: when sessions go on.
         log_length: entries a change log keeps; a view that is further behind reloads.
+        keyring: how values are sealed; plain by default.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class RedisStore:
         embedder_tag: str,
         continuity: Continuity | None = None,
         log_length: int = 1000,
+        keyring: Keyring | None = None,
     ) -> None:
         self.connection = connection
+        self.keyring = Keyring(connection) if keyring is None else keyring
         self.embedder_tag = embedder_tag
         self.log_length = log_length
         self._continuity = continuity or Continuity()
@@ -96,9 +100,9 @@ class RedisStore:
             SessionBusyError: another turn holds it.
         """
         continuity = self._continuity
-        reply = await self.connection.run(
+        reply, cipher = await self.keyring.read(
+            user,
             _SNAPSHOT,
-            keys.prefix(user),
             session_id or "",
             now,
             _NEVER if fresh else continuity.idle_timeout.total_seconds(),
@@ -116,7 +120,9 @@ class RedisStore:
             raise UnknownSessionError(session_id or "")
         if reply[0] == b"busy":
             raise SessionBusyError(reply[1].decode(), place=reply[2])
-        snapshot = decode.snapshot(reply, now=now, view=view, embedder_tag=self.embedder_tag)
+        snapshot = decode.snapshot(
+            reply, cipher, now=now, view=view, embedder_tag=self.embedder_tag
+        )
         if snapshot.session.closed:
             raise SessionClosedError(snapshot.session.id)
         return snapshot
@@ -152,33 +158,19 @@ class RedisStore:
             SessionClosedError: it was closed meanwhile.
             ImportConflictError: the import stands elsewhere than `step` says.
         """
-        values: list[bytes] = []
-        for message, vector in messages:
-            packed = b"" if vector is None else pack_vector(self.embedder_tag, vector)
-            values += (pack_message(message), packed)
-        reply = await self.connection.run(
-            COMMIT,
-            keys.prefix(user),
-            session.id,
-            (epoch or "1") if create else "0",
-            nonce or secrets.token_hex(8),
-            IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
-            messages[0][0].at,
-            max(message.at for message, _ in messages),
-            session.profile,
-            session.title,
-            " ".join(session.follows),
-            secrets.token_hex(8),
-            self.log_length,
-            step.import_id if step else "",
-            step.lines_before if step else 0,
-            step.lines_after if step else 0,
-            _IMPORT_SECONDS,
-            hold,
-            trace,
-            TRACE_SECONDS,
-            *values,
+        commit = Commit(
+            session,
+            messages,
+            create=(epoch or "1") if create else "0",
+            step=step,
+            hold=hold,
+            nonce=nonce or secrets.token_hex(8),
+            nonce_seconds=IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
+            trace=trace,
+            embedder_tag=self.embedder_tag,
+            log_length=self.log_length,
         )
+        reply = await commit.run(self.keyring, user)
         match reply[0]:
             case b"unknown":
                 raise UnknownSessionError(session.id)
@@ -194,33 +186,40 @@ class RedisStore:
 
     async def catch_up(self, user: User, view: Cursor) -> Changes:
         """The changes after `view`, where one snapshot did not hold them all."""
-        reply = await self.connection.run(
-            _CATCH_UP, keys.prefix(user), view.epoch, view.sequence, _CHANGES_AT_ONCE
+        reply, cipher = await self.keyring.read(
+            user, _CATCH_UP, view.epoch, view.sequence, _CHANGES_AT_ONCE
         )
-        return decode.changes(reply, since=view, embedder_tag=self.embedder_tag)
+        return decode.changes(reply, cipher, since=view, embedder_tag=self.embedder_tag)
 
     async def fold(self, user: User, session_id: str, read: Fold, fold: Fold) -> bool:
         """Replace the fold `read` by `fold`; False when another folder was faster."""
-        reply = await self.connection.run(
+        place = f"session:{session_id}"
+        reply = await self.keyring.write(
+            user,
             _FOLD,
-            keys.prefix(user),
-            session_id,
-            read.folded_upto,
-            read.summarized_upto,
-            fold.folded_upto,
-            fold.summarized_upto,
-            fold.summary,
-            fold.extract,
+            lambda cipher: (
+                session_id,
+                read.folded_upto,
+                read.summarized_upto,
+                fold.folded_upto,
+                fold.summarized_upto,
+                cipher.seal(f"{place}:summary", fold.summary),
+                cipher.seal(f"{place}:extract", fold.extract),
+            ),
         )
         return bool(reply)
 
     async def embed(self, user: User, vectors: Sequence[tuple[Entry, Vector]]) -> int:
         """Store vectors that were made after their messages; how many were still wanted."""
-        values: list[str | int | bytes] = []
-        for entry, vector in vectors:
-            packed = pack_vector(self.embedder_tag, vector)
-            values += (entry.session_id, entry.position, packed)
-        return await self.connection.run(_EMBED, keys.prefix(user), self.log_length, *values)
+
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [self.log_length]
+            for entry, vector in vectors:
+                packed = sealed_vector(cipher, entry.id, vector, self.embedder_tag)
+                values += (entry.session_id, entry.position, packed)
+            return values
+
+        return await self.keyring.write(user, _EMBED, arguments)
 
     async def close(self, user: User, session_id: str) -> None:
         """Close a session: it is read, not gone on with. UnknownSessionError if there is none."""
@@ -240,5 +239,6 @@ class RedisStore:
 
     async def all_sessions(self) -> AsyncIterator[tuple[User, str]]:
         """Every session of every user, by SCAN, in no order."""
-        async for key in self.connection.commands.scan_iter(keys.SESSION_KEYS, 500):
+        found = self.connection.commands.scan_iter(keys.SESSION_KEYS, 500)
+        while key := await self.connection.call(anext(found, None)):
             yield keys.parse_session(key.decode())

@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 
 from memory.errors import ImportConflictError
 from memory.records import HISTORY_SECONDS, Record, Step
-from memory.store import keys
-from memory.store.codec import pack_message, pack_record, pack_step, pack_vector
+from memory.store.codec import pack_record, pack_step
 from memory.store.connection import Script
+from memory.store.keyring import Argument
+from memory.store.packing import sealed_field, sealed_messages, sealed_vector
 from memory.store.redis import RedisStore
+from memory.store.sealing import Cipher
 from memory.types import ImportStep, Message, User, Vector
 
 _RESTORE = Script("weigh", "restore")
 _IMPORT_SECONDS = 7 * 24 * 3600
 _SHORTEST_SECONDS = 60
-_Values: TypeAlias = list[str | float | bytes]
 _ERASE_FIRST = "Erase the user first, or choose another user id."
 
 
@@ -74,46 +75,44 @@ async def restore_pieces(
     Raises:
         ImportConflictError: something of it is there already, or the import stands elsewhere.
     """
-    values: _Values = []
-    for piece in pieces:
-        values += _values(store, piece, now)
-    reply = await store.connection.run(
-        _RESTORE,
-        keys.prefix(user),
-        step.import_id,
-        step.lines_before,
-        step.lines_after,
-        _IMPORT_SECONDS,
-        secrets.token_hex(8),
-        store.log_length,
-        *values,
-    )
+    epoch = secrets.token_hex(8)
+
+    def arguments(cipher: Cipher) -> Sequence[Argument]:
+        values: list[Argument] = [step.import_id, step.lines_before, step.lines_after]
+        values += (_IMPORT_SECONDS, epoch, store.log_length)
+        for piece in pieces:
+            values += _values(piece, cipher, embedder_tag=store.embedder_tag, now=now)
+        return values
+
+    reply = await store.keyring.write(user, _RESTORE, arguments)
     if reply[0] != b"ok":
         raise ImportConflictError(f"{_refusal(reply)} {step.lines_before} lines are stored.")
 
 
-def _values(store: RedisStore, piece: Piece, now: float) -> _Values:
+def _values(piece: Piece, cipher: Cipher, *, embedder_tag: str, now: float) -> list[Argument]:
     match piece:
         case SessionPiece():
-            flat = [part for field in piece.fields.items() for part in field]
+            flat = [
+                part
+                for name, value in piece.fields.items()
+                for part in (name, sealed_field(cipher, piece.id, name, value))
+            ]
             return ["session", piece.id, len(piece.fields), *flat]
         case MessagesPiece():
-            said: _Values = []
-            for message, vector in piece.messages:
-                said += (pack_message(message), _packed(store, vector))
-            return ["messages", piece.session_id, piece.first, len(piece.messages), *said]
+            sid, first, messages = piece.session_id, piece.first, piece.messages
+            said = sealed_messages(cipher, sid, first, messages, embedder_tag=embedder_tag)
+            return ["messages", sid, first, len(messages), *said]
         case RecordPiece():
             record = piece.record
-            packed = f"{record.revision} ".encode() + pack_record(record)
-            return ["record", record.id, packed, record.topic or "", _packed(store, piece.vector)]
+            sealed = cipher.seal(f"records:{record.id}", pack_record(record))
+            packed = f"{record.revision} ".encode() + sealed
+            vector = sealed_vector(cipher, record.id, piece.vector, embedder_tag)
+            return ["record", record.id, packed, cipher.mask("topic", record.topic or ""), vector]
         case StepPiece():
             left = max(_SHORTEST_SECONDS, math.ceil(piece.step.at + HISTORY_SECONDS - now))
-            kept = min(left, HISTORY_SECONDS)
-            return ["step", piece.record_id, piece.number, pack_step(piece.step), kept]
-
-
-def _packed(store: RedisStore, vector: Vector | None) -> bytes:
-    return b"" if vector is None else pack_vector(store.embedder_tag, vector)
+            kept, name = min(left, HISTORY_SECONDS), piece.record_id
+            sealed = cipher.seal(f"history:{name}", pack_step(piece.step))
+            return ["step", name, piece.number, sealed, kept]
 
 
 def _refusal(reply: Sequence[Any]) -> str:

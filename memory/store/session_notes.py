@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from memory.errors import UnknownSessionError
-from memory.store import decode, keys
+from memory.store import decode
 from memory.store.connection import Script
+from memory.store.keyring import Argument
+from memory.store.packing import sealed_field
 from memory.store.reading import get_session
 from memory.store.redis import RedisStore
+from memory.store.sealing import Cipher
 from memory.types import Session, User
 
 _SESSION = Script("session")
@@ -27,15 +30,11 @@ async def begin_session(
 ) -> Session:
     """An empty session, which takes up the latest `carry` sessions before it."""
     session_id = decode.new_session_id()
-    await store.connection.run(
+    epoch, given = secrets.token_hex(8), _given(title=title, profile=profile, metadata=metadata)
+    await store.keyring.write(
+        user,
         _SESSION,
-        keys.prefix(user),
-        session_id,
-        1,
-        now,
-        secrets.token_hex(8),
-        carry,
-        *_fields(title=title, profile=profile, metadata=metadata),
+        lambda cipher: (session_id, 1, now, epoch, carry, *_fields(cipher, session_id, given)),
     )
     return await get_session(store, user, session_id)
 
@@ -53,20 +52,30 @@ async def note_session(
     Raises:
         UnknownSessionError: the user has no such session.
     """
-    fields = _fields(title=title, metadata=metadata)
-    if not await store.connection.run(
-        _SESSION, keys.prefix(user), session_id, 0, 0, "", 0, *fields
+    given = _given(title=title, metadata=metadata)
+    if not await store.keyring.write(
+        user,
+        _SESSION,
+        lambda cipher: (session_id, 0, 0, "", 0, *_fields(cipher, session_id, given)),
     ):
         raise UnknownSessionError(session_id)
     return await get_session(store, user, session_id)
 
 
-def _fields(
+def _given(
     *,
     title: str | None = None,
     profile: str | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> list[str]:
+) -> dict[str, str]:
     packed = None if metadata is None else json.dumps(metadata, ensure_ascii=False)
     given = {"title": title, "profile": profile, "metadata": packed}
-    return [part for name, value in given.items() if value is not None for part in (name, value)]
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _fields(cipher: Cipher, session_id: str, given: dict[str, str]) -> list[Argument]:
+    return [
+        part
+        for name, value in given.items()
+        for part in (name, sealed_field(cipher, session_id, name, value))
+    ]

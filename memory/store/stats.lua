@@ -27,7 +27,8 @@ end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
   weigh('history:' .. id)
 end
-for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction'}) do
+for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
+  'released'}) do
   weigh(name)
 end
 return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,

@@ -1,8 +1,8 @@
 """What there is of a user, by id, in one order; and each as it is stored."""
 
 from memory.records import Record
-from memory.store import keys
-from memory.store.codec import unpack_record
+from memory.store import decode, keys
+from memory.store.decode import SEALED_FIELDS
 from memory.store.redis import RedisStore
 from memory.store.users import scan_keys
 from memory.types import User
@@ -17,11 +17,17 @@ async def session_ids(store: RedisStore, user: User) -> list[str]:
 
 
 async def session_fields(store: RedisStore, user: User, session_id: str) -> dict[str, bytes]:
-    """All that a session's hash holds; nothing if there is no such session."""
+    """All that a session's hash holds, opened; nothing if there is no such session."""
     found = await store.connection.call(
         store.connection.commands.hgetall(keys.session(user, session_id))
     )
-    return {name.decode(): value for name, value in found.items()}
+    cipher = await store.keyring.cipher(user, list(found.values()))
+    return {
+        name.decode(): cipher.open(f"session:{session_id}:{name.decode()}", value)
+        if name.decode() in SEALED_FIELDS
+        else value
+        for name, value in found.items()
+    }
 
 
 async def memory_ids(store: RedisStore, user: User) -> list[str]:
@@ -39,4 +45,7 @@ async def read_record(store: RedisStore, user: User, record_id: str) -> Record |
     packed = await store.connection.call(
         store.connection.commands.hget(keys.records(user), record_id)
     )
-    return unpack_record(packed) if packed else None
+    if not packed:
+        return None
+    cipher = await store.keyring.cipher(user, [decode.without_revision(packed)])
+    return decode.record(record_id, packed, cipher)

@@ -33,11 +33,13 @@ async def read_turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn:
     session_id, _, position = turn_id.partition(".")
     call, commands, first = store.connection.call, store.connection.commands, int(position)
     packed = await call(commands.lrange(keys.messages(user, session_id), first, first + 1))
-    entries = decode.entries(session_id, first, packed)
+    cipher = await store.keyring.cipher(user, packed)
+    entries = decode.entries(session_id, first, packed, cipher=cipher)
     if not entries or entries[0].message.role != "user":
         raise UnknownTurnError(turn_id)
     trace = await call(commands.get(keys.shown(user, turn_id)))
-    layers = unpack_trace(trace) if trace else None
+    cipher = await store.keyring.cipher(user, [trace])
+    layers = unpack_trace(cipher.open(f"shown:{turn_id}", trace)) if trace else None
     return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
 
 
@@ -52,5 +54,6 @@ async def read_entries(store: RedisStore, user: User, ids: Sequence[str]) -> dic
             )
         )
         if packed:
-            found[one] = decode.entries(session_id, int(position), packed)[0]
+            cipher = await store.keyring.cipher(user, packed)
+            found[one] = decode.entries(session_id, int(position), packed, cipher=cipher)[0]
     return found

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from memory.changes import Cursor
 from memory.errors import (
     InvalidInputError,
     RecordsFullError,
@@ -17,7 +18,7 @@ from memory.store import RedisStore
 from memory.store.erasing import erase_user
 from memory.store.recording import Write, write_records
 from memory.store.users import user_stats
-from memory.types import Cursor, User
+from memory.types import User
 from tests.conftest import make_views
 
 

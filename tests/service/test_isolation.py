@@ -101,7 +101,15 @@ class Isolation(RuleBasedStateMachine):
         one, named = self.people[who], self.people[whose]
         base = f"/v1/users/{named.id}"
         self._call(one, "POST", f"{base}/memories/search", json={"query": f"{word} quokka"})
-        for path in ("memories", "memories/stats", "preferences", "sessions", "stats", "export"):
+        for path in (
+            "memories",
+            "memories/stats",
+            "preferences",
+            "sessions",
+            "stats",
+            "export",
+            "quarantine",
+        ):
             self._call(one, "GET", f"{base}/{path}")
 
     @rule(who=_people, whose=_people, place=st.integers(0, 1000))

@@ -44,3 +44,26 @@ def test_a_redis_that_is_not_there_yet_is_waited_for_by_the_client(tmp_path: Pat
         assert str(tmp_path) not in response.text
         assert client.get("/v1/users/alice/sessions").status_code == 503
         assert client.get("/readyz").status_code == 503
+
+
+def test_silent_sessions_are_closed_again_once_redis_is_back(
+    private_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    settings = {
+        "STRATA_REDIS_URL": private_redis.url,
+        "STRATA_REDIS_TIMEOUT": "0.2",
+        "STRATA_CLOSE_AFTER": "0.1",
+    }
+    assert private_redis.pid
+    with running_service(tmp_path, **settings) as service, service.client() as client:
+        os.kill(private_redis.pid, signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + 2  # longer than the pause between two sweeps
+            while time.monotonic() < deadline:
+                assert client.get("/readyz").status_code == 503
+        finally:
+            os.kill(private_redis.pid, signal.SIGCONT)
+        client.post("/v1/chat", json={"user_id": "alice", "message": "Hello."}).raise_for_status()
+        deadline = time.monotonic() + 20
+        while not client.get("/v1/users/alice/sessions").json()["sessions"][0]["closed"]:
+            assert time.monotonic() < deadline

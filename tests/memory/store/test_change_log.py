@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memory.changes import Changes, Cursor, DropSession, Put
 from memory.store import Connection, RedisStore, keys
 from memory.store.reading import read_everything
-from memory.types import Changes, Cursor, DropSession, Entry, Message, Put, Session, User, Vector
+from memory.types import Entry, Message, Session, User, Vector
 from tests.conftest import RedisClient
 
 _VECTOR: Vector = np.ones(4, dtype=np.float32)

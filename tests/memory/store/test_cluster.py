@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from memory.changes import Cursor
 from memory.due import EmbedDue
 from memory.exporting import export_user
 from memory.intake import Intake
@@ -18,7 +19,7 @@ from memory.store.embedded import find_server
 from memory.store.erasing import erase_user
 from memory.store.reading import list_sessions, read_everything
 from memory.store.users import list_users, scan_keys, user_stats
-from memory.types import Cursor, Fold, Message, User
+from memory.types import Fold, Message, User
 from tests.conftest import plain_client
 
 _SLOTS = 16384

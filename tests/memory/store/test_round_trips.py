@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from memory.changes import Cursor
 from memory.store import Connection, RedisStore
+from memory.store.committing import COMMIT
 from memory.store.reading import get_session, read_messages
-from memory.store.redis import COMMIT
-from memory.types import Committed, Cursor, Message, User
+from memory.types import Committed, Message, User
 from tests.conftest import RedisClient
 from tests.memory.store.relay import relaying
 

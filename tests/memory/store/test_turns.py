@@ -6,22 +6,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from memory.changes import Cursor, Put
 from memory.errors import ImportConflictError, SessionClosedError, UnknownSessionError
 from memory.store import RedisStore, keys
 from memory.store.leases import take_lease
 from memory.store.reading import get_session, list_sessions, read_everything, read_messages
-from memory.types import (
-    Committed,
-    Cursor,
-    Fold,
-    ImportStep,
-    Message,
-    Put,
-    Session,
-    Snapshot,
-    User,
-    Vector,
-)
+from memory.types import Committed, Fold, ImportStep, Message, Session, Snapshot, User, Vector
 from tests.conftest import RedisClient
 
 _IDLE = timedelta(minutes=30).total_seconds()

@@ -1,0 +1,81 @@
+"""A commit: messages as `commit.lua` takes them, sealed for the positions that they will have."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from memory.store.connection import Script
+from memory.store.keyring import Argument, Keyring
+from memory.store.packing import sealed_messages
+from memory.store.sealing import Cipher
+from memory.traces import TRACE_SECONDS
+from memory.types import ImportStep, Message, Session, User, Vector
+
+COMMIT = Script("weigh", "commit")
+_IMPORT_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A turn, or a batch of an import.
+
+    Attributes:
+        create: whether the session may be created, as the script has it.
+        nonce, nonce_seconds: under it the commit is stored once, for so long.
+        new_epoch: for a user who begins.
+    """
+
+    session: Session
+    messages: Sequence[tuple[Message, Vector | None]]
+    create: str
+    step: ImportStep | None
+    hold: str
+    nonce: str
+    nonce_seconds: int
+    trace: bytes
+    embedder_tag: str
+    log_length: int
+    new_epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    async def run(self, keyring: Keyring, user: User) -> Any:
+        """Store it; the answer of the script.
+
+        What is sealed opens only where it was sealed to stand: where another turn was faster, it
+        is sealed anew for the place behind that one.
+        """
+        first = self.session.length
+        while True:
+            reply = await keyring.write(user, COMMIT, partial(self._values, first))
+            if reply[0] != b"moved":
+                return reply
+            first = reply[1]
+
+    def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
+        session, step = self.session, self.step
+        said = sealed_messages(
+            cipher, session.id, first, self.messages, embedder_tag=self.embedder_tag
+        )
+        return (
+            session.id,
+            self.create,
+            self.nonce,
+            self.nonce_seconds,
+            self.messages[0][0].at,
+            max(message.at for message, _ in self.messages),
+            session.profile,
+            cipher.seal(f"session:{session.id}:title", session.title),
+            " ".join(session.follows),
+            self.new_epoch,
+            self.log_length,
+            step.import_id if step else "",
+            step.lines_before if step else 0,
+            step.lines_after if step else 0,
+            _IMPORT_SECONDS,
+            self.hold,
+            cipher.seal(f"shown:{session.id}.{first}", self.trace),
+            TRACE_SECONDS,
+            first if cipher.binds else "",
+            *said,
+        )

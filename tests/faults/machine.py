@@ -1,0 +1,47 @@
+"""What is broken in the campaign: workers, the Redis before them, and the model behind them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.faults.workers import Workers
+from tests.openai_http import ApiError
+from tests.openai_server import OpenAIServer, Request
+
+PROBE = "Probing:"
+"""A message that begins so is recalled for, and then fails: it looks without leaving anything."""
+
+
+@asynccontextmanager
+async def working(
+    folder: Path, redis_url: str, count: int, **settings: str
+) -> AsyncGenerator[Workers]:
+    """Workers before a Redis, with an echo for a model unless the settings name another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    async with OpenAIServer(keep_requests=False) as model:
+        model.reply = echo
+        chosen = {
+            "STRATA_REDIS_URL": redis_url,
+            "STRATA_MODEL": "echo",
+            "STRATA_MODEL_BASE_URL": model.base_url,
+            "STRATA_MODEL_RETRIES": "0",
+        }
+        workers = Workers(folder, chosen | settings)
+        try:
+            await workers.start(count)
+            yield workers
+        finally:
+            await workers.close()
+
+
+def echo(request: Request) -> str:
+    """The last line said, so that a pair can be told from two halves; nothing for a probe."""
+    last = request.messages[-1][1].strip().rpartition("\n")[2]
+    if last.startswith(PROBE):
+        raise ApiError(500, "A probe is not answered.")
+    return answer_to(last)
+
+
+def answer_to(line: str) -> str:
+    """What the model answers to one line."""
+    return f"You said: {line}"

@@ -1,0 +1,43 @@
+"""A process that has imported the service, and forks workers: each begins at once.
+
+Reads lines of JSON, `{"environment": {...}, "arguments": [...], "out": path, "log": path}`, and
+prints the process id of each worker. Workers run `strata` as the command line does.
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import langchain_openai
+
+from service import cli, serve
+
+
+def _become_worker(order: dict[str, Any]) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(order["out"], os.O_WRONLY | os.O_CREAT), 1)
+    os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    sys.argv = ["strata", *order["arguments"]]
+    cli.main()
+
+
+def main() -> None:
+    """Fork until there are no more orders."""
+    assert langchain_openai
+    assert serve
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            _become_worker(json.loads(line))
+            os._exit(0)
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    main()

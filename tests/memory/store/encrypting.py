@@ -1,0 +1,104 @@
+"""Master keys and stores for tests of encryption, and a user who leaves something everywhere."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+
+from memory.memories import Memories
+from memory.records import Record, Step
+from memory.store import Connection, RedisStore
+from memory.store.attempts import begin_try
+from memory.store.codec import pack_vector
+from memory.store.forking import fork_session
+from memory.store.keyring import Keyring
+from memory.store.master_keys import MasterKeys
+from memory.store.once import Outcome, claim_request, keep_outcome
+from memory.store.restoring import MessagesPiece, Piece, RecordPiece, SessionPiece, StepPiece
+from memory.store.restoring import restore_pieces as restore
+from memory.store.session_notes import note_session
+from memory.traces import LayerTrace, pack_trace
+from memory.types import Fold, ImportStep, Message, Session, User, Vectors
+from tests.conftest import make_views
+
+TAG = "tag-of-embedder"
+SESSION, RESTORED, RECORD = "s_0000000000000001", "s_0000000000000002", "m_00000000000000ff"
+CANARIES = {
+    name: f"xyl{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    for name in (
+        *("said", "replied", "author", "title", "metadata", "summary", "extract", "shown"),
+        *("answer", "try", "memory", "tag", "topic", "deleted", "changed", "entity"),
+        *("restored", "restored title", "restored memory", "restored topic", "restored step"),
+    )
+}
+VECTOR = np.linspace(-0.07, 0.11, 384, dtype=np.float32)
+PACKED_VECTOR = pack_vector(TAG, VECTOR).partition(b"\0")[2]
+
+
+def masters(*ids: str) -> MasterKeys:
+    """Master keys that are the same whenever their ids are."""
+    return MasterKeys({one: hashlib.sha256(one.encode()).digest() for one in ids})
+
+
+def store_with(
+    connection: Connection, keys: MasterKeys | None, *, plaintext: bool = True
+) -> RedisStore:
+    """A store of a worker of its own."""
+    keyring = Keyring(connection, keys, plaintext=plaintext)
+    return RedisStore(connection, embedder_tag=TAG, keyring=keyring)
+
+
+async def live(store: RedisStore, user: User) -> str:
+    """Everything that a user can leave, each sort with a canary of its own; the id of a fork."""
+    seen = CANARIES
+    session = Session(SESSION, 1000.0, 1000.0, title=seen["title"])
+    shown = LayerTrace("summary", 3, (), seen["shown"], (), (), ())
+    said = [
+        (Message("user", seen["said"], 1000.0, author=seen["author"]), VECTOR),
+        (Message("assistant", seen["replied"], 1001.0), None),
+    ]
+    await store.commit(user, session, said, create=True, trace=pack_trace([shown]), nonce="n1")
+    await store.fold(user, SESSION, Fold(), Fold(2, 1, seen["summary"], seen["extract"]))
+    await note_session(store, user, SESSION, metadata={"note": seen["metadata"]})
+    memories = Memories(store, make_views(store), _OneVector())
+    draft = {"content": seen["memory"], "topic": seen["topic"], "tags": [seen["tag"]]}
+    kept, gone = await memories.create(user, [draft, {"content": seen["deleted"]}])
+    await memories.change(user, kept.id, {"metadata": {"was": seen["changed"]}})
+    await memories.forget(user, [gone.id])
+    preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
+    await memories.create(user, [preference])
+    assert await claim_request(store, user, "http:a", b"print", hold=timedelta(hours=1)) is None
+    await keep_outcome(store, user, "http:a", Outcome(b"print", 200, (), seen["answer"].encode()))
+    await begin_try(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
+    await restore(store, user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)
+    return (await fork_session(store, user, SESSION, now=3000.0)).id
+
+
+def _pieces() -> list[Piece]:
+    content, topic = CANARIES["restored memory"], CANARIES["restored topic"]
+    record = Record(RECORD, content, "note", "long", 1.0, 1.0, topic=topic)
+    step = Record(RECORD, CANARIES["restored step"], "note", "long", 1.0, 1.0)
+    fields: dict[str, str | float | bytes] = {
+        **dict.fromkeys(("created", "active"), 900.0),
+        **dict.fromkeys(("folded_upto", "summarized_upto", "extracted_upto"), 0),
+        **dict.fromkeys(("profile", "follows", "summary", "extract"), ""),
+        "title": CANARIES["restored title"],
+        "closed": "1",
+    }
+    said = Message("user", CANARIES["restored"], 900.0)
+    return [
+        SessionPiece(RESTORED, fields),
+        MessagesPiece(RESTORED, 0, [(said, VECTOR)]),
+        RecordPiece(record, VECTOR),
+        StepPiece(RECORD, 0, Step(1999.0, "created", step)),
+    ]
+
+
+class _OneVector:
+    """An embedder that finds the same vector in all texts."""
+
+    tag, local = TAG, True
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([VECTOR for _ in texts])

@@ -1,0 +1,189 @@
+"""What lies on a disk: with master keys, nothing of what was said; without, all of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from memory.recall.views import Views
+from memory.store import Connection, RedisStore
+from memory.store.codec import unpack_vector
+from memory.store.compacting import compact
+from memory.store.embedded import EmbeddedRedis
+from memory.store.master_keys import MasterKeys
+from memory.store.reading import get_session, read_messages
+from memory.store.recording import read_history, read_records
+from memory.store.resealing import seal_everything
+from memory.store.turns import read_turn
+from memory.types import User
+from tests.conftest import RedisClient, make_views, plain_client
+from tests.memory.store.encrypting import (
+    CANARIES,
+    PACKED_VECTOR,
+    RECORD,
+    RESTORED,
+    SESSION,
+    TAG,
+    live,
+    masters,
+    store_with,
+)
+
+_ALL = set(CANARIES) | {"vector"}
+_ALICE, _BO = User("alice"), User("bo")
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
+    """A Redis of the test's own, that compresses nothing."""
+    async with EmbeddedRedis(tmp_path / "redis") as started:
+        client = plain_client(started.url)
+        await client.config_set("rdbcompression", "no")
+        await client.aclose()
+        yield started
+
+
+@pytest.fixture
+async def connection(server: EmbeddedRedis) -> AsyncIterator[Connection]:
+    opened = Connection(server.url)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def redis(server: EmbeddedRedis) -> AsyncIterator[RedisClient]:
+    client = plain_client(server.url)
+    yield client
+    await client.aclose()
+
+
+def _found(data: bytes) -> set[str]:
+    texts = {name for name, canary in CANARIES.items() if canary.encode() in data}
+    return texts | ({"vector"} if PACKED_VECTOR in data else set())
+
+
+async def _values(redis: RedisClient) -> bytes:
+    """The name of every key, its DUMP, and what is in it."""
+    whole: list[bytes] = []
+    async for name in redis.scan_iter():
+        whole += (name, await redis.dump(name))
+        match (await redis.type(name)).decode():
+            case "hash":
+                whole += [part for pair in (await redis.hgetall(name)).items() for part in pair]
+            case "list":
+                whole += await redis.lrange(name, 0, -1)
+            case "string":
+                whole.append(await redis.get(name))
+            case "stream":
+                whole.append(repr(await redis.xrange(name)).encode())
+            case other:
+                assert other == "zset"
+    return b"\n".join(whole)
+
+
+def _files(folder: Path, pattern: str) -> bytes:
+    found = [path.read_bytes() for path in folder.rglob(pattern) if path.is_file()]
+    assert found, pattern
+    return b"\n".join(found)
+
+
+async def _everywhere(
+    redis: RedisClient, server: EmbeddedRedis, connection: Connection
+) -> list[set[str]]:
+    """What is found in the values, the append-only file, the same rewritten, and a snapshot."""
+    appended = _found(_files(server.directory, "*.aof"))
+    await compact(connection)
+    await redis.save()
+    return [
+        _found(await _values(redis)),
+        appended,
+        _found(_files(server.directory, "*.aof") + _files(server.directory, "*.base.rdb")),
+        _found(_files(server.directory, "dump.rdb")),
+    ]
+
+
+@pytest.mark.parametrize(("keys", "found"), [(None, _ALL), (masters("k1"), set[str]())])
+async def test_a_disk_holds_what_was_said_only_where_nothing_is_encrypted(
+    redis: RedisClient,
+    server: EmbeddedRedis,
+    connection: Connection,
+    keys: MasterKeys | None,
+    found: set[str],
+) -> None:
+    await live(store_with(connection, keys), _ALICE)
+    *standing, appended, rewritten, snapshot = await _everywhere(redis, server, connection)
+    assert appended == found
+    assert [*standing, rewritten, snapshot] == [found] * 3
+
+
+async def test_vectors_do_not_decode(redis: RedisClient, connection: Connection) -> None:
+    await live(store_with(connection, masters("k1")), _ALICE)
+    stored = await redis.hvals("strata:{default/alice}:vectors")
+    assert len(stored) == 6
+    for value in stored:
+        assert unpack_vector(value, TAG) is None
+        assert len(set(value[-500:])) > 100
+    assert len(set(stored)) == len(stored)
+
+
+async def _reads_back(store: RedisStore, user: User, fork: str) -> None:
+    for session_id in (SESSION, fork):
+        session = await get_session(store, user, session_id)
+        assert session.title == CANARIES["title"]
+        assert session.metadata == f'{{"note": "{CANARIES["metadata"]}"}}'
+        assert (session.fold.summary, session.fold.extract) == (
+            CANARIES["summary"],
+            CANARIES["extract"],
+        )
+        said = await read_messages(store, user, session_id, start=0, count=9)
+        assert [one.message.content for one in said] == [CANARIES["said"], CANARIES["replied"]]
+    (restored,) = await read_messages(store, user, RESTORED, start=0, count=9)
+    assert restored.message.content == CANARIES["restored"]
+    turn = await read_turn(store, user, f"{SESSION}.0")
+    assert turn.layers
+    assert turn.layers[0].text == CANARIES["shown"]
+    (step,) = await read_history(store, user, RECORD)
+    assert step.record.content == CANARIES["restored step"]
+    records = [record async for _, record in read_records(store, user)]
+    assert {record.content for record in records} >= {
+        CANARIES["memory"],
+        CANARIES["restored memory"],
+    }
+    views: Views = make_views(store)
+    view = await views.current(user, await store.catch_up(user, views.cursor(user)))
+    assert (len(view.index), len(view.records)) == (5, 3)
+    snapshot = await store.snapshot(user, now=9000.0, view=views.cursor(user))
+    assert {one.fold.summary for one in snapshot.digests} >= {CANARIES["summary"]}
+
+
+async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
+    redis: RedisClient, server: EmbeddedRedis, connection: Connection
+) -> None:
+    forks = {user: await live(store_with(connection, None), user) for user in (_ALICE, _BO)}
+    before = await redis.hgetall("strata:{default/alice}:user")
+    assert await redis.ttl("strata:{default/alice}:once:http:a") > 0
+    keyed = store_with(connection, masters("k1"))
+    await _reads_back(keyed, _ALICE, forks[_ALICE])
+    await seal_everything(keyed)
+    for user in (_ALICE, _BO):
+        await _reads_back(store_with(connection, masters("k1")), user, forks[user])
+        await _reads_back(store_with(connection, masters("k1"), plaintext=False), user, forks[user])
+    found = await _everywhere(redis, server, connection)
+    assert [left - {"try"} for left in (found[0], *found[2:])] == [set[str]()] * 3
+    assert found[1] == _ALL
+    assert (await seal_everything(keyed)).sealed == 0
+    assert await redis.ttl("strata:{default/alice}:once:http:a") > 0
+    assert await redis.ttl("strata:{default/alice}:key") == -1
+    after = await redis.hgetall("strata:{default/alice}:user")
+    assert after[b"epoch"] == before[b"epoch"]
+    counted = await redis.lrange(f"strata:{{default/alice}}:messages:{SESSION}", 0, -1)
+    counted += await redis.lrange(f"strata:{{default/alice}}:messages:{RESTORED}", 0, -1)
+    counted += await redis.lrange(f"strata:{{default/alice}}:messages:{forks[_ALICE]}", 0, -1)
+    counted += await redis.hvals("strata:{default/alice}:vectors")
+    counted += await redis.hvals("strata:{default/alice}:records")
+    assert int(after[b"bytes"]) == sum(map(len, counted))
+
+
+async def test_what_encrypted_stores_keep_reads_back(connection: Connection) -> None:
+    fork = await live(store_with(connection, masters("k1")), _ALICE)
+    await _reads_back(store_with(connection, masters("k1"), plaintext=False), _ALICE, fork)

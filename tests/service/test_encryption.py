@@ -1,0 +1,135 @@
+"""A service with master keys: its disk tells nothing; a key that is wrong or missing is told."""
+
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from memory.store.master_keys import drawn_master_key, read_master_keys
+from tests.services import environment, read_transcript, running_service
+
+_TEXT = "My xylograph is called Biscuit."
+_ONCE = {"Idempotency-Key": "once"}
+
+
+@contextmanager
+def _service(folder: Path, keys: str, **more: str) -> Generator[httpx.Client]:
+    settings = {"STRATA_MODEL": "offline", "STRATA_ENCRYPTION_KEYS": keys} | more
+    with running_service(folder, **settings) as service, service.client() as client:
+        yield client
+
+
+def _strata(folder: Path, keys: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = environment(STRATA_DATA_DIR=str(folder), STRATA_ENCRYPTION_KEYS=keys)
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _say(client: httpx.Client, user: str = "alice", text: str = _TEXT) -> httpx.Response:
+    return client.post("/v1/chat", json={"user_id": user, "message": text}, headers=_ONCE)
+
+
+def _live(client: httpx.Client) -> str:
+    """A turn, a memory, a preference and a title; the session's id."""
+    session_id = _say(client).raise_for_status().json()["session_id"]
+    user = "/v1/users/alice"
+    client.post(
+        f"{user}/memories", json={"content": "xylograph", "topic": "xylograph"}
+    ).raise_for_status()
+    client.put(f"{user}/preferences/food", json={"content": "xylograph"}).raise_for_status()
+    client.patch(
+        f"{user}/sessions/{session_id}", json={"title": "xylograph", "metadata": {"a": "xylograph"}}
+    ).raise_for_status()
+    return session_id
+
+
+def _disk(folder: Path) -> bytes:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".aof" for path in files)
+    return b"".join(path.read_bytes() for path in files)
+
+
+def test_the_disk_tells_nothing_and_the_service_everything(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(drawn_master_key("k1") + "\n")
+    for _ in range(2):
+        more = {"STRATA_ENCRYPTION_KEYS_FILE": str(file)}
+        with _service(tmp_path / "sealed", "", **more) as client:
+            session_id = _live(client)
+            again = _say(client)
+            assert again.headers["Idempotency-Replayed"] == "true"
+            found = client.get(f"/v1/users/alice/sessions/{session_id}").json()
+            assert found["title"] == "xylograph"
+            assert _TEXT in read_transcript(client, "alice")
+            assert (
+                "Biscuit"
+                in client.post(
+                    "/v1/chat", json={"user_id": "alice", "message": "What is my xylograph called?"}
+                ).text
+            )
+            assert "xylograph" in client.get("/v1/users/alice/export").text
+    assert b"xylograph" not in _disk(tmp_path / "sealed")
+    with _service(tmp_path / "plain", "") as client:
+        _live(client)
+    assert b"xylograph" in _disk(tmp_path / "plain")
+
+
+def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
+    keys = drawn_master_key("k1")
+    with _service(tmp_path, "") as client:
+        _live(client)
+    refused = _strata(tmp_path, "", "encryption", "seal")
+    assert refused.returncode == 1
+    assert "set STRATA_ENCRYPTION_KEYS" in refused.stderr
+    done = _strata(tmp_path, keys, "encryption", "seal")
+    assert done.returncode == 0, done.stderr
+    assert " values sealed, in " in done.stdout
+    assert b"xylograph" not in _disk(tmp_path)
+    with _service(tmp_path, keys, STRATA_ENCRYPTION_PLAINTEXT="refuse") as client:
+        assert _TEXT in read_transcript(client, "alice")
+
+
+def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
+    first, second = drawn_master_key("k1"), drawn_master_key("k2")
+    with _service(tmp_path, first) as client:
+        _live(client)
+    for keys, said in (
+        ("", "What is stored is encrypted"),
+        (second, "'k1', which is not among"),
+        (drawn_master_key("k1"), "another one than that"),
+        ("k1:short", "'k1' is no key"),
+    ):
+        told = _strata(tmp_path, keys, "serve", "--port", "0")
+        assert told.returncode == 1
+        assert said in " ".join(told.stderr.split())
+        assert "Traceback" not in told.stderr
+    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == 0
+    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == 1
+    with _service(tmp_path, second) as client:
+        for answer in (_say(client), client.get("/v1/users/alice/sessions")):
+            assert answer.status_code == 503
+            assert answer.json()["code"] == "sealed"
+            assert "'k1', which is not among" in answer.json()["detail"]
+        _say(client, "bo").raise_for_status()
+        assert client.delete("/v1/users/alice").json()["sessions"] == 1
+        _say(client).raise_for_status()
+
+
+def test_a_master_key_is_drawn_on_request(tmp_path: Path) -> None:
+    made, other = (_strata(tmp_path, "", "encryption", "key", "2026-11").stdout for _ in range(2))
+    assert made.startswith("2026-11:")
+    assert made != other
+    assert list(read_master_keys(f"{made} {other.replace('2026-11', 'b')}").keys) == [
+        "2026-11",
+        "b",
+    ]
+    assert _strata(tmp_path, "", "encryption", "key", "a b").returncode == 1
