@@ -88,7 +88,7 @@ class CombinedMemory:
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else _nothing())
+        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else asyncio.sleep(0))
         try:
             snapshot = await held(
                 hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
@@ -245,7 +245,3 @@ class CombinedMemory:
 
     async def _embed(self, text: str) -> Vector | None:
         return (await embed_within(self._embedder, [text], self._embed_within))[0]
-
-
-async def _nothing() -> None:
-    return None
