@@ -13,7 +13,7 @@ from memory.types import User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
 from tests.faults.truth import stored_turns
-from tests.faults.wire import Line
+from tests.faults.wire import Line, LostError
 from tests.faults.workers import Workers
 
 CANCELLED = "requests cancelled"
@@ -93,7 +93,14 @@ async def _client(workers: Workers, canaries: Sequence[Canary], upto: int, ledge
     while ledger.wants(CANCELLED) and ledger.counts[CANCELLED] < upto:
         canary, line = random.choice(canaries), random.choice(lines)
         if random.random() < _WHOLE:
-            answer = await line.ask(*canary.request())
+            try:
+                answer = await line.ask(*canary.request())
+            except LostError:
+                ledger.add("answers broken off for want of time")
+                continue
+            if answer.code == "store_unavailable":
+                ledger.add("answered 503 for want of time")
+                continue
             ledger.check("a whole answer is right", answer.status in {200, 201}, answer)
             ledger.check("it is of its own user", canary.mark.encode() in answer.body, answer)
             _silence(answer.body, canary, canaries, ledger)

@@ -18,7 +18,7 @@ from tests.faults.workers import Workers
 from tests.openai_server import OpenAIServer
 
 VECTORS = "vectors filled in later"
-_RETRIES, _WITHIN = 2, 3.0
+_RETRIES, _WITHIN, _BACK_WITHIN, _FILLED_WITHIN = 2, 3.0, 15.0, 150.0
 _SETTINGS = {
     "STRATA_MODEL": "echo",
     "STRATA_MODEL_RETRIES": str(_RETRIES),
@@ -78,14 +78,26 @@ async def _model(fault: ModelFault, workers: Workers, user: User, ledger: Ledger
         workers.model.fault = None
         took = time.monotonic() - began
         tries = len(_completions(workers.model)) - asked
-        ledger.counts["model calls that failed"] += tries
         code = _code(answer)
-        ledger.check("a clear error", code in fault.codes(stream), f"{fault.name}: {answer}")
-        ledger.check("no more tries than allowed", 1 <= tries <= 1 + _RETRIES, f"{fault.name}")
+        ledger.counts["model calls that failed"] += tries
+        ledger.check("the model was asked", tries or code == "model_unavailable", fault.name)
+        ledger.check("a clear error", code in fault.codes(stream), f"{fault.name}: {code!r}")
+        ledger.check("no more tries than allowed", tries <= 1 + _RETRIES, f"{fault.name}: {tries}")
         ledger.time(f"an error, {fault.name}", took)
         ledger.check("in time", took < fault.within, f"{fault.name}: {took:.1f} s")
-        after = await _say(workers, user, f"after {fault.name} {stream}", stream=stream)
-        ledger.check("the next turn succeeds", _code(after) == "", after)
+        await _back(fault, workers, user, ledger)
+
+
+async def _back(fault: ModelFault, workers: Workers, user: User, ledger: Ledger) -> None:
+    """Turns succeed again by themselves; until then the model may be left alone for a while."""
+    began = time.monotonic()
+    while (answer := await _say(workers, user, f"after {fault.name}")).status != 200:
+        took = time.monotonic() - began
+        waiting = answer.code == "model_unavailable" and took < _BACK_WITHIN
+        if not ledger.check("meanwhile it is said when to try again", waiting, answer):
+            return
+        await asyncio.sleep(0.2)
+    ledger.time("turns succeed again after", time.monotonic() - began)
 
 
 async def _embedder(fault: ModelFault, workers: Workers, user: User, ledger: Ledger) -> None:
@@ -105,10 +117,10 @@ async def _embedder(fault: ModelFault, workers: Workers, user: User, ledger: Led
 
 async def _filled_in(workers: Workers, user: User, ledger: Ledger) -> None:
     """Vectors that are missing come by themselves, once the embedder is back."""
-    deadline, pending = time.monotonic() + 60, math.inf
+    deadline, pending = time.monotonic() + _FILLED_WITHIN, math.inf
     while pending and time.monotonic() < deadline:
         pending = (await _say(workers, user, "And the lamp?")).json["vectors_pending"]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
     if ledger.check("vectors are filled in later", not pending, f"{user.id}: {pending}"):
         ledger.add(VECTORS)
 

@@ -51,11 +51,17 @@ def _vectors(row: str) -> bytes:
     return f'{{"object": "list", "data": {data}, "model": "x", "usage": {{}}}}'.encode()
 
 
-_SOON, _FAR = timedelta(seconds=0.2), timedelta(seconds=3600)
+_SOON, _FAR = timedelta(seconds=0.2), timedelta(seconds=5)
 FAULTS = (
     ModelFault("the model answers 500", _chat(status=500)),
-    ModelFault("429, try again soon", _chat(status=429, retry_after=_SOON)),
-    ModelFault("429, try again in an hour", _chat(status=429, retry_after=_FAR)),
+    ModelFault(
+        "429, try again soon", _chat(status=429, retry_after=_SOON), _FAILED | {"model_unavailable"}
+    ),
+    ModelFault(
+        "429, try again later than anybody waits",
+        _chat(status=429, retry_after=_FAR),
+        _FAILED | _LATE | {"model_unavailable"},
+    ),
     ModelFault("401", _chat(status=401)),
     ModelFault("a connection refused", _chat(refuse=True)),
     ModelFault("no answer at all", _chat(hang=True), _LATE),
