@@ -18,6 +18,8 @@ from chains.observing import Purpose
 T = TypeVar("T")
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _ANSWER = Purpose()
+LONGEST_ANSWER = 1 << 18
+"""In characters: more than models write. A longer one would weigh on every turn after it."""
 _BUSY, _SERVER_ERROR = (429, 503), 500
 _LONGEST_WAIT = timedelta(minutes=1)
 
@@ -43,7 +45,7 @@ async def answer(
 
     Raises:
         ModelTimeoutError: it took longer than `within`.
-        ModelError: it failed, or answered nothing.
+        ModelError: it failed, or answered nothing, or more than `LONGEST_ANSWER`.
     """
     call = purpose.call(model, prompt, options)
     with purpose.observer.model_call(call), purpose.around():
@@ -51,6 +53,7 @@ async def answer(
         call.message = message
         if not str(message.text).strip() and not message.tool_calls:
             raise _nothing()
+        _check_length(len(str(message.text)))
     return message
 
 
@@ -81,12 +84,13 @@ async def answer_stream(
 
     Raises:
         ModelTimeoutError: a piece took longer than `within`.
-        ModelError: it failed, broke off without saying that it was done, or answered nothing.
+        ModelError: it failed, broke off without saying that it was done, or answered nothing, or
+            more than `LONGEST_ANSWER`.
     """
     call, began = purpose.call(model, prompt, options, streams=True), time.perf_counter()
     with purpose.observer.model_call(call):
         whole: AIMessageChunk | None = None
-        pieces = model.astream(list(prompt), config, **options)
+        length, pieces = 0, model.astream(list(prompt), config, **options)
         try:
             while True:
                 async with asyncio.timeout(within.total_seconds()):
@@ -97,10 +101,23 @@ async def answer_stream(
                 if whole is None:
                     call.first_piece_seconds = time.perf_counter() - began
                 call.message = whole = piece if whole is None else whole + piece
+                length += len(str(piece.text))
+                _check_length(length)
                 yield piece
+        except ModelError:
+            raise
         except Exception as error:  # every provider has errors of its own
             raise translated(error) from error
         _check_whole(whole)
+
+
+def _check_length(characters: int) -> None:
+    if characters > LONGEST_ANSWER:
+        raise ModelError(
+            f"The chat model answered more than {LONGEST_ANSWER} characters; the turn was not "
+            "stored. Ask for less, or give the model a bound of its own.",
+            outage=False,
+        )
 
 
 def _check_whole(whole: AIMessageChunk | None) -> None:

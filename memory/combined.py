@@ -89,7 +89,7 @@ class CombinedMemory:
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._embed(text))
+        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else asyncio.sleep(0))
         try:
             snapshot = await held(
                 hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
@@ -245,6 +245,4 @@ class CombinedMemory:
         return vector if query == text else await self._embed(query)
 
     async def _embed(self, text: str) -> Vector | None:
-        if not self._embeds:
-            return None
         return (await embed_within(self._embedder, [text], self._embed_within))[0]

@@ -24,8 +24,6 @@ def guarded(
     embedder: Embedder, settings: Settings, connection: Connection, telemetry: Telemetry
 ) -> Embedder:
     """A remote embedder behind its own; a local one as it is."""
-    if embedder.local:
-        return embedder
     circuit = Circuit(
         failures=settings.breaker_failures,
         window=settings.embedder_timeout * 30,
@@ -33,4 +31,6 @@ def guarded(
     )
     about = "The embedder's circuit breaker: 0 closed, 1 open, 0.5 probing."
     telemetry.watch("strata_embedder_circuit", about, lambda: circuit.level)
+    if embedder.local:
+        return embedder
     return GuardedEmbedder(embedder, circuit, connection, telemetry.embedding)

@@ -14,11 +14,12 @@ from memory.recall.index import UserIndex
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
 from memory.store.embedders import note_embedder
+from memory.store.encryption import open_keyring
 from memory.store.leases import leased
 from memory.store.users import all_users
 from memory.types import User
 from service.breakers import guarded
-from service.choices import embedder_options, tongue_of
+from service.choices import embedder_options, master_keys, tongue_of
 from service.joining import redis_beside
 from service.settings import Settings
 from service.telemetry import Telemetry
@@ -42,10 +43,11 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         connection = Connection(url, timeout=settings.redis_timeout)
         stack.push_async_callback(connection.aclose)
         embedder = guarded(plain, settings, connection, Telemetry())
-        store, tongue = (
-            RedisStore(connection, embedder_tag=embedder.tag),
-            tongue_of(settings.language),
+        keyring = await open_keyring(
+            connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
         )
+        store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
+        tongue = tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
         progress = stack.enter_context(_progress())

@@ -49,7 +49,7 @@ class StaticEmbedder:
 
 
 class LangChainEmbedder:
-    """Any LangChain `Embeddings`, its rows brought to unit length.
+    """Any LangChain `Embeddings`, its rows brought to unit length, always of the same dimension.
 
     Args:
         embeddings: the provider's client.
@@ -60,6 +60,7 @@ class LangChainEmbedder:
 
     def __init__(self, embeddings: Embeddings, tag: str) -> None:
         self._embeddings, self.tag = embeddings, tag
+        self._dimension = 0  # of its first answer
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """`(n, dim)` float32, checked: as many rows as texts, of one length, finite, none zero."""
@@ -71,10 +72,11 @@ class LangChainEmbedder:
                 f"The embedder {self.tag!r} failed: {type(error).__name__}."
             ) from error
         fits = vectors.ndim == 2 and len(vectors) == len(texts) and vectors.size  # noqa: PLR2004
-        if not fits:
+        if not fits or vectors.shape[1] != (self._dimension or vectors.shape[1]):
             raise EmbedderError(
                 f"The embedder {self.tag!r} answered {len(texts)} texts with an array of shape "
-                f"{vectors.shape!r}. Check STRATA_EMBEDDER."
+                f"{vectors.shape!r}; its dimension was {self._dimension or 'not known yet'}. "
+                "Check STRATA_EMBEDDER."
             )
         largest = np.abs(vectors).max(axis=1, keepdims=True)
         if not np.isfinite(largest).all() or not largest.all():
@@ -82,6 +84,7 @@ class LangChainEmbedder:
                 f"The embedder {self.tag!r} answered with vectors that are zero or not finite. "
                 "Check STRATA_EMBEDDER."
             )
+        self._dimension = vectors.shape[1]
         vectors /= largest  # so that no square overflows or vanishes
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 

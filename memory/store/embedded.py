@@ -116,9 +116,9 @@ class EmbeddedRedis:
 
     async def _stop(self) -> None:
         if self._keeper:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            while not self._keeper.done():  # a client of Redis may swallow what cancels it
+                self._keeper.cancel()
+                await asyncio.wait((self._keeper,), timeout=_STOP_SECONDS)
             self._keeper = None
         if self._process and self._process.returncode is None:
             self._process.terminate()

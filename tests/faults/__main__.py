@@ -26,13 +26,20 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tests.faults import crashes, network, power_losses
+from tests.faults import cancelling, concurrency, crashes, model, network, power_losses
 from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
 
 Part = Callable[[Ledger, Path], Coroutine[Any, Any, None]]
-PARTS: dict[str, Part] = {"crashes": crashes.run, "power": power_losses.run, "network": network.run}
+PARTS: dict[str, Part] = {
+    "crashes": crashes.run,
+    "power": power_losses.run,
+    "network": network.run,
+    "concurrency": concurrency.run,
+    "cancellations": cancelling.run,
+    "model": model.run,
+}
 
 
 def main() -> int:

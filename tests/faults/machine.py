@@ -26,7 +26,7 @@ async def working(
             "STRATA_MODEL_BASE_URL": model.base_url,
             "STRATA_MODEL_RETRIES": "0",
         }
-        workers = Workers(folder, chosen | settings)
+        workers = Workers(folder, chosen | settings, model)
         try:
             await workers.start(count)
             yield workers

@@ -4,6 +4,7 @@ Reads lines of JSON, `{"environment": {...}, "arguments": [...], "out": path, "l
 prints the process id of each worker. Workers run `strata` as the command line does.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -14,9 +15,13 @@ import langchain_openai
 
 from service import cli, serve
 
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
 
 def _become_worker(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     os.environ.clear()
     os.environ.update(order["environment"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

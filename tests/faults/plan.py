@@ -1,14 +1,28 @@
 """How often each thing is to happen."""
 
-from tests.faults import crashes, network_faults, power_losses
+from tests.faults import (
+    cancelling,
+    concurrency,
+    crashes,
+    model_faults,
+    network_faults,
+    power_losses,
+)
 
 FULL = {
     "crashes": {crashes.WORKERS: 500, crashes.REDIS: 500},
     "power": {power_losses.LOSSES: 300},
     "network": {fault.name: 50 for fault in network_faults.FAULTS},
+    "concurrency": {concurrency.turns(policy): 12_000 for policy in concurrency.POLICIES}
+    | {concurrency.echoed(policy): 1_000 for policy in concurrency.POLICIES},
+    "cancellations": {cancelling.CANCELLED: 50_000},
+    "model": {fault.name: 20 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }
 QUICK = {
     "crashes": {crashes.WORKERS: 6, crashes.REDIS: 6},
     "power": {power_losses.LOSSES: 6},
     "network": {fault.name: 1 for fault in network_faults.FAULTS},
+    "concurrency": {concurrency.echoed(policy): 100 for policy in concurrency.POLICIES},
+    "cancellations": {cancelling.CANCELLED: 1_000},
+    "model": {fault.name: 1 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }

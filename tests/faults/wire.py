@@ -117,7 +117,7 @@ class Line:
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
     whole: list[bytes] = []
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\r\n"), 16):
         whole.append((await reader.readexactly(size + 2))[:-2])
     await reader.readline()
     return b"".join(whole)

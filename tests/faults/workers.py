@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.openai_server import OpenAIServer
 from tests.services import environment
 
 
@@ -31,10 +32,12 @@ class Workers:
         settings: environment variables of all of them.
 
     Attributes:
+        model: what stands behind them, unless their settings name another.
         log: what they all say.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], model: OpenAIServer) -> None:
+        self.model = model
         self._folder, self._environment = folder, environment(**settings)
         self.log = folder / "workers.log"
         self._running: list[Worker] = []

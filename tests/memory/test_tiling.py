@@ -14,6 +14,7 @@ from chains.models import ModelOptions, open_model
 from chains.prompt import build_prompt
 from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
+from memory.errors import UnderWayError
 from memory.profiles import Profile, SummaryOptions, WindowOptions
 from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore
@@ -112,7 +113,9 @@ async def _fold(
         server.faults.clear()
     else:
         times = 2 if op == "two folds" else 1
-        await asyncio.gather(*(summarizer.fold(user, session_id, policy) for _ in range(times)))
+        folds = (summarizer.fold(user, session_id, policy) for _ in range(times))
+        for outcome in await asyncio.gather(*folds, return_exceptions=True):
+            assert isinstance(outcome, int | UnderWayError)
 
 
 async def _check(memory: CombinedMemory, store: RedisStore, user: User, session_id: str) -> None:

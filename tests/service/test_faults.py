@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from chains.answering import LONGEST_ANSWER
 from tests.openai_server import Fault, Request
 from tests.service.conftest import Backend
 from tests.service.events import read_events
@@ -63,6 +64,15 @@ def test_an_answer_without_words_is_an_error(backend: Backend) -> None:
     backend.model.reply = _saying("  ")
     assert backend.say("empty", "Hello.").status_code == 502
     assert backend.sessions("empty") == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_enormous_answer_is_an_error(backend: Backend, stream: bool) -> None:
+    backend.model.reply = _saying("w" * (LONGEST_ANSWER + 1))
+    response = backend.say("enormous", "Tell me everything.", stream=stream)
+    assert "answered more than" in response.text
+    assert response.status_code == (200 if stream else 502)
+    assert backend.sessions("enormous") == []
 
 
 def test_a_failed_turn_leaves_the_session_as_it_was(backend: Backend) -> None:

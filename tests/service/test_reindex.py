@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from memory.store.embedded import EmbeddedRedis
+from memory.store.master_keys import drawn_master_key
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import environment, running_service
@@ -108,6 +109,19 @@ def test_a_service_with_a_new_embedder_embeds_all_users_in_the_background(
         _until(lambda: len(_embedded(model, since)) == 2 * _TURNS * len(_USERS))
     with running_service(tmp_path, **remote) as service, service.client() as client:
         assert _meaning(_say(client, "cleo", "Which colour has my boat?"))
+
+
+def test_reindex_reads_what_is_encrypted_and_its_vectors_are_too(
+    settings: dict[str, str], remote: dict[str, str], tmp_path: Path
+) -> None:
+    sealed = {"STRATA_ENCRYPTION_KEYS": drawn_master_key("k1")}
+    _talk(tmp_path, settings | sealed)
+    assert _reindex(**remote).returncode == 1  # without the key nothing is touched
+    done = _reindex(**remote, **sealed)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["vectors"] == 2 * _TURNS * len(_USERS)
+    with running_service(tmp_path, **remote, **sealed) as service, service.client() as client:
+        assert _meaning(_say(client, "bo", "Which colour has my boat?"))
 
 
 def _lie(rows: list[list[float]]) -> Fault:

@@ -29,10 +29,10 @@ class Saying(LengthEmbeddings):
     """Answers what it is told to."""
 
     def __init__(self, rows: list[list[float]]) -> None:
-        self._rows = rows
+        self.rows = rows
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self._rows
+        return self.rows
 
 
 async def test_the_built_in_model_gives_unit_vectors(embedder: StaticEmbedder) -> None:
@@ -83,6 +83,17 @@ async def test_nonsense_is_never_taken_for_vectors(rows: list[list[float]]) -> N
     embedder = LangChainEmbedder(Saying(rows), "saying")
     with pytest.raises(EmbedderError, match="saying"):
         await embedder.embed(["one", "two"])
+
+
+async def test_vectors_of_another_dimension_are_refused() -> None:
+    saying = Saying([[1.0, 0.0, 0.0]])
+    embedder = LangChainEmbedder(saying, "saying")
+    await embedder.embed(["one"])
+    saying.rows = [[1.0, 0.5]]
+    with pytest.raises(EmbedderError, match="dimension was 3"):
+        await embedder.embed(["one"])
+    saying.rows = [[0.0, 1.0, 0.0]]
+    assert (await embedder.embed(["one"])).shape == (1, 3)
 
 
 async def test_neither_huge_nor_tiny_values_are_lost() -> None:

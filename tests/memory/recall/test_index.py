@@ -87,7 +87,10 @@ async def test_what_is_excluded_or_dropped_is_not_found(embedder: StaticEmbedder
     assert index.dead_share == pytest.approx(5 / 6)
 
 
-@pytest.mark.parametrize("query", ["", "???", "qwxyz", "the of and", "\x00", "犬", "a" * 50_000])
+@pytest.mark.parametrize(
+    "query",
+    ["", "???", "qwxyz", "the of and", "\x00", "犬", "a" * 50_000, "9" * 5000 + " days ago"],
+)
 async def test_a_query_of_no_known_word_is_answered_by_meaning_or_not_at_all(
     embedder: StaticEmbedder, query: str
 ) -> None:

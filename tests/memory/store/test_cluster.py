@@ -9,10 +9,12 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from memory.changes import Cursor
+from memory.due import EmbedDue
 from memory.exporting import export_user
 from memory.intake import Intake
 from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore, keys
+from memory.store.agenda import Agenda, Backoff, Taken, forget_user, list_given_up
 from memory.store.embedded import find_server
 from memory.store.erasing import erase_user
 from memory.store.reading import list_sessions, read_everything
@@ -114,7 +116,24 @@ async def _use(url: str, *, users: int) -> None:
         assert (await erase_user(store, user)).messages == 2
         assert [key async for key in scan_keys(store, f"{keys.prefix(user)}*")] == []
     assert len(await list_users(store, "default", after="", count=99)) == users - 1
+    await _use_agenda(connection)
     await connection.aclose()
+
+
+async def _use_agenda(connection: Connection) -> None:
+    one, two = Agenda(connection), Agenda(connection, backoff=Backoff(attempts=1))
+    dues = [EmbedDue(User(f"user {{{number}}}")) for number in range(5)]
+    assert await one.begin(dues[0])
+    await one.note(*dues[1:])
+    found = await two.take(9)
+    assert (set(found.dues), found.waiting) == (set(dues[1:]), 5)
+    assert await two.failed(dues[1], "model_failed")
+    for due in dues[2:]:
+        await two.done(due)
+    await one.done(dues[0])
+    assert [given_up.due for given_up in await list_given_up(connection)] == [dues[1]]
+    await forget_user(connection, dues[1].user)
+    assert (await one.take(9)) == Taken((), 0, 0)
 
 
 async def test_the_store_works_unchanged_on_a_cluster(tmp_path: Path) -> None:

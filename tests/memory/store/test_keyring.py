@@ -119,6 +119,21 @@ async def test_a_commit_under_an_erased_users_key_stores_nothing_half(
     assert await redis.dbsize() == before
 
 
+@pytest.mark.parametrize("begun_anew", [False, True])
+async def test_a_write_under_a_key_that_is_no_more_is_sealed_anew(
+    connection: Connection, user: User, *, begun_anew: bool
+) -> None:
+    mine, others = (store_with(connection, masters("k1")) for _ in range(2))
+    await _say(mine, user, "Hello.")
+    await erase_user(others, user)
+    if begun_anew:
+        await _say(others, user, "Begun anew.")
+    said = [(Message("user", "Written without a look.", 1.0), None)]
+    await mine.commit(user, Session("s_2", 1.0, 1.0), said, create=True)
+    for store in (mine, others, store_with(connection, masters("k1"))):
+        assert await _said(store, user, "s_2") == ["Written without a look."]
+
+
 async def test_without_its_master_key_a_user_is_told_and_nothing_is_written(
     redis: RedisClient, connection: Connection, embedder: StaticEmbedder, user: User
 ) -> None:
