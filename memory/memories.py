@@ -150,17 +150,25 @@ class Memories:
 
     async def archive(self, user: User, staleness: Staleness) -> list[str]:
         """Archive what is stale; the ids. Pinned records stay."""
-        now = self.clock()
-        writes: list[Write] = []
-        for before in await self.index(user):
-            if before.pinned or before.archived or not before.is_alive(now):
-                continue
-            if staleness.holds(before, now):
-                after = replace(before, archived=True, updated=now, revision=before.revision + 1)
-                writes.append(Write(after, before, step=Step(now, "archived", after)))
-        if writes:
-            await write_records(self._store, user, writes)
-        return [write.record.id for write in writes if write.record]
+        for tries in range(1, _TRIES + 1):
+            now = self.clock()
+            writes: list[Write] = []
+            for before in await self.index(user):
+                if before.pinned or before.archived or not before.is_alive(now):
+                    continue
+                if staleness.holds(before, now):
+                    revision = before.revision + 1
+                    after = replace(before, archived=True, updated=now, revision=revision)
+                    writes.append(Write(after, before, step=Step(now, "archived", after)))
+            try:
+                if writes:
+                    await write_records(self._store, user, writes)
+            except RecordConflictError:  # one was shown or changed meanwhile
+                if tries == _TRIES:
+                    raise
+            else:
+                return [write.record.id for write in writes if write.record]
+        raise AssertionError("the last try returns or raises")
 
     async def search(
         self,

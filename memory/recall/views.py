@@ -6,6 +6,7 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 
 from memory.changes import Change, Changes, Cursor, DropSession, Put, PutRecord, Release
+from memory.privacy.retention import Retention
 from memory.quarantine import make_quarantine
 from memory.recall.index import UserIndex
 from memory.recall.record_index import RecordIndex
@@ -63,10 +64,15 @@ class View:
         self.index.drop_session(session_id)
         self.quarantine.drop(session_id)
 
-    def expire(self, horizon: float) -> None:
-        """Forget the sessions of which no message is newer."""
+    def expire(self, retention: Retention, user: User) -> None:
+        """Forget the sessions and hold back no records that are past their time."""
+        horizon = retention.horizon(user)
         for session_id in [one for one, at in self.newest.items() if at <= horizon]:
             self.drop(session_id)
+        if self.quarantine.held and retention.limits_memories():
+            for record in self.records:
+                if retention.is_over(user, record):
+                    self.quarantine.drop(record.id)
 
     def _note_times(self, entries: tuple[Entry, ...]) -> None:
         for entry in entries:
@@ -125,7 +131,7 @@ class Views:
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
-            view.expire(self._store.retention.horizon(user))
+            view.expire(self._store.retention, user)
         self._resize(user, len(view.index) + len(view.records))
         return view
 
