@@ -18,10 +18,9 @@ run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1
 	@echo "==> starting Strata (Ctrl-C stops it)"
 	@exec $(BIN)/strata serve $(ARGS)
 
-test: check ## lint, type-check, run every test and a short fault campaign
+test: check ## lint, type-check and run every test
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
 	@$(BIN)/python -m pytest $(ARGS)
-	@$(MAKE) --no-print-directory faults-quick ARGS=
 
 check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@echo "==> ruff"
@@ -41,7 +40,7 @@ retries: $(VENV)/installed-dev ## lose 1,000 answers on their way; each turn mus
 faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where it stopped, hours
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-faults-quick: $(VENV)/installed-dev ## the same in two minutes, as `make test` runs it
+faults-quick: $(VENV)/installed-dev ## the same in a few minutes
 	@echo "==> breaking things (real kills, power losses, cut lines)"
 	@$(BIN)/python -m tests.faults --quick $(ARGS)
 

@@ -1,7 +1,6 @@
 """CombinedMemory: the layers of one profile, over one store."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +10,6 @@ from langchain_core.language_models import BaseChatModel
 from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
 from memory.classic_memories import Sources
 from memory.due import Due
-from memory.errors import StrataError
 from memory.folding import fold_overflow
 from memory.layer import Turn
 from memory.privacy.discretion import UNREDACTED, Discretion
@@ -29,8 +27,6 @@ from memory.traces import pack_trace
 from memory.tracing import traced
 from memory.turns import Hold, OnConflict, Watch, held
 from memory.types import Committed, Message, Section, Snapshot, User, Vector
-
-_LET_GO_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 
 
 class CombinedMemory:
@@ -162,11 +158,7 @@ class CombinedMemory:
 
     async def _let_go(self, turn: Turn) -> None:
         if turn.hold and turn.hold.token and not turn.snapshot.is_new:
-            with contextlib.suppress(StrataError, TimeoutError):  # then it ends by itself
-                async with asyncio.timeout(_LET_GO_SECONDS):
-                    await give_back(
-                        self._store, turn.user, turn.snapshot.session.id, turn.hold.token
-                    )
+            await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
 
     async def remember(
         self,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, TypeVar
 
+from memory.ending import end
 from memory.errors import SessionBusyError, StrataError
 
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
@@ -79,8 +80,7 @@ class Watch:
         if self._timer:
             self._timer.cancel()
         if self._looking:
-            self._looking.cancel()
-            await asyncio.wait((self._looking,))
+            await end(self._looking)
 
     async def guard(self, model: Awaitable[T]) -> T | None:
         """What the model says; None once it was stopped."""

@@ -1,10 +1,10 @@
 """After an erasure: nothing of it is left in any worker's views, nor in the append-only file."""
 
 import asyncio
-import contextlib
 import logging
 from typing import Self
 
+from memory.ending import end
 from memory.errors import StoreUnavailableError, StrataError
 from memory.recall.views import Views
 from memory.store import RedisStore
@@ -31,9 +31,7 @@ class Aftermath:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
 
     async def look(self) -> bool:
         """Look once; whether a rewrite is due still.

@@ -1,10 +1,10 @@
 """What goes on beside requests: jobs after answers, and sweeping."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from memory.ending import end
 from memory.store.agenda import Agenda, Backoff
 from service.jobs import Jobs
 from service.settings import Settings
@@ -62,6 +62,4 @@ async def open_jobs(
         try:
             yield jobs
         finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+            await end(sweeping)

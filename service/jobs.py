@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Self
 
 from memory.due import Due, ExtractDue
+from memory.ending import end
 from memory.errors import StrataError, UnknownSessionError
 from memory.store.agenda import Agenda
 
@@ -116,10 +117,7 @@ class Jobs:
         if under_way and within:
             await asyncio.wait(under_way, timeout=within.total_seconds())
         unfinished = {*self._tasks, *self._notes.values()}
-        left = [*self._keepers, *self._tasks.values(), *self._notes]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end(*self._keepers, *self._tasks.values(), *self._notes)
         self._keepers = []
         with contextlib.suppress(StrataError):  # then it is found when it is held no longer
             for due in tuple(self._held):

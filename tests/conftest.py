@@ -60,7 +60,7 @@ async def redis(redis_url: str) -> AsyncIterator[RedisClient]:
 async def connection(redis: RedisClient, redis_url: str) -> AsyncIterator[Connection]:
     """Strata's connection, to the same empty Redis."""
     assert redis
-    opened = Connection(redis_url)
+    opened = Connection(redis_url, timeout=timedelta(seconds=15))  # on machines that are busy
     yield opened
     await opened.aclose()
 

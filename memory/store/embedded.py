@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from memory.ending import end
 from memory.errors import EmbeddedRedisError
 
 _LONGEST_SOCKET_PATH = 100
@@ -116,9 +117,7 @@ class EmbeddedRedis:
 
     async def _stop(self) -> None:
         if self._keeper:
-            while not self._keeper.done():  # a client of Redis may swallow what cancels it
-                self._keeper.cancel()
-                await asyncio.wait((self._keeper,), timeout=_STOP_SECONDS)
+            await end(self._keeper)
             self._keeper = None
         if self._process and self._process.returncode is None:
             self._process.terminate()

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
+from memory.ending import end
 from memory.errors import StrataError, UnderWayError
 from memory.store import keys
 from memory.store.connection import Script
@@ -37,9 +38,7 @@ async def leased(
     try:
         yield
     finally:
-        renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await renewing
+        await end(renewing)
         with contextlib.suppress(StrataError):  # then it ends by itself
             await _hold(store, user, purpose, token, timedelta())
 
