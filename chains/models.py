@@ -31,6 +31,16 @@ class ModelOptions:
     timeout: timedelta = timedelta(seconds=60)
     retries: int = 2
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether no model is named, or the offline one."""
+        return self.name == "offline" or not (self.name or self.base_url or self.api_key)
+
+    @property
+    def chosen(self) -> str:
+        """The name of the model that answers."""
+        return "offline" if self.is_offline else self.name or DEFAULT_OPENAI_MODEL
+
 
 @asynccontextmanager
 async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
@@ -40,9 +50,9 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
         ConfigurationError: there is no such model, or its package or key is missing.
     """
     name = options.name
-    if name == "offline" or not (name or options.base_url or options.api_key):
+    if options.is_offline:
         yield OfflineChatModel()
-    elif options.base_url or name is None or (name.startswith("openai:") and options.api_key):
+    elif options.base_url or not name or (name.startswith("openai:") and options.api_key):
         async with _openai_compatible(options) as model:
             yield model
     else:
@@ -56,7 +66,7 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
 
     async with openai.DefaultAsyncHttpxClient() as client:
         yield ChatOpenAI(
-            model=(options.name or DEFAULT_OPENAI_MODEL).removeprefix("openai:"),
+            model=options.chosen.removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,
             timeout=options.timeout.total_seconds(),

@@ -108,6 +108,17 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
+    def budgets(self) -> dict[str, int]:
+        """The most tokens of each layer that has a bound."""
+        bounds = {
+            "window": self.window.budget_tokens,
+            "summary": self.summary.budget_tokens + self.summary.carry_tokens,
+            "facts": self.facts.pinned_tokens + self.facts.budget_tokens,
+            "vector": self.vector.budget_tokens,
+        }
+        return {name: bounds[name] for name in self.layers if name in bounds}
+
+    @property
     def searches(self) -> bool:
         """Whether a layer looks into the user's indexes."""
         return "vector" in self.layers or "facts" in self.layers

@@ -15,10 +15,13 @@ from service.errors import add_error_handlers
 from service.opening import open_state
 from service.requests import Requests
 from service.routes import (
+    about,
     chat,
+    demo,
     health,
     memories,
     openai,
+    playground,
     preferences,
     quarantine,
     sessions,
@@ -33,7 +36,7 @@ from service.state import State
 
 _ROUTES = (
     *(chat, openai, sessions, turns, memories, preferences, quarantine),
-    *(users, user_data, user_list, health),
+    *(users, user_data, user_list, about, health, playground),
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
     "tracing": False,
@@ -84,6 +87,8 @@ def create_app(
     )
     for module in _ROUTES:
         app.include_router(module.router)
+    if settings.demo:
+        app.include_router(demo.router)
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:
         app.add_middleware(

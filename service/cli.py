@@ -133,10 +133,22 @@ def demo(
     as_json: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--json", help="Print the outcome as JSON.")
     ] = False,
+    web: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--web", help="In the browser: the page has a button that kills.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Of the page; 0 for any.")] = 8000,
 ) -> None:
-    """Show session continuity: tell, kill -9 the server and its Redis, start again, ask."""
-    from service.demo import run_demo  # noqa: PLC0415
+    """Show session continuity: tell, kill -9 the server and its Redis, start again, ask.
 
+    With --web you do it yourself on the playground page, on a scratch folder:
+
+        strata demo --web
+    """
+    from service.demo import run_demo, run_web_demo  # noqa: PLC0415
+
+    if web:
+        run_web_demo(port)
+        return
     raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from memory.errors import StrataError
+from service.supervisor import supervise
 
 _USER = "demo"
 _TOLD = (
@@ -83,6 +84,16 @@ def run_demo(*, as_json: bool) -> bool:
     else:
         _show(console, outcome)
     return outcome.recalled
+
+
+def run_web_demo(port: int) -> None:
+    """Serve the playground on a scratch folder, and again whenever it is killed, until stopped.
+
+    Raises:
+        SupervisedError: the service ended by itself.
+    """
+    with tempfile.TemporaryDirectory(prefix="strata-demo-") as folder:
+        supervise(Path(folder), port=port)
 
 
 def _play(folder: Path, console: Console) -> Outcome:

@@ -192,7 +192,7 @@ async def open_state(
             chain=chain,
             importer=importer,
             jobs=jobs,
-            profiles=tuple(profiles),
+            profiles=profiles,
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,

@@ -43,6 +43,11 @@ def run(settings: Settings, *, insecure: bool) -> None:
             "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
             "guards it."
         )
+    if settings.demo and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"STRATA_DEMO lets the page kill the service: it cannot listen on {settings.host!r}. "
+            "Listen on 127.0.0.1, or leave STRATA_DEMO out."
+        )
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings))

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         env_prefix="STRATA_", frozen=True, env_ignore_empty=True, populate_by_name=True
     )
 
+    demo: bool = Field(
+        False, description="Whether the page may kill the service; on this machine alone."
+    )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     log_format: Literal["auto", "json", "text"] = Field(

@@ -1,5 +1,6 @@
 """What endpoints ask for: the collaborators of a running service."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
 from memory.privacy.options import Discretions
+from memory.profiles import Profile
 from memory.recall.views import Views
 from memory.store import RedisStore
 from service.auth.principals import Authenticator
@@ -36,7 +38,7 @@ class State:
     chain: ConversationChain
     importer: Intake
     jobs: Jobs
-    profiles: tuple[str, ...]
+    profiles: Mapping[str, Profile]
     authenticator: Authenticator
     limits: Limits
     memories: Memories
