@@ -1,0 +1,155 @@
+/** One message to two memories, side by side: two forks of the session, each with its profile. */
+
+import { Problem, of } from "./api.js";
+import { bar } from "./bars.js";
+import { choose } from "./dialogs.js";
+import { button, byId, fill, make } from "./elements.js";
+import { profileSelect, swatches } from "./heading.js";
+import { note, noting, speak } from "./notes.js";
+import { newKey, talk } from "./talking.js";
+import { count, number, titleOf } from "./words.js";
+
+const FIRST = ["layered", "window"];
+
+/** @param {object} app */
+export function createComparison(app) {
+  const { api, store } = app;
+  const path = (...parts) => of(store.get().user, "sessions", ...parts);
+  const root = byId("compare");
+  let sides = [];
+  let stopping = null;
+
+  function begin() {
+    const { about, profile } = store.get();
+    const names = about.profiles.map((one) => one.name);
+    const other = FIRST.find((one) => one !== profile && names.includes(one)) ?? names[0];
+    sides = [profile, other].map((name, place) => ({ place, profile: name, session: null, turns: [] }));
+    store.set({ mode: "compare" });
+    show(true);
+    draw();
+  }
+
+  function show(isOn) {
+    root.hidden = !isOn;
+    byId("transcript").hidden = isOn;
+  }
+
+  async function forked(side) {
+    if (side.session) return;
+    const { session } = store.get();
+    const made = session?.messages
+      ? await api.post(path(session.session_id, "fork"), { profile: side.profile })
+      : (await api.post(path(), { profile: side.profile })).session;
+    side.session = await api.patch(path(made.session_id), { title: `${side.profile}: ${session ? titleOf(session) : "comparison"}`.slice(0, 256) });
+  }
+
+  async function send(message) {
+    stopping = new AbortController();
+    store.set({ comparing: true });
+    for (const side of sides) side.turns.push({ message, reply: "", layers: [], problem: "", answer: null, began: performance.now() });
+    draw();
+    await Promise.all(sides.map(forked)).catch((error) => {
+      for (const side of sides) side.turns.at(-1).problem = error.message;
+    });
+    await Promise.all(sides.map((side) => answered(side, side.turns.at(-1))));
+    store.set({ comparing: false });
+    speak(sides.map((side) => `${side.profile}: ${side.turns.at(-1).reply || side.turns.at(-1).problem}`).join(" "));
+    await app.sessions.load();
+  }
+
+  async function answered(side, turn) {
+    if (turn.problem) return draw();
+    const asked = { user_id: store.get().user, message: turn.message, session_id: side.session.session_id, profile: side.profile };
+    const heard = (event, data) => {
+      if (event === "memory") turn.layers = data.memory;
+      if (event === "token") turn.reply += data.text;
+      draw(side);
+    };
+    try {
+      turn.answer = await talk(api, asked, { key: newKey(), signal: stopping.signal, heard });
+      const told = { profile: side.profile, usage: turn.answer.usage, layers: turn.layers };
+      store.set({ turns: new Map(store.get().turns).set(turn.answer.turn_id, told) });
+    } catch (error) {
+      turn.problem = error instanceof Problem ? error.message : "Stopped. Nothing of this turn is stored.";
+    }
+    turn.seconds = (performance.now() - turn.began) / 1000;
+    return draw(side);
+  }
+
+  function draw(only = null) {
+    if (!only || !root.childElementCount) {
+      fill(root, make("div", { class: "sides" }, sides.map((side) => make("section", { class: "side", id: `side-${side.place}`, tabindex: "0", "aria-label": `Memory ${side.place + 1}` }))));
+    }
+    for (const side of only ? [only] : sides) {
+      const place = byId(`side-${side.place}`);
+      fill(place, head(side), side.turns.length ? side.turns.map((turn) => shown(turn)) : make("p", { class: "hint" }, intro()));
+      place.scrollTop = place.scrollHeight;
+    }
+  }
+
+  function intro() {
+    const { session } = store.get();
+    return session?.messages ? `A fork of all ${count(session.messages, "message")} answers with this memory. The session itself stays as it is.` : "A session of its own answers with this memory.";
+  }
+
+  function head(side) {
+    const { about } = store.get();
+    const id = `side-profile-${side.place}`;
+    const change = (name) => {
+      side.profile = name;
+      draw();
+    };
+    return make("header", { class: "side-head" },
+      make("label", { class: "picker", for: id }, swatches(about, side.profile), make("span", { class: "unseen" }, `Memory ${side.place + 1}`), profileSelect(about, side.profile, change, { id })),
+      side.session ? button("Go on with this", () => noting(() => keep(side)), { class: "quiet small" }) : null);
+  }
+
+  function shown(turn) {
+    const tokens = turn.layers.reduce((sum, one) => sum + one.tokens, 0);
+    const hits = turn.layers.reduce((sum, one) => sum + one.recalled.length, 0);
+    return make("article", { class: "duel" },
+      make("p", { class: "asked" }, turn.message),
+      turn.layers.length ? bar(turn.layers) : make("span", { class: "bar" }),
+      make("p", { class: "hint figures" }, `${number(tokens)} tokens of memory, ${count(hits, "turn")} recalled${turn.seconds ? `, ${turn.seconds.toFixed(1)} s` : ""}`),
+      make("div", { class: "text" }, turn.reply, turn.answer || turn.problem ? null : make("span", { class: "caret", "aria-hidden": "true" })),
+      turn.problem ? make("p", { class: "hint", role: "alert" }, turn.problem) : null,
+      turn.answer ? button("What it was shown", () => app.inspect(turn.answer.turn_id), { class: "quiet small" }) : null);
+  }
+
+  async function end() {
+    stopping?.abort();
+    sides = [];
+    show(false);
+    store.set({ mode: "talk", comparing: false });
+    await app.sessions.load();
+  }
+
+  async function drop(others) {
+    await Promise.all(others.filter((side) => side.session).map((side) => api.remove(path(side.session.session_id))));
+  }
+
+  async function keep(side) {
+    const { session, profile } = side;
+    await drop(sides.filter((one) => one !== side));
+    await end();
+    await app.conversation.open(await api.get(path(session.session_id)), { profile });
+    note("You go on in this fork; the other one is deleted.");
+  }
+
+  async function leave() {
+    if (sides.some((side) => side.session)) {
+      const chosen = await choose({
+        title: "End the comparison?", text: "The two forks can stay among the sessions, or go with all recall of them.",
+        choices: [["keep", "Keep both"], ["drop", "Delete both", "grave"]],
+      });
+      if (chosen === "drop") await drop(sides);
+    }
+    await end();
+  }
+
+  return {
+    begin, send, leave,
+    stop: () => stopping?.abort(),
+    toggle: () => noting(() => (store.get().mode === "compare" ? leave() : begin())),
+  };
+}

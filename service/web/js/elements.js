@@ -1,0 +1,46 @@
+/** Elements from plain data. Whatever is stored or said becomes text, never markup. */
+
+const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected"]);
+
+/**
+ * An element.
+ * @param {string} tag
+ * @param {object} properties attributes; `class`, `on` (listeners by event), `css` (custom properties)
+ * @param {...(Node|string|Array|null|false)} children strings become text nodes
+ */
+export function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name === "on") Object.entries(value).forEach(([event, heard]) => node.addEventListener(event, heard));
+    else if (name === "css") Object.entries(value).forEach(([key, one]) => node.style.setProperty(key, one));
+    else if (PROPERTIES.has(name)) node[name] = value;
+    else if (name === "class") node.className = value;
+    else if (value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...present(children));
+  return node;
+}
+
+/** A button that does something. */
+export function button(label, act, properties = {}) {
+  const { on = {}, ...rest } = properties;
+  return make("button", { type: "button", class: "plain", ...rest, on: { click: act, ...on } }, label);
+}
+
+/** Put children in place of what a node holds; what had the focus has it again, by its id. */
+export function fill(node, ...children) {
+  const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
+  node.replaceChildren(...present(children));
+  if (focused) byId(focused)?.focus({ preventScroll: true });
+  return node;
+}
+
+/** An element of the page. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+function present(children) {
+  return children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false);
+}

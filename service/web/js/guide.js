@@ -1,0 +1,112 @@
+/** Continuity, shown in four steps: tell, kill the server, see it come back, ask. */
+
+import { Problem, of } from "./api.js";
+import { button, byId, fill, make } from "./elements.js";
+import { noting } from "./notes.js";
+
+const TOLD = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Biscuit; he is a three year old beagle.", "I am allergic to peanuts."];
+const ASKED = ["What is my dog called?", "What am I allergic to?"];
+const LOOK_MS = 120;
+const PATIENCE_MS = 60_000;
+
+/** @param {object} app */
+export function createGuide(app) {
+  const { api, store } = app;
+  const root = byId("guide");
+  const toggle = byId("guide-toggle");
+  let step = 0;
+  let log = [];
+  let isBusy = false;
+
+  function open(isOpen) {
+    root.hidden = !isOpen;
+    toggle.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) draw();
+  }
+
+  const doing = (work) => noting(async () => {
+    isBusy = true;
+    draw();
+    try {
+      await work();
+    } finally {
+      isBusy = false;
+      draw();
+    }
+  });
+
+  async function say(lines) {
+    for (const line of lines) {
+      if (!(await app.conversation.say(line))) throw new Problem({ detail: "The turn failed: see the conversation, then try again." });
+    }
+  }
+
+  async function tell() {
+    await app.leaveComparison();
+    await app.sessions.begin();
+    await say(TOLD);
+    step = 1;
+  }
+
+  async function kill() {
+    const { demo } = await api.get("/v1/about");
+    log = [];
+    const dying = await api.post("/v1/demo/kill", { pid: demo.pid });
+    told(`Process ${dying.pid} got SIGKILL${dying.redis_pid ? `, and its Redis ${dying.redis_pid} too` : ""}.`);
+    step = 2;
+    await back(demo.pid);
+  }
+
+  async function back(killed) {
+    const began = performance.now();
+    while (performance.now() - began < PATIENCE_MS) {
+      const about = await api.get("/v1/about").catch(() => null);
+      if (about && about.demo?.pid !== killed) {
+        store.set({ about });
+        told(`Process ${about.demo.pid} answers, ${((performance.now() - began) / 1000).toFixed(1)} s later.`);
+        step = 3;
+        return;
+      }
+      if (!about && log.length === 1) told("Nothing answers: the process is dead.");
+      draw();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    throw new Problem({ detail: "It did not come back within a minute. Was it started with `strata demo --web`?" });
+  }
+
+  async function ask() {
+    const { session, user } = store.get();
+    if (session && !session.closed) await api.post(of(user, "sessions", session.session_id, "close"));
+    await app.sessions.begin();
+    await say(ASKED);
+    step = 4;
+  }
+
+  function told(line) {
+    log.push(line);
+    draw();
+  }
+
+  function draw() {
+    const { about } = store.get();
+    const steps = [
+      ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: isBusy })],
+      ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
+        about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: isBusy }) : null],
+      ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
+      ["Ask", step === 4 ? "It still knows. What each answer was shown stands in the inspector." : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
+    ];
+    fill(root,
+      make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
+      make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
+        make("h3", {}, title), make("div", { class: "hint" }, text), deed))));
+  }
+
+  toggle.addEventListener("click", () => open(root.hidden));
+  store.watch(["about"], ({ about }) => {
+    if (about?.demo && !sessionStorage.getItem("strata.guided")) {
+      sessionStorage.setItem("strata.guided", "yes");
+      open(true);
+    }
+  });
+}

@@ -1,0 +1,47 @@
+/** Above the conversation: what it is called, which memory answers, and the way to compare. */
+
+import { button, byId, fill, make } from "./elements.js";
+import { layerName } from "./bars.js";
+import { titleOf } from "./words.js";
+
+/** @param {object} app */
+export function showHeading(app) {
+  const { store } = app;
+  store.watch(["session", "profile", "about", "user", "mode"], ({ session, about, user, mode }) => {
+    if (!about) return;
+    const title = session ? titleOf(session) : user ? "A new session" : "Strata";
+    fill(byId("talk-head"),
+      make("div", { class: "talk-title" },
+        make("h2", {}, title),
+        session?.closed ? make("span", { class: "chip" }, "closed") : null),
+      mode === "compare" ? null : picker(store),
+      button(mode === "compare" ? "End comparison" : "Compare", () => app.compare.toggle(),
+        { class: "plain", id: "compare-toggle", "aria-pressed": String(mode === "compare"), disabled: !user }));
+  });
+}
+
+/** A choice of memory profiles, with the layers of the one chosen. */
+export function profileSelect(about, chosen, change, properties = {}) {
+  const own = about.profiles.filter((one) => !one.name.startsWith("classic"));
+  const classic = about.profiles.filter((one) => one.name.startsWith("classic"));
+  const option = (one) => make("option", { value: one.name, selected: one.name === chosen }, one.name);
+  return make("select", { ...properties, on: { change: (event) => change(event.target.value) } },
+    make("optgroup", { label: "Layers" }, own.map(option)),
+    classic.length ? make("optgroup", { label: "LangChain’s classic memories" }, classic.map(option)) : null);
+}
+
+/** The layers of a profile, as swatches. */
+export function swatches(about, name) {
+  const layers = about.profiles.find((one) => one.name === name)?.layers ?? [];
+  const told = layers.map(layerName).join(", ") || "nothing";
+  return make("span", { class: "swatches", role: "img", "aria-label": `Layers: ${told}`, title: told },
+    layers.map((layer) => make("i", { class: "swatch rock", "data-layer": layer })));
+}
+
+function picker(store) {
+  const { about, profile } = store.get();
+  return make("label", { class: "picker", for: "profile" },
+    swatches(about, profile),
+    make("span", { class: "picker-label" }, "Memory"),
+    profileSelect(about, profile, (name) => store.set({ profile: name }), { id: "profile" }));
+}

@@ -1,0 +1,48 @@
+/** Panes and tabs: on small screens one at a time; the inspector's tabs by arrow keys too. */
+
+import { byId } from "./elements.js";
+
+const PANES = ["people", "talk", "inspector"];
+
+export function createPanes() {
+  const nav = byId("panes-nav");
+
+  function show(pane) {
+    document.body.dataset.pane = PANES.includes(pane) ? pane : "talk";
+    for (const one of nav.children) {
+      if (one.dataset.to === document.body.dataset.pane) one.setAttribute("aria-current", "true");
+      else one.removeAttribute("aria-current");
+    }
+  }
+
+  nav.addEventListener("click", (event) => event.target.dataset.to && show(event.target.dataset.to));
+  return { show };
+}
+
+/**
+ * Tabs that show one panel each.
+ * @param {(name: string) => void} chosen told which one
+ */
+export function createTabs(chosen) {
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+
+  function select(tab, { focus = false } = {}) {
+    for (const one of tabs) {
+      const isIt = one === tab;
+      one.setAttribute("aria-selected", String(isIt));
+      one.tabIndex = isIt ? 0 : -1;
+      byId(one.getAttribute("aria-controls")).hidden = !isIt;
+    }
+    if (focus) tab.focus();
+    chosen(tab.getAttribute("aria-controls"));
+  }
+
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => select(tab));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step) select(tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length], { focus: true });
+    });
+  }
+  return { select: (name) => select(byId(`tab-${name}`)) };
+}

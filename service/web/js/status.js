@@ -1,0 +1,56 @@
+/** What is in use, whether it answers, and how to get real answers where the model is offline. */
+
+import { button, byId, fill, make } from "./elements.js";
+
+const HIDDEN = "strata.banner";
+const KINDS = { embedded: "embedded", server: "", sentinel: "Sentinel", cluster: "Cluster" };
+
+/** @param {object} app */
+export function showStatus({ store, credentials }) {
+  store.watch(["about", "alive"], ({ about, alive }) => {
+    if (!about) return;
+    const redis = [about.redis.server || "Redis", KINDS[about.redis.kind]].filter(Boolean).join(", ");
+    fill(byId("inuse"),
+      make("span", { class: "pulse", "data-alive": String(alive), role: "img", "aria-label": alive ? "The service answers" : "The service is away" }),
+      alive ? null : make("b", {}, "Away. "),
+      make("b", {}, about.model.offline ? "Offline model" : about.model.name),
+      ` · ${about.embedder} embedder · ${redis}`);
+  });
+
+  store.watch(["about"], ({ about }) => {
+    if (!about) return;
+    const banner = byId("banner");
+    banner.hidden = !about.model.offline || sessionStorage.getItem(HIDDEN) !== null;
+    fill(banner,
+      make("p", {}, "The offline model answers: it only quotes what is remembered. For real answers, start Strata with a key, ",
+        make("code", {}, "OPENAI_API_KEY=… make run"), ", or name any model: ", make("code", {}, "STRATA_MODEL=…"), "."),
+      button("Hide", () => {
+        sessionStorage.setItem(HIDDEN, "yes");
+        banner.hidden = true;
+      }, { class: "quiet small", "aria-label": "Hide this" }));
+    if (about.auth !== "off" && !byId("forget-key")) {
+      byId("theme").before(button("Forget key", () => {
+        credentials.forget();
+        location.reload();
+      }, { class: "quiet", id: "forget-key" }));
+    }
+  });
+}
+
+/** Light, dark, or as the system has it. */
+export function createTheme() {
+  const themes = ["auto", "light", "dark"];
+  const toggle = byId("theme");
+  const set = (theme) => {
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    toggle.textContent = `Theme: ${theme}`;
+    localStorage.setItem("strata.theme", theme);
+  };
+  const known = localStorage.getItem("strata.theme");
+  set(themes.includes(known) ? known : "auto");
+  toggle.addEventListener("click", () => {
+    const now = document.documentElement.dataset.theme ?? "auto";
+    set(themes[(themes.indexOf(now) + 1) % themes.length]);
+  });
+}

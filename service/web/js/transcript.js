@@ -1,0 +1,133 @@
+/** What was said, and where it is folded: above the line it is in the summary, below verbatim. */
+
+import { bar } from "./bars.js";
+import { turnOf } from "./conversation.js";
+import { button, byId, fill, make } from "./elements.js";
+import { noting } from "./notes.js";
+import { clock, count, number } from "./words.js";
+
+const NEAR_END = 120;
+
+/** @param {object} app */
+export function showTranscript(app) {
+  const root = byId("transcript");
+  const { store } = app;
+  const list = make("ol", { class: "messages" });
+  const coming = make("div", { class: "coming" });
+  let before = { session: null, length: 0 };
+
+  store.watch(["session", "messages", "turns", "inspected", "user"], () => {
+    const { session, messages } = store.get();
+    const isEmpty = !messages.length && !store.get().pending;
+    fill(list, isEmpty ? null : lines(app));
+    fill(root, isEmpty ? welcome(app) : [earlier(app), list], coming);
+    const grown = session?.session_id !== before.session || messages.length > before.length;
+    before = { session: session?.session_id, length: messages.length };
+    if (grown) root.scrollTop = root.scrollHeight;
+  });
+
+  store.watch(["pending"], ({ pending, messages }) => {
+    const followed = root.scrollHeight - root.scrollTop - root.clientHeight < NEAR_END;
+    if (pending && !messages.length) fill(root, list, coming);
+    fill(coming, pending ? pendingTurn(app, pending) : null);
+    if (pending && (followed || pending.status === "waiting")) root.scrollTop = root.scrollHeight;
+  });
+}
+
+/** Bring a message into sight and into focus. */
+export async function jump(app, messageId) {
+  const [sessionId, position] = messageId.split(":");
+  const { session, sessions } = app.store.get();
+  if (session?.session_id !== sessionId) {
+    const other = sessions.find((one) => one.session_id === sessionId) ?? (await app.sessions.find(sessionId));
+    if (!other) return;
+    await app.conversation.open(other);
+  }
+  await app.conversation.reach(Number(position));
+  app.panes.show("talk");
+  const line = byId(`m-${position}`);
+  if (!line) return;
+  line.scrollIntoView({ block: "center" });
+  line.focus({ preventScroll: true });
+  line.classList.remove("found");
+  requestAnimationFrame(() => line.classList.add("found"));
+}
+
+function lines(app) {
+  const { session, messages, inspected } = app.store.get();
+  const folded = session?.folded_upto ?? 0;
+  const found = [];
+  for (const message of messages) {
+    if (message.position === folded && folded > 0) found.push(fold(session));
+    found.push(said(app, message, { folded, isInspected: turnOf(message) === inspected }));
+  }
+  if (folded > 0 && messages.at(-1)?.position === folded - 1) found.push(fold(session));
+  return found;
+}
+
+function said(app, message, { folded, isInspected }) {
+  const layer = message.position < folded ? "summary" : "window";
+  const isAnswer = message.role === "assistant";
+  const who = message.author ?? (isAnswer ? "Strata" : "You");
+  return make("li", {
+    class: "said", id: `m-${message.position}`, tabindex: "-1", "data-role": message.role,
+    "data-layer": layer, "data-inspected": isInspected && isAnswer ? "true" : null,
+  },
+    make("p", { class: "who" }, make("b", {}, who), make("time", { datetime: message.time }, clock(message.time)),
+      message.interrupted ? make("span", { class: "chip" }, "interrupted") : null),
+    make("div", { class: "text" }, message.content),
+    isAnswer && message.position > 0 ? deeds(app, message) : null);
+}
+
+function deeds(app, message) {
+  const turn = turnOf(message);
+  const known = app.store.get().turns.get(turn);
+  const tokens = known?.layers?.reduce((sum, one) => sum + one.tokens, 0) ?? 0;
+  const label = known ? `${known.profile ? `${known.profile}, ` : ""}${number(tokens)} tokens of memory` : "What it was shown";
+  return make("div", { class: "deeds" },
+    button([tokens ? bar(known.layers, "thin") : null, make("span", {}, label)], () => app.inspect(turn),
+      { class: "quiet small inspect", "aria-label": known ? `What it was shown: ${label}` : null }),
+    button("Fork here", () => noting(() => app.sessions.fork(message.position + 1)), { class: "quiet small" }));
+}
+
+function fold(session) {
+  return make("li", { class: "fold" },
+    make("details", {},
+      make("summary", {}, make("span", { class: "wave", "aria-hidden": "true" }),
+        make("span", { class: "fold-label" }, `${count(session.folded_upto, "message")} above folded into the summary`),
+        make("span", { class: "wave", "aria-hidden": "true" })),
+      make("p", { class: "text" }, session.summary || "The summary is empty.")));
+}
+
+function earlier(app) {
+  const first = app.store.get().messages[0]?.position ?? 0;
+  if (!first) return null;
+  return make("p", { class: "earlier" }, button(`Show ${number(first)} earlier`, () => noting(() => app.conversation.reach(0)), { class: "plain small" }));
+}
+
+function pendingTurn(app, pending) {
+  const isOver = pending.status === "stopped" || pending.status === "failed";
+  const told = pending.status === "stopped" ? "Stopped. Nothing of this turn is stored." : pending.problem;
+  return make("div", { class: "pending", "data-status": pending.status },
+    make("div", { class: "said", "data-role": "user", "data-layer": "window" }, make("p", { class: "who" }, make("b", {}, "You")), make("div", { class: "text" }, pending.message)),
+    make("div", { class: "said", "data-role": "assistant", "data-layer": "window" },
+      make("p", { class: "who" }, make("b", {}, "Strata")),
+      make("div", { class: "text" }, pending.reply, isOver ? null : make("span", { class: "caret", "aria-hidden": "true" })),
+      isOver ? make("p", { class: "hint", role: "alert" }, told) : null,
+      isOver ? make("div", { class: "row" },
+        button("Try again", () => app.conversation.retry(), { class: "solid small" }),
+        button("Edit", () => app.composer.put(app.conversation.giveUp()), { class: "plain small" })) : null));
+}
+
+function welcome(app) {
+  const { user, session, sessions, about } = app.store.get();
+  if (!user) return make("div", { class: "welcome" }, make("h2", {}, "Whose memory?"), make("p", { class: "hint" }, "Choose a user on the left, or make one."));
+  const earlierOnes = sessions.filter((one) => one.session_id !== session?.session_id && one.messages).length;
+  const layers = about.profiles.find((one) => one.name === app.store.get().profile)?.layers ?? [];
+  return make("div", { class: "welcome" },
+    make("div", { class: "seam", "aria-hidden": "true" }, ["window", "summary", "facts", "vector"].map((layer) => make("i", { class: "rock", "data-layer": layer, "data-off": layers.includes(layer) || layers.includes("classic") ? null : "true" }))),
+    make("h2", {}, session?.closed ? "Nothing was said here" : "Say something worth remembering"),
+    make("p", { class: "hint" }, earlierOnes
+      ? `This session takes up what ${count(earlierOnes, "earlier session")} left. Ask about it.`
+      : "Then start another session, and ask. What the model is shown stands on the right, layer by layer."));
+}

@@ -1,0 +1,55 @@
+/** How numbers and times are told. */
+
+const NUMBER = new Intl.NumberFormat("en-GB");
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const LONG_AGO = 7 * 86_400;
+
+/** A number with its thousands apart. */
+export function number(value) {
+  return NUMBER.format(value);
+}
+
+/** `1 message`, `2 messages`. */
+export function count(value, one, many = `${one}s`) {
+  return `${NUMBER.format(value)} ${value === 1 ? one : many}`;
+}
+
+/** The time of a moment: of today the clock, else the day too. */
+export function clock(iso) {
+  const at = new Date(iso);
+  const now = new Date();
+  if (at.toDateString() === now.toDateString()) return CLOCK.format(at);
+  const day = at.getFullYear() === now.getFullYear() ? DAY : YEAR;
+  return `${day.format(at)}, ${CLOCK.format(at)}`;
+}
+
+/** How long ago, roughly. */
+export function ago(iso) {
+  const seconds = (Date.now() - new Date(iso).getTime()) / 1000;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < LONG_AGO) return count(Math.floor(seconds / 86_400), "day") + " ago";
+  return clock(iso);
+}
+
+/** Bytes, in what people read. */
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(1)} kB`;
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+/** What a session is called. */
+export function titleOf(session) {
+  return session.title || `Session of ${clock(session.created)}`;
+}
+
+/** The beginning of a text, on one line. */
+export function beginning(text, most = 60) {
+  const line = text.replace(/\s+/g, " ").trim();
+  const letters = [...line];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : line;
+}
