@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from chains.offline import OfflineChatModel
+from memory.bounded import bounded_hooks
 from memory.errors import ConfigurationError
 
 DEFAULT_OPENAI_MODEL = "gpt-5-mini"
@@ -54,7 +55,7 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
     import openai  # noqa: PLC0415 - a second to import, not always wanted
     from langchain_openai import ChatOpenAI  # noqa: PLC0415
 
-    async with openai.DefaultAsyncHttpxClient() as client:
+    async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
         yield ChatOpenAI(
             model=(options.name or DEFAULT_OPENAI_MODEL).removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
