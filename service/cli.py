@@ -29,8 +29,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API; everything else is set by STRATA_* variables."""
+    from service.loading import load_settings  # noqa: PLC0415
     from service.serve import run  # noqa: PLC0415 - each command loads what it needs
-    from service.settings import load_settings  # noqa: PLC0415
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -52,7 +52,7 @@ def worker(
 
         STRATA_REDIS_URL=redis://redis:6379 strata worker --port 9100
     """
-    from service.settings import load_settings  # noqa: PLC0415
+    from service.loading import load_settings  # noqa: PLC0415
     from service.worker import run  # noqa: PLC0415
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
@@ -74,8 +74,8 @@ def reindex(
 
         STRATA_EMBEDDER=openai strata reindex
     """
+    from service.loading import load_settings  # noqa: PLC0415
     from service.reindexing import run_reindex  # noqa: PLC0415
-    from service.settings import load_settings  # noqa: PLC0415
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
     run_reindex(load_settings(**chosen), as_json=as_json)
@@ -142,10 +142,12 @@ def demo(
 
 def _add_groups() -> None:
     from experiments.cli import app as experiments  # noqa: PLC0415
+    from service.config_cli import app as config  # noqa: PLC0415
     from service.encryption_cli import app as encryption  # noqa: PLC0415
     from service.jobs_cli import app as jobs  # noqa: PLC0415
     from service.keys_cli import app as keys  # noqa: PLC0415
 
+    app.add_typer(config, name="config")
     app.add_typer(keys, name="keys")
     app.add_typer(jobs, name="jobs")
     app.add_typer(encryption, name="encryption")

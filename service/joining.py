@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from memory.store import Connection
 from memory.store.joining import joined_redis
-from service.settings import Settings, load_settings
+from service.loading import load_settings
+from service.settings import Settings
 
 T = TypeVar("T")
 

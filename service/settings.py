@@ -1,13 +1,13 @@
-"""Every setting, read once from the environment (`STRATA_*`), frozen, passed on."""
+"""Every setting, read once, frozen, passed on."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from memory.errors import ConfigurationError
+from service.sources import DOT_ENV, settings_file
 
 
 def _seconds(value: Any) -> Any:
@@ -22,11 +22,33 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
-    """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`)."""
+    """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`).
+
+    What is chosen in code or on the command line goes before `STRATA_*` of the environment, that
+    before `.env`, that before `strata.toml` (its names in lower case, without STRATA_).
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="STRATA_", frozen=True, env_ignore_empty=True, populate_by_name=True
+        env_prefix="STRATA_",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        env_file=DOT_ENV,
+        dotenv_filtering="match_prefix",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings are looked for, one after the other."""
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, settings_file(settings_cls)
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
@@ -169,20 +191,3 @@ class Settings(BaseSettings):
     drain_timeout: Duration = Field(
         timedelta(seconds=25), description="How long what is under way may finish at the stop."
     )
-
-
-def load_settings(**chosen: object) -> Settings:
-    """The settings of the environment, with `chosen` ones before them.
-
-    Raises:
-        ConfigurationError: a variable cannot be used; the message names it.
-    """
-    try:
-        return Settings(**chosen)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = str(first["loc"][0]).upper()
-        variable = name if name.endswith("OPENAI_API_KEY") else f"STRATA_{name}"
-        raise ConfigurationError(
-            f"{variable} cannot be {first['input']!r}: {first['msg']}."
-        ) from None
