@@ -129,6 +129,21 @@ def erase_user(
 
 
 @app.command()
+def doctor(
+    as_json: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--json", help="Print the findings as JSON.")
+    ] = False,
+    ask_model: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--ask-model/--no-model", help="Whether to ask the model a word.")
+    ] = True,
+) -> None:
+    """Look at all that a service stands on, and say what to do; ends with 1 where it cannot run."""
+    from service.doctor import run_doctor  # noqa: PLC0415
+
+    raise typer.Exit(0 if run_doctor(as_json=as_json, ask_model=ask_model) else 1)
+
+
+@app.command()
 def demo(
     as_json: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--json", help="Print the outcome as JSON.")
