@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from chains.contexts import memory_of
 from chains.discreet import untraced
 from chains.giving_up import given_up_on_failure
 from chains.observing import Observer, Stage, Unobserved
@@ -19,7 +20,6 @@ from chains.thinking import Thinking
 from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
-from memory.errors import UnknownProfileError
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
@@ -235,9 +235,4 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         return replace(turn, message=said.kept, said=said)
 
     def _memory_of(self, profile: str | None) -> CombinedMemory:
-        name = self._default if profile is None else profile
-        memory = self._memories.get(name)
-        if memory is None:
-            known = ", ".join(sorted(self._memories))
-            raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
-        return memory
+        return memory_of(self._memories, self._default if profile is None else profile)

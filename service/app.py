@@ -16,6 +16,7 @@ from service.opening import open_state
 from service.requests import Requests
 from service.routes import (
     chat,
+    context,
     health,
     memories,
     openai,
@@ -32,7 +33,7 @@ from service.settings import Settings
 from service.state import State
 
 _ROUTES = (
-    *(chat, openai, sessions, turns, memories, preferences, quarantine),
+    *(chat, context, openai, sessions, turns, memories, preferences, quarantine),
     *(users, user_data, user_list, health),
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids

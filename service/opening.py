@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chains.breaking import Breaking
 from chains.called import told_of
+from chains.contexts import Contexts
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
 from chains.models import open_model
@@ -190,6 +191,12 @@ async def open_state(
             settings=settings,
             store=store,
             chain=chain,
+            contexts=Contexts(
+                memories,
+                default_profile=settings.profile,
+                longest_message=settings.longest_message,
+                clock=clock,
+            ),
             importer=importer,
             jobs=jobs,
             profiles=tuple(profiles),

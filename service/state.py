@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
+from chains.contexts import Contexts
 from chains.conversation import ConversationChain
 from chains.observing import Observer
 from memory.errors import UnknownProfileError
@@ -34,6 +35,7 @@ class State:
     settings: Settings
     store: RedisStore
     chain: ConversationChain
+    contexts: Contexts
     importer: Intake
     jobs: Jobs
     profiles: tuple[str, ...]
