@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
 from service.errors import add_error_handlers
+from service.mcp.endpoint import McpEndpoint
 from service.opening import open_state
 from service.requests import Requests
 from service.routes import (
@@ -31,6 +33,7 @@ from service.routes import (
 from service.schemas import Problem
 from service.settings import Settings
 from service.state import State
+from service.version import VERSION
 
 _ROUTES = (
     *(chat, context, openai, sessions, turns, memories, preferences, quarantine),
@@ -71,20 +74,22 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
-        async with opened(settings) as state:
+        async with opened(settings) as state, mcp:
             yield {"strata": state}
 
     app = _Application(
         title="Strata",
-        version="0.1.0",
+        version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
         telemetry=_NO_TELEMETRY,
     )
+    mcp = McpEndpoint(app, app.version)
     for module in _ROUTES:
         app.include_router(module.router)
+    app.router.routes.append(Route("/mcp", mcp))
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:
         app.add_middleware(

@@ -129,6 +129,20 @@ def erase_user(
 
 
 @app.command()
+def mcp(user: User = "me", url: Url = _URL) -> None:
+    """Give an assistant on this machine the memory of a user, over MCP on standard input.
+
+    In the configuration of the assistant, with `strata serve` running:
+
+        {"mcpServers": {"strata": {"command": "strata", "args": ["mcp", "--user", "me"]}}}
+    """
+    from service.mcp.stdio import run_stdio  # noqa: PLC0415
+    from service.version import VERSION  # noqa: PLC0415
+
+    run_stdio(url, user, version=VERSION)
+
+
+@app.command()
 def doctor(
     as_json: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--json", help="Print the findings as JSON.")
