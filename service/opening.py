@@ -17,7 +17,7 @@ from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
-from memory.store import Connection, Continuity, RedisStore
+from memory.store import Continuity, RedisStore
 from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.aftermath import Aftermath
@@ -26,6 +26,7 @@ from service.background import open_jobs
 from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
 from service.choices import (
+    connect,
     embedder_options,
     master_keys,
     model_options,
@@ -79,7 +80,7 @@ async def open_state(
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
         url = redis_url or await stack.enter_async_context(open_redis(settings))
-        connection = Connection(url, timeout=settings.redis_timeout)
+        connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
         embedder = made.embedder(guarded(opened, settings, connection, telemetry))
         store = made.store(

@@ -8,13 +8,14 @@ import msgspec
 
 from memory.errors import CorruptValueError
 from memory.store import decode, keys
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.redis import IDEMPOTENCY_SECONDS, RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import Committed, Entry, User
 
 _ONCE, _KEEP = Script("once"), Script("keep")
+_FOUND = Script("found", lasts=True)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -68,9 +69,14 @@ async def forget_request(store: RedisStore, user: User, name: str) -> None:
 async def find_turn(
     store: RedisStore, user: User, nonce: str
 ) -> tuple[Committed, tuple[Entry, ...]] | None:
-    """The turn that was committed under a nonce, and its messages; None if there is none."""
+    """The turn that was committed under a nonce, and its messages; None if there is none.
+
+    Whoever committed it may have been told that it is not safe yet, so it is waited for here.
+    """
     commands, call = store.connection.commands, store.connection.call
-    found = await call(commands.get(keys.once(user, nonce)))
+    if not await call(commands.get(keys.once(user, nonce))):
+        return None
+    found = await store.connection.run(_FOUND, keys.prefix(user), nonce)
     if not found:
         return None
     session_id, _, first = found.decode().partition(" ")
