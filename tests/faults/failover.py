@@ -1,0 +1,119 @@
+"""SIGKILL of primaries under load, in a cluster and before Sentinels; turns wait for a replica."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from memory.recall.embedder import StaticEmbedder
+from memory.store import Connection, RedisStore, keys
+from tests.faults.crashes import erase, look, new_cast
+from tests.faults.ledger import Ledger
+from tests.faults.machine import working
+from tests.faults.speaking import Speaker
+from tests.faults.views import Watcher
+from tests.faults.workers import Workers
+from tests.topologies.cluster import running_cluster
+from tests.topologies.node import Node
+from tests.topologies.sentinel import running_sentinels
+
+CLUSTER, SENTINEL = "primaries of a cluster killed", "primaries before Sentinels killed"
+DURABILITY = "replicas:1"
+_WORKERS, _SPEAKERS, _ROUNDS_OF_A_CAST = 2, 12, 5
+_PATIENCE, _TRIES = 0.2, 200
+_AWAY_SECONDS = 30.0
+_LAGS = 1 / 4  # how often the victim's replica is behind, so that nothing more is acknowledged
+
+
+class Topology(Protocol):
+    """What a primary is killed of.
+
+    Attributes:
+        url: for the service.
+    """
+
+    url: str
+
+    async def primary_of(self, key: str) -> Node:
+        """The node that takes writes of a key."""
+        ...
+
+    async def replicas_of(self, primary: Node) -> list[Node]:
+        """The nodes that follow it."""
+        ...
+
+    async def mend(self) -> None:
+        """Start what was killed, and wait until it follows."""
+        ...
+
+
+async def run(ledger: Ledger, folder: Path) -> None:
+    """Kill until the goals are reached; after each kill, all that was told is looked for."""
+    if ledger.wants(CLUSTER):
+        async with running_cluster(folder / "cluster") as cluster:
+            await _play(CLUSTER, cluster, ledger, folder / "workers-cluster")
+    if ledger.wants(SENTINEL):
+        async with running_sentinels(folder / "sentinel") as watched:
+            await _play(SENTINEL, watched, ledger, folder / "workers-sentinel")
+
+
+async def _play(what: str, topology: Topology, ledger: Ledger, folder: Path) -> None:
+    embedder = StaticEmbedder()
+    settings = {"STRATA_DURABILITY": DURABILITY}
+    async with working(folder, topology.url, _WORKERS, **settings) as workers:
+        connection = Connection(topology.url)
+        store = RedisStore(connection, embedder_tag=embedder.tag)
+        try:
+            while ledger.wants(what):
+                watcher = Watcher(store, embedder)
+                cast = new_cast(_SPEAKERS)
+                for one in cast:
+                    one.patience, one.tries = _PATIENCE, _TRIES
+                for _ in range(_ROUNDS_OF_A_CAST):
+                    if ledger.wants(what):
+                        await _fail_over(what, topology, workers, cast, ledger)
+                        await look(store, watcher, workers, cast, ledger)
+                    ledger.save()
+                await erase(store, workers, cast, ledger)
+        finally:
+            await connection.aclose()
+
+
+async def _fail_over(
+    what: str, topology: Topology, workers: Workers, cast: Sequence[Speaker], ledger: Ledger
+) -> None:
+    stop = asyncio.Event()
+    talking = asyncio.gather(*(one.talk(lambda: workers.urls, stop, ledger) for one in cast))
+    try:
+        await asyncio.sleep(random.uniform(0.3, 1.0))
+        victim = await topology.primary_of(keys.prefix(random.choice(cast).user))
+        behind = await topology.replicas_of(victim) if random.random() < _LAGS else []
+        for replica in behind:
+            replica.stop()
+        await asyncio.sleep(random.uniform(0.02, 0.3))
+        await victim.kill()
+        for replica in behind:
+            replica.go_on()
+        ledger.add(what)
+        if behind:
+            ledger.add("of them with replicas that were behind")
+        await _writes_again(what, cast, ledger)
+        await topology.mend()
+    finally:
+        stop.set()
+        await talking
+
+
+async def _writes_again(what: str, cast: Sequence[Speaker], ledger: Ledger) -> None:
+    """Wait until everybody's turns are acknowledged again, without a restart."""
+    began, told = time.monotonic(), [len(one.told) for one in cast]
+    while any(len(one.told) < count + 2 for one, count in zip(cast, told, strict=True)):
+        away = time.monotonic() - began
+        if away > _AWAY_SECONDS:
+            ledger.check("it recovers without a restart", holds=False, what=what)
+            return
+        await asyncio.sleep(0.02)
+    ledger.check("it recovers without a restart", holds=True)
+    ledger.time(f"until everybody writes again, {what}", time.monotonic() - began)
