@@ -34,6 +34,7 @@ from service.choices import (
     retention_of,
     tongue_of,
 )
+from service.claims import Claims
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
@@ -187,6 +188,7 @@ async def open_state(
             discretion=discretions.default,
         )
         await stack.enter_async_context(Aftermath(store, views))
+        claims = await stack.enter_async_context(Claims(store))
         yield State(
             settings=settings,
             store=store,
@@ -194,6 +196,7 @@ async def open_state(
             importer=importer,
             jobs=jobs,
             profiles=tuple(profiles),
+            claims=claims,
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,

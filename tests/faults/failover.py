@@ -16,7 +16,7 @@ from tests.faults.speaking import Speaker
 from tests.faults.views import Watcher
 from tests.faults.workers import Workers
 from tests.topologies.cluster import running_cluster
-from tests.topologies.node import Node
+from tests.topologies.node import Node, until
 from tests.topologies.sentinel import running_sentinels
 
 CLUSTER, SENTINEL = "primaries of a cluster killed", "primaries before Sentinels killed"
@@ -88,7 +88,8 @@ async def _fail_over(
     talking = asyncio.gather(*(one.talk(lambda: workers.urls, stop, ledger) for one in cast))
     try:
         await asyncio.sleep(random.uniform(0.3, 1.0))
-        victim = await topology.primary_of(keys.prefix(random.choice(cast).user))
+        place = keys.prefix(random.choice(cast).user)
+        victim = await topology.primary_of(place)
         behind = await topology.replicas_of(victim) if random.random() < _LAGS else []
         for replica in behind:
             replica.stop()
@@ -99,16 +100,29 @@ async def _fail_over(
         ledger.add(what)
         if behind:
             ledger.add("of them with replicas that were behind")
-        await _writes_again(what, cast, ledger)
+        began = time.monotonic()
+        await _failed_over(what, topology, place, victim, ledger)
+        await victim.start()  # as its supervisor would; until then it may be the last replica
+        await _writes_again(what, began, cast, ledger)
         await topology.mend()
     finally:
         stop.set()
         await talking
 
 
-async def _writes_again(what: str, cast: Sequence[Speaker], ledger: Ledger) -> None:
-    """Wait until everybody's turns are acknowledged again, without a restart."""
-    began, told = time.monotonic(), [len(one.told) for one in cast]
+async def _failed_over(
+    what: str, topology: Topology, place: str, victim: Node, ledger: Ledger
+) -> None:
+    async def another() -> bool:
+        return await topology.primary_of(place) is not victim
+
+    with ledger.timing(f"until another is primary, {what}"):
+        await until(another)
+
+
+async def _writes_again(what: str, began: float, cast: Sequence[Speaker], ledger: Ledger) -> None:
+    """Wait until everybody's turns are acknowledged again, by services that were not restarted."""
+    told = [len(one.told) for one in cast]
     while any(len(one.told) < count + 2 for one, count in zip(cast, told, strict=True)):
         away = time.monotonic() - began
         if away > _AWAY_SECONDS:
