@@ -41,7 +41,9 @@ _AWAY = (
 )
 _PASSING = ("NOREPLICAS", "UNBLOCKED")
 """What a server says that has too few replicas, or has just ceased to be a primary."""
-_BROKEN = "the handler is closed"  # how uvloop calls a connection that broke a moment ago
+_BROKEN = ("the handler is closed", "'NoneType' object has no attribute 'writelines'")
+"""How uvloop calls a connection that broke a moment ago, and redis-py one of a cluster that another
+command has closed because it found the cluster changed."""
 T = TypeVar("T")
 
 
@@ -93,8 +95,8 @@ class Connection:
                 return await command
         except _AWAY as error:
             raise unavailable(error) from error
-        except RuntimeError as error:
-            if _BROKEN not in str(error):
+        except (RuntimeError, AttributeError) as error:
+            if not any(broken in str(error) for broken in _BROKEN):
                 raise
             raise unavailable(error) from error
         except RedisError as error:

@@ -23,7 +23,7 @@ _OPTIONS = (
 
 
 class Cluster:
-    """Nodes, the first of which begin as primaries.
+    """Nodes, the first of which begin as primaries: `begun`.
 
     Args:
         folder: for their files.
@@ -46,6 +46,7 @@ class Cluster:
         every = (*_OPTIONS, "--cluster-node-timeout", str(node_timeout), *options)
         count = primaries * (1 + replicas)
         self.nodes = [Node(folder / f"node-{number}", *every) for number in range(count)]
+        self.begun = self.nodes[:primaries]
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     async def form(self) -> None:

@@ -18,7 +18,7 @@ sentinel parallel-syncs {name} 8
 
 
 class Watched:
-    """Nodes, the first of which begins as the primary, and Sentinels.
+    """Nodes, the first of which begins as the primary (`begun`), and Sentinels.
 
     Args:
         folder: for their files.
@@ -31,6 +31,7 @@ class Watched:
         follow = (*_OPTIONS, "--replicaof", "127.0.0.1", str(first.port))
         others = (Node(folder / f"node-{one + 1}", *follow) for one in range(replicas))
         self.nodes = [first, *others]
+        self.begun = self.nodes[:1]
         self._quorum = sentinels // 2 + 1
         self._files = [folder / f"sentinel-{number}.conf" for number in range(sentinels)]
         self.sentinels = [
