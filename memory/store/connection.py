@@ -10,6 +10,7 @@ from redis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
+    ClusterError,
     ConnectionError,  # noqa: A004
     MovedError,
     NoScriptError,
@@ -21,6 +22,7 @@ from redis.exceptions import (
 )
 
 from memory.errors import StoreRefusedError, StoreUnavailableError
+from memory.store import keys
 from memory.store.commands import Closable, Commands
 from memory.store.dialling import dial
 from memory.store.durability import Durability
@@ -32,6 +34,7 @@ _AWAY = (
     TimeoutError,
     BusyLoadingError,
     ClusterDownError,
+    ClusterError,
     ReadOnlyError,
     RedisClusterException,
     AskError,
@@ -123,9 +126,9 @@ class Connection:
 
     async def _run(self, script: Script, key: str, args: tuple[str | bytes | float, ...]) -> Any:
         try:
-            return await self.commands.evalsha(script.sha, 1, key, *args)
+            return await self.commands.evalsha(script.sha, 2, *keys.named(key), *args)
         except NoScriptError:
-            return await self.commands.eval(script.source, 1, key, *args)
+            return await self.commands.eval(script.source, 2, *keys.named(key), *args)
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:

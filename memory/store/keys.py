@@ -148,6 +148,15 @@ def lease(user: User, purpose: str) -> str:
     return f"{prefix(user)}lease:{purpose}"
 
 
+def named(prefix: str) -> tuple[str, str]:
+    """The keys that a script of a prefix is called with.
+
+    There are two of them because a cluster refuses a call of several keys while their slot is moved
+    and one is missing; a call of one key goes to where the slot moves to, and finds nobody there.
+    """
+    return prefix, f"{prefix}user"
+
+
 def mark(key: str) -> str:
     """A key on the hash slot of `key`, which is written so that there is something to wait for."""
     tag = key.partition("{")[2].partition("}")[0] or key

@@ -56,9 +56,13 @@ class Lasting(ABC):
                 and lasts if this primary does.
         """
         try:
-            return await self._acknowledged(key, ("EVALSHA", script.sha, 1, key, *args))
+            return await self._acknowledged(
+                key, ("EVALSHA", script.sha, 2, *keys.named(key), *args)
+            )
         except NoScriptError:
-            return await self._acknowledged(key, ("EVAL", script.source, 1, key, *args))
+            return await self._acknowledged(
+                key, ("EVAL", script.source, 2, *keys.named(key), *args)
+            )
 
     async def write(self, *command: str | bytes) -> Any:
         """A plain command, whose second word is its key, and wait; raises as `run` does."""

@@ -3,8 +3,12 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+from redis.crc import key_slot
+
 from memory.changes import Cursor
 from memory.due import EmbedDue
+from memory.errors import StoreUnavailableError
 from memory.exporting import export_user
 from memory.intake import Intake
 from memory.recall.embedder import StaticEmbedder
@@ -13,7 +17,7 @@ from memory.store.agenda import Agenda, Backoff, Taken, forget_user, list_given_
 from memory.store.erasing import erase_user
 from memory.store.reading import list_sessions, read_everything
 from memory.store.users import list_users, scan_keys, user_stats
-from memory.types import Fold, Message, User
+from memory.types import Fold, Message, Session, User
 from tests.topologies.cluster import running_cluster
 from tests.topologies.sentinel import running_sentinels
 
@@ -75,6 +79,30 @@ async def _use_agenda(connection: Connection) -> None:
 async def test_the_store_works_unchanged_on_a_cluster(tmp_path: Path) -> None:
     async with running_cluster(tmp_path, replicas=0) as cluster:
         await _use(cluster.url, users=30)
+
+
+async def test_while_a_slot_is_moved_its_users_are_unavailable_and_not_taken_for_new(
+    tmp_path: Path, user: User
+) -> None:
+    said = [(Message("user", "x", 1.0), None)] * 2
+    async with running_cluster(tmp_path, replicas=0) as cluster:
+        connection, place = Connection(cluster.url), keys.prefix(user)
+        store, slot = RedisStore(connection, embedder_tag="x"), key_slot(place.encode())
+        committed = await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+        source = await cluster.primary_of(place)
+        target = next(node for node in cluster.nodes if node is not source)
+        here, there = await source.ask("CLUSTER", "MYID"), await target.ask("CLUSTER", "MYID")
+        await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
+        await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
+        with pytest.raises(StoreUnavailableError):
+            await store.snapshot(user, now=2.0, view=None)
+        with pytest.raises(StoreUnavailableError):
+            await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+        await source.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        await target.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        snapshot = await store.snapshot(user, now=2.0, view=None)
+        assert snapshot.session.length == committed.length == 2
+        await connection.aclose()
 
 
 async def test_the_store_works_unchanged_behind_a_sentinel(tmp_path: Path) -> None:
