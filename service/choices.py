@@ -9,6 +9,8 @@ from memory.privacy.retention import Retention
 from memory.profiles import load_retention
 from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
+from memory.store import Connection
+from memory.store.durability import Durability
 from memory.store.embedded import EmbeddedRedis
 from memory.store.master_keys import MasterKeys, configured_master_keys
 from service.settings import Settings
@@ -20,8 +22,23 @@ async def open_redis(settings: Settings) -> AsyncGenerator[str]:
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
         return
+    if Durability.of(settings.durability).replicas:
+        raise ConfigurationError(
+            f"STRATA_DURABILITY {settings.durability!r} asks for replicas, and the embedded Redis "
+            "has none: name yours with STRATA_REDIS_URL."
+        )
     async with EmbeddedRedis(settings.data_dir) as redis:
         yield redis.url
+
+
+def connect(settings: Settings, url: str) -> Connection:
+    """A connection to a Redis, with the timeout and the durability of the settings.
+
+    Raises:
+        ConfigurationError: the URL or the durability cannot be read.
+    """
+    durability = Durability.of(settings.durability)
+    return Connection(url, timeout=settings.redis_timeout, durability=durability)
 
 
 def model_options(settings: Settings) -> ModelOptions:

@@ -18,7 +18,7 @@ from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
-from memory.store import Connection, Continuity, RedisStore
+from memory.store import Continuity, RedisStore
 from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.aftermath import Aftermath
@@ -27,6 +27,7 @@ from service.background import open_jobs
 from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
 from service.choices import (
+    connect,
     embedder_options,
     master_keys,
     model_options,
@@ -34,6 +35,7 @@ from service.choices import (
     retention_of,
     tongue_of,
 )
+from service.claims import Claims
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
@@ -80,7 +82,7 @@ async def open_state(
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
         url = redis_url or await stack.enter_async_context(open_redis(settings))
-        connection = Connection(url, timeout=settings.redis_timeout)
+        connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
         embedder = made.embedder(guarded(opened, settings, connection, telemetry))
         store = made.store(
@@ -187,6 +189,7 @@ async def open_state(
             discretion=discretions.default,
         )
         await stack.enter_async_context(Aftermath(store, views))
+        claims = await stack.enter_async_context(Claims(store))
         yield State(
             settings=settings,
             store=store,
@@ -200,6 +203,7 @@ async def open_state(
             importer=importer,
             jobs=jobs,
             profiles=tuple(profiles),
+            claims=claims,
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,

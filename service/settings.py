@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     redis_timeout: Duration = Field(
         timedelta(seconds=1.5), description="For each Redis command, connecting included."
     )
+    durability: str = Field(
+        "primary",
+        description="Copies before a write is acknowledged: `primary`, `replicas:1`, `disks:1`.",
+    )
     head_timeout: Duration = Field(
         timedelta(seconds=20), description="For the head of a request to come."
     )

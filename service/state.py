@@ -16,6 +16,7 @@ from memory.recall.views import Views
 from memory.store import RedisStore
 from service.auth.principals import Authenticator
 from service.budgets import Budgets
+from service.claims import Claims
 from service.jobs import Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -39,6 +40,7 @@ class State:
     importer: Intake
     jobs: Jobs
     profiles: tuple[str, ...]
+    claims: Claims
     authenticator: Authenticator
     limits: Limits
     memories: Memories

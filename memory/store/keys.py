@@ -27,6 +27,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+| `<prefix>lease:wait`       | string | nothing: a write that replicas are waited for    | second  |
 | `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
 | `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 
@@ -145,6 +146,21 @@ def import_progress(user: User, import_id: str) -> str:
 def lease(user: User, purpose: str) -> str:
     """Who is at a job for this user."""
     return f"{prefix(user)}lease:{purpose}"
+
+
+def named(prefix: str) -> tuple[str, str]:
+    """The keys that a script of a prefix is called with.
+
+    There are two of them because a cluster refuses a call of several keys while their slot is moved
+    and one is missing; a call of one key goes to where the slot moves to, and finds nobody there.
+    """
+    return prefix, f"{prefix}user"
+
+
+def mark(key: str) -> str:
+    """A key on the hash slot of `key`, which is written so that there is something to wait for."""
+    tag = key.partition("{")[2].partition("}")[0] or key
+    return f"{NAMESPACE}:{{{tag}}}:lease:wait"
 
 
 def user_keys(tenant: str) -> str:

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from memory.errors import ConfigurationError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.decode import SEALED_FIELDS, without_revision
 from memory.store.keyring import Argument
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher, is_sealed
 from memory.store.users import scan_keys
 from memory.types import User

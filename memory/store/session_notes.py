@@ -7,15 +7,15 @@ from typing import Any
 
 from memory.errors import UnknownSessionError
 from memory.store import decode
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.packing import sealed_field
 from memory.store.reading import get_session
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import Session, User
 
-_SESSION = Script("session")
+_SESSION = Script("session", lasts=True)
 
 
 async def begin_session(

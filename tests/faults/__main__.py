@@ -26,7 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tests.faults import cancelling, concurrency, crashes, model, network, power_losses
+from tests.faults import cancelling, concurrency, crashes, failover, model, network, power_losses
 from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
@@ -35,6 +35,7 @@ Part = Callable[[Ledger, Path], Coroutine[Any, Any, None]]
 PARTS: dict[str, Part] = {
     "crashes": crashes.run,
     "power": power_losses.run,
+    "failover": failover.run,
     "network": network.run,
     "concurrency": concurrency.run,
     "cancellations": cancelling.run,

@@ -4,6 +4,7 @@ from tests.faults import (
     cancelling,
     concurrency,
     crashes,
+    failover,
     model_faults,
     network_faults,
     power_losses,
@@ -12,6 +13,7 @@ from tests.faults import (
 FULL = {
     "crashes": {crashes.WORKERS: 500, crashes.REDIS: 500},
     "power": {power_losses.LOSSES: 300},
+    "failover": {failover.CLUSTER: 20, failover.SENTINEL: 20},
     "network": {fault.name: 50 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.turns(policy): 12_000 for policy in concurrency.POLICIES}
     | {concurrency.echoed(policy): 1_000 for policy in concurrency.POLICIES},
@@ -21,6 +23,7 @@ FULL = {
 QUICK = {
     "crashes": {crashes.WORKERS: 6, crashes.REDIS: 6},
     "power": {power_losses.LOSSES: 6},
+    "failover": {failover.CLUSTER: 1, failover.SENTINEL: 1},
     "network": {fault.name: 1 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.echoed(policy): 100 for policy in concurrency.POLICIES},
     "cancellations": {cancelling.CANCELLED: 1_000},

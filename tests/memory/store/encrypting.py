@@ -68,7 +68,10 @@ async def live(store: RedisStore, user: User) -> str:
     await memories.forget(user, [gone.id])
     preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
     await memories.create(user, [preference])
-    assert await claim_request(store, user, "http:a", b"print", hold=timedelta(hours=1)) is None
+    assert (
+        await claim_request(store, user, "http:a", Outcome(b"print"), hold=timedelta(hours=1))
+        is None
+    )
     await keep_outcome(store, user, "http:a", Outcome(b"print", 200, (), seen["answer"].encode()))
     await begin_try(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
     await restore(store, user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)

@@ -1,85 +1,25 @@
 """The store, unchanged, on a Redis Cluster of three nodes and behind a Sentinel."""
 
-import asyncio
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from redis.exceptions import RedisError
+import pytest
+from redis.crc import key_slot
 
 from memory.changes import Cursor
 from memory.due import EmbedDue
+from memory.errors import StoreUnavailableError
 from memory.exporting import export_user
 from memory.intake import Intake
 from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore, keys
 from memory.store.agenda import Agenda, Backoff, Taken, forget_user, list_given_up
-from memory.store.embedded import find_server
 from memory.store.erasing import erase_user
 from memory.store.reading import list_sessions, read_everything
 from memory.store.users import list_users, scan_keys, user_stats
-from memory.types import Fold, Message, User
-from tests.conftest import plain_client
-
-_SLOTS = 16384
-
-
-def _free_port() -> int:
-    """A port whose bus port, 10000 above, a cluster can bind too."""
-    while True:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        if port < 50_000:
-            return port
-
-
-@asynccontextmanager
-async def _server(directory: Path, port: int, *options: str) -> AsyncGenerator[None]:
-    directory.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        str(find_server()),
-        *options,
-        *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)),
-        stdout=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    client = plain_client(f"redis://127.0.0.1:{port}")
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    await client.ping()
-                    break
-                except (OSError, RedisError):
-                    await asyncio.sleep(0.01)
-        yield
-    finally:
-        await client.aclose()
-        process.terminate()
-        await process.wait()
-
-
-async def _form_cluster(ports: list[int]) -> None:
-    clients = [plain_client(f"redis://127.0.0.1:{port}") for port in ports]
-    share = _SLOTS // len(ports)
-    for number, client in enumerate(clients):
-        last = _SLOTS - 1 if number == len(ports) - 1 else (number + 1) * share - 1
-        await client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * share, last)
-        for port in ports:
-            await client.execute_command("CLUSTER", "MEET", "127.0.0.1", port)
-    async with asyncio.timeout(30):
-        for client in clients:
-            while not _formed(str(await client.execute_command("CLUSTER", "INFO"))):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-    for client in clients:
-        await client.aclose()
-
-
-def _formed(info: str) -> bool:
-    compact = info.replace("'", "").replace(" ", "")
-    return "cluster_state:ok" in compact and "cluster_known_nodes:3" in compact
+from memory.types import Fold, Message, Session, User
+from tests.topologies.cluster import running_cluster
+from tests.topologies.sentinel import running_sentinels
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
@@ -137,21 +77,34 @@ async def _use_agenda(connection: Connection) -> None:
 
 
 async def test_the_store_works_unchanged_on_a_cluster(tmp_path: Path) -> None:
-    ports = [_free_port() for _ in range(3)]
-    async with AsyncExitStack() as stack:
-        for port in ports:
-            options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--save", "")
-            await stack.enter_async_context(_server(tmp_path / str(port), port, *options))
-        await _form_cluster(ports)
-        await _use(f"redis+cluster://127.0.0.1:{ports[0]}", users=30)
+    async with running_cluster(tmp_path, replicas=0) as cluster:
+        await _use(cluster.url, users=30)
+
+
+async def test_while_a_slot_is_moved_its_users_are_unavailable_and_not_taken_for_new(
+    tmp_path: Path, user: User
+) -> None:
+    said = [(Message("user", "x", 1.0), None)] * 2
+    async with running_cluster(tmp_path, replicas=0) as cluster:
+        connection, place = Connection(cluster.url), keys.prefix(user)
+        store, slot = RedisStore(connection, embedder_tag="x"), key_slot(place.encode())
+        committed = await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+        source = await cluster.primary_of(place)
+        target = next(node for node in cluster.nodes if node is not source)
+        here, there = await source.ask("CLUSTER", "MYID"), await target.ask("CLUSTER", "MYID")
+        await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
+        await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
+        with pytest.raises(StoreUnavailableError):
+            await store.snapshot(user, now=2.0, view=None)
+        with pytest.raises(StoreUnavailableError):
+            await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+        await source.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        await target.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        snapshot = await store.snapshot(user, now=2.0, view=None)
+        assert snapshot.session.length == committed.length == 2
+        await connection.aclose()
 
 
 async def test_the_store_works_unchanged_behind_a_sentinel(tmp_path: Path) -> None:
-    port, sentinel = _free_port(), _free_port()
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(f"sentinel monitor mine 127.0.0.1 {port} 1\n")
-    async with (
-        _server(tmp_path / "primary", port, "--save", ""),
-        _server(tmp_path / "sentinel", sentinel, str(configuration), "--sentinel"),
-    ):
-        await _use(f"redis+sentinel://127.0.0.1:{sentinel}/mine", users=3)
+    async with running_sentinels(tmp_path, replicas=0, sentinels=1) as watched:
+        await _use(watched.url, users=3)
