@@ -26,7 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tests.faults import cancelling, concurrency, crashes, model, network, power_losses
+from tests.faults import cancelling, concurrency, crashes, model, network, power_losses, soak
 from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
@@ -39,6 +39,7 @@ PARTS: dict[str, Part] = {
     "concurrency": concurrency.run,
     "cancellations": cancelling.run,
     "model": model.run,
+    "soak": soak.run,
 }
 
 
