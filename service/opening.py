@@ -98,7 +98,7 @@ async def open_state(
         views = Views(
             store,
             lambda: UserIndex(tongue),
-            most_messages=settings.view_messages,
+            most_bytes=settings.view_bytes,
             quarantines=settings.quarantine == "on",
         )
         records = made.memories(
@@ -168,6 +168,7 @@ async def open_state(
             open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
         )
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
+        telemetry.watch("strata_view_bytes", "Memory of indexes.", lambda: views.held_bytes)
         telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
         chain = ConversationChain(

@@ -48,7 +48,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         tongue = tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        views = Views(store, lambda: UserIndex(tongue), most_bytes=settings.view_bytes)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
         progress = stack.enter_context(_progress())
         task = progress.add_task(embedder.tag, total=len(users), vectors=0)

@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     carry_sessions: int = Field(5, ge=0, le=100, description="Sessions that a new one takes up.")
     longest_message: int = Field(32_768, ge=1, description="In characters.")
     largest_body: int = Field(1 << 20, ge=1024, description="Of a request, in bytes.")
-    view_messages: int = Field(
-        500_000, ge=1, description="Messages that a worker's indexes hold, over all users."
+    view_bytes: int = Field(
+        1_000_000_000, ge=1, description="About how much memory a worker's indexes take at most."
     )
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."

@@ -1,6 +1,7 @@
 """One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Container
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from memory.types import Entry, Hit, Vector
 _SEEDS = 128
 _WITH_NEIGHBOURS = 64
 _FULL = 400
+_EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 _SATURATION = 0.4
 _SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
 
@@ -45,19 +47,21 @@ class UserIndex:
         self._row_of: dict[str, int] = {}
         self._postings, self._vectors = Postings(), Vectors(exact_upto=exact_upto)
         self._rows = Rows(tongue.words)
+        self._text_bytes = _EMPTY_BYTES
 
     def __len__(self) -> int:
         return len(self._row_of)
 
     @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, deleted rows included."""
+        numbers = self._rows.size_bytes + self._vectors.size_bytes
+        return self._text_bytes + self._postings.size_bytes + numbers
+
+    @property
     def dead_share(self) -> float:
         """The share of rows that were deleted."""
         return 1 - len(self._row_of) / len(self._entries) if self._entries else 0.0
-
-    @property
-    def embedded(self) -> bool:
-        """Whether every message has its vector."""
-        return not self.pending
 
     @property
     def pending(self) -> int:
@@ -67,7 +71,7 @@ class UserIndex:
     @property
     def unembedded(self) -> list[Entry]:
         """The messages without a vector of the embedder in use, oldest first."""
-        if self.embedded:
+        if not self.pending:
             return []
         missing = (row for row in self._row_of.values() if row not in self._vectors)
         return [entry for row in missing if (entry := self._entries[row])]
@@ -95,6 +99,7 @@ class UserIndex:
             self._entries.append(
                 Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
             )
+            self._text_bytes += _ENTRY_BYTES + getsizeof(entry.message.content)
             tongue = self._tongue
             words = words_of(entry.message.spoken.casefold())
             terms = self._postings.add(tongue.analyze.terms(words))
@@ -140,7 +145,7 @@ class UserIndex:
         if not self._row_of or top_k <= 0:
             return []
         question = self.read(query, vector, selection.now)
-        candidates = self.candidates(question, self._admitted(selection))
+        candidates = self.candidates(question, selection.rows_of(self._entries))
         if not len(candidates.rows):
             return []
         parts = self.measure(question, candidates)
@@ -230,14 +235,6 @@ class UserIndex:
         steps = [by for by in range(-count, count + 1) if by]
         found = [int(self._rows.step(np.array([row]), by)[0]) for by in steps]
         return tuple(entry for one in found if one >= 0 and (entry := self._entries[one]))
-
-    def _admitted(self, selection: Selection) -> NDArray[np.intp] | None:
-        if not selection.filters:
-            return None
-        passing = (
-            row for row, entry in enumerate(self._entries) if entry and selection.admits(entry)
-        )
-        return np.fromiter(passing, np.intp)
 
     def _weigh(self, query: str) -> Weights:
         if self.weights:

@@ -14,6 +14,7 @@ from memory.types import Entry, Hit, Vector
 
 _MOST_DEAD = 0.5
 _IMPORTANCE_WEIGHT = 0.5
+_RECORD_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class RecordIndex:
     def get(self, record_id: str) -> Record | None:
         """The record of an id."""
         return self._records.get(record_id)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self._index.size_bytes + _RECORD_BYTES * len(self)
 
     @property
     def unembedded(self) -> list[Record]:

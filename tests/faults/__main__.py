@@ -26,7 +26,16 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tests.faults import cancelling, concurrency, crashes, failover, model, network, power_losses
+from tests.faults import (
+    cancelling,
+    concurrency,
+    crashes,
+    failover,
+    model,
+    network,
+    power_losses,
+    soak,
+)
 from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
@@ -40,6 +49,7 @@ PARTS: dict[str, Part] = {
     "concurrency": concurrency.run,
     "cancellations": cancelling.run,
     "model": model.run,
+    "soak": soak.run,
 }
 
 

@@ -8,6 +8,7 @@ from tests.faults import (
     model_faults,
     network_faults,
     power_losses,
+    soak,
 )
 
 FULL = {
@@ -18,6 +19,7 @@ FULL = {
     "concurrency": {concurrency.turns(policy): 12_000 for policy in concurrency.POLICIES}
     | {concurrency.echoed(policy): 1_000 for policy in concurrency.POLICIES},
     "cancellations": {cancelling.CANCELLED: 50_000},
+    "soak": {soak.SECONDS: 1_800},
     "model": {fault.name: 20 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }
 QUICK = {
@@ -27,5 +29,6 @@ QUICK = {
     "network": {fault.name: 1 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.echoed(policy): 100 for policy in concurrency.POLICIES},
     "cancellations": {cancelling.CANCELLED: 1_000},
+    "soak": {soak.SECONDS: 20},
     "model": {fault.name: 1 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }

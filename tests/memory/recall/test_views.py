@@ -101,7 +101,7 @@ async def test_the_least_recently_used_view_goes_first(
     store: RedisStore, embedder: StaticEmbedder
 ) -> None:
     users = [User(f"user-{number}") for number in range(3)]
-    views = make_views(store, most_messages=5)
+    views = make_views(store, most_bytes=80_000)
     for user in users:
         await _say(store, embedder, user, "One line.", "Another line.")
         await _found(store, views, user, "line")
