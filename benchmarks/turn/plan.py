@@ -20,15 +20,15 @@ class Plan:
         peers: whether mem0 is measured too, and every side with the slow model.
     """
 
-    rounds: int = 5
-    seconds: int = 4
+    rounds: int = 4
+    seconds: int = 3
     histories: tuple[int, ...] = (10, 1_000, 10_000)
     clients: tuple[int, ...] = (1, 16, 64)
     counted_turns: int = 1000
     peer_turns: int = 200
     slow_pairs: int = 20
     first_tokens: int = 100
-    starts: int = 5
+    starts: int = 3
     peers: bool = True
 
 
