@@ -28,7 +28,9 @@ def turn(
 
     Ends with 1 when a bound is missed; with --quick, when a ratio is worse than twice its bound.
     """
-    from rich.console import Console  # noqa: PLC0415 - each command loads what it needs
+    from importlib.util import find_spec  # noqa: PLC0415 - each command loads what it needs
+
+    from rich.console import Console  # noqa: PLC0415
 
     from benchmarks.turn.bounds import bounds  # noqa: PLC0415
     from benchmarks.turn.docs import write_docs as write  # noqa: PLC0415
@@ -36,7 +38,10 @@ def turn(
     from benchmarks.turn.plots import draw  # noqa: PLC0415
     from benchmarks.turn.report import show, write_json  # noqa: PLC0415
     from benchmarks.turn.run import measure  # noqa: PLC0415
+    from memory.errors import ConfigurationError  # noqa: PLC0415
 
+    if (out or write_docs) and find_spec("matplotlib") is None:
+        raise ConfigurationError("Pictures need matplotlib: pip install 'strata-memory[bench]'.")
     console = Console()
     figures = measure(QUICK if quick else FULL, console)
     show(figures, console)

@@ -39,10 +39,10 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
     assert figures.calls_of(REMOTE).embedding_calls >= 1.0
     assert figures.calls_of(LAYERED).cacheable > figures.calls_of(CLASSIC).cacheable
     assert max(figures.prompt_tokens.values()) <= figures.prompt_budget
-    assert len(bounds(figures)) == 14
+    assert len(bounds(figures)) == 13
     assert "turns a second, layered / classic" in told.getvalue()
     write_json(figures, tmp_path / "figures.json")
-    assert len(json.loads((tmp_path / "figures.json").read_text())["bounds"]) == 14
+    assert len(json.loads((tmp_path / "figures.json").read_text())["bounds"]) == 13
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text((repository() / "README.md").read_text())
     write_docs(figures, draw(figures, tmp_path / "docs" / "images"), tmp_path)

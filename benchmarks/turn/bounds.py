@@ -50,7 +50,7 @@ def _latency(figures: Figures) -> Iterator[Bound]:
     histories = sorted({one.history for one in figures.cells if one.side == LAYERED})
     short, long = histories[0], histories[-1]
     bare = figures.cell(BARE, history=short, clients=1)
-    for history in (short, long):
+    for history in dict.fromkeys((short, long)):
         layered = figures.cell(LAYERED, history=history, clients=1)
         name = f"p50, layered / bare, history of {history:,} turns"
         yield Bound(name, ratio(layered, bare, _p50), 1.5)

@@ -14,7 +14,6 @@ from benchmarks.turn.sides import CLASSIC, LAYERED, MEM0, MEM0_INFERS, Side
 
 _SENTENCES, _APART = 500, 1_000_000
 _AT_ONE_CLIENT = (MEM0, MEM0_INFERS)  # its FAISS store is not made for several threads
-_WARM_UP_SECONDS = 1
 Tell = Callable[[str], None]
 
 
@@ -95,8 +94,8 @@ class Loading:
         return Size(side.name, slot.history, redis_bytes, resident)
 
     def _interleave(self, slots: Sequence[_Slot]) -> None:
-        for slot in slots:
-            self._stretch(slot, _WARM_UP_SECONDS)
+        for slot in slots if self._plan.warm_up_seconds else ():
+            self._stretch(slot, self._plan.warm_up_seconds)
         for turn in range(self._plan.rounds):
             where = turn % len(slots)
             for slot in (*slots[where:], *slots[:where]):

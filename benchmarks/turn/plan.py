@@ -10,6 +10,7 @@ class Plan:
     Attributes:
         rounds: stretches of each side, interleaved.
         seconds: how long a stretch is.
+        warm_up_seconds: how long each is warmed up before.
         histories: turns that a user had before; at one client.
         clients: how many at once; with the first of the histories.
         counted_turns: turns of one new session, of layered memory, whose calls are counted.
@@ -22,6 +23,7 @@ class Plan:
 
     rounds: int = 4
     seconds: int = 3
+    warm_up_seconds: int = 1
     histories: tuple[int, ...] = (10, 1_000, 10_000)
     clients: tuple[int, ...] = (1, 16, 64)
     counted_turns: int = 1000
@@ -47,8 +49,9 @@ QUICK = Plan(
 )
 TINY = Plan(
     rounds=1,
+    warm_up_seconds=0,
     seconds=1,
-    histories=(10, 100),
+    histories=(10,),
     clients=(1, 4),
     counted_turns=30,
     peer_turns=10,

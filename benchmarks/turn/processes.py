@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from memory.errors import ConfigurationError
@@ -17,15 +18,23 @@ _UTIME, _STIME = 11, 12  # of the fields behind the name, proc_pid_stat(5)
 
 
 class Server:
-    """A server that runs.
+    """A server that runs, or is about to: it tells its address in its first line."""
 
-    Attributes:
-        url: where.
-        log: the file of its complaints.
-    """
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        self._process, self._log = process, log
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, log: Path) -> None:
-        self._process, self.url, self.log = process, url, log
+    @cached_property
+    def url(self) -> str:
+        """Where it is, once it is there.
+
+        Raises:
+            ConfigurationError: it does not start.
+        """
+        for line in self._process.stdout or ():
+            if found := address([line]):
+                return found
+        told = self._log.read_text().strip().splitlines()[-1:]
+        raise ConfigurationError(f"A server does not start: {' '.join(told)}")
 
     @property
     def cpu_seconds(self) -> float | None:
@@ -49,16 +58,13 @@ class Server:
 def running(
     module: str, *arguments: str, log: Path, settings: dict[str, str] | None = None
 ) -> Generator[Server]:
-    """Run `python -m module` and stop it in the end; it tells its address in its first line.
+    """Run `python -m module`, and stop it in the end.
 
     Args:
         module: what to run.
         arguments: of its command line.
         log: a file for its complaints.
         settings: environment variables. None of Strata's or OpenAI's are passed on beside them.
-
-    Raises:
-        ConfigurationError: it does not start.
     """
     command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
     with (
@@ -72,7 +78,7 @@ def running(
         ) as process,
     ):
         try:
-            yield Server(process, _address(process, log), log)
+            yield Server(process, log)
         finally:
             stop(process)
 
@@ -96,14 +102,6 @@ def stop(process: "subprocess.Popen[str]") -> None:
 def address(lines: Sequence[str]) -> str:
     """The first address in lines, or nothing."""
     return next((found[0] for line in lines if (found := re.search(r"http://[^\s/]+", line))), "")
-
-
-def _address(process: "subprocess.Popen[str]", log: Path) -> str:
-    for line in process.stdout or ():
-        if found := address([line]):
-            return found
-    told = log.read_text().strip().splitlines()[-1:]
-    raise ConfigurationError(f"A server does not start: {' '.join(told)}")
 
 
 def _cpu_seconds(pid: int) -> float:

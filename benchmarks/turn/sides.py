@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -26,21 +27,30 @@ _LONG_SECONDS = 600.0
 _LAST_SAID_SECONDS = 3600.0  # how long the history ended before the measured turns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
     """A server under measurement.
 
     Attributes:
         name: what it is called in the tables.
         rest: what its bodies hold beside user and message.
-        redis_url: of its Redis; empty for none.
+        data: where Strata's Redis lives; None for the others.
     """
 
     name: str
     server: Server
     rest: str
-    redis_url: str
+    data: Path | None
     _model: str
+
+    @cached_property
+    def redis_url(self) -> str:
+        """Of its Redis; empty for none."""
+        if self.data:
+            return f"unix://{socket_path(self.data.resolve())}"
+        if self.name != CLASSIC:
+            return ""
+        return httpx.get(f"{self.server.url}/redis").raise_for_status().json()
 
     def answered(self, ways: Ways) -> None:
         """Have the model answer in these ways, and count anew."""
@@ -88,7 +98,10 @@ def open_sides(names: Iterable[str], folder: Path) -> Generator[dict[str, Side]]
         model = stack.enter_context(
             running("benchmarks.turn.model_server", log=folder / "model.log")
         )
-        yield {name: _open(name, model.url, folder, stack) for name in names}
+        sides = {name: _open(name, model.url, folder, stack) for name in names}
+        for side in sides.values():
+            _ = side.server.url  # they start at the same time; here all are awaited
+        yield sides
 
 
 def _open(name: str, model: str, folder: Path, stack: ExitStack) -> Side:
@@ -102,13 +115,11 @@ def _open(name: str, model: str, folder: Path, stack: ExitStack) -> Side:
     if name in STRATA:
         return _strata(name, asked, folder / label, start)
     if name == CLASSIC:
-        server = start("benchmarks.turn.classic", f"{asked}/v1")
-        redis_url = httpx.get(f"{server.url}/redis").raise_for_status().json()
-        return Side(name, server, "", redis_url, asked)
+        return Side(name, start("benchmarks.turn.classic", f"{asked}/v1"), "", None, asked)
     if name == BARE:
-        return Side(name, start("benchmarks.turn.bare", f"{asked}/v1"), "", "", asked)
+        return Side(name, start("benchmarks.turn.bare", f"{asked}/v1"), "", None, asked)
     profile = ',"profile":"infer"' if name == MEM0_INFERS else ""
-    return Side(name, start("benchmarks.turn.mem0_chat", f"{asked}/v1"), profile, "", asked)
+    return Side(name, start("benchmarks.turn.mem0_chat", f"{asked}/v1"), profile, None, asked)
 
 
 def _strata(name: str, asked: str, data: Path, start: Callable[..., Server]) -> Side:
@@ -118,4 +129,4 @@ def _strata(name: str, asked: str, data: Path, start: Callable[..., Server]) -> 
     served = ("service", "serve", "--port", "0", "--data-dir", str(data))
     server = start(*served, **settings)
     rest = ',"profile":"none"' if name == NONE else ""
-    return Side(name, server, rest, f"unix://{socket_path(data.resolve())}", asked)
+    return Side(name, server, rest, data, asked)
