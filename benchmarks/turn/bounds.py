@@ -74,7 +74,8 @@ def _asked(figures: Figures) -> Iterator[Bound]:
     layered, remote = figures.calls_of(LAYERED), figures.calls_of(REMOTE)
     name = f"model calls a turn, folds included, {layered.turns:,} turns"
     yield Bound(name, layered.model_calls, 1.2)
-    yield Bound("embedding calls a turn, remote embedder", remote.embedding_calls, 1.0)
+    name = "embedding calls that a turn waits for, remote embedder"
+    yield Bound(name, remote.awaited_embedding_calls, 1.0)
     longest = max(figures.prompt_tokens.values())
     yield Bound("longest prompt / what the budgets allow", longest / figures.prompt_budget, 1.0)
     yield Bound("cacheable share of the prompt", layered.cacheable, 0.6, at_least=True)

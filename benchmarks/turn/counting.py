@@ -32,6 +32,7 @@ def count_calls(side: Side, turns: int) -> Calls:
         turns=turns,
         model_calls=counted.chats / turns,
         embedding_calls=counted.embeddings / turns,
+        awaited_embedding_calls=counted.awaited_embeddings / turns,
         prompt_tokens=statistics.fmean(counted.tokens),
         most_prompt_tokens=max(counted.tokens),
         cacheable=statistics.fmean(counted.cacheable or [0.0]),

@@ -30,8 +30,9 @@ other things; milliseconds and turns a second are of this machine, and of that h
 
 A turn's p99 is wrk's, corrected for coordinated omission. The processor time is that of the server
 and its Redis. Prompt tokens are estimated as Strata's budgets are: four ASCII characters a token.
-Cacheable is the share of a prompt, in characters, that is the beginning of the one before it in the
-session. Histories are imported or filled in bulk, in sessions of twenty turns.
+Awaited are the embedding calls that a turn waits for; the others follow the answer. Cacheable is
+the share of a prompt, in characters, that is the beginning of the one before it in the session.
+Histories are imported or filled in bulk, in sessions of twenty turns.
 """
 
 

@@ -42,6 +42,7 @@ class Calls(msgspec.Struct):
         side: which.
         turns: how many, the same for each figure.
         model_calls, embedding_calls: a turn, folds and the like included.
+        awaited_embedding_calls: those that turns wait for.
         prompt_tokens: a turn's prompt on average, estimated as Strata's budgets are.
         most_prompt_tokens: of the longest prompt.
         cacheable: the share of a prompt that is the beginning of the one before it.
@@ -51,6 +52,7 @@ class Calls(msgspec.Struct):
     turns: int
     model_calls: float
     embedding_calls: float
+    awaited_embedding_calls: float
     prompt_tokens: float
     most_prompt_tokens: int
     cacheable: float

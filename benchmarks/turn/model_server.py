@@ -8,6 +8,7 @@ prompts are kept, and counts anew; `GET /<side>` tells what was counted.
 """
 
 import asyncio
+import re
 import signal
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,8 +18,9 @@ import msgspec
 import uvloop
 
 from benchmarks.turn.answers import Answers, response
-from benchmarks.turn.prompts import read_prompts
+from benchmarks.turn.prompts import MARK, read_prompts
 
+_MARK = re.compile(MARK.pattern.encode())
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 _SUMMARY = (b"summary of a conversation", b"Progressively summarize")
@@ -44,6 +46,7 @@ class Counted(msgspec.Struct):
 
     chats: int = 0
     embeddings: int = 0
+    awaited_embeddings: int = 0  # of messages: their turns wait for them
     tokens: list[int] = []
     cacheable: list[float] = []
 
@@ -77,6 +80,7 @@ class _Model:
             return self._chat(side, body), side.ways.chat_ms / 1e3
         if rest == [b"v1", b"embeddings"]:
             side.counted.embeddings += 1
+            side.counted.awaited_embeddings += _MARK.search(body) is not None
             return self._answers.embeddings(body), side.ways.embed_ms / 1e3
         return (side.set(body) if method == b"POST" else side.tell()), 0.0
 

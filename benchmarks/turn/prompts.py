@@ -13,7 +13,9 @@ import msgspec
 
 from memory.tokens import count_tokens
 
-_MARK = re.compile(r"#(\w+)-(\d+)#")
+MARK = re.compile(r"#(\w+)-(\d+)#")
+"""Of a message: its user and its number."""
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -40,7 +42,7 @@ def read_prompts(bodies: Iterable[bytes]) -> Asked:
         messages = _decode(body)["messages"]
         texts = [f"{one['role']}\n{_text(one['content'])}" for one in messages]
         prompt = "\n\n".join(texts)
-        marks = [(who, int(number)) for who, number in _MARK.findall(prompt)]
+        marks = [(who, int(number)) for who, number in MARK.findall(prompt)]
         fresh = [mark for mark in marks if mark[1] > newest.get(mark[0], -1)]
         if not fresh:
             continue

@@ -13,7 +13,16 @@ from benchmarks.turn.figures import Cell, Figures
 Row = Sequence[str]
 
 LOADS = ("", "history", "clients", "p50 ms", "p99 ms", "turns/s", "turns/CPU s", "errors")
-CALLS = ("", "turns", "model calls", "embedding calls", "prompt tokens", "longest", "cacheable")
+CALLS = (
+    "",
+    "turns",
+    "model calls",
+    "embedding calls",
+    "awaited",
+    "prompt tokens",
+    "longest",
+    "cacheable",
+)
 SIZES = ("", "history", "bytes in Redis", "bytes in the server")
 WAITS = ("", "first token, p50 ms", "model of 300 ms, p50 ms")
 BOUNDS = ("bound", "measured", "limit", "")
@@ -81,6 +90,7 @@ def _calls_rows(figures: Figures) -> Iterable[Row]:
             f"{one.turns:,}",
             f"{one.model_calls:.2f}",
             f"{one.embedding_calls:.2f}",
+            f"{one.awaited_embedding_calls:.2f}",
             f"{one.prompt_tokens:.0f}",
             str(one.most_prompt_tokens),
             f"{one.cacheable:.0%}",
