@@ -102,7 +102,7 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     gc.collect()
     bytes_each = (resident() - before) / size
     flat = faiss.IndexFlatIP(len(vectors[0]))
-    theirs = FAISS(Given(), flat, InMemoryDocstore(), {})
+    theirs: Any = FAISS(Given(), flat, InMemoryDocstore(), {})
     pairs = [
         (e.message.content, e.vector.astype(np.float32).tolist())
         for e in stored[:size]

@@ -53,10 +53,11 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
     import openai  # noqa: PLC0415 - a second to import, not always wanted
-    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+
+    from chains.openai_chat import LeanChatOpenAI  # noqa: PLC0415
 
     async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
-        yield ChatOpenAI(
+        yield LeanChatOpenAI(
             model=(options.name or DEFAULT_OPENAI_MODEL).removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,

@@ -169,6 +169,24 @@ def demo(
     raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
 
 
+@app.command(
+    "bench",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure what a turn costs beside other designs; needs the extra `bench` and wrk."""
+    from memory.errors import ConfigurationError  # noqa: PLC0415
+
+    try:
+        from benchmarks.cli import app as benchmarks  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Benchmarks need {error.name}: pip install 'strata-memory[bench]'."
+        ) from error
+    benchmarks(context.args, prog_name="strata bench")
+
+
 def _add_groups() -> None:
     from experiments.cli import app as experiments  # noqa: PLC0415
     from service.config_cli import app as config  # noqa: PLC0415
