@@ -13,7 +13,8 @@ from langchain_core.language_models import BaseChatModel
 from memory.combined import CombinedMemory
 from memory.due import Due
 from memory.langchain.portal import Portal
-from memory.profiles import load_profiles
+from memory.privacy.discretion import UNREDACTED, Discretion, Redact
+from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from memory.recall.embedding import Embedder
 from memory.recall.index import UserIndex
@@ -41,6 +42,7 @@ class Strata:
         embedder: of texts and queries.
         memories: the profiles, by name.
         portal: the way to the event loop that all of it lives on.
+        discretion: what is kept of what is said outside of a profile.
         after: told of what is due after a turn; must not block.
     """
 
@@ -49,6 +51,7 @@ class Strata:
     embedder: Embedder
     memories: Mapping[str, CombinedMemory]
     portal: Portal
+    discretion: Discretion = UNREDACTED
     after: Callable[[Due], None] = _leave
 
 
@@ -63,6 +66,7 @@ async def open_strata(
     profiles: Path | None = None,
     model: BaseChatModel | None = None,
     masters: MasterKeys | None = None,
+    redact: Redact = "off",
 ) -> AsyncGenerator[Strata]:
     """Strata on the running event loop, as long as the block lasts.
 
@@ -75,6 +79,7 @@ async def open_strata(
         profiles: a TOML file of further profiles.
         model: for classic memories that call one.
         masters: master keys, where values are stored encrypted.
+        redact: as `STRATA_REDACT`.
 
     Raises:
         ConfigurationError: one of these cannot be used.
@@ -91,14 +96,23 @@ async def open_strata(
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
         tongue = Tongue.of(language)
         views = Views(store, lambda: UserIndex(tongue), most_messages=_MOST_MESSAGES)
+        known = load_profiles(profiles)
+        discretions = load_discretions(profiles, known, redact)
         memories = {
             name: CombinedMemory(
-                name, profile, store=store, embedder=opened, views=views, model=model
+                name,
+                profile,
+                store=store,
+                embedder=opened,
+                views=views,
+                model=model,
+                discretion=discretions.of(profile.redact),
             )
-            for name, profile in load_profiles(profiles).items()
+            for name, profile in known.items()
             if model or not profile.needs_model
         }
-        yield Strata(store, views, opened, memories, Portal(asyncio.get_running_loop()))
+        portal = Portal(asyncio.get_running_loop())
+        yield Strata(store, views, opened, memories, portal, discretions.default)
 
 
 @contextmanager
