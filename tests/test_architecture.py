@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import repository
 
-_PACKAGES = ("memory", "chains", "service")
+_PACKAGES = ("memory", "chains", "service", "client")
 _UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml"}
 _LOADERS = {"langchain_core.load", "langchain.load", "langchain_classic", "langchain_community"}
 _ADAPTERS = {
@@ -38,7 +38,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def test_imports_run_one_way() -> None:
-    order = {"memory": 0, "chains": 1, "service": 2}
+    order = {"client": 0, "memory": 0, "chains": 1, "service": 2}
     for path, tree in _sources():
         own = order[path.relative_to(repository()).parts[0]]
         for name in _imports(tree):
