@@ -17,6 +17,10 @@ _LOADERS = {"langchain_core.load", "langchain.load", "langchain_classic", "langc
 _ADAPTERS = {
     "classic_memories.py": ("langchain_classic.memory",),  # they live in the process
     "classic_memory.py": ("langchain_classic.base_memory",),  # an interface
+    "faiss_folder.py": (  # they write; what is read goes through memory/langchain/pickled.py
+        "langchain_community.docstore.in_memory",
+        "langchain_community.vectorstores.faiss",
+    ),
 }
 """What of the bans may be imported where, because it loads nothing."""
 _LONGEST_FILE = 250
