@@ -46,7 +46,7 @@ class Side:
             load_profiles()["vector"],
             store=store,
             embedder=embedder,
-            views=Views(store, lambda: UserIndex(tongue), most_messages=1_000_000),
+            views=Views(store, lambda: UserIndex(tongue), most_bytes=4 << 30),
         )
         self.user, self.took = User(durability.replace(":", "-")), list[float]()
 

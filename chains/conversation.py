@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 
 from chains.contexts import memory_of
 from chains.discreet import untraced
@@ -18,15 +18,17 @@ from chains.giving_up import given_up_on_failure
 from chains.observing import Observer, Stage, Unobserved
 from chains.thinking import Thinking
 from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
+from chains.waiting import WaitingRunnable
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
+from memory.langchain.portal import Portal
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
 UNANSWERED = "(interrupted before it was answered)"
 
 
-class ConversationChain(Runnable[ChatTurn, ChatReply]):
+class ConversationChain(WaitingRunnable):
     """One turn from message to stored answer, under any memory profile.
 
     Config and callbacks reach the chat model, so tracing shows the chain and its model call.
@@ -40,6 +42,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         after: told of what is due after each turn; must not block.
         observer: told how turns go.
         clock: seconds since the epoch.
+        portal: the way to the event loop for threads that have none.
     """
 
     def __init__(
@@ -53,26 +56,14 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         after: Callable[[Due], None] | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
+        portal: Portal | None = None,
     ) -> None:
+        super().__init__(portal)
         self._memories, self._default = memories, default_profile
         self._longest_message, self._after, self._clock = longest_message, after, clock
         self._observer = observer or Unobserved()
         self._thinking = Thinking(model, within, self._observer)
         self._memory_of(None)
-
-    def invoke(
-        self,
-        input: ChatTurn,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> ChatReply:
-        """Not offered: memory is reached over the network.
-
-        Raises:
-            TypeError: always.
-        """
-        del input, config, kwargs
-        raise TypeError("ConversationChain is asynchronous: use `await chain.ainvoke(...)`.")
 
     async def ainvoke(
         self,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from memory.classic import ClassicLayer
-from memory.classic_memories import ClassicOptions, Sources
+from memory.classic_memories import WITH_MODEL, ClassicOptions, Sources
 from memory.errors import ConfigurationError
 from memory.extraction import ExtractionPolicy
 from memory.facts import FactsLayer
@@ -111,6 +111,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def searches(self) -> bool:
         """Whether a layer looks into the user's indexes."""
         return "vector" in self.layers or "facts" in self.layers
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a layer cannot be made without a chat model."""
+        return "classic" in self.layers and self.classic.memory in WITH_MODEL
 
     @property
     def tail(self) -> int:

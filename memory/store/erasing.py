@@ -19,7 +19,10 @@ from memory.store.users import scan_keys
 from memory.types import User
 
 _ERASE, _UNLINK = Script("erase", lasts=True), Script("unlink")
-_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key")
+_NAMED = (
+    *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
+    *("items", "threads"),
+)
 _ROUNDS = 5
 
 

@@ -18,6 +18,12 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
 | `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
+| `<prefix>items`            | hash   | path -> when it began and packed item of a store | never   |
+| `<prefix>threads`          | set    | threads of LangGraph                             | never   |
+| `<prefix>thread:<t>:ids`   | zset   | `<namespace>:<checkpoint id>`, in their order    | never   |
+| `<prefix>thread:<t>:checkpoints` | hash | the same -> packed checkpoint                | never   |
+| `<prefix>thread:<t>:blobs` | hash   | `<namespace>:<channel>:<version>` -> value       | never   |
+| `<prefix>thread:<t>:writes:<id>` | hash | `<task>:<index>` -> write                    | never** |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
@@ -32,6 +38,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 
 *) after days, while no `user` key is there.
+**) after minutes, while the checkpoint is not there.
 """
 
 from urllib.parse import quote, unquote
@@ -56,6 +63,7 @@ MASTER_CHECKS = f"{NAMESPACE}:master-keys"
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction", "released", "key"),
+    *("items", "threads", "thread:"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
@@ -126,6 +134,42 @@ def once(user: User, name: str) -> str:
 def shown(user: User, turn_id: str) -> str:
     """What the prompt of a turn showed."""
     return f"{prefix(user)}shown:{turn_id}"
+
+
+def items(user: User) -> str:
+    """What a user's store holds."""
+    return f"{prefix(user)}items"
+
+
+def item(namespace: tuple[str, ...], name: str) -> str:
+    """The field of an item: its path, each part encoded."""
+    return f"{'/'.join(map(_encoded, namespace))}:{_encoded(name)}"
+
+
+def parse_item(field: str) -> tuple[tuple[str, ...], str]:
+    """The namespace and name of a field made by `item`."""
+    path, _, name = field.partition(":")
+    return tuple(map(unquote, path.split("/"))), unquote(name)
+
+
+def threads(user: User) -> str:
+    """The threads of a user, encoded."""
+    return f"{prefix(user)}threads"
+
+
+def thread(thread_id: str) -> str:
+    """What stands behind the user's prefix in every key of a thread but its own parts."""
+    return f"thread:{_encoded(thread_id)}:"
+
+
+def encoded(part: str) -> str:
+    """A text without any character that has a meaning in a key."""
+    return _encoded(part)
+
+
+def decoded(part: str) -> str:
+    """The text of `encoded`."""
+    return unquote(part)
 
 
 def usage(user: User, day: str) -> str:

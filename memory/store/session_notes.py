@@ -63,6 +63,17 @@ async def note_session(
     return await get_session(store, user, session_id)
 
 
+async def reopen_session(store: RedisStore, user: User, session_id: str) -> None:
+    """Let a closed session go on: what was said in it stays folded.
+
+    Raises:
+        UnknownSessionError: the user has no such session.
+    """
+    fields = (session_id, 0, 0, "", 0, "closed", "0")
+    if not await store.keyring.write(user, _SESSION, lambda _: fields):
+        raise UnknownSessionError(session_id)
+
+
 def _given(
     *,
     title: str | None = None,
