@@ -96,7 +96,7 @@ def _run(part: Part, ledger: Ledger) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two minutes, and always from anew")
+    parser.add_argument("--quick", action="store_true", help="some minutes, and always from anew")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="a part; repeatable")
     parser.add_argument("--fresh", action="store_true", help="forget what was counted before")
     return parser.parse_args()

@@ -1,6 +1,9 @@
 """The store, unchanged, on a Redis Cluster of three nodes and behind a Sentinel."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,29 @@ async def test_while_a_slot_is_moved_its_users_are_unavailable_and_not_taken_for
         snapshot = await store.snapshot(user, now=2.0, view=None)
         assert snapshot.session.length == committed.length == 2
         await connection.aclose()
+
+
+# redis-py leaves the sockets of nodes that it closes in the middle of a command to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_connections_that_another_command_has_closed_are_told_as_unavailable(
+    tmp_path: Path,
+) -> None:
+    async with running_cluster(tmp_path, replicas=0) as cluster:
+        connection = Connection(cluster.url)
+        store = RedisStore(connection, embedder_tag="x")
+
+        async def ask(number: int) -> None:
+            with suppress(StoreUnavailableError):
+                await store.snapshot(User(f"user {number}"), now=1.0, view=None)
+
+        for _ in range(20):
+            asked = [asyncio.create_task(ask(number)) for number in range(30)]
+            await asyncio.sleep(0)
+            await connection.commands.aclose()  # as redis-py does when the cluster is down
+            await asyncio.gather(*asked)
+        await connection.aclose()
+    gc.collect()
 
 
 async def test_the_store_works_unchanged_behind_a_sentinel(tmp_path: Path) -> None:
