@@ -1,6 +1,6 @@
 """The HTTP application. Making it starts nothing; its lifespan does."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
 from service.errors import add_error_handlers
+from service.hosts import Hosts, is_loopback
 from service.mcp.endpoint import McpEndpoint
 from service.opening import open_state
 from service.requests import Requests
@@ -55,10 +56,13 @@ class _Application(FastAPI):
     """FastAPI, with what must stand outside of its own error handling."""
 
     request_timeout = timedelta()
+    origins: Collection[str] | None = None
+    """Of other sites that may ask, where that must be watched."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Requests are told, and bounded in time, whatever becomes of them inside."""
-        return Requests(Deadlines(super().build_middleware_stack(), self.request_timeout))
+        app: ASGIApp = Deadlines(super().build_middleware_stack(), self.request_timeout)
+        return Requests(app if self.origins is None else Hosts(app, self.origins))
 
 
 def create_app(
@@ -100,6 +104,7 @@ def create_app(
             expose_headers=["*"],
         )
     app.request_timeout = settings.request_timeout
+    app.origins = origins if settings.auth == "off" and is_loopback(settings.host) else None
     add_error_handlers(app)
     _describe_problems(app)
     return app

@@ -89,7 +89,7 @@ class McpEndpoint:
             await self._app(scope, receive, send)
 
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://strata") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             server = make_server(Api(client), _caller, version=self._version)
             handler = server.streamable_http_app(
                 stateless_http=True,
