@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from memory.errors import ConfigurationError, StoreUnavailableError, UnknownSessionError
 from memory.store import Connection, RedisStore
@@ -20,6 +20,7 @@ from tests.topologies.cluster import Cluster, running_cluster
 from tests.topologies.node import Node
 from tests.topologies.sentinel import Watched, running_sentinels
 
+_ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 _SESSION = Session("s_1", 1.0, 1.0)
 _PAIR = [(Message("user", "said", 1.0), None), (Message("assistant", "replied", 1.0), None)]
 _RUN: dict[str, Callable[..., AbstractAsyncContextManager[Cluster | Watched]]] = {
@@ -32,12 +33,26 @@ _SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=list(_RUN))
-async def topology(
-    request: pytest.FixtureRequest, tmp_path: Path
+@pytest_asyncio.fixture(params=list(_RUN), scope="module", loop_scope="module")
+async def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cluster | Watched]:
-    async with _RUN[request.param](tmp_path, **_SMALL[request.param]) as running:
+    folder = tmp_path_factory.mktemp(request.param)
+    async with _RUN[request.param](folder, **_SMALL[request.param]) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def topology(whole: Cluster | Watched) -> AsyncIterator[Cluster | Watched]:
+    """A topology that has forgotten the test before."""
+    yield whole
+    for node in whole.nodes:
+        node.go_on()
+    await whole.mend()
+    for node in whole.nodes:
+        await node.ask("CONFIG", "SET", "min-replicas-to-write", 0)
+        await node.ask("CONFIG", "SET", "appendonly", "yes")
+    await (await whole.primary_of("")).ask("FLUSHALL")
 
 
 async def _replica(topology: Cluster | Watched) -> Node:
@@ -45,16 +60,17 @@ async def _replica(topology: Cluster | Watched) -> Node:
     return replica
 
 
+@_ON_ONE_LOOP
 async def test_what_no_replica_has_is_not_acknowledged_also_when_it_is_sent_again(
     topology: Cluster | Watched, user: User
 ) -> None:
     connection = Connection(
-        topology.url, timeout=timedelta(seconds=0.5), durability=Durability("replicas", 1)
+        topology.url, timeout=timedelta(seconds=2), durability=Durability("replicas", 1)
     )
     store, replica = RedisStore(connection, embedder_tag="x"), await _replica(topology)
     await store.commit(user, _SESSION, _PAIR, create=True, nonce="one")
     replica.stop()
-    for _ in range(3):
+    for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="Too few copies"):
             await store.commit(user, _SESSION, _PAIR, create=False, nonce="two")
         with pytest.raises(StoreUnavailableError):
@@ -71,6 +87,7 @@ async def test_what_no_replica_has_is_not_acknowledged_also_when_it_is_sent_agai
     await connection.aclose()
 
 
+@_ON_ONE_LOOP
 async def test_disks_are_waited_for(topology: Cluster | Watched, user: User) -> None:
     connection = Connection(
         topology.url, timeout=timedelta(seconds=5), durability=Durability("disks", 1)
@@ -84,6 +101,7 @@ async def test_disks_are_waited_for(topology: Cluster | Watched, user: User) -> 
     await connection.aclose()
 
 
+@_ON_ONE_LOOP
 async def test_a_primary_that_wants_replicas_is_unavailable_without_them(
     topology: Cluster | Watched, user: User
 ) -> None:
