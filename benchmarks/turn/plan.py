@@ -21,15 +21,15 @@ class Plan:
         peers: whether mem0 is measured too, and every side with the slow model.
     """
 
-    rounds: int = 4
-    seconds: int = 3
+    rounds: int = 3
+    seconds: int = 2
     warm_up_seconds: int = 1
     histories: tuple[int, ...] = (10, 1_000, 10_000)
     clients: tuple[int, ...] = (1, 16, 64)
     counted_turns: int = 1000
     peer_turns: int = 200
-    slow_pairs: int = 20
-    first_tokens: int = 100
+    slow_pairs: int = 12
+    first_tokens: int = 60
     starts: int = 3
     peers: bool = True
 
