@@ -7,7 +7,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 _HEAD_END, _FIRST_TOKEN, _LAST_CHUNK = b"\r\n\r\n", b"event: token", b"0\r\n\r\n"
-_SECONDS = 60.0
+_SECONDS, _PAUSE_SECONDS = 60.0, 1.0
 
 
 class Client:
@@ -19,10 +19,8 @@ class Client:
     """
 
     def __init__(self, url: str, rest: str) -> None:
-        parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._host, self._rest = parts.netloc, rest
+        self._parts, self._rest = urlsplit(url), rest
+        self._socket, self._used = self._connect(), time.perf_counter()
 
     def __enter__(self) -> Self:
         return self
@@ -32,6 +30,7 @@ class Client:
 
     def turn(self, user: str, message: str) -> float:
         """Seconds until the whole answer was there."""
+        self._wake()
         began = time.perf_counter()
         self._send(user, message)
         self._whole()
@@ -39,6 +38,7 @@ class Client:
 
     def first_token(self, user: str, message: str) -> float:
         """Seconds until the first piece of a streamed answer was there."""
+        self._wake()
         began = time.perf_counter()
         self._send(user, message, stream=True)
         came = b""
@@ -49,12 +49,25 @@ class Client:
             came += self._receive()
         return took
 
+    def _connect(self) -> socket.socket:
+        made = socket.create_connection((self._parts.hostname, self._parts.port), timeout=_SECONDS)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def _wake(self) -> None:
+        """Connect anew after a pause: the server may be about to hang up."""
+        now = time.perf_counter()
+        if now - self._used > _PAUSE_SECONDS:
+            self._socket.close()
+            self._socket = self._connect()
+        self._used = now
+
     def _send(self, user: str, message: str, *, stream: bool = False) -> None:
         wanted = ',"stream":true' if stream else ""
         said = f'"user_id":{json.dumps(user)},"message":{json.dumps(message)}'
         body = f"{{{said}{wanted}{self._rest}}}".encode()
         head = (
-            f"POST /v1/chat HTTP/1.1\r\nhost: {self._host}\r\n"
+            f"POST /v1/chat HTTP/1.1\r\nhost: {self._parts.netloc}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self._socket.sendall(head.encode() + body)

@@ -91,7 +91,7 @@ def _by_turns(
         for number, text in enumerate(texts):
             tell(f"turn {number + 1} of {len(texts)}")
             for name in _rotated(list(sides), number):
-                seconds = measure(clients[name], "by turns", text)
+                seconds = measure(clients[name], "turns", text)
                 if number >= _WARM_UP:
                     took[name].append(seconds)
     return took

@@ -21,16 +21,16 @@ class Plan:
         peers: whether mem0 is measured too, and every side with the slow model.
     """
 
-    rounds: int = 4
-    seconds: int = 3
+    rounds: int = 2
+    seconds: int = 2
     warm_up_seconds: int = 1
     histories: tuple[int, ...] = (10, 1_000, 10_000)
     clients: tuple[int, ...] = (1, 16, 64)
     counted_turns: int = 1000
-    peer_turns: int = 200
-    slow_pairs: int = 20
-    first_tokens: int = 100
-    starts: int = 3
+    peer_turns: int = 100
+    slow_pairs: int = 8
+    first_tokens: int = 40
+    starts: int = 2
     peers: bool = True
 
 
