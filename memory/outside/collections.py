@@ -19,7 +19,13 @@ from memory.types import User
 
 
 class Collections(Protocol):
-    """A vector database. Its methods run in threads, one at a time."""
+    """A vector database. Its methods run in threads.
+
+    Attributes:
+        most_at_once: how many of them; 1 for one that is not made for threads.
+    """
+
+    most_at_once: int
 
     def open(self, name: str, embeddings: Embeddings, dimensions: int) -> VectorStore:
         """The collection of a name, made if it is not there."""

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from langchain_core.vectorstores import VectorStore
@@ -38,7 +38,7 @@ class Outside:
 
     def __init__(self, collections: Collections, store: RedisStore) -> None:
         self._collections, self._store = collections, store
-        self._lock = asyncio.Lock()
+        self._slots = asyncio.Semaphore(collections.most_at_once)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
         """The ids of the messages nearest to a `(dim,)` vector, the nearest first."""
@@ -111,8 +111,16 @@ class Outside:
         return await self._thread(lambda: do(self._collections.open(name, handed, dimensions)))
 
     async def _thread(self, do: Callable[[], T]) -> T:
-        async with self._lock:
-            return await asyncio.to_thread(do)
+        """A call that is given up holds its slot until its thread is done with it."""
+        await self._slots.acquire()
+        under_way = asyncio.get_running_loop().run_in_executor(None, do)
+        under_way.add_done_callback(self._done)
+        return await asyncio.shield(under_way)
+
+    def _done(self, call: asyncio.Future[Any]) -> None:
+        self._slots.release()
+        if not call.cancelled():
+            call.exception()  # whoever waited for it was told, or has gone
 
 
 def _begins_anew(cursor: Cursor, changes: Changes) -> bool:

@@ -15,6 +15,7 @@ class QdrantCollections:
     """A collection of Qdrant's for each user."""
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
+        self.most_at_once = 8 if "://" in url else 1
         self._client: Any = (
             QdrantClient(url=url, api_key=key.get_secret_value() if key else None)
             if "://" in url

@@ -43,3 +43,19 @@ async def test_it_is_filled_after_the_answer_and_erased(kind: str, tmp_path: Pat
         found = [left.count(one.name).count for one in left.get_collections().collections]
         left.close()
         assert sum(found) <= 2  # of what was asked after the erasure
+
+
+@pytest.mark.parametrize("how", ["deleted", "past its time"])
+async def test_a_session_that_goes_is_forgotten_there_too(how: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    settings = _settings("tests.service.told_collections.ToldCollections", tmp_path)
+    settings |= {"STRATA_VECTOR_STORE_URL": str(told), "STRATA_VECTOR_STORE_KEY": "secret"}
+    if how != "deleted":
+        settings["STRATA_RETAIN_SESSIONS"] = "2"
+    with running_service(tmp_path / "data", **settings) as service, service.client() as client:
+        turn = {"user_id": "ann", "message": "My dog is called Biscuit.", "profile": "vector"}
+        session_id = client.post("/v1/chat", json=turn).raise_for_status().json()["session_id"]
+        await eventually(lambda: told.exists() and len(told.read_text().splitlines()) == 1)
+        if how == "deleted":
+            client.delete(f"/v1/users/ann/sessions/{session_id}").raise_for_status()
+        await eventually(lambda: len(told.read_text().splitlines()) == 2, within=20)

@@ -149,6 +149,8 @@ async def test_what_lies_there_tells_no_words(
 class _Broken:
     """A database that is away."""
 
+    most_at_once = 1
+
     def __init__(self, url: str, key: SecretStr | None) -> None:
         self.url, self.key = url, key
 
