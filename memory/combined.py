@@ -64,11 +64,12 @@ class CombinedMemory:
         self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
+        outside = outside if "vector" in profile.layers and profile.vector.database else None
         self._layers = build_layers(profile, Sources(store, embedder, model, outside))
         self._tail, self._embeds = profile.tail, profile.searches or embedder.local
         self._can_extract, self.discretion = can_extract, discretion
         self._carries, self._searches = "summary" in profile.layers, profile.searches
-        self._outside = outside if "vector" in profile.layers else None
+        self._outside = outside
         indexed = "facts" in profile.layers or (profile.searches and not outside)
         self._looks = indexed or (views.quarantines and bool(profile.layers))
 

@@ -49,6 +49,7 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: _Positive = 20
     budget_tokens: _Positive = 1200
     neighbours: _Count = 0
+    database: bool = True
 
 
 class FactsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

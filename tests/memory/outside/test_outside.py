@@ -193,6 +193,19 @@ async def test_a_database_that_is_away_costs_recall_and_not_the_turn(
     assert [type(one).__name__ for one in due] == ["EmbedDue"]
 
 
+async def test_a_profile_can_keep_to_the_index_of_the_worker(
+    tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text('[profiles.own]\nlayers = ["vector"]\nvector = { database = false }\n')
+    profile, away = load_profiles(file)["own"], Outside(_Broken("gone", None), store)
+    memory = CombinedMemory(
+        "own", profile, store=store, embedder=embedder, views=views, outside=away
+    )
+    await _say(memory, user, *_TEXTS)
+    assert (await _recalled(memory, user, "What is the dog's name?"))[0] == _TEXTS[0]
+
+
 def test_names_say_nothing_and_never_meet() -> None:
     owners = [User("a", "b"), User("a/b", ""), User("", "a/b"), User("b", "a"), User("a", "b/")]
     names = {collection_of(one, tag) for one in owners for tag in ("x", "y")}
