@@ -89,7 +89,7 @@ class StrataMemory(BaseMemory):
 
     @property
     def _session(self) -> NamedSession:
-        return NamedSession(self.strata.store, self.strata.embedder, self.user, self.session)
+        return NamedSession(self.strata, self.user, self.session)
 
     async def _recall(self, text: str) -> Recollection:
         memory = self.strata.memories[self.profile]
@@ -103,8 +103,7 @@ class StrataMemory(BaseMemory):
         self._recalled = None
         kept = memory.discretion.answered(reply, said.secrets)
         await memory.remember(recalled, kept, at=time.time())
-        for due in memory.due(recalled, kept):
-            self.strata.after(due)
+        await self.strata.leave(*memory.due(recalled, kept))
 
     def _said(self, inputs: dict[str, Any]) -> str:
         own = {name: one for name, one in inputs.items() if name not in self.memory_variables}

@@ -1,11 +1,11 @@
 """ConversationChain: one turn as a LangChain Runnable. Recall, think, remember."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
@@ -104,8 +104,9 @@ class ConversationChain(WaitingRunnable):
             if turn.is_withheld
             else self._atransform_stream_with_config(only(), self._pieces, config, **kwargs)
         )
-        async for piece in pieces:
-            yield piece
+        async with aclosing(cast("AsyncGenerator[ChatReply]", pieces)):
+            async for piece in pieces:
+                yield piece
 
     def withholds(self, turn: ChatTurn) -> bool:
         """Whether the answer to a turn is stored with something taken out of it, and only so.

@@ -146,8 +146,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if asked.thread is None:
             recalled = await self._memory.recall(asked.user, text, session_id=None, now=time.time())
         else:
-            store, embedder = self._strata.store, self._strata.embedder
-            session = NamedSession(store, embedder, asked.user, asked.thread)
+            session = NamedSession(self._strata, asked.user, asked.thread)
             recalled = await session.recall(self._memory, text)
         self._recalled[asked.key] = recalled
         if len(self._recalled) > _MOST_TURNS:
@@ -161,8 +160,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         nonce = f"agent:{asked.message.id}:{reply.id}" if reply.id else ""
         await self._memory.remember(recalled, kept, at=time.time(), nonce=nonce)
         self._recalled.pop(asked.key, None)
-        for due in self._memory.due(recalled, kept):
-            self._strata.after(due)
+        await self._strata.leave(*self._memory.due(recalled, kept))
 
     def _remembering(
         self, request: ModelRequest[Any], asked: _Asked, recalled: Recollection

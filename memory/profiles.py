@@ -13,6 +13,7 @@ from memory.extraction import ExtractionPolicy
 from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
+from memory.outside.layer import OutsideVectorLayer
 from memory.privacy.discretion import Redact
 from memory.privacy.options import Discretions, RedactionOptions
 from memory.privacy.retention import RetentionOptions
@@ -48,6 +49,7 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: _Positive = 20
     budget_tokens: _Positive = 1200
     neighbours: _Count = 0
+    database: bool = True
 
 
 class FactsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,7 +201,14 @@ def _facts(profile: Profile, _: Sources) -> Layer:
     )
 
 
-def _vector(profile: Profile, _: Sources) -> Layer:
+def _vector(profile: Profile, sources: Sources) -> Layer:
+    if sources.outside:
+        return OutsideVectorLayer(
+            sources.outside,
+            sources.store,
+            top_k=profile.vector.top_k,
+            budget_tokens=profile.vector.budget_tokens,
+        )
     return VectorLayer(
         top_k=profile.vector.top_k,
         budget_tokens=profile.vector.budget_tokens,

@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 
 from chains.models import ModelOptions
 from memory.errors import ConfigurationError
+from memory.outside.collections import open_collections
+from memory.outside.outside import Outside
 from memory.privacy.retention import Retention
 from memory.profiles import load_retention
 from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
-from memory.store import Connection
+from memory.store import Connection, RedisStore
 from memory.store.durability import Durability
 from memory.store.embedded import EmbeddedRedis
 from memory.store.master_keys import MasterKeys, configured_master_keys
@@ -55,6 +57,20 @@ def model_options(settings: Settings) -> ModelOptions:
 def embedder_options(settings: Settings) -> EmbedderOptions:
     """How a remote embedder is reached."""
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+
+
+@asynccontextmanager
+async def open_outside(settings: Settings, store: RedisStore) -> AsyncGenerator[Outside | None]:
+    """The vector database of the settings, closed in the end; None where there is none."""
+    if settings.vector_store is None:
+        yield None
+        return
+    url, key = settings.vector_store_url, settings.vector_store_key
+    outside = Outside(open_collections(settings.vector_store, url, key), store)
+    try:
+        yield outside
+    finally:
+        await outside.close()
 
 
 def tongue_of(language: str) -> Tongue:

@@ -31,6 +31,7 @@ from service.choices import (
     embedder_options,
     master_keys,
     model_options,
+    open_outside,
     open_redis,
     retention_of,
     tongue_of,
@@ -94,6 +95,7 @@ async def open_state(
                 connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
             ),
         )
+        outside = await stack.enter_async_context(open_outside(settings, store))
         pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(
             store,
@@ -139,6 +141,7 @@ async def open_state(
                 model=told_of(model, Purpose("memory", made.observer)),
                 can_extract=extractor.able,
                 discretion=discretions.of(profile.redact),
+                outside=outside,
             )
             for name, profile in profiles.items()
         }
@@ -163,6 +166,7 @@ async def open_state(
             profiles=memories,
             default_profile=settings.profile,
             hold=settings.job_hold,
+            outside=outside,
         )
         jobs = await stack.enter_async_context(
             open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
@@ -218,6 +222,7 @@ async def open_state(
             observer=made.observer,
             tracing=tracing,
             discretions=discretions,
+            outside=outside,
         )
 
 

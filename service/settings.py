@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         timedelta(seconds=2),
         description="How long a turn waits before it goes on with words alone.",
     )
+    vector_store: str | None = Field(
+        None, description="A vector database behind the vector layer: `qdrant`, `chroma`, a path."
+    )
+    vector_store_url: str = Field("", description="Its address, or a folder of its own.")
+    vector_store_key: SecretStr | None = Field(None, description="Its key, where it wants one.")
     language: str = Field("english", description="The Snowball stemmer of lexical recall.")
 
     profile: str = Field("layered", description="The memory profile of turns that name none.")

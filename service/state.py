@@ -11,6 +11,7 @@ from chains.observing import Observer
 from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
+from memory.outside.outside import Outside
 from memory.privacy.options import Discretions
 from memory.recall.views import Views
 from memory.store import RedisStore
@@ -54,6 +55,7 @@ class State:
     observer: Observer
     tracing: "Tracing | None"
     discretions: Discretions
+    outside: Outside | None
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.

@@ -112,7 +112,13 @@ def test_files_hold_one_idea() -> None:
         assert lines <= _LONGEST_FILE, f"{path} has {lines} lines"
 
 
-@pytest.mark.parametrize("module", ["service.app", "chains.conversation", "memory.combined"])
+_MODULES = (
+    *("service.app", "chains.conversation", "memory.combined", "client", "chains.middleware"),
+    *(f"memory.langchain.{name}" for name in ("checkpoints", "items", "vectors", "faiss_folder")),
+)
+
+
+@pytest.mark.parametrize("module", _MODULES)
 def test_nothing_deprecated_is_imported(module: str) -> None:
     command = [sys.executable, "-W", "error::DeprecationWarning", "-c", f"import {module}"]
     done = subprocess.run(command, cwd=repository(), capture_output=True, text=True, check=False)

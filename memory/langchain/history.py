@@ -29,7 +29,7 @@ class StrataHistory(BaseChatMessageHistory):
     """
 
     def __init__(self, strata: Strata, user: User, session: str) -> None:
-        self._session = NamedSession(strata.store, strata.embedder, user, session)
+        self._session = NamedSession(strata, user, session)
         self._portal, self._discretion = strata.portal, strata.discretion
 
     @property

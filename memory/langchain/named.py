@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memory.combined import CombinedMemory
+from memory.due import EmbedDue
 from memory.errors import SessionClosedError, UnknownSessionError
-from memory.recall.embedding import Embedder
+from memory.langchain.opening import Strata
 from memory.recall.querying import embed_within
 from memory.recollection import Recollection
 from memory.store import RedisStore
@@ -34,10 +35,14 @@ def session_named(name: str) -> str:
 class NamedSession:
     """A user's session under a name."""
 
-    store: RedisStore
-    embedder: Embedder
+    strata: Strata
     user: User
     name: str
+
+    @property
+    def store(self) -> RedisStore:
+        """Where it is kept."""
+        return self.strata.store
 
     @property
     def id(self) -> str:
@@ -75,14 +80,17 @@ class NamedSession:
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Store messages at its end."""
+        embedder = self.strata.embedder
         vectors = (
-            await embed_within(self.embedder, [one.spoken for one in messages], _EMBED_SECONDS)
-            if self.embedder.local
+            await embed_within(embedder, [one.spoken for one in messages], _EMBED_SECONDS)
+            if embedder.local
             else [None] * len(messages)
         )
         pairs = list(zip(messages, vectors, strict=True))
         session, is_new = await self._session(title_of(messages[0].content))
         await self.store.commit(self.user, session, pairs, create=is_new)
+        if not embedder.local:
+            await self.strata.leave(EmbedDue(self.user))
 
     async def clear(self) -> None:
         """Delete it, if it is there."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from memory.combined import CombinedMemory
-from memory.due import Due
+from memory.due import Due, EmbedDue, ExtractDue, FoldDue
 from memory.langchain.portal import Portal
 from memory.privacy.discretion import UNREDACTED, Discretion, Redact
 from memory.profiles import load_discretions, load_profiles
@@ -21,15 +21,12 @@ from memory.recall.index import UserIndex
 from memory.recall.tongue import Tongue
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
+from memory.store.agenda import Agenda
 from memory.store.embedded import EmbeddedRedis
 from memory.store.encryption import open_keyring
 from memory.store.master_keys import MasterKeys
 
 _MOST_BYTES = 1_000_000_000
-
-
-def _leave(_due: Due) -> None:
-    """Nothing: a service on the same Redis finds what is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Strata:
         memories: the profiles, by name.
         portal: the way to the event loop that all of it lives on.
         discretion: what is kept of what is said outside of a profile.
-        after: told of what is due after a turn; must not block.
+        agenda: where a service on the same Redis finds what is due; None where there is none.
     """
 
     store: RedisStore
@@ -52,7 +49,14 @@ class Strata:
     memories: Mapping[str, CombinedMemory]
     portal: Portal
     discretion: Discretion = UNREDACTED
-    after: Callable[[Due], None] = _leave
+    agenda: Agenda | None = None
+
+    async def leave(self, *dues: Due) -> None:
+        """Note what is due for a service or worker: folds, vectors and extractions."""
+        for due in dues:
+            quiet = due.quiet if isinstance(due, ExtractDue) else 0.0
+            if self.agenda and isinstance(due, FoldDue | EmbedDue | ExtractDue):
+                await self.agenda.note(due, after=quiet, anew=False)
 
 
 @asynccontextmanager
@@ -111,8 +115,15 @@ async def open_strata(
             for name, profile in known.items()
             if model or not profile.needs_model
         }
-        portal = Portal(asyncio.get_running_loop())
-        yield Strata(store, views, opened, memories, portal, discretions.default)
+        yield Strata(
+            store,
+            views,
+            opened,
+            memories,
+            Portal(asyncio.get_running_loop()),
+            discretions.default,
+            Agenda(connection),
+        )
 
 
 @contextmanager

@@ -4,8 +4,8 @@ LangChain's classes have a synchronous and an asynchronous face; all of the form
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar, cast
 
 from memory.errors import InvalidInputError
 
@@ -44,14 +44,20 @@ class Portal:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """What an asynchronous iterator yields there, in this thread."""
-        while (one := self.wait(_following(items))) is not None:
-            yield one[0]
+        """What an asynchronous iterator yields there, in this thread; closed when this is."""
+        try:
+            while (one := self.wait(_following(items))) is not None:
+                yield one[0]
+        finally:
+            self.wait(_closed(items))
 
     async def reach_all(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """What an asynchronous iterator yields there, on this loop."""
-        while (one := await self.reach(_following(items))) is not None:
-            yield one[0]
+        """What an asynchronous iterator yields there, on this loop; closed when this is."""
+        try:
+            while (one := await self.reach(_following(items))) is not None:
+                yield one[0]
+        finally:
+            await self.reach(_closed(items))
 
 
 async def _following(items: AsyncIterator[T]) -> tuple[T] | None:
@@ -59,6 +65,11 @@ async def _following(items: AsyncIterator[T]) -> tuple[T] | None:
         return (await anext(items),)
     except StopAsyncIteration:
         return None
+
+
+async def _closed(items: AsyncIterator[Any]) -> None:
+    if isinstance(items, AsyncGenerator):
+        await cast("AsyncGenerator[Any]", items).aclose()
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -12,6 +12,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from memory.errors import EmbedderError, InvalidInputError
 from memory.langchain.documents import (
     Filter,
+    document_id,
     document_of_record,
     draft_of,
     metadata_of,
@@ -22,6 +23,7 @@ from memory.langchain.opening import Strata
 from memory.langchain.searching import Searched
 from memory.langchain.waiting_vectors import WaitingVectors
 from memory.memories import Memories
+from memory.recall.nearest import Near
 from memory.recall.querying import embed_within
 from memory.types import User, Vector
 
@@ -65,7 +67,7 @@ class StrataVectorStore(WaitingVectors):
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Keep texts as memories, all or none; under an id that is known, in place of what it has.
+        """Keep texts as memories; under an id that is known, in place of what it has.
 
         Raises:
             InvalidInputError: there are not as many metadata or ids as texts.
@@ -131,9 +133,8 @@ class StrataVectorStore(WaitingVectors):
     ) -> list[Document]:
         """What is nearest to a vector of Strata's embedder."""
         del kwargs
-        vector = np.asarray(embedding, np.float32)
-        searched = await self.portal.reach(self._searched(filter))
-        return [document for document, _ in searched.nearest(vector, k)]
+        found = await self.portal.reach(self._nearest(embedding, k, filter))
+        return [document for document, _ in found]
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -147,11 +148,10 @@ class StrataVectorStore(WaitingVectors):
     ) -> list[Document]:
         """Of the `fetch_k` nearest to a vector, `k` that say different things."""
         del kwargs
-        vector = np.asarray(embedding, np.float32)
-        searched = await self.portal.reach(self._searched(filter))
-        found = searched.nearest(vector, fetch_k)
+        found = await self.portal.reach(self._nearest(embedding, fetch_k, filter))
         held = [near.vector.tolist() for _, near in found]
-        chosen = maximal_marginal_relevance(vector, held, lambda_mult, k)
+        asked = np.asarray(embedding, np.float32)
+        chosen = maximal_marginal_relevance(asked, held, lambda_mult, k)
         return [found[one][0] for one in chosen]
 
     async def amax_marginal_relevance_search(
@@ -193,10 +193,10 @@ class StrataVectorStore(WaitingVectors):
         self, texts: list[str], metadatas: list[dict[str, Any]], ids: list[str | None]
     ) -> list[str]:
         known = await self._memories.index(self._user)
-        own = {one: records_with(known, [one]) for one in ids if one}
+        own = {document_id(one): one for one in known}
         drafts: dict[str, dict[str, Any]] = {}
         for place, (text, metadata, given) in enumerate(zip(texts, metadatas, ids, strict=True)):
-            held = own[given][0] if given and own[given] else None
+            held = own.get(given) if given else None
             if held and held.id == given:  # it was added without an id of its own
                 fields = {"content": text, "metadata": metadata}
                 await self._memories.change(self._user, held.id, fields)
@@ -219,6 +219,11 @@ class StrataVectorStore(WaitingVectors):
     async def _near(self, query: str, k: int, wanted: Filter) -> list[tuple[Document, float]]:
         searched, vector = await asyncio.gather(self._searched(wanted), self._embedded(query))
         return [(document, near.cosine) for document, near in searched.nearest(vector, k)]
+
+    async def _nearest(
+        self, embedding: list[float], k: int, wanted: Filter
+    ) -> list[tuple[Document, Near]]:
+        return (await self._searched(wanted)).nearest(np.asarray(embedding, np.float32), k)
 
     async def _embedded(self, query: str) -> Vector:
         kept = self._strata.discretion.kept(query)

@@ -23,7 +23,7 @@ for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'threads')) do
   gone[5] = gone[5] + redis.call('UNLINK', thread .. 'ids', thread .. 'checkpoints', thread .. 'blobs')
 end
 for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
-  'released', 'key', 'items', 'threads'}) do
+  'released', 'key', 'items', 'threads', 'outside'}) do
   gone[5] = gone[5] + redis.call('UNLINK', prefix .. name)
 end
 for _, name in ipairs(ARGV) do

@@ -21,7 +21,7 @@ from memory.types import User
 _ERASE, _UNLINK = Script("erase", lasts=True), Script("unlink")
 _NAMED = (
     *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
-    *("items", "threads"),
+    *("items", "threads", "outside"),
 )
 _ROUNDS = 5
 

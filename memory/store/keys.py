@@ -19,6 +19,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
 | `<prefix>items`            | hash   | path -> when it began and packed item of a store | never   |
+| `<prefix>outside`          | hash   | collection elsewhere -> up to where it is filled | never   |
 | `<prefix>threads`          | set    | threads of LangGraph                             | never   |
 | `<prefix>thread:<t>:ids`   | zset   | `<namespace>:<checkpoint id>`, in their order    | never   |
 | `<prefix>thread:<t>:checkpoints` | hash | the same -> packed checkpoint                | never   |
@@ -63,7 +64,7 @@ MASTER_CHECKS = f"{NAMESPACE}:master-keys"
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction", "released", "key"),
-    *("items", "threads", "thread:"),
+    *("items", "threads", "thread:", "outside"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
@@ -150,6 +151,11 @@ def parse_item(field: str) -> tuple[tuple[str, ...], str]:
     """The namespace and name of a field made by `item`."""
     path, _, name = field.partition(":")
     return tuple(map(unquote, path.split("/"))), unquote(name)
+
+
+def outside(user: User) -> str:
+    """Up to where collections outside hold the user's messages."""
+    return f"{prefix(user)}outside"
 
 
 def threads(user: User) -> str:

@@ -1,6 +1,7 @@
 """The chain is a Runnable like any other: composed, configured, batched and streamed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from chains.conversation import ConversationChain
 from chains.offline import OfflineChatModel
 from chains.turn import ChatReply, ChatTurn
 from memory.langchain.opening import Strata, open_strata, strata_in_thread
+from memory.store.reading import get_session
 from memory.types import User
 from tests.conftest import RedisClient
 
@@ -86,3 +88,14 @@ def test_programs_without_an_event_loop_use_it_too(waiting: Strata) -> None:
     *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
     assert "Biscuit" in answer.reply
     assert sum(chain.stream(_turn("Bye.")), ChatReply()).turn_id
+
+
+def test_who_stops_listening_leaves_nothing_stored(waiting: Strata) -> None:
+    chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
+    session_id = chain.invoke(_turn("Hello.")).session_id
+    pieces: Any = chain.stream(_turn("Never mind."))
+    assert next(pieces).session_id == session_id
+    pieces.close()
+    found = waiting.portal.wait(get_session(waiting.store, User("alice"), session_id))
+    assert found.length == 2
+    assert chain.invoke(replace(_turn("Now."), on_conflict="reject")).turn_id

@@ -1,5 +1,6 @@
 """The transcript as a chat message history, in LangChain's own runnable, sync and async."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from langchain_core.messages import (
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
+from memory.due import EmbedDue, FoldDue, UseDue
 from memory.errors import SessionClosedError
 from memory.langchain.history import StrataHistory
 from memory.langchain.named import session_named
 from memory.langchain.opening import Strata
+from memory.store.agenda import Agenda
 from memory.store.erasing import erase_user
 from memory.store.reading import get_session
 from memory.types import User
@@ -90,3 +93,11 @@ async def test_a_history_goes_on_after_its_session_was_closed_or_erased(
     await history.aclear()
     await history.aadd_messages([HumanMessage("Four.")])
     assert [one.text for one in await history.aget_messages()] == ["Four."]
+
+
+async def test_what_is_due_is_left_to_a_worker(strata: Strata, user: User) -> None:
+    agenda = Agenda(strata.store.connection)
+    noting = replace(strata, agenda=agenda)
+    await noting.leave(FoldDue(user, "s_1", "layered"), UseDue(user, ("m_1",), 1.0), EmbedDue(user))
+    await noting.leave(EmbedDue(user))
+    assert set((await agenda.take(9)).dues) == {FoldDue(user, "s_1", "layered"), EmbedDue(user)}

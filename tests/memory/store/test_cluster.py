@@ -18,7 +18,18 @@ from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore, keys
 from memory.store.agenda import Agenda, Backoff, Taken, forget_user, list_given_up
 from memory.store.erasing import erase_user
+from memory.store.items import Content, list_paths, put_items
 from memory.store.reading import list_sessions, read_everything
+from memory.store.threads import (
+    Row,
+    Thread,
+    Written,
+    list_threads,
+    put_checkpoint,
+    put_writes,
+    read_channels,
+    read_checkpoint,
+)
 from memory.store.users import list_users, scan_keys, user_stats
 from memory.types import Fold, Message, Session, User
 from tests.topologies.cluster import running_cluster
@@ -55,12 +66,26 @@ async def _use(url: str, *, users: int) -> None:
     await intake.run(to, "moved", _once(data))
     assert b"".join([page async for page in export_user(store, to)]) == data
     for user in (last, to):
+        await _use_threads(store, user)
         assert (await user_stats(store, user)).messages == 2
         assert (await erase_user(store, user)).messages == 2
         assert [key async for key in scan_keys(store, f"{keys.prefix(user)}*")] == []
     assert len(await list_users(store, "default", after="", count=99)) == users - 1
     await _use_agenda(connection)
     await connection.aclose()
+
+
+async def _use_threads(store: RedisStore, user: User) -> None:
+    thread, row = Thread(user, "a {thread}"), Row("", "1", "", ("bytes", b"c"), ("bytes", b"m"))
+    await put_checkpoint(store, thread, row, {("c", "1"): ("bytes", b"v")})
+    await put_writes(store, thread, "1", [Written("t", 0, "", "c", ("bytes", b"w"))])
+    await put_items(store, user, [(("n",), "i", Content({"v": 1}, 1.0))], now=1.0)
+    found = await read_checkpoint(store, thread, None)
+    assert found
+    assert (found[0], len(found[1])) == (row, 1)
+    assert await read_channels(store, thread, [("c", "1")]) == {("c", "1"): ("bytes", b"v")}
+    assert await list_threads(store, user) == ["a {thread}"]
+    assert await list_paths(store, user) == [(("n",), "i")]
 
 
 async def _use_agenda(connection: Connection) -> None:
