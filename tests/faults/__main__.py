@@ -30,6 +30,7 @@ from tests.faults import (
     cancelling,
     concurrency,
     crashes,
+    everything,
     failover,
     model,
     network,
@@ -49,6 +50,7 @@ PARTS: dict[str, Part] = {
     "concurrency": concurrency.run,
     "cancellations": cancelling.run,
     "model": model.run,
+    "everything": everything.run,
     "soak": soak.run,
 }
 

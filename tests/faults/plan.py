@@ -4,6 +4,7 @@ from tests.faults import (
     cancelling,
     concurrency,
     crashes,
+    everything,
     failover,
     model_faults,
     network_faults,
@@ -19,6 +20,8 @@ FULL = {
     "concurrency": {concurrency.turns(policy): 12_000 for policy in concurrency.POLICIES}
     | {concurrency.echoed(policy): 1_000 for policy in concurrency.POLICIES},
     "cancellations": {cancelling.CANCELLED: 50_000},
+    "everything": {everything.turns(policy): 1_000 for policy in concurrency.POLICIES}
+    | {cancelling.CANCELLED: 2_000},
     "soak": {soak.SECONDS: 1_800},
     "model": {fault.name: 20 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }
@@ -29,6 +32,7 @@ QUICK = {
     "network": {fault.name: 1 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.echoed(policy): 100 for policy in concurrency.POLICIES},
     "cancellations": {cancelling.CANCELLED: 1_000},
+    "everything": {everything.turns("queue"): 100, cancelling.CANCELLED: 100},
     "soak": {soak.SECONDS: 20},
     "model": {fault.name: 1 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }
