@@ -55,7 +55,7 @@ class Side:
     def views(self) -> Views:
         """Those of a worker that holds none yet."""
         tongue = Tongue.of()
-        return Views(self.store, lambda: UserIndex(tongue), most_messages=1_000_000)
+        return Views(self.store, lambda: UserIndex(tongue), most_bytes=4 << 30)
 
     async def fill(self, messages: int) -> None:
         """Store so many messages with vectors, in sessions of a batch each."""

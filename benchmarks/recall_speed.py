@@ -102,7 +102,7 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     gc.collect()
     bytes_each = (resident() - before) / size
     flat = faiss.IndexFlatIP(len(vectors[0]))
-    theirs = FAISS(Given(), flat, InMemoryDocstore(), {})
+    theirs: Any = FAISS(Given(), flat, InMemoryDocstore(), {})
     pairs = [
         (e.message.content, e.vector.astype(np.float32).tolist())
         for e in stored[:size]
@@ -188,7 +188,7 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
             times: list[float] = []
             tongue = Tongue.of()
             for _ in range(3):
-                views = Views(store, lambda: UserIndex(tongue), most_messages=10**6)
+                views = Views(store, lambda: UserIndex(tongue), most_bytes=4 << 30)
                 began = time.perf_counter()
                 changes = await store.catch_up(user, Cursor())
                 index = (await views.current(user, changes)).index

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from tests.services import running_service
 
-_HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Slow: "
+_HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Slow: "
 _SETTLE_SECONDS = 3.0
 
 

@@ -1,32 +1,34 @@
 """ConversationChain: one turn as a LangChain Runnable. Recall, think, remember."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 
+from chains.contexts import memory_of
 from chains.discreet import untraced
 from chains.giving_up import given_up_on_failure
 from chains.observing import Observer, Stage, Unobserved
 from chains.thinking import Thinking
 from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
+from chains.waiting import WaitingRunnable
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
-from memory.errors import UnknownProfileError
+from memory.langchain.portal import Portal
 from memory.recollection import Recollection
 from memory.turns import Hold, InterruptedTurnError
 
 UNANSWERED = "(interrupted before it was answered)"
 
 
-class ConversationChain(Runnable[ChatTurn, ChatReply]):
+class ConversationChain(WaitingRunnable):
     """One turn from message to stored answer, under any memory profile.
 
     Config and callbacks reach the chat model, so tracing shows the chain and its model call.
@@ -40,6 +42,7 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         after: told of what is due after each turn; must not block.
         observer: told how turns go.
         clock: seconds since the epoch.
+        portal: the way to the event loop for threads that have none.
     """
 
     def __init__(
@@ -53,26 +56,14 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         after: Callable[[Due], None] | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.time,
+        portal: Portal | None = None,
     ) -> None:
+        super().__init__(portal)
         self._memories, self._default = memories, default_profile
         self._longest_message, self._after, self._clock = longest_message, after, clock
         self._observer = observer or Unobserved()
         self._thinking = Thinking(model, within, self._observer)
         self._memory_of(None)
-
-    def invoke(
-        self,
-        input: ChatTurn,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> ChatReply:
-        """Not offered: memory is reached over the network.
-
-        Raises:
-            TypeError: always.
-        """
-        del input, config, kwargs
-        raise TypeError("ConversationChain is asynchronous: use `await chain.ainvoke(...)`.")
 
     async def ainvoke(
         self,
@@ -113,8 +104,9 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
             if turn.is_withheld
             else self._atransform_stream_with_config(only(), self._pieces, config, **kwargs)
         )
-        async for piece in pieces:
-            yield piece
+        async with aclosing(cast("AsyncGenerator[ChatReply]", pieces)):
+            async for piece in pieces:
+                yield piece
 
     def withholds(self, turn: ChatTurn) -> bool:
         """Whether the answer to a turn is stored with something taken out of it, and only so.
@@ -235,9 +227,4 @@ class ConversationChain(Runnable[ChatTurn, ChatReply]):
         return replace(turn, message=said.kept, said=said)
 
     def _memory_of(self, profile: str | None) -> CombinedMemory:
-        name = self._default if profile is None else profile
-        memory = self._memories.get(name)
-        if memory is None:
-            known = ", ".join(sorted(self._memories))
-            raise UnknownProfileError(f"No memory profile {name!r}; there are: {known}.")
-        return memory
+        return memory_of(self._memories, self._default if profile is None else profile)

@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from chains.offline import OfflineChatModel
+from memory.bounded import bounded_hooks
 from memory.errors import ConfigurationError
 
 DEFAULT_OPENAI_MODEL = "gpt-5-mini"
@@ -62,10 +63,11 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
     import openai  # noqa: PLC0415 - a second to import, not always wanted
-    from langchain_openai import ChatOpenAI  # noqa: PLC0415
 
-    async with openai.DefaultAsyncHttpxClient() as client:
-        yield ChatOpenAI(
+    from chains.openai_chat import LeanChatOpenAI  # noqa: PLC0415
+
+    async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
+        yield LeanChatOpenAI(
             model=options.chosen.removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,

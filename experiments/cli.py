@@ -76,7 +76,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _profiles(names: list[str]) -> "dict[str, Profile]":
     from memory.errors import ConfigurationError  # noqa: PLC0415
     from memory.profiles import load_profiles  # noqa: PLC0415
-    from service.settings import load_settings  # noqa: PLC0415
+    from service.loading import load_settings  # noqa: PLC0415
 
     known = load_profiles(load_settings().profiles)
     if missing := [name for name in names if name not in known]:
@@ -86,7 +86,7 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
 def _embedder_options() -> "EmbedderOptions":
     from memory.recall.embedder import EmbedderOptions  # noqa: PLC0415
-    from service.settings import load_settings  # noqa: PLC0415
+    from service.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)

@@ -144,7 +144,7 @@ async def play(
 ) -> Played:
     """Play a conversation, then ask its questions; nothing of the questions is remembered."""
     replaying, counting = ReplayModel(), CountingModel(inner=model)
-    views = Views(store, lambda: UserIndex(tongue), most_messages=1_000_000)
+    views = Views(store, lambda: UserIndex(tongue), most_bytes=4_000_000_000)
     memory = CombinedMemory(
         name, profile, store=store, embedder=embedder, views=views, model=counting
     )

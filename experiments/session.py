@@ -18,7 +18,7 @@ from memory.errors import ConfigurationError
 from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from service.choices import model_options
-from service.settings import load_settings
+from service.loading import load_settings
 
 
 def compare_and_report(

@@ -37,7 +37,7 @@ def extraction_due(policy: ExtractionPolicy, recollection: Recollection) -> Iter
 
 def embedding_due(turn: Turn, *, local: bool) -> Iterator[Due]:
     """The user's messages, unless a local embedder has made all of their vectors."""
-    if not (local and turn.index and turn.index.embedded):
+    if not (local and turn.index and not turn.index.pending):
         yield EmbedDue(turn.user)
 
 

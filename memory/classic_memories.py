@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ from memory.errors import ConfigurationError
 from memory.recall.embedding import Embedder
 from memory.store import RedisStore
 from memory.tokens import count_tokens
+
+if TYPE_CHECKING:
+    from memory.outside.outside import Outside
 
 EVENT_LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("event_loop")
 """Where the embedder lives; set before a memory runs in a thread."""
@@ -55,11 +58,16 @@ class ClassicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What classic memories are made of; the chat model only where one is needed."""
+    """What layers are made of; the chat model only where one is needed.
+
+    Attributes:
+        outside: a vector database that stands behind the vector layer, if one does.
+    """
 
     store: RedisStore
     embedder: Embedder
     model: BaseChatModel | None = None
+    outside: "Outside | None" = None
 
 
 class _Bridge(Embeddings):

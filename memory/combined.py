@@ -12,6 +12,7 @@ from memory.classic_memories import Sources
 from memory.due import Due
 from memory.folding import fold_overflow
 from memory.layer import Turn
+from memory.outside.outside import Outside
 from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
@@ -42,6 +43,7 @@ class CombinedMemory:
         model: for classic memories that call one.
         can_extract: whether records can be drawn, where the profile asks for it.
         discretion: what is kept of what is said, and what the model sees.
+        outside: a vector database to stand behind the vector layer.
     """
 
     def __init__(
@@ -56,16 +58,20 @@ class CombinedMemory:
         model: BaseChatModel | None = None,
         can_extract: bool = True,
         discretion: Discretion = UNREDACTED,
+        outside: Outside | None = None,
     ) -> None:
         self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
         self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._views = store, embedder, views
         self._embed_within = embed_within.total_seconds()
-        self._layers = build_layers(profile, Sources(store, embedder, model))
+        outside = outside if "vector" in profile.layers and profile.vector.database else None
+        self._layers = build_layers(profile, Sources(store, embedder, model, outside))
         self._tail, self._embeds = profile.tail, profile.searches or embedder.local
         self._can_extract, self.discretion = can_extract, discretion
         self._carries, self._searches = "summary" in profile.layers, profile.searches
-        self._looks = profile.searches or (views.quarantines and bool(profile.layers))
+        self._outside = outside
+        indexed = "facts" in profile.layers or (profile.searches and not outside)
+        self._looks = indexed or (views.quarantines and bool(profile.layers))
 
     async def recall(
         self,
@@ -115,7 +121,8 @@ class CombinedMemory:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | shown_ids(section))
-        return Recollection(turn, self.name, tuple(sections), tuple(self._missing(turn)))
+        missing = [*self._missing(turn), *(one.missing for one in sections if one.missing)]
+        return Recollection(turn, self.name, tuple(sections), tuple(missing))
 
     def _missing(self, turn: Turn) -> Iterator[str]:
         """What the turn goes on without."""
@@ -207,7 +214,8 @@ class CombinedMemory:
         if self.folds:
             due.extend(fold_due(self.folds, recollection, reply))
         if self._searches:
-            due.extend(embedding_due(recollection.turn, local=self._embedder.local))
+            local = self._embedder.local and self._outside is None
+            due.extend(embedding_due(recollection.turn, local=local))
         if self.extracts and self._can_extract:
             due.extend(extraction_due(self.extracts, recollection))
         return tuple(due)

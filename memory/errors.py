@@ -145,6 +145,18 @@ class StoreUnavailableError(StrataError):
     retry_after = timedelta(seconds=1)
 
 
+class ThreadGoneError(StrataError):
+    """The checkpoint that a graph goes on from was deleted meanwhile; nothing was stored."""
+
+    code = "thread_gone"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"Thread {thread_id!r} was deleted while its graph ran, or its user was erased. "
+            "Begin it anew."
+        )
+
+
 class UnderWayError(StrataError):
     """Another worker is at this job of a user's."""
 

@@ -83,5 +83,5 @@ def _is_header(read: bytes) -> bool:
     first = read.lstrip().partition(b"\n")[0]
     try:
         return msgspec.json.decode(first, type=_Kind).kind == EXPORT_KIND
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from memory.classic import ClassicLayer
-from memory.classic_memories import ClassicOptions, Sources
+from memory.classic_memories import WITH_MODEL, ClassicOptions, Sources
 from memory.errors import ConfigurationError
 from memory.extraction import ExtractionPolicy
 from memory.facts import FactsLayer
 from memory.folding import FoldPolicy
 from memory.layer import Layer
+from memory.outside.layer import OutsideVectorLayer
 from memory.privacy.discretion import Redact
 from memory.privacy.options import Discretions, RedactionOptions
 from memory.privacy.retention import RetentionOptions
@@ -48,6 +49,7 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: _Positive = 20
     budget_tokens: _Positive = 1200
     neighbours: _Count = 0
+    database: bool = True
 
 
 class FactsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +124,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def searches(self) -> bool:
         """Whether a layer looks into the user's indexes."""
         return "vector" in self.layers or "facts" in self.layers
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a layer cannot be made without a chat model."""
+        return "classic" in self.layers and self.classic.memory in WITH_MODEL
 
     @property
     def tail(self) -> int:
@@ -205,7 +212,14 @@ def _facts(profile: Profile, _: Sources) -> Layer:
     )
 
 
-def _vector(profile: Profile, _: Sources) -> Layer:
+def _vector(profile: Profile, sources: Sources) -> Layer:
+    if sources.outside:
+        return OutsideVectorLayer(
+            sources.outside,
+            sources.store,
+            top_k=profile.vector.top_k,
+            budget_tokens=profile.vector.budget_tokens,
+        )
     return VectorLayer(
         top_k=profile.vector.top_k,
         budget_tokens=profile.vector.budget_tokens,

@@ -45,42 +45,16 @@ _SUSPICIOUS = re.compile(
     "|".join(f"(?:{pattern})" for pattern in (*_ENGLISH, *_OTHERS, *_MARKS)),
     re.IGNORECASE | re.MULTILINE,
 )
-_TELLTALES = (
-    *(
-        "ignor",
-        "disregard",
-        "forget",
-        "overrid",
-        "override",
-        "bypass",
-        "discard",
-        "system",
-        "prompt",
-    ),
-    *("developer", "from now on", "you are", "the tool", "the function", "instruction"),
-    *(
-        "do not tell",
-        "do not inform",
-        "do not alert",
-        "account)",
-        "vergiss",
-        "vergesse",
-        "missacht",
-    ),
-    *("oublie", "olvida", "omite", "\u6307\u793a", "\u547d\u4ee4", "\u6307\u4ee4"),
-    *("\u30eb\u30fc\u30eb", "\u30d7\u30ed\u30f3\u30d7\u30c8", "\u63d0\u793a", "\u89c4\u5219"),
-    *(
-        "im_",
-        "assistant",
-        "endoftext",
-        "header_id",
-        "_memory>",
-        "_memory ",
-        "_facts",
-        "preferences",
-    ),
-    *("_sessions", "summary", "new_lines", "inst]", "<sys>", "</sys>", "role", "tool_calls"),
-    *("the message to answer:",),
+_TELLTALES = tuple(
+    """
+    ignor|disregard|forget|overrid|bypass|discard|system|prompt|developer|instruction|from now on|
+    you are|the tool|the function|do not tell|do not inform|do not alert|account)|
+    vergiss|vergesse|missacht|oublie|olvida|omite|指示|命令|指令|ルール|プロンプト|提示|规则|
+    im_|assistant|endoftext|header_id|_memory>|_memory |_facts|preferences|_sessions|summary|
+    new_lines|inst]|<sys>|</sys>|role|tool_calls|the message to answer:
+    """.strip()
+    .replace("\n    ", "")
+    .split("|")
 )
 """One of these stands in whatever a pattern finds: most texts hold none, and are done with."""
 _LOOKED_AT = 8_000

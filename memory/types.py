@@ -160,6 +160,7 @@ class Section:
         digests: what earlier sessions left.
         hits: recalled messages, best first.
         records: recalled records, the ones that are always shown first.
+        missing: what the layer had to do without, by name; empty for nothing.
     """
 
     layer: str
@@ -169,6 +170,7 @@ class Section:
     digests: tuple[Digest, ...] = ()
     hits: tuple[Hit, ...] = ()
     records: tuple["Record", ...] = ()
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The vector layer: what was said at any time and bears on the message at hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from memory.layer import Turn
@@ -39,18 +40,30 @@ class VectorLayer:
             exclude=turn.shown | turn.held,
             selection=self._selection,
         )
-        here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
-        hits: list[Hit] = []
-        shown, used = set(turn.shown), 0
-        for hit in found:
-            if (hit.entry.message.at, hit.entry.message.content) in here:
-                continue  # the session was forked: the prompt shows a copy of it
-            around = shown_of(hit.context, turn.held)
-            added = [one for one in (hit.entry, *around) if one.id not in shown]
-            tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
-            if used + tokens <= self._budget_tokens:
-                context = tuple(one for one in around if one.id not in turn.shown)
-                hits.append(replace(hit, context=context))
-                shown |= {one.id for one in added}
-                used += tokens
-        return Section(self.name, tokens=used, hits=tuple(hits))
+        return within_budget(self.name, turn, found, self._budget_tokens)
+
+
+def within_budget(name: str, turn: Turn, found: Sequence[Hit], budget_tokens: int) -> Section:
+    """The section of the hits that fit; those that do not give way to smaller ones behind them.
+
+    Args:
+        name: of the layer.
+        turn: what it is for.
+        found: the hits, best first.
+        budget_tokens: the most tokens.
+    """
+    here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
+    hits: list[Hit] = []
+    shown, used = set(turn.shown), 0
+    for hit in found:
+        if (hit.entry.message.at, hit.entry.message.content) in here:
+            continue  # the session was forked: the prompt shows a copy of it
+        around = shown_of(hit.context, turn.held)
+        added = [one for one in (hit.entry, *around) if one.id not in shown]
+        tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
+        if used + tokens <= budget_tokens:
+            context = tuple(one for one in around if one.id not in turn.shown)
+            hits.append(replace(hit, context=context))
+            shown |= {one.id for one in added}
+            used += tokens
+    return Section(name, tokens=used, hits=tuple(hits))

@@ -1,6 +1,6 @@
 """The HTTP application. Making it starts nothing; its lifespan does."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -8,15 +8,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
 from service.errors import add_error_handlers
+from service.hosts import Hosts, is_loopback
+from service.mcp.endpoint import McpEndpoint
 from service.opening import open_state
 from service.requests import Requests
 from service.routes import (
     about,
     chat,
+    context,
     demo,
     health,
     memories,
@@ -33,9 +37,10 @@ from service.routes import (
 from service.schemas import Problem
 from service.settings import Settings
 from service.state import State
+from service.version import VERSION
 
 _ROUTES = (
-    *(chat, openai, sessions, turns, memories, preferences, quarantine),
+    *(chat, context, openai, sessions, turns, memories, preferences, quarantine),
     *(users, user_data, user_list, about, health, playground),
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
@@ -54,10 +59,13 @@ class _Application(FastAPI):
     """FastAPI, with what must stand outside of its own error handling."""
 
     request_timeout = timedelta()
+    origins: Collection[str] | None = None
+    """Of other sites that may ask, where that must be watched."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Requests are told, and bounded in time, whatever becomes of them inside."""
-        return Requests(Deadlines(super().build_middleware_stack(), self.request_timeout))
+        app: ASGIApp = Deadlines(super().build_middleware_stack(), self.request_timeout)
+        return Requests(app if self.origins is None else Hosts(app, self.origins))
 
 
 def create_app(
@@ -73,22 +81,24 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
-        async with opened(settings) as state:
+        async with opened(settings) as state, mcp:
             yield {"strata": state}
 
     app = _Application(
         title="Strata",
-        version="0.1.0",
+        version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
         max_body_size=settings.largest_body,
         separate_input_output_schemas=False,
         telemetry=_NO_TELEMETRY,
     )
+    mcp = McpEndpoint(app, app.version)
     for module in _ROUTES:
         app.include_router(module.router)
     if settings.demo:
         app.include_router(demo.router)
+    app.router.routes.append(Route("/mcp", mcp))
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:
         app.add_middleware(
@@ -99,6 +109,7 @@ def create_app(
             expose_headers=["*"],
         )
     app.request_timeout = settings.request_timeout
+    app.origins = origins if settings.auth == "off" and is_loopback(settings.host) else None
     add_error_handlers(app)
     _describe_problems(app)
     return app

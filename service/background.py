@@ -57,6 +57,7 @@ async def open_jobs(
             default_profile=settings.profile,
             close_after=settings.close_after,
             clock=clock,
+            fills=work.outside is not None,
         )
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         try:

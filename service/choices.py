@@ -5,10 +5,14 @@ from contextlib import asynccontextmanager
 
 from chains.models import ModelOptions
 from memory.errors import ConfigurationError
+from memory.outside.collections import open_collections
+from memory.outside.outside import Outside
 from memory.privacy.retention import Retention
 from memory.profiles import load_retention
 from memory.recall.embedder import EmbedderOptions
 from memory.recall.tongue import Tongue
+from memory.store import Connection, RedisStore
+from memory.store.durability import Durability
 from memory.store.embedded import EmbeddedRedis
 from memory.store.master_keys import MasterKeys, configured_master_keys
 from service.settings import Settings
@@ -20,8 +24,23 @@ async def open_redis(settings: Settings) -> AsyncGenerator[str]:
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
         return
+    if Durability.of(settings.durability).replicas:
+        raise ConfigurationError(
+            f"STRATA_DURABILITY {settings.durability!r} asks for replicas, and the embedded Redis "
+            "has none: name yours with STRATA_REDIS_URL."
+        )
     async with EmbeddedRedis(settings.data_dir) as redis:
         yield redis.url
+
+
+def connect(settings: Settings, url: str) -> Connection:
+    """A connection to a Redis, with the timeout and the durability of the settings.
+
+    Raises:
+        ConfigurationError: the URL or the durability cannot be read.
+    """
+    durability = Durability.of(settings.durability)
+    return Connection(url, timeout=settings.redis_timeout, durability=durability)
 
 
 def model_options(settings: Settings) -> ModelOptions:
@@ -38,6 +57,20 @@ def model_options(settings: Settings) -> ModelOptions:
 def embedder_options(settings: Settings) -> EmbedderOptions:
     """How a remote embedder is reached."""
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
+
+
+@asynccontextmanager
+async def open_outside(settings: Settings, store: RedisStore) -> AsyncGenerator[Outside | None]:
+    """The vector database of the settings, closed in the end; None where there is none."""
+    if settings.vector_store is None:
+        yield None
+        return
+    url, key = settings.vector_store_url, settings.vector_store_key
+    outside = Outside(open_collections(settings.vector_store, url, key), store)
+    try:
+        yield outside
+    finally:
+        await outside.close()
 
 
 def tongue_of(language: str) -> Tongue:

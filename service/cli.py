@@ -29,8 +29,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API; everything else is set by STRATA_* variables."""
+    from service.loading import load_settings  # noqa: PLC0415
     from service.serve import run  # noqa: PLC0415 - each command loads what it needs
-    from service.settings import load_settings  # noqa: PLC0415
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -52,7 +52,7 @@ def worker(
 
         STRATA_REDIS_URL=redis://redis:6379 strata worker --port 9100
     """
-    from service.settings import load_settings  # noqa: PLC0415
+    from service.loading import load_settings  # noqa: PLC0415
     from service.worker import run  # noqa: PLC0415
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
@@ -74,8 +74,8 @@ def reindex(
 
         STRATA_EMBEDDER=openai strata reindex
     """
+    from service.loading import load_settings  # noqa: PLC0415
     from service.reindexing import run_reindex  # noqa: PLC0415
-    from service.settings import load_settings  # noqa: PLC0415
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
     run_reindex(load_settings(**chosen), as_json=as_json)
@@ -129,6 +129,35 @@ def erase_user(
 
 
 @app.command()
+def mcp(user: User = "me", url: Url = _URL) -> None:
+    """Give an assistant on this machine the memory of a user, over MCP on standard input.
+
+    In the configuration of the assistant, with `strata serve` running:
+
+        {"mcpServers": {"strata": {"command": "strata", "args": ["mcp", "--user", "me"]}}}
+    """
+    from service.mcp.stdio import run_stdio  # noqa: PLC0415
+    from service.version import VERSION  # noqa: PLC0415
+
+    run_stdio(url, user, version=VERSION)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--json", help="Print the findings as JSON.")
+    ] = False,
+    ask_model: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--ask-model/--no-model", help="Whether to ask the model a word.")
+    ] = True,
+) -> None:
+    """Look at all that a service stands on, and say what to do; ends with 1 where it cannot run."""
+    from service.doctor import run_doctor  # noqa: PLC0415
+
+    raise typer.Exit(0 if run_doctor(as_json=as_json, ask_model=ask_model) else 1)
+
+
+@app.command()
 def demo(
     as_json: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--json", help="Print the outcome as JSON.")
@@ -152,12 +181,32 @@ def demo(
     raise typer.Exit(0 if run_demo(as_json=as_json) else 1)
 
 
+@app.command(
+    "bench",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure what a turn costs beside other designs; needs the extra `bench` and wrk."""
+    from memory.errors import ConfigurationError  # noqa: PLC0415
+
+    try:
+        from benchmarks.cli import app as benchmarks  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Benchmarks need {error.name}: pip install 'strata-memory[bench]'."
+        ) from error
+    benchmarks(context.args, prog_name="strata bench")
+
+
 def _add_groups() -> None:
     from experiments.cli import app as experiments  # noqa: PLC0415
+    from service.config_cli import app as config  # noqa: PLC0415
     from service.encryption_cli import app as encryption  # noqa: PLC0415
     from service.jobs_cli import app as jobs  # noqa: PLC0415
     from service.keys_cli import app as keys  # noqa: PLC0415
 
+    app.add_typer(config, name="config")
     app.add_typer(keys, name="keys")
     app.add_typer(jobs, name="jobs")
     app.add_typer(encryption, name="encryption")

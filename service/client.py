@@ -15,9 +15,13 @@ class ServiceError(StrataError):
 
 def open_client(url: str, *, timeout: httpx.Timeout | float) -> httpx.Client:
     """A client that shows the API key of `STRATA_API_KEY`, where there is one."""
+    return httpx.Client(base_url=url, timeout=timeout, headers=credentials())
+
+
+def credentials() -> dict[str, str]:
+    """The headers that show the API key of `STRATA_API_KEY`, where there is one."""
     key = os.environ.get("STRATA_API_KEY", "").strip()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=url, timeout=timeout, headers=headers)
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def detail(response: httpx.Response) -> str:

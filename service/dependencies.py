@@ -15,7 +15,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key or a JSON Web Tok
 _api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
     return cast("State", request.state.strata)
 
 

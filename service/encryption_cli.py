@@ -16,7 +16,7 @@ from memory.store.resealing import Sealing, seal_everything
 from memory.store.rotating import Rotation, rotate_master_key
 from service.choices import master_keys
 from service.joining import with_redis
-from service.settings import load_settings
+from service.loading import load_settings
 
 app = typer.Typer(
     help="Encryption at rest: make master keys, rotate them, seal plain data.",

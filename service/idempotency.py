@@ -5,12 +5,11 @@ An answer to a turn that says something private is not kept: it is made anew of 
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
-import asyncio
-import contextlib
 import hashlib
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
@@ -19,14 +18,13 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
 
-from memory.errors import InvalidInputError, StrataError
+from memory.errors import InvalidInputError, StoreUnavailableError, StrataError
 from memory.privacy.discretion import Discretion
-from memory.store.once import Outcome, claim_request, forget_request, keep_outcome
+from memory.store.once import Outcome, claim_request, keep_outcome
 from memory.types import User
 from service.state import State
 
 _LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
-_FORGET_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 _MARGIN = timedelta(seconds=30)
 _KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
 _TRY_AGAIN = (409, 429)
@@ -40,6 +38,12 @@ class _Claim:
     user: User
     name: str
     fingerprint: bytes
+    hold: timedelta
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    async def give_back(self) -> None:
+        """Let the request be tried again."""
+        await self.state.claims.give_back(self.user, self.name, self.token, held=self.hold)
 
 
 class KeyReusedError(StrataError):
@@ -91,9 +95,10 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     asked = _kept(body, state.discretions.strictest)
     fingerprint = _digest(request.method, str(request.url.path), request.url.query, asked)
     hold = state.settings.model_timeout + _MARGIN
-    found = await claim_request(state.store, user, name, fingerprint, hold=hold)
+    claim = _Claim(state, user, name, fingerprint, hold)
+    found = await _claimed(claim)
     if found is None:
-        return await _first(_Claim(state, user, name, fingerprint), request, plain)
+        return await _first(claim, request, plain)
     if found.fingerprint != fingerprint:
         raise KeyReusedError(
             "This Idempotency-Key came with another request. Draw a new one for each request."
@@ -110,14 +115,27 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     return response
 
 
+async def _claimed(claim: _Claim) -> Outcome | None:
+    """What became of the request; None if it is ours to do."""
+    try:
+        return await claim_request(
+            claim.state.store,
+            claim.user,
+            claim.name,
+            Outcome(claim.fingerprint, token=claim.token),
+            hold=claim.hold,
+        )
+    except StoreUnavailableError:
+        await claim.give_back()  # it may be ours, and nobody knows
+        raise
+
+
 async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
     state, user, name = claim.state, claim.user, claim.name
     try:
         response = await plain(request)
     except BaseException:
-        with contextlib.suppress(StrataError, TimeoutError):  # then it is forgotten by itself
-            async with asyncio.timeout(_FORGET_SECONDS):
-                await forget_request(state.store, user, name)
+        await claim.give_back()
         raise
     withheld = getattr(request.state, "withheld", False)
     headers = tuple(
@@ -129,9 +147,13 @@ async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
         if whole and fine and len(body) <= _LARGEST_KEPT:
             kept = b"" if withheld else body
             outcome = Outcome(claim.fingerprint, response.status_code, headers, kept)
-            await keep_outcome(state.store, user, name, outcome)
+            try:
+                await keep_outcome(state.store, user, name, outcome)
+            except StoreUnavailableError:
+                await claim.give_back()
+                raise
         else:
-            await forget_request(state.store, user, name)
+            await claim.give_back()
 
     if isinstance(response, StreamingResponse):
         pieces = cast("AsyncIterator[bytes]", response.body_iterator)

@@ -120,7 +120,7 @@ class Jobs:
         await end(*self._keepers, *self._tasks.values(), *self._notes)
         self._keepers = []
         with contextlib.suppress(StrataError):  # then it is found when it is held no longer
-            for due in tuple(self._held):
+            for due in unfinished | self._held:  # the answer to a `begin` may be missing
                 await self._agenda.later(due, timedelta())
             await self._agenda.note(*unfinished, anew=False)
         self._held.clear()

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from memory.store import Connection
 from memory.store.joining import joined_redis
-from service.settings import Settings, load_settings
+from service.choices import connect
+from service.loading import load_settings
+from service.settings import Settings
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ def with_redis(work: Callable[[Connection], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with redis_beside(settings) as url:
-            connection = Connection(url, timeout=settings.redis_timeout)
+            connection = connect(settings, url)
             try:
                 return await work(connection)
             finally:

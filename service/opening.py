@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chains.breaking import Breaking
 from chains.called import told_of
+from chains.contexts import Contexts
 from chains.conversation import ConversationChain
 from chains.extractor import Extractor
 from chains.models import open_model
@@ -17,7 +18,7 @@ from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
-from memory.store import Connection, Continuity, RedisStore
+from memory.store import Continuity, RedisStore
 from memory.store.encryption import open_keyring
 from memory.store.room import Room
 from service.aftermath import Aftermath
@@ -26,13 +27,16 @@ from service.background import open_jobs
 from service.breakers import guarded, model_circuit
 from service.budgets import Budget, Budgets
 from service.choices import (
+    connect,
     embedder_options,
     master_keys,
     model_options,
+    open_outside,
     open_redis,
     retention_of,
     tongue_of,
 )
+from service.claims import Claims
 from service.limits import Limits
 from service.openai.continuity import Conversations
 from service.pseudonyms import Pseudonyms
@@ -79,7 +83,7 @@ async def open_state(
         )
         model = await stack.enter_async_context(open_model(model_options(settings)))
         url = redis_url or await stack.enter_async_context(open_redis(settings))
-        connection = Connection(url, timeout=settings.redis_timeout)
+        connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
         embedder = made.embedder(guarded(opened, settings, connection, telemetry))
         store = made.store(
@@ -91,11 +95,12 @@ async def open_state(
                 connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
             ),
         )
+        outside = await stack.enter_async_context(open_outside(settings, store))
         pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
         views = Views(
             store,
             lambda: UserIndex(tongue),
-            most_messages=settings.view_messages,
+            most_bytes=settings.view_bytes,
             quarantines=settings.quarantine == "on",
         )
         records = made.memories(
@@ -136,6 +141,7 @@ async def open_state(
                 model=told_of(model, Purpose("memory", made.observer)),
                 can_extract=extractor.able,
                 discretion=discretions.of(profile.redact),
+                outside=outside,
             )
             for name, profile in profiles.items()
         }
@@ -160,11 +166,13 @@ async def open_state(
             profiles=memories,
             default_profile=settings.profile,
             hold=settings.job_hold,
+            outside=outside,
         )
         jobs = await stack.enter_async_context(
             open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
         )
         telemetry.watch("strata_view_messages", "Messages in indexes.", lambda: views.held)
+        telemetry.watch("strata_view_bytes", "Memory of indexes.", lambda: views.held_bytes)
         telemetry.watch("strata_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("strata_view_misses", "Turns that filled one.", lambda: views.misses)
         chain = ConversationChain(
@@ -186,13 +194,21 @@ async def open_state(
             discretion=discretions.default,
         )
         await stack.enter_async_context(Aftermath(store, views))
+        claims = await stack.enter_async_context(Claims(store))
         yield State(
             settings=settings,
             store=store,
             chain=chain,
+            contexts=Contexts(
+                memories,
+                default_profile=settings.profile,
+                longest_message=settings.longest_message,
+                clock=clock,
+            ),
             importer=importer,
             jobs=jobs,
             profiles=profiles,
+            claims=claims,
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
             memories=records,
@@ -206,6 +222,7 @@ async def open_state(
             observer=made.observer,
             tracing=tracing,
             discretions=discretions,
+            outside=outside,
         )
 
 

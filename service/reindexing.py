@@ -12,14 +12,14 @@ from memory.recall.backlog import EMBEDDING, embed_backlog
 from memory.recall.embedder import open_embedder
 from memory.recall.index import UserIndex
 from memory.recall.views import Views
-from memory.store import Connection, RedisStore
+from memory.store import RedisStore
 from memory.store.embedders import note_embedder
 from memory.store.encryption import open_keyring
 from memory.store.leases import leased
 from memory.store.users import all_users
 from memory.types import User
 from service.breakers import guarded
-from service.choices import embedder_options, master_keys, tongue_of
+from service.choices import connect, embedder_options, master_keys, tongue_of
 from service.joining import redis_beside
 from service.settings import Settings
 from service.telemetry import Telemetry
@@ -40,7 +40,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
             open_embedder(settings.embedder, embedder_options(settings))
         )
         url = await stack.enter_async_context(redis_beside(settings))
-        connection = Connection(url, timeout=settings.redis_timeout)
+        connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
         embedder = guarded(plain, settings, connection, Telemetry())
         keyring = await open_keyring(
@@ -48,7 +48,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         tongue = tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_messages=settings.view_messages)
+        views = Views(store, lambda: UserIndex(tongue), most_bytes=settings.view_bytes)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
         progress = stack.enter_context(_progress())
         task = progress.add_task(embedder.tag, total=len(users), vectors=0)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import math
 import signal
 from collections.abc import AsyncGenerator, Generator
@@ -12,6 +11,7 @@ import uvicorn
 
 from memory.errors import ConfigurationError
 from service.app import create_app
+from service.hosts import is_loopback
 from service.logs import configure
 from service.opening import open_state
 from service.punctual import punctual
@@ -37,13 +37,13 @@ def run(settings: Settings, *, insecure: bool) -> None:
         ConfigurationError: the settings cannot be used, or would open memory to the network.
         EmbeddedRedisError: the embedded Redis cannot be started.
     """
-    if settings.auth == "off" and not insecure and not _is_loopback(settings.host):
+    if settings.auth == "off" and not insecure and not is_loopback(settings.host):
         raise ConfigurationError(
             f"Anyone who reaches {settings.host!r} could read every memory: STRATA_AUTH is "
             "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
             "guards it."
         )
-    if settings.demo and not _is_loopback(settings.host):
+    if settings.demo and not is_loopback(settings.host):
         raise ConfigurationError(
             f"STRATA_DEMO lets the page kill the service: it cannot listen on {settings.host!r}. "
             "Listen on 127.0.0.1, or leave STRATA_DEMO out."
@@ -109,15 +109,6 @@ async def _announce(server: uvicorn.Server, settings: Settings) -> None:
     model = settings.model or ("as configured" if configured else "offline (no key is set)")
     print(f"Strata serves on http://{settings.host}:{port}  (API: /docs)")  # noqa: T201
     print(f"  redis: {redis}   model: {model}   embedder: {settings.embedder}", flush=True)  # noqa: T201
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -1,13 +1,13 @@
-"""Every setting, read once from the environment (`STRATA_*`), frozen, passed on."""
+"""Every setting, read once, frozen, passed on."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from memory.errors import ConfigurationError
+from service.sources import DOT_ENV, settings_file
 
 
 def _seconds(value: Any) -> Any:
@@ -22,11 +22,33 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
-    """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`)."""
+    """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`).
+
+    What is chosen in code or on the command line goes before `STRATA_*` of the environment, that
+    before `.env`, that before `strata.toml` (its names in lower case, without STRATA_).
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="STRATA_", frozen=True, env_ignore_empty=True, populate_by_name=True
+        env_prefix="STRATA_",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        env_file=DOT_ENV,
+        dotenv_filtering="match_prefix",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings are looked for, one after the other."""
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, settings_file(settings_cls)
 
     demo: bool = Field(
         False, description="Whether the page may kill the service; on this machine alone."
@@ -49,6 +71,10 @@ class Settings(BaseSettings):
     )
     redis_timeout: Duration = Field(
         timedelta(seconds=1.5), description="For each Redis command, connecting included."
+    )
+    durability: str = Field(
+        "primary",
+        description="Copies before a write is acknowledged: `primary`, `replicas:1`, `disks:1`.",
     )
     head_timeout: Duration = Field(
         timedelta(seconds=20), description="For the head of a request to come."
@@ -127,6 +153,11 @@ class Settings(BaseSettings):
         timedelta(seconds=2),
         description="How long a turn waits before it goes on with words alone.",
     )
+    vector_store: str | None = Field(
+        None, description="A vector database behind the vector layer: `qdrant`, `chroma`, a path."
+    )
+    vector_store_url: str = Field("", description="Its address, or a folder of its own.")
+    vector_store_key: SecretStr | None = Field(None, description="Its key, where it wants one.")
     language: str = Field("english", description="The Snowball stemmer of lexical recall.")
 
     profile: str = Field("layered", description="The memory profile of turns that name none.")
@@ -140,8 +171,8 @@ class Settings(BaseSettings):
     carry_sessions: int = Field(5, ge=0, le=100, description="Sessions that a new one takes up.")
     longest_message: int = Field(32_768, ge=1, description="In characters.")
     largest_body: int = Field(1 << 20, ge=1024, description="Of a request, in bytes.")
-    view_messages: int = Field(
-        500_000, ge=1, description="Messages that a worker's indexes hold, over all users."
+    view_bytes: int = Field(
+        1_000_000_000, ge=1, description="About how much memory a worker's indexes take at most."
     )
     most_memories: int = Field(
         10_000, ge=0, description="Memories that a user may have; 0 for any number."
@@ -172,20 +203,3 @@ class Settings(BaseSettings):
     drain_timeout: Duration = Field(
         timedelta(seconds=25), description="How long what is under way may finish at the stop."
     )
-
-
-def load_settings(**chosen: object) -> Settings:
-    """The settings of the environment, with `chosen` ones before them.
-
-    Raises:
-        ConfigurationError: a variable cannot be used; the message names it.
-    """
-    try:
-        return Settings(**chosen)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = str(first["loc"][0]).upper()
-        variable = name if name.endswith("OPENAI_API_KEY") else f"STRATA_{name}"
-        raise ConfigurationError(
-            f"{variable} cannot be {first['input']!r}: {first['msg']}."
-        ) from None

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
+from chains.contexts import Contexts
 from chains.conversation import ConversationChain
 from chains.observing import Observer
 from memory.errors import UnknownProfileError
 from memory.intake import Intake
 from memory.memories import Memories
+from memory.outside.outside import Outside
 from memory.privacy.options import Discretions
 from memory.profiles import Profile
 from memory.recall.views import Views
 from memory.store import RedisStore
 from service.auth.principals import Authenticator
 from service.budgets import Budgets
+from service.claims import Claims
 from service.jobs import Jobs
 from service.limits import Limits
 from service.openai.continuity import Conversations
@@ -36,9 +39,11 @@ class State:
     settings: Settings
     store: RedisStore
     chain: ConversationChain
+    contexts: Contexts
     importer: Intake
     jobs: Jobs
     profiles: Mapping[str, Profile]
+    claims: Claims
     authenticator: Authenticator
     limits: Limits
     memories: Memories
@@ -52,6 +57,7 @@ class State:
     observer: Observer
     tracing: "Tracing | None"
     discretions: Discretions
+    outside: Outside | None
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.

@@ -30,6 +30,7 @@ class Sweeper:
         default_profile: of sessions that were noted with none.
         close_after: how long a session may be silent before it is closed; zero for ever.
         clock: seconds since the epoch.
+        fills: whether a vector database is to forget what goes for its age.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Sweeper:
         default_profile: str,
         close_after: timedelta,
         clock: Callable[[], float] = time.time,
+        fills: bool = False,
     ) -> None:
         self._store, self._memories, self._jobs = store, memories, jobs
         self._default, self._close_after, self._clock = default_profile, close_after, clock
+        self._fills = fills
 
     async def run(self) -> None:
         """Sweep until cancelled; once only where nothing ever closes or goes for its age."""
@@ -72,6 +75,8 @@ class Sweeper:
             async for user, session_id in self._store.all_sessions():
                 try:
                     if await expire_session(self._store, user, session_id):
+                        if self._fills:
+                            await self._jobs.leave(EmbedDue(user))
                         continue
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)

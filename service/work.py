@@ -10,6 +10,7 @@ from chains.summarizer import Summarizer
 from memory.combined import CombinedMemory
 from memory.due import Due, EmbedDue, ExtractDue, FoldDue, SpendDue, UseDue
 from memory.memories import Memories
+from memory.outside.outside import Outside
 from memory.recall.backlog import EMBEDDING, embed_backlog
 from memory.recall.embedding import Embedder
 from memory.recall.views import Views
@@ -29,6 +30,7 @@ class Work:
         profiles: the memories of each profile, by name.
         default_profile: of sessions that were noted with none.
         hold: how long a user waits for a worker that died embedding.
+        outside: a vector database that is filled, too.
     """
 
     store: RedisStore
@@ -43,6 +45,7 @@ class Work:
     profiles: Mapping[str, CombinedMemory]
     default_profile: str
     hold: timedelta = HOLD
+    outside: Outside | None = None
 
     def wanted(self, due: Due) -> bool:
         """Whether there is anything to do for it: usage is not counted where no budget is set."""
@@ -70,6 +73,8 @@ class Work:
     async def _embed(self, user: User) -> None:
         async with leased(self.store, user, EMBEDDING, hold=self.hold):
             await embed_backlog(user, store=self.store, embedder=self.embedder, views=self.views)
+            if self.outside:
+                await self.outside.fill(user)
 
     async def _fold(self, due: FoldDue) -> None:
         memory = self.profiles.get(due.profile or self.default_profile)

@@ -125,10 +125,10 @@ def plain_client(url: str) -> RedisClient:
     return aioredis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
 
 
-def make_views(store: RedisStore, *, most_messages: int = 100_000) -> Views:
+def make_views(store: RedisStore, *, most_bytes: int = 1_000_000_000) -> Views:
     """A worker's views, as a process of its own would have them."""
     tongue = Tongue.of()
-    return Views(store, lambda: UserIndex(tongue), most_messages=most_messages)
+    return Views(store, lambda: UserIndex(tongue), most_bytes=most_bytes)
 
 
 async def eventually(check: Callable[[], object], *, within: float = 10.0) -> None:

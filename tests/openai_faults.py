@@ -29,6 +29,8 @@ class Fault:
     Concerns only requests that stream."""
     body: bytes | None = None
     """Sent as it is, with status 200 and as application/json."""
+    encoding: str | None = None
+    """Goes with `body`, as a Content-Encoding header."""
     refuse: bool = False
     """Close the connection without a byte of an answer."""
     hang: bool = False

@@ -145,7 +145,8 @@ class OpenAIServer:
             writer.write(ApiError(fault.status, "A fault on demand.").encode(headers))
             return True
         if fault.body is not None:
-            writer.write(encode_response(200, fault.body))
+            headers = {} if fault.encoding is None else {"content-encoding": fault.encoding}
+            writer.write(encode_response(200, fault.body, headers))
             return True
         match request.method, request.path:
             case "POST", "/v1/chat/completions":

@@ -70,8 +70,9 @@ def _running(
     command: list[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
 ) -> Generator[Service]:
     chosen = environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
+    folder = data_dir.parent if data_dir.parent.is_dir() else None  # away from a developer's .env
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=chosen
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=chosen, cwd=folder
     ) as process:
         try:
             yield Service(process, _address(process), data_dir)

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from service.app import create_app
-from service.settings import load_settings
+from service.loading import load_settings
 from tests.conftest import repository
 from tests.services import environment, running_service
 

@@ -59,7 +59,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
         shown.append(done.stdout)
-    told, asked, demo, compared, stream, sessions, imported, erased = shown
+    told, asked, demo, compared, stream, sessions, imported, erased, looked = shown
     assert "Noted." in json.loads(told)["reply"]
     assert "Biscuit" in json.loads(asked)["reply"]
     assert json.loads(demo)["recalled"] is True
@@ -70,6 +70,8 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     *exported, receipt = map(json.loads, erased.splitlines())
     assert [line["kind"] for line in exported][1:-1] == ["session", "message", "message"]
     assert receipt["messages"] == 2
+    assert "STRATA_DRAIN_TIMEOUT" in looked
+    assert "the offline model: it quotes" in looked
 
 
 def test_every_make_target_of_the_readme_is_there() -> None:

@@ -27,6 +27,11 @@ class Column(Generic[Number]):
         return self._length
 
     @property
+    def size_bytes(self) -> int:
+        """Of the block, with what is free in it."""
+        return self._block.nbytes
+
+    @property
     def values(self) -> NDArray[Number]:
         """What was appended, `(n,)` or `(n, width)`."""
         return self._block[: self._length]

@@ -14,7 +14,7 @@ from memory.types import Vector
 
 _SCALE = 127.0  # components of unit vectors, as signed bytes
 _ZERO = 128  # FAISS stores signed bytes with this added
-_NONE = -1
+_NONE, _PLACE_BYTES = -1, 16
 EXACT_UPTO = 100_000
 """With more vectors than this, only some are compared with a query."""
 
@@ -40,6 +40,11 @@ class Vectors:
 
     def __contains__(self, row: int) -> bool:
         return row < len(self._places) and self._places[row] != _NONE
+
+    @property
+    def size_bytes(self) -> int:
+        """What vectors and their places take."""
+        return len(self) * (self._index.d + _PLACE_BYTES) if self._index else 0
 
     @property
     def outgrown(self) -> bool:

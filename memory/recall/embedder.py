@@ -12,6 +12,7 @@ from langchain_core.embeddings import Embeddings
 from model2vec import StaticModel
 from pydantic import SecretStr
 
+from memory.bounded import bounded_hooks
 from memory.errors import ConfigurationError, EmbedderError
 from memory.recall.embedding import Embedder
 from memory.types import Vectors
@@ -123,7 +124,7 @@ async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedd
     import openai  # noqa: PLC0415 - a second to import, rarely wanted
     from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415
 
-    async with openai.DefaultAsyncHttpxClient() as client:
+    async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
         embeddings = OpenAIEmbeddings(
             model=model or "text-embedding-3-small",
             api_key=options.api_key or SecretStr("none"),

@@ -1,6 +1,7 @@
 """One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Container
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from memory.types import Entry, Hit, Vector
 _SEEDS = 128
 _WITH_NEIGHBOURS = 64
 _FULL = 400
+_EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 _SATURATION = 0.4
 _SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
 
@@ -41,60 +43,63 @@ class UserIndex:
         self, tongue: Tongue, *, weights: Weights | None = None, exact_upto: int = EXACT_UPTO
     ) -> None:
         self._tongue, self.weights = tongue, weights
-        self._entries: list[Entry | None] = []
+        self.entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
-        self._postings, self._vectors = Postings(), Vectors(exact_upto=exact_upto)
+        self._postings, self.vectors = Postings(), Vectors(exact_upto=exact_upto)
         self._rows = Rows(tongue.words)
+        self._text_bytes = _EMPTY_BYTES
 
     def __len__(self) -> int:
         return len(self._row_of)
 
     @property
-    def dead_share(self) -> float:
-        """The share of rows that were deleted."""
-        return 1 - len(self._row_of) / len(self._entries) if self._entries else 0.0
+    def size_bytes(self) -> int:
+        """About how much memory it takes, deleted rows included."""
+        numbers = self._rows.size_bytes + self.vectors.size_bytes
+        return self._text_bytes + self._postings.size_bytes + numbers
 
     @property
-    def embedded(self) -> bool:
-        """Whether every message has its vector."""
-        return not self.pending
+    def dead_share(self) -> float:
+        """The share of rows that were deleted."""
+        return 1 - len(self._row_of) / len(self.entries) if self.entries else 0.0
 
     @property
     def pending(self) -> int:
         """How many rows wait for a vector."""
-        return len(self._entries) - len(self._vectors)
+        return len(self.entries) - len(self.vectors)
 
     @property
     def unembedded(self) -> list[Entry]:
         """The messages without a vector of the embedder in use, oldest first."""
-        if self.embedded:
+        if not self.pending:
             return []
-        missing = (row for row in self._row_of.values() if row not in self._vectors)
-        return [entry for row in missing if (entry := self._entries[row])]
+        missing = (row for row in self._row_of.values() if row not in self.vectors)
+        return [entry for row in missing if (entry := self.entries[row])]
 
     @property
     def outgrown(self) -> bool:
         """Whether there are so many vectors that it is time to `approximate` their search."""
-        return self._vectors.outgrown
+        return self.vectors.outgrown
 
     def approximate(self) -> None:
         """Go over to an approximate search of vectors; long work, not beside `put`."""
-        self._vectors.approximate()
+        self.vectors.approximate()
 
     def put(self, *entries: Entry) -> None:
         """Add messages, or the vectors of those that came without."""
         vectors = [(self._row(entry), entry.vector) for entry in entries]
-        self._vectors.add([(row, vector) for row, vector in vectors if vector is not None])
+        self.vectors.add([(row, vector) for row, vector in vectors if vector is not None])
 
     def _row(self, entry: Entry) -> int:
         """The row of a message, made if it is new."""
         row = self._row_of.get(entry.id)
         if row is None:
-            row = len(self._entries)
+            row = len(self.entries)
             self._row_of[entry.id] = row
-            self._entries.append(
+            self.entries.append(
                 Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
             )
+            self._text_bytes += _ENTRY_BYTES + getsizeof(entry.message.content)
             tongue = self._tongue
             words = words_of(entry.message.spoken.casefold())
             terms = self._postings.add(tongue.analyze.terms(words))
@@ -103,9 +108,9 @@ class UserIndex:
 
     def drop_session(self, session_id: str) -> None:
         """Forget a session's messages."""
-        for row, entry in enumerate(self._entries):
+        for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
-                self._entries[row] = None
+                self.entries[row] = None
                 del self._row_of[entry.id]
 
     def focus(self, query: str) -> str:
@@ -140,7 +145,7 @@ class UserIndex:
         if not self._row_of or top_k <= 0:
             return []
         question = self.read(query, vector, selection.now)
-        candidates = self.candidates(question, self._admitted(selection))
+        candidates = self.candidates(question, selection.rows_of(self.entries))
         if not len(candidates.rows):
             return []
         parts = self.measure(question, candidates)
@@ -148,14 +153,14 @@ class UserIndex:
         rows: list[int] = candidates.rows.tolist()
         supported = parts[:, _SUPPORT].max(axis=1) > 0
         entries = [
-            self._entries[row] if there else None
+            self.entries[row] if there else None
             for row, there in zip(rows, supported.tolist(), strict=True)
         ]
         chosen = select(
             contributions.sum(axis=1),
             entries,
             similarities=parts[:, NAMES.index("cosine")] if question.vector is not None else None,
-            vectors=lambda: self._vectors.of(candidates.rows)[0],
+            vectors=lambda: self.vectors.of(candidates.rows)[0],
             top_k=top_k,
             exclude=exclude,
             selection=selection,
@@ -190,7 +195,7 @@ class UserIndex:
             question: what is looked for.
             among: only these rows, ascending; None for all.
         """
-        count = len(self._entries) if among is None else len(among)
+        count = len(self.entries) if among is None else len(among)
         if count <= _FULL:
             return Candidates.of(np.arange(count) if among is None else among, self._rows)
         scores = self._postings.scores(question.terms, k1=_SATURATION, b=0)
@@ -202,8 +207,8 @@ class UserIndex:
         if len(touched) > _SEEDS:
             touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
         seeds = [touched[np.argsort(-scores[touched], kind="stable")]]
-        if question.vector is not None and self._vectors.fits(question.vector):
-            seeds.append(self._vectors.nearest(question.vector, _SEEDS, among=among))
+        if question.vector is not None and self.vectors.fits(question.vector):
+            seeds.append(self.vectors.nearest(question.vector, _SEEDS, among=among))
         best = np.concatenate([found[:_WITH_NEIGHBOURS] for found in seeds])
         near = [self._rows.step(best, by) for by in (-1, 1, 2)]
         rows = np.unique(np.concatenate([*seeds, *near]))
@@ -217,7 +222,7 @@ class UserIndex:
             candidates,
             rows=self._rows,
             postings=self._postings,
-            vectors=self._vectors,
+            vectors=self.vectors,
             word_vectors=self._tongue.vectors,
         )
 
@@ -229,15 +234,7 @@ class UserIndex:
         """Up to `count` messages before and after a row, of its session."""
         steps = [by for by in range(-count, count + 1) if by]
         found = [int(self._rows.step(np.array([row]), by)[0]) for by in steps]
-        return tuple(entry for one in found if one >= 0 and (entry := self._entries[one]))
-
-    def _admitted(self, selection: Selection) -> NDArray[np.intp] | None:
-        if not selection.filters:
-            return None
-        passing = (
-            row for row, entry in enumerate(self._entries) if entry and selection.admits(entry)
-        )
-        return np.fromiter(passing, np.intp)
+        return tuple(entry for one in found if one >= 0 and (entry := self.entries[one]))
 
     def _weigh(self, query: str) -> Weights:
         if self.weights:

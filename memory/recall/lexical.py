@@ -12,6 +12,7 @@ from memory.recall.column import Column
 
 _MANY_ROWS, _COMMON_SHARE = 1000, 4
 _MOST_TERMS, _MOST_COUNTED = 48, 65_535
+_TERM_BYTES, _POSTING_BYTES = 260, 8
 
 
 class Postings:
@@ -29,10 +30,15 @@ class Postings:
         self._counts: list[array[int]] = []
         self._holding = array("i")
         self._lengths = Column(np.float32)
-        self._total_length = 0
+        self._total_length = self._total_postings = 0
 
     def __len__(self) -> int:
         return len(self._lengths)
+
+    @property
+    def size_bytes(self) -> int:
+        """What terms and postings take, by what they were measured to take on the average."""
+        return _TERM_BYTES * len(self._ids) + _POSTING_BYTES * self._total_postings
 
     @property
     def mean_length(self) -> float:
@@ -57,6 +63,7 @@ class Postings:
             distinct.append(number)
         self._lengths.append(len(terms))
         self._total_length += len(terms)
+        self._total_postings += len(distinct)
         return distinct
 
     def known(self, terms: Sequence[str]) -> list[int]:

@@ -14,6 +14,7 @@ from memory.types import Entry, Hit, Vector
 
 _MOST_DEAD = 0.5
 _IMPORTANCE_WEIGHT = 0.5
+_RECORD_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,13 @@ class RecordIndex:
 
     Args:
         make_index: an empty index.
+
+    Attributes:
+        index: their contents; the session of an entry is the record.
     """
 
     def __init__(self, make_index: Callable[[], UserIndex]) -> None:
-        self._make_index, self._index = make_index, make_index()
+        self._make_index, self.index = make_index, make_index()
         self._records: dict[str, Record] = {}
         self._entries: dict[str, Entry] = {}
 
@@ -47,9 +51,14 @@ class RecordIndex:
         return self._records.get(record_id)
 
     @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.index.size_bytes + _RECORD_BYTES * len(self)
+
+    @property
     def unembedded(self) -> list[Record]:
         """The records without a vector of the embedder in use."""
-        return [self._records[one.session_id] for one in self._index.unembedded]
+        return [self._records[one.session_id] for one in self.index.unembedded]
 
     def put(self, change: PutRecord) -> None:
         """Take up a record as it is now, or forget it."""
@@ -57,17 +66,17 @@ class RecordIndex:
         if change.record is None or change.entry is None:
             self._records.pop(change.id, None)
             self._entries.pop(change.id, None)
-            self._index.drop_session(change.id)
+            self.index.drop_session(change.id)
         else:
             self._records[change.id] = change.record
             if known is None or not _same(known, change.entry):
                 if known is not None:
-                    self._index.drop_session(change.id)
+                    self.index.drop_session(change.id)
                 self._entries[change.id] = change.entry
-                self._index.put(change.entry)
-        if self._index.dead_share > _MOST_DEAD:
-            self._index = self._make_index()
-            self._index.put(*self._entries.values())
+                self.index.put(change.entry)
+        if self.index.dead_share > _MOST_DEAD:
+            self.index = self._make_index()
+            self.index.put(*self._entries.values())
 
     def search(
         self,
@@ -99,7 +108,7 @@ class RecordIndex:
             importance=importance,
             importance_weight=_IMPORTANCE_WEIGHT,
         )
-        found = self._index.search(query, vector, top_k=top_k, selection=asked)
+        found = self.index.search(query, vector, top_k=top_k, selection=asked)
         return [RecordHit(self._records[hit.entry.session_id], hit) for hit in found]
 
 

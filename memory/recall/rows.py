@@ -86,6 +86,13 @@ class Rows:
         self._word_ends.append(len(self._words))
 
     @property
+    def size_bytes(self) -> int:
+        """What the columns take."""
+        columns = (self._previous, self._next, self._facts, self._form)
+        flat = (self._terms, self._ends, self._words, self._word_ends)
+        return sum(column.size_bytes for column in (*columns, *flat))
+
+    @property
     def has_speakers(self) -> bool:
         """Whether messages bear the names of at least two authors."""
         return len(self.authors) - ("" in self.authors) > 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memory.recall.candidates import Floats
 from memory.types import Entry
@@ -55,6 +56,13 @@ class Selection:
             and (self.sessions is None or entry.session_id in self.sessions)
             and (self.where is None or self.where(entry))
         )
+
+    def rows_of(self, entries: Sequence[Entry | None]) -> NDArray[np.intp] | None:
+        """The places of the messages that pass, ascending; None where the filters let all pass."""
+        if not self.filters:
+            return None
+        passing = (row for row, entry in enumerate(entries) if entry and self.admits(entry))
+        return np.fromiter(passing, np.intp)
 
     def preference(self, entry: Entry, now: float) -> dict[str, float]:
         """What recency and importance add to the message's score."""

@@ -18,6 +18,7 @@ from memory.types import Entry, User
 
 _SLICE = 32
 _MOST_DEAD = 0.5
+_VIEW_BYTES = 6_000
 
 
 class View:
@@ -36,6 +37,14 @@ class View:
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
         self.newest: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self.index) + len(self.records)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return _VIEW_BYTES + self.index.size_bytes + self.records.size_bytes
 
     def become(self, other: "View", cursor: Cursor) -> None:
         """Hold what another holds."""
@@ -86,11 +95,12 @@ class Views:
     Args:
         store: what they are views of.
         make_index: an empty index.
-        most_messages: the bound, over all users.
+        most_bytes: the bound, over all users; about as much memory is taken.
         quarantines: whether what reads like instructions is held back.
 
     Attributes:
         held: messages and records in all views.
+        held_bytes: about how much memory they take.
         hits, misses: how often a view was there already, or was not.
     """
 
@@ -99,14 +109,14 @@ class Views:
         store: RedisStore,
         make_index: Callable[[], UserIndex],
         *,
-        most_messages: int,
+        most_bytes: int,
         quarantines: bool = False,
     ) -> None:
         self._store, self._make_index, self.quarantines = store, make_index, quarantines
-        self._most_messages = most_messages
+        self._most_bytes = most_bytes
         self._views: OrderedDict[User, View] = OrderedDict()
-        self._sizes: dict[User, int] = {}
-        self.held = self.hits = self.misses = 0
+        self._sizes: dict[User, tuple[int, int]] = {}
+        self.held = self.held_bytes = self.hits = self.misses = 0
 
     def cursor(self, user: User) -> Cursor:
         """Up to where this worker has read the user's log; the beginning if it holds no view."""
@@ -116,8 +126,7 @@ class Views:
     def forget(self, epochs: Container[str]) -> None:
         """Drop the views of users who were erased, by the epochs that they had."""
         for user in [one for one, view in self._views.items() if view.cursor.epoch in epochs]:
-            del self._views[user]
-            self.held -= self._sizes.pop(user, 0)
+            self._drop(user)
 
     async def current(self, user: User, changes: Changes) -> View:
         """The user's view with `changes` in it; what they do not hold is read from Redis."""
@@ -127,12 +136,13 @@ class Views:
         else:
             self.misses += 1
             view = self._views[user] = self._empty()
+            self._resize(user, view)
         self._views.move_to_end(user)
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
             view.expire(self._store.retention, user)
-        self._resize(user, len(view.index) + len(view.records))
+        self._resize(user, view)
         return view
 
     async def held_back(self, user: User) -> frozenset[str]:
@@ -179,12 +189,24 @@ class Views:
     def _empty(self) -> View:
         return View(self._make_index, quarantines=self.quarantines)
 
-    def _resize(self, user: User, size: int) -> None:
-        self.held += size - self._sizes.get(user, 0)
+    def _resize(self, user: User, view: View) -> None:
+        """Note how large a view is, unless it was thrown away meanwhile, and keep to the bound."""
+        if self._views.get(user) is not view:
+            return
+        self._count(user, (len(view), view.size_bytes))
+        while self.held_bytes > self._most_bytes and len(self._views) > 1:
+            self._drop(next(iter(self._views)))
+
+    def _drop(self, user: User) -> None:
+        del self._views[user]
+        self._count(user, (0, 0))
+        del self._sizes[user]
+
+    def _count(self, user: User, size: tuple[int, int]) -> None:
+        before = self._sizes.get(user, (0, 0))
+        self.held += size[0] - before[0]
+        self.held_bytes += size[1] - before[1]
         self._sizes[user] = size
-        while self.held > self._most_messages and len(self._views) > 1:
-            oldest, _ = self._views.popitem(last=False)
-            self.held -= self._sizes.pop(oldest, 0)
 
 
 async def _put_all(index: UserIndex, entries: tuple[Entry, ...]) -> None:

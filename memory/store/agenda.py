@@ -21,8 +21,9 @@ from datetime import timedelta
 from memory.due import Due
 from memory.errors import CorruptValueError
 from memory.store import keys
-from memory.store.connection import Connection, Script
+from memory.store.connection import Connection
 from memory.store.due_codec import mark_of, pack_due, unpack_due
+from memory.store.scripts import Script
 from memory.types import User
 
 _NOTE, _TAKE, _SETTLE = Script("note"), Script("take"), Script("settle")

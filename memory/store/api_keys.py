@@ -46,7 +46,7 @@ async def create_key(
     """Make a key; what is returned beside it is shown once and stored nowhere."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     key = ApiKey(key_id, _digest(secret), tenant, user_id, name, now)
-    await connection.call(connection.commands.hset(keys.API_KEYS, key_id, _encoder.encode(key)))
+    await connection.write("HSET", keys.API_KEYS, key_id, _encoder.encode(key))
     return key, f"{_PREFIX}-{key_id}-{secret}"
 
 
@@ -68,7 +68,7 @@ async def list_keys(connection: Connection) -> list[ApiKey]:
 
 async def revoke_key(connection: Connection, key_id: str) -> bool:
     """Revoke a key; whether there was one."""
-    return bool(await connection.call(connection.commands.hdel(keys.API_KEYS, key_id)))
+    return bool(await connection.write("HDEL", keys.API_KEYS, key_id))
 
 
 def _digest(secret: str) -> bytes:

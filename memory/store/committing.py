@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from memory.store.connection import Script
 from memory.store.keyring import Argument, Keyring
 from memory.store.packing import sealed_messages
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import ImportStep, Message, Session, User, Vector
 
-COMMIT = Script("weigh", "commit")
+COMMIT = Script("weigh", "commit", lasts=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 
 

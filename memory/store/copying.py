@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from memory.errors import UnknownSessionError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.packing import sealed_field
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.store.taking_stock import session_fields
 from memory.types import User
 
-_COPY = Script("weigh", "copy")
+_COPY = Script("weigh", "copy", lasts=True)
 _PAGE = 1000
 _CARRIED = ("title", "follows", "metadata")
 _FOLD = ("folded_upto", "summarized_upto", "summary", "extract")

@@ -15,8 +15,15 @@ end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
   gone[5] = gone[5] + redis.call('UNLINK', prefix .. 'history:' .. id)
 end
+for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'threads')) do
+  local thread = prefix .. 'thread:' .. id .. ':'
+  for _, name in ipairs(redis.call('ZRANGE', thread .. 'ids', 0, -1)) do
+    gone[5] = gone[5] + redis.call('UNLINK', thread .. 'writes:' .. name)
+  end
+  gone[5] = gone[5] + redis.call('UNLINK', thread .. 'ids', thread .. 'checkpoints', thread .. 'blobs')
+end
 for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
-  'released', 'key'}) do
+  'released', 'key', 'items', 'threads', 'outside'}) do
   gone[5] = gone[5] + redis.call('UNLINK', prefix .. name)
 end
 for _, name in ipairs(ARGV) do

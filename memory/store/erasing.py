@@ -12,14 +12,17 @@ from functools import partial
 
 from memory.store import keys
 from memory.store.agenda import forget_user
-from memory.store.connection import Script
 from memory.store.erasures import note_erasure
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.users import scan_keys
 from memory.types import User
 
-_ERASE, _UNLINK = Script("erase"), Script("unlink")
-_NAMED = ("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key")
+_ERASE, _UNLINK = Script("erase", lasts=True), Script("unlink")
+_NAMED = (
+    *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
+    *("items", "threads", "outside"),
+)
 _ROUNDS = 5
 
 

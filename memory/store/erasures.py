@@ -9,9 +9,10 @@ from typing import Any
 
 from memory.errors import StoreRefusedError
 from memory.store import keys
-from memory.store.connection import Connection, Script
+from memory.store.connection import Connection
+from memory.store.scripts import Script
 
-_ERASED, _REWRITTEN = Script("erased"), Script("rewritten")
+_ERASED, _REWRITTEN = Script("erased", lasts=True), Script("rewritten")
 _TOLD_SECONDS = 600
 
 

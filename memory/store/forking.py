@@ -2,13 +2,13 @@
 
 from memory.errors import UnknownSessionError
 from memory.store import decode, keys
-from memory.store.connection import Script
 from memory.store.copying import copy_sealed, read_original
 from memory.store.reading import get_session
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.types import Session, User
 
-_FORK = Script("weigh", "fork")
+_FORK = Script("weigh", "fork", lasts=True)
 _ALL = -1
 
 

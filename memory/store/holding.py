@@ -5,8 +5,8 @@ import contextlib
 
 from memory.errors import StrataError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.turns import HOLD_MILLISECONDS
 from memory.types import User
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from memory.store import keys
-from memory.store.connection import Connection, Script
+from memory.store.connection import Connection
 from memory.store.master_keys import DataKey, MasterKeys
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher, PlainCipher, UserCipher, key_name
 from memory.types import User
 

@@ -18,6 +18,13 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
 | `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
 | `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
+| `<prefix>items`            | hash   | path -> when it began and packed item of a store | never   |
+| `<prefix>outside`          | hash   | collection elsewhere -> up to where it is filled | never   |
+| `<prefix>threads`          | set    | threads of LangGraph                             | never   |
+| `<prefix>thread:<t>:ids`   | zset   | `<namespace>:<checkpoint id>`, in their order    | never   |
+| `<prefix>thread:<t>:checkpoints` | hash | the same -> packed checkpoint                | never   |
+| `<prefix>thread:<t>:blobs` | hash   | `<namespace>:<channel>:<version>` -> value       | never   |
+| `<prefix>thread:<t>:writes:<id>` | hash | `<task>:<index>` -> write                    | never** |
 | `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
@@ -27,10 +34,12 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
 | `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
 | `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
+| `<prefix>lease:wait`       | string | nothing: a write that replicas are waited for    | second  |
 | `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
 | `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
 
 *) after days, while no `user` key is there.
+**) after minutes, while the checkpoint is not there.
 """
 
 from urllib.parse import quote, unquote
@@ -55,6 +64,7 @@ MASTER_CHECKS = f"{NAMESPACE}:master-keys"
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction", "released", "key"),
+    *("items", "threads", "thread:", "outside"),
 )
 """What stands after the prefix in keys without a time-to-live."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
@@ -127,6 +137,47 @@ def shown(user: User, turn_id: str) -> str:
     return f"{prefix(user)}shown:{turn_id}"
 
 
+def items(user: User) -> str:
+    """What a user's store holds."""
+    return f"{prefix(user)}items"
+
+
+def item(namespace: tuple[str, ...], name: str) -> str:
+    """The field of an item: its path, each part encoded."""
+    return f"{'/'.join(map(_encoded, namespace))}:{_encoded(name)}"
+
+
+def parse_item(field: str) -> tuple[tuple[str, ...], str]:
+    """The namespace and name of a field made by `item`."""
+    path, _, name = field.partition(":")
+    return tuple(map(unquote, path.split("/"))), unquote(name)
+
+
+def outside(user: User) -> str:
+    """Up to where collections outside hold the user's messages."""
+    return f"{prefix(user)}outside"
+
+
+def threads(user: User) -> str:
+    """The threads of a user, encoded."""
+    return f"{prefix(user)}threads"
+
+
+def thread(thread_id: str) -> str:
+    """What stands behind the user's prefix in every key of a thread but its own parts."""
+    return f"thread:{_encoded(thread_id)}:"
+
+
+def encoded(part: str) -> str:
+    """A text without any character that has a meaning in a key."""
+    return _encoded(part)
+
+
+def decoded(part: str) -> str:
+    """The text of `encoded`."""
+    return unquote(part)
+
+
 def usage(user: User, day: str) -> str:
     """What a user has used of the model in a day."""
     return f"{prefix(user)}usage:{day}"
@@ -145,6 +196,21 @@ def import_progress(user: User, import_id: str) -> str:
 def lease(user: User, purpose: str) -> str:
     """Who is at a job for this user."""
     return f"{prefix(user)}lease:{purpose}"
+
+
+def named(prefix: str) -> tuple[str, str]:
+    """The keys that a script of a prefix is called with.
+
+    There are two of them because a cluster refuses a call of several keys while their slot is moved
+    and one is missing; a call of one key goes to where the slot moves to, and finds nobody there.
+    """
+    return prefix, f"{prefix}user"
+
+
+def mark(key: str) -> str:
+    """A key on the hash slot of `key`, which is written so that there is something to wait for."""
+    tag = key.partition("{")[2].partition("}")[0] or key
+    return f"{NAMESPACE}:{{{tag}}}:lease:wait"
 
 
 def user_keys(tenant: str) -> str:

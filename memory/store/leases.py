@@ -9,8 +9,8 @@ from datetime import timedelta
 from memory.ending import end
 from memory.errors import StrataError, UnderWayError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.types import User
 
 _LEASE = Script("lease")

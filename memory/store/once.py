@@ -8,13 +8,14 @@ import msgspec
 
 from memory.errors import CorruptValueError
 from memory.store import decode, keys
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.redis import IDEMPOTENCY_SECONDS, RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import Committed, Entry, User
 
 _ONCE, _KEEP = Script("once"), Script("keep")
+_FOUND = Script("found", lasts=True)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -27,26 +28,32 @@ class Outcome:
         status: of the HTTP answer; 0 while it is under way.
         headers: of the answer, those that are to be sent again.
         body: of the answer.
+        token: whose claim it is, while it is under way.
     """
 
     fingerprint: bytes
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    token: str = ""
 
 
 _decoder = msgspec.msgpack.Decoder(Outcome)
 
 
 async def claim_request(
-    store: RedisStore, user: User, name: str, fingerprint: bytes, *, hold: timedelta
+    store: RedisStore, user: User, name: str, claim: Outcome, *, hold: timedelta
 ) -> Outcome | None:
     """Begin a request; None if it is this caller's to do, else what became of it."""
     packed = await store.keyring.write(
-        user, _ONCE, _arguments(name, Outcome(fingerprint), int(hold.total_seconds() * 1000))
+        user, _ONCE, _arguments(name, claim, int(hold.total_seconds() * 1000))
     )
-    if not packed:
-        return None
+    found = await _opened(store, user, name, packed) if packed else None
+    ours = found is not None and found.token and found.token == claim.token  # sent once more
+    return None if ours else found
+
+
+async def _opened(store: RedisStore, user: User, name: str, packed: bytes) -> Outcome:
     cipher = await store.keyring.cipher(user, [packed])
     try:
         return _decoder.decode(cipher.open(f"once:{name}", packed))
@@ -60,17 +67,25 @@ async def keep_outcome(store: RedisStore, user: User, name: str, outcome: Outcom
     await store.keyring.write(user, _KEEP, arguments)
 
 
-async def forget_request(store: RedisStore, user: User, name: str) -> None:
-    """Let the request be tried again: it failed, and nothing was stored."""
-    await store.connection.call(store.connection.commands.delete(keys.once(user, name)))
+async def forget_claim(store: RedisStore, user: User, name: str, token: str) -> None:
+    """Let the request be tried again: it failed. What is not claimed by `token` stays."""
+    commands, call = store.connection.commands, store.connection.call
+    packed = await call(commands.get(keys.once(user, name)))
+    if packed and (await _opened(store, user, name, packed)).token == token:
+        await call(commands.delete(keys.once(user, name)))
 
 
 async def find_turn(
     store: RedisStore, user: User, nonce: str
 ) -> tuple[Committed, tuple[Entry, ...]] | None:
-    """The turn that was committed under a nonce, and its messages; None if there is none."""
+    """The turn that was committed under a nonce, and its messages; None if there is none.
+
+    Whoever committed it may have been told that it is not safe yet, so it is waited for here.
+    """
     commands, call = store.connection.commands, store.connection.call
-    found = await call(commands.get(keys.once(user, nonce)))
+    if not await call(commands.get(keys.once(user, nonce))):
+        return None
+    found = await store.connection.run(_FOUND, keys.prefix(user), nonce)
     if not found:
         return None
     session_id, _, first = found.decode().partition(" ")

@@ -15,14 +15,14 @@ from memory.errors import (
 from memory.records import Record, Step
 from memory.store import decode, keys
 from memory.store.codec import pack_record, pack_step, unpack_step
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.packing import sealed_vector
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import Entry, User, Vector
 
-_RECORD = Script("weigh", "record")
+_RECORD = Script("weigh", "record", lasts=True)
 _PAGE = 500
 
 

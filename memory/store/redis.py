@@ -16,11 +16,12 @@ from memory.errors import (
 from memory.privacy.retention import Retention
 from memory.store import decode, keys
 from memory.store.committing import Commit
-from memory.store.connection import Connection, Script
+from memory.store.connection import Connection
 from memory.store.continuity import Continuity
 from memory.store.erasures import note_erasure
 from memory.store.keyring import Argument, Keyring
 from memory.store.packing import sealed_vector
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.turns import HOLD_MILLISECONDS, Hold
 from memory.types import (
@@ -35,10 +36,9 @@ from memory.types import (
     Vector,
 )
 
-_SNAPSHOT = Script("changes", "line", "snapshot")
-_CATCH_UP = Script("changes", "catch_up")
+_SNAPSHOT, _CATCH_UP = Script("changes", "line", "snapshot"), Script("changes", "catch_up")
 _FOLD, _EMBED = Script("fold"), Script("weigh", "embed")
-_CLOSE, _DROP = Script("close"), Script("weigh", "drop")
+_CLOSE, _DROP = Script("close", lasts=True), Script("weigh", "drop", lasts=True)
 _NONCE_SECONDS = 600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.types import User
 
-_RELEASE = Script("release")
+_RELEASE = Script("release", lasts=True)
 
 
 async def release(store: RedisStore, user: User, ids: Sequence[str]) -> int:

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from memory.errors import ConfigurationError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.decode import SEALED_FIELDS, without_revision
 from memory.store.keyring import Argument
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher, is_sealed
 from memory.store.users import scan_keys
 from memory.types import User
@@ -23,6 +23,9 @@ _RESEAL = Script("weigh", "reseal")
 _PAGE = 500
 _COUNTED = ("messages", "vectors", "records")
 _STRINGS = ("shown:", "once:http:")
+_PREFIXED = ("records", "items")
+"""Hashes whose values begin with something that is not sealed, and a blank."""
+_THREAD = re.compile("[^:]*:(checkpoints|blobs|writes:.*)")
 _MASK = re.compile("[0-9a-f]{64}")
 _Values: TypeAlias = Sequence[tuple[str | int, bytes]]
 
@@ -108,22 +111,24 @@ def _sort(rest: str) -> str:
     family, _, name = rest.partition(":")
     if rest.startswith(_STRINGS):
         return "string"
+    if family == "thread":
+        return "hash" if _THREAD.fullmatch(name) else ""
     if name:
         return {"messages": "list", "history": "list", "session": "hash"}.get(family, "")
-    return {"vectors": "hash", "records": "hash", "topics": "topics"}.get(family, "")
+    return {"vectors": "hash", "topics": "topics"}.get(family, "hash" if rest in _PREFIXED else "")
 
 
 def _is_plain(rest: str, field: str | int, value: bytes) -> bool:
     if rest == "topics":
         return not _MASK.fullmatch(str(field))
-    return not is_sealed(without_revision(value) if rest == "records" else value)
+    return not is_sealed(without_revision(value) if rest in _PREFIXED else value)
 
 
 def _sealed(cipher: Cipher, rest: str, field: str | int, value: bytes) -> bytes:
     match _sort(rest):
         case "topics":
             return cipher.mask("topic", str(field))
-        case "hash" if rest == "records":
+        case "hash" if rest in _PREFIXED:
             revision, _, packed = value.partition(b" ")
             return revision + b" " + cipher.seal(f"{rest}:{field}", packed)
         case "string":

@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 from memory.errors import ImportConflictError
 from memory.records import HISTORY_SECONDS, Record, Step
 from memory.store.codec import pack_record, pack_step
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.packing import sealed_field, sealed_messages, sealed_vector
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import ImportStep, Message, User, Vector
 
-_RESTORE = Script("weigh", "restore")
+_RESTORE = Script("weigh", "restore", lasts=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 _SHORTEST_SECONDS = 60
 _ERASE_FIRST = "Erase the user first, or choose another user id."

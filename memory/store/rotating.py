@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from memory.errors import ConfigurationError, SealedError
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.encryption import keep_checks
 from memory.store.master_keys import MasterKeys, names_of
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.users import scan_keys
 
 _REWRAP = Script("rewrap")

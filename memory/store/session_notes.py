@@ -7,15 +7,15 @@ from typing import Any
 
 from memory.errors import UnknownSessionError
 from memory.store import decode
-from memory.store.connection import Script
 from memory.store.keyring import Argument
 from memory.store.packing import sealed_field
 from memory.store.reading import get_session
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.store.sealing import Cipher
 from memory.types import Session, User
 
-_SESSION = Script("session")
+_SESSION = Script("session", lasts=True)
 
 
 async def begin_session(
@@ -61,6 +61,17 @@ async def note_session(
     ):
         raise UnknownSessionError(session_id)
     return await get_session(store, user, session_id)
+
+
+async def reopen_session(store: RedisStore, user: User, session_id: str) -> None:
+    """Let a closed session go on: what was said in it stays folded.
+
+    Raises:
+        UnknownSessionError: the user has no such session.
+    """
+    fields = (session_id, 0, 0, "", 0, "closed", "0")
+    if not await store.keyring.write(user, _SESSION, lambda _: fields):
+        raise UnknownSessionError(session_id)
 
 
 def _given(

@@ -24,11 +24,16 @@ for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'sessions', 0, -1)) do
   weigh('session:' .. sid)
   weigh('messages:' .. sid)
 end
+for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'threads')) do
+  weigh('thread:' .. id .. ':ids')
+  weigh('thread:' .. id .. ':checkpoints')
+  weigh('thread:' .. id .. ':blobs')
+end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
   weigh('history:' .. id)
 end
 for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
-  'released'}) do
+  'released', 'items'}) do
   weigh(name)
 end
 return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,

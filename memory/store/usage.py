@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.types import User
 
 _USAGE = Script("usage")

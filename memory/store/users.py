@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from memory.store import keys
-from memory.store.connection import Script
 from memory.store.redis import RedisStore
+from memory.store.scripts import Script
 from memory.types import User
 
 _STATS = Script("stats")

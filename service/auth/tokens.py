@@ -12,6 +12,7 @@ import jwt
 from jwt.exceptions import PyJWKSetError, PyJWTError
 from pydantic import SecretStr
 
+from memory.bounded import bounded_hooks
 from memory.errors import ConfigurationError
 from service.auth.principals import DEFAULT_TENANT, Principal, UnauthorizedError, bearer
 
@@ -112,7 +113,9 @@ class Tokens:
 
     async def _fetch(self) -> None:
         try:
-            async with httpx.AsyncClient(timeout=_FETCH_SECONDS) as client:
+            async with httpx.AsyncClient(
+                timeout=_FETCH_SECONDS, event_hooks=bounded_hooks()
+            ) as client:
                 answer = await client.get(self._options.jwks_url or "")
                 answer.raise_for_status()
                 found = jwt.PyJWKSet.from_dict(answer.json())

@@ -4,7 +4,7 @@ import time
 
 from fastapi import APIRouter
 
-from memory.due import FoldDue
+from memory.due import EmbedDue, FoldDue
 from memory.errors import InvalidInputError
 from memory.facts import is_standing
 from memory.store.forking import fork_session
@@ -141,6 +141,8 @@ async def fork_user_session(
 async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> Deleted:
     """Delete a session whole: its messages, its summary, its vectors, and all recall of them."""
     messages = await state.store.drop(user, session_id)
+    if state.outside:
+        state.jobs.submit(EmbedDue(user))
     return Deleted(session_id=session_id, messages=messages)
 
 

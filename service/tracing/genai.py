@@ -147,9 +147,14 @@ def operated(operation: MemoryOperation, *, content: bool) -> Attributes:
     return made
 
 
+_CORE = "langchain_core"
+
+
 def provider_of(model: BaseChatModel) -> str:
     """The provider, as the conventions call it, by the package that the model is of."""
-    package = type(model).__module__.partition(".")[0].removeprefix("langchain_")
+    packages = [made.__module__.partition(".")[0] for made in type(model).__mro__]
+    providers = [one for one in packages if one.startswith("langchain_") and one != _CORE]
+    package = next(iter(providers), packages[0]).removeprefix("langchain_")
     return "strata" if package == "chains" else _PROVIDERS.get(package, package)
 
 

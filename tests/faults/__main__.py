@@ -26,7 +26,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tests.faults import cancelling, concurrency, crashes, model, network, power_losses
+from tests.faults import (
+    cancelling,
+    concurrency,
+    crashes,
+    everything,
+    failover,
+    model,
+    network,
+    power_losses,
+    soak,
+)
 from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
@@ -35,10 +45,13 @@ Part = Callable[[Ledger, Path], Coroutine[Any, Any, None]]
 PARTS: dict[str, Part] = {
     "crashes": crashes.run,
     "power": power_losses.run,
+    "failover": failover.run,
     "network": network.run,
     "concurrency": concurrency.run,
     "cancellations": cancelling.run,
     "model": model.run,
+    "everything": everything.run,
+    "soak": soak.run,
 }
 
 
@@ -85,7 +98,7 @@ def _run(part: Part, ledger: Ledger) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two minutes, and always from anew")
+    parser.add_argument("--quick", action="store_true", help="some minutes, and always from anew")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="a part; repeatable")
     parser.add_argument("--fresh", action="store_true", help="forget what was counted before")
     return parser.parse_args()

@@ -64,10 +64,10 @@ async def run(ledger: Ledger, folder: Path) -> None:
                 names = [random.randbytes(6).hex() for _ in range(_USERS)]
                 canaries = [Canary(f"u-{name}", f"mark{name}") for name in names]
                 for one in canaries:
-                    await _plant(workers.urls[0], one)
+                    await plant(workers.urls[0], one)
                 upto = ledger.counts[CANCELLED] + _BLOCK
                 await asyncio.gather(
-                    *(_client(workers, canaries, upto, ledger) for _ in range(_CLIENTS))
+                    *(hang_up_often(workers, canaries, upto, ledger) for _ in range(_CLIENTS))
                 )
                 for one in canaries:
                     await _check(store, workers, one, canaries, ledger)
@@ -76,7 +76,8 @@ async def run(ledger: Ledger, folder: Path) -> None:
             await connection.aclose()
 
 
-async def _plant(url: str, canary: Canary) -> None:
+async def plant(url: str, canary: Canary) -> None:
+    """Let a user have something that bears their mark."""
     async with Line(url) as line:
         for number in range(4):
             said = f"The lamp of {canary.mark} is by the river, {number}."
@@ -87,7 +88,9 @@ async def _plant(url: str, canary: Canary) -> None:
         assert answer.status == 201, answer
 
 
-async def _client(workers: Workers, canaries: Sequence[Canary], upto: int, ledger: Ledger) -> None:
+async def hang_up_often(
+    workers: Workers, canaries: Sequence[Canary], upto: int, ledger: Ledger
+) -> None:
     """Ask and hang up; now and then, hear an answer to its end."""
     lines = [Line(url) for url in workers.urls]
     while ledger.wants(CANCELLED) and ledger.counts[CANCELLED] < upto:

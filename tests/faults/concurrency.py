@@ -47,6 +47,7 @@ class Crowd:
     user: str
     session_id: str
     policy: OnConflict
+    profile: str = "window"
     told: dict[str, str] = field(default_factory=dict[str, str])
     interrupted: set[str] = field(default_factory=set[str])
     unsure: set[str] = field(default_factory=set[str])
@@ -73,17 +74,25 @@ async def run(ledger: Ledger, folder: Path) -> None:
                     for policy in POLICIES:
                         while ledger.wants(name(policy)):
                             with ledger.timing(name(policy)):
-                                await _crowd(redis.url, workers, policy, name(policy), ledger)
+                                await crowd(redis.url, workers, policy, name(policy), ledger)
                             ledger.save()
 
 
-async def _crowd(
-    redis_url: str, workers: Workers, policy: OnConflict, goal: str, ledger: Ledger
+async def crowd(
+    redis_url: str,
+    workers: Workers,
+    policy: OnConflict,
+    goal: str,
+    ledger: Ledger,
+    *,
+    profile: str = "window",
 ) -> None:
-    body = {"user_id": f"crowd-{random.randbytes(4).hex()}", "message": "Hi.", "profile": "window"}
+    """Up to 3,000 turns of one session by all clients at once, and what is stored of them."""
+    body = {"user_id": f"crowd-{random.randbytes(4).hex()}", "message": "Hi.", "profile": profile}
     async with Line(workers.urls[0]) as line:
         begun = (await line.ask("POST", "/v1/chat", body)).json
-    crowd = Crowd(str(body["user_id"]), begun["session_id"], policy, {begun["turn_id"]: "Hi."})
+    told = {begun["turn_id"]: "Hi."}
+    crowd = Crowd(str(body["user_id"]), begun["session_id"], policy, profile, told)
     upto = ledger.counts[goal] + _SESSION
     async with _some_slow(workers, policy):
         await asyncio.gather(
@@ -139,7 +148,7 @@ async def _client(
             await asyncio.sleep(random.uniform(0, _THINKING))
         text = f"{url[-5:]} client {number} turn {turn}"
         body = {"user_id": crowd.user, "session_id": crowd.session_id, "message": text}
-        body |= {"profile": "window", "on_conflict": crowd.policy}
+        body |= {"profile": crowd.profile, "on_conflict": crowd.policy}
         answer = await lines[url].ask("POST", "/v1/chat", body)
         if answer.status == 200:
             turn_id = answer.json["turn_id"]

@@ -79,13 +79,13 @@ async def _kill(
     assert redis.pid
     os.kill(redis.pid, signal.SIGKILL)
     ledger.add(REDIS)
-    await _back(redis, workers, ledger)
+    await back(redis, workers, ledger)
     await asyncio.sleep(random.uniform(0.02, 0.2))
     stop.set()
     await talking
 
 
-async def _back(redis: EmbeddedRedis, workers: Workers, ledger: Ledger) -> None:
+async def back(redis: EmbeddedRedis, workers: Workers, ledger: Ledger) -> None:
     """Wait until Redis answers, and every worker with it."""
     began = time.monotonic()
     while not await answers(redis.socket):  # noqa: ASYNC110 - another process is waited for

@@ -77,6 +77,10 @@ class Ledger:
         yield
         self.time(name, time.monotonic() - began)
 
+    def beside(self, name: str) -> Path:
+        """Where something more of this part is kept."""
+        return self._path.with_name(f"{self._path.stem}-{name}")
+
     def save(self) -> None:
         """Keep it; a run that is killed afterwards loses nothing of it."""
         now = time.monotonic()

@@ -11,7 +11,6 @@ from tests.faults.ledger import Ledger
 from tests.faults.wire import Answer, Line, LostError
 
 WORDS = tuple("lamp river key cello winter bread garden ferry mirror candle thunder violet".split())
-_TRIES = 4
 _EXPECTED = {
     409: {"idempotency_in_flight", "session_busy"},
     503: {"store_unavailable"},
@@ -26,6 +25,8 @@ class Speaker:
     Attributes:
         sent: every line that may have reached the service.
         told: line and turn id of every answer, in order.
+        patience: seconds that are waited after an error.
+        tries: how often a line with a key is said, at the most.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Speaker:
     on_conflict: str = "parallel"
     sent: set[str] = field(default_factory=set[str])
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    patience: float = 0.0
+    tries: int = 4
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
@@ -70,7 +73,7 @@ class Speaker:
             "on_conflict": self.on_conflict,
         }
         self.sent.add(text)
-        for _ in range(_TRIES if keyed else 1):
+        for _ in range(self.tries if keyed else 1):
             if not (known := urls()):
                 return
             url = random.choice(known)
@@ -87,6 +90,7 @@ class Speaker:
                 return
             ledger.add(f"answered {answer.status} {answer.code}")
             ledger.check("a fault costs an error message", _is_clear(answer), answer)
+            await asyncio.sleep(self.patience)
 
 
 def _is_clear(answer: Answer) -> bool:

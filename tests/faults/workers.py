@@ -51,6 +51,11 @@ class Workers:
         )
 
     @property
+    def running(self) -> list[Worker]:
+        """Those that run, the longest running first."""
+        return list(self._running)
+
+    @property
     def urls(self) -> list[str]:
         """Where those that run can be reached, the longest running first."""
         return [worker.url for worker in self._running]
@@ -77,10 +82,10 @@ class Workers:
             await asyncio.sleep(0.01)
         self._running.append(Worker(pid, found[0]))
 
-    async def kill(self, place: int) -> None:
-        """SIGKILL one of them; another is started in its place, which takes a moment."""
+    async def kill(self, place: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """Kill one of them; another is started in its place, which takes a moment."""
         worker = self._running.pop(place)
-        os.kill(worker.pid, signal.SIGKILL)
+        os.kill(worker.pid, how)
         await _gone(worker.pid)
         self._starting.append(asyncio.create_task(self.start(1)))
 

@@ -102,7 +102,7 @@ def test_an_import_that_was_cut_off_goes_on(backend: Backend) -> None:
     lines = _lines(*({"role": "user", "content": f"Line {n}."} for n in range(1000)))
     address = httpx.URL(backend.service.url)
     with socket.create_connection((address.host, address.port or 80)) as cut:
-        head = f"Host: x\r\nContent-Length: {len(lines)}\r\n\r\n"
+        head = f"Host: localhost\r\nContent-Length: {len(lines)}\r\n\r\n"
         line = "POST /v1/users/cut/import?import_id=one HTTP/1.1\r\n"
         cut.sendall(line.encode() + head.encode() + lines[: len(lines) * 2 // 3])
     done = {"resumed_after": 0}

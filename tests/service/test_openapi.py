@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from service.app import create_app
+from service.loading import load_settings
 from service.openai.errors import PREFIXES as OPENAI
-from service.settings import load_settings
 from tests.service.conftest import Backend
 
 _METHODS = {"get", "post", "put", "patch", "delete"}

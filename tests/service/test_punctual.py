@@ -23,7 +23,7 @@ def _connected(service: Service) -> socket.socket:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(service: Service) -> None:
-    for sent in (b"", b"GET /heal", b"POST /v1/chat HTTP/1.1\r\nHost: x\r\nX-A: "):
+    for sent in (b"", b"GET /heal", b"POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nX-A: "):
         with closing(_connected(service)) as slow:
             slow.sendall(sent)
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
@@ -43,14 +43,14 @@ def test_one_that_dribbles_is_no_exception(service: Service) -> None:
 
 def test_a_head_without_end_is_refused(service: Service) -> None:
     with closing(_connected(service)) as large:
-        large.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        large.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         for number in range(5):
             large.sendall(f"X-{number}: {'y' * 16_000}\r\n".encode())
         assert b" 431 " in large.recv(100)
 
 
 def test_a_connection_that_is_used_again_is_left_alone(service: Service) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with closing(_connected(service)) as kept:
         for _ in range(3):
             kept.sendall(request)
@@ -63,7 +63,7 @@ def test_a_connection_that_is_used_again_is_left_alone(service: Service) -> None
 
 def test_a_slow_body_is_not_a_slow_head(service: Service) -> None:
     body = b'{"user_id": "ann", "message": "Hello there."}'
-    head = "POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = "POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     with closing(_connected(service)) as slow:
         slow.sendall(head.encode())

@@ -3,9 +3,12 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 from memory.store.embedded import EmbeddedRedis
+from tests.openai_server import OpenAIServer, Request
+from tests.service.conftest import running_backend
 from tests.services import running_service
 
 
@@ -67,3 +70,32 @@ def test_silent_sessions_are_closed_again_once_redis_is_back(
         deadline = time.monotonic() + 20
         while not client.get("/v1/users/alice/sessions").json()["sessions"][0]["closed"]:
             assert time.monotonic() < deadline
+
+
+def test_a_request_that_failed_with_redis_may_be_tried_again_once_it_is_back(
+    private_redis: EmbeddedRedis, model: OpenAIServer, tmp_path: Path
+) -> None:
+    settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_REDIS_TIMEOUT": "0.3"}
+    pid = private_redis.pid
+    assert pid
+
+    def stop(_: Request) -> str:
+        os.kill(pid, signal.SIGSTOP)
+        return "Hello."
+
+    with running_backend(model, tmp_path, **settings) as backend:
+        model.reply = stop
+        body = {"user_id": "alice", "message": "Hello?"}
+        ask = partial(
+            backend.client.post, "/v1/chat", json=body, headers={"Idempotency-Key": "one"}
+        )
+        try:
+            assert ask().status_code == 503
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        model.reply = lambda _: "Hello."
+        deadline = time.monotonic() + 10  # the claim would hold for half a minute
+        while (answer := ask()).status_code == 409:
+            assert time.monotonic() < deadline
+        assert answer.raise_for_status().json()["reply"] == "Hello."
+        assert backend.transcript("alice") == ["Hello?", "Hello."]

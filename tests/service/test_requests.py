@@ -11,7 +11,7 @@ import uvicorn
 from fastapi.responses import StreamingResponse
 
 from service.app import create_app
-from service.settings import load_settings
+from service.loading import load_settings
 from tests.conftest import eventually
 
 _ID = {"X-Request-Id": "mine-3"}

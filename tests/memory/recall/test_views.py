@@ -101,9 +101,12 @@ async def test_the_least_recently_used_view_goes_first(
     store: RedisStore, embedder: StaticEmbedder
 ) -> None:
     users = [User(f"user-{number}") for number in range(3)]
-    views = make_views(store, most_messages=5)
     for user in users:
         await _say(store, embedder, user, "One line.", "Another line.")
+    measured = make_views(store)
+    await _found(store, measured, users[0], "line")
+    views = make_views(store, most_bytes=measured.held_bytes * 5 // 2)
+    for user in users:
         await _found(store, views, user, "line")
     assert views.cursor(users[0]).sequence == 0
     assert views.cursor(users[1]).sequence == views.cursor(users[2]).sequence == 1

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from memory.store import Connection, RedisStore
 from memory.store.attempts import begin_try
 from memory.store.codec import pack_vector
 from memory.store.forking import fork_session
+from memory.store.items import Content, put_items
 from memory.store.keyring import Keyring
 from memory.store.master_keys import MasterKeys
 from memory.store.once import Outcome, claim_request, keep_outcome
 from memory.store.restoring import MessagesPiece, Piece, RecordPiece, SessionPiece, StepPiece
 from memory.store.restoring import restore_pieces as restore
 from memory.store.session_notes import note_session
+from memory.store.threads import Row, Thread, Written, put_checkpoint, put_writes
 from memory.traces import LayerTrace, pack_trace
 from memory.types import Fold, ImportStep, Message, Session, User, Vectors
 from tests.conftest import make_views
@@ -29,9 +32,11 @@ CANARIES = {
     for name in (
         *("said", "replied", "author", "title", "metadata", "summary", "extract", "shown"),
         *("answer", "try", "memory", "tag", "topic", "deleted", "changed", "entity"),
+        *("item", "checkpoint", "graph metadata", "channel", "write"),
         *("restored", "restored title", "restored memory", "restored topic", "restored step"),
     )
 }
+THREAD = partial(Thread, id="a thread")
 VECTOR = np.linspace(-0.07, 0.11, 384, dtype=np.float32)
 PACKED_VECTOR = pack_vector(TAG, VECTOR).partition(b"\0")[2]
 
@@ -68,11 +73,25 @@ async def live(store: RedisStore, user: User) -> str:
     await memories.forget(user, [gone.id])
     preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
     await memories.create(user, [preference])
-    assert await claim_request(store, user, "http:a", b"print", hold=timedelta(hours=1)) is None
+    assert (
+        await claim_request(store, user, "http:a", Outcome(b"print"), hold=timedelta(hours=1))
+        is None
+    )
     await keep_outcome(store, user, "http:a", Outcome(b"print", 200, (), seen["answer"].encode()))
     await begin_try(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
+    await _graph(store, user)
     await restore(store, user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)
     return (await fork_session(store, user, SESSION, now=3000.0)).id
+
+
+async def _graph(store: RedisStore, user: User) -> None:
+    """What a graph of LangGraph leaves."""
+    said = {name: ("bytes", text.encode()) for name, text in CANARIES.items()}
+    row = Row("", "1", "", said["checkpoint"], said["graph metadata"])
+    channels = {("c", "1"): said["channel"]}
+    await put_checkpoint(store, THREAD(user), row, channels)
+    await put_writes(store, THREAD(user), "1", [Written("t", 0, "", "c", said["write"])])
+    await put_items(store, user, [(("n",), "i", Content({"v": CANARIES["item"]}, 1.0))], now=1.0)
 
 
 def _pieces() -> list[Piece]:

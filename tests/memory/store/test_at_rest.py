@@ -10,10 +10,12 @@ from memory.store import Connection, RedisStore
 from memory.store.codec import unpack_vector
 from memory.store.compacting import compact
 from memory.store.embedded import EmbeddedRedis
+from memory.store.items import get_item
 from memory.store.master_keys import MasterKeys
 from memory.store.reading import get_session, read_messages
 from memory.store.recording import read_history, read_records
 from memory.store.resealing import seal_everything
+from memory.store.threads import read_channels, read_checkpoint
 from memory.store.turns import read_turn
 from memory.types import User
 from tests.conftest import RedisClient, make_views, plain_client
@@ -24,6 +26,7 @@ from tests.memory.store.encrypting import (
     RESTORED,
     SESSION,
     TAG,
+    THREAD,
     live,
     masters,
     store_with,
@@ -74,6 +77,8 @@ async def _values(redis: RedisClient) -> bytes:
                 whole += await redis.lrange(name, 0, -1)
             case "string":
                 whole.append(await redis.get(name))
+            case "set":
+                whole += await redis.smembers(name)
             case "stream":
                 whole.append(repr(await redis.xrange(name)).encode())
             case other:
@@ -149,6 +154,15 @@ async def _reads_back(store: RedisStore, user: User, fork: str) -> None:
         CANARIES["memory"],
         CANARIES["restored memory"],
     }
+    row, writes = await read_checkpoint(store, THREAD(user), None) or (None, [])
+    assert row
+    assert row.checkpoint == ("bytes", CANARIES["checkpoint"].encode())
+    assert [one.value[1] for one in writes] == [CANARIES["write"].encode()]
+    channels = await read_channels(store, THREAD(user), [("c", "1")])
+    assert channels["c", "1"][1] == CANARIES["channel"].encode()
+    item = await get_item(store, user, ("n",), "i")
+    assert item
+    assert (item.content.value["v"], item.began) == (CANARIES["item"], 1.0)
     views: Views = make_views(store)
     view = await views.current(user, await store.catch_up(user, views.cursor(user)))
     assert (len(view.index), len(view.records)) == (5, 3)

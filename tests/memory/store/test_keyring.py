@@ -9,10 +9,10 @@ from memory.errors import CorruptValueError, SealedError
 from memory.memories import Memories
 from memory.recall.embedder import StaticEmbedder
 from memory.store import Connection, RedisStore
-from memory.store.connection import Script
 from memory.store.erasing import erase_user
 from memory.store.keyring import Keyring
 from memory.store.reading import get_session, read_messages
+from memory.store.scripts import Script
 from memory.store.users import user_stats
 from memory.types import Message, Session, User
 from tests.conftest import RedisClient, make_views

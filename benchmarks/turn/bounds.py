@@ -1,0 +1,98 @@
+"""What a turn may cost, beside the others of the same run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.turn.figures import Cell, Figures, ratio
+from benchmarks.turn.sides import BARE, CLASSIC, LAYERED, REMOTE
+
+_MANY = 16
+_FAR = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound, and what was measured.
+
+    Attributes:
+        name: what is bounded.
+        value: what was measured.
+        limit: what it may be at most, or must be at least.
+        at_least: which of both.
+        is_ratio: whether it compares figures of the same run, or counts; seconds are the machine's.
+    """
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool = False
+    is_ratio: bool = True
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what was measured is within the bound."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether a ratio is worse than twice its bound."""
+        if self.at_least:
+            return self.is_ratio and not self.value >= self.limit / _FAR
+        return self.is_ratio and not self.value <= self.limit * _FAR
+
+
+def bounds(figures: Figures) -> list[Bound]:
+    """Every bound that the run has figures for."""
+    return [*_latency(figures), *_throughput(figures), *_asked(figures), *_waiting(figures)]
+
+
+def _latency(figures: Figures) -> Iterator[Bound]:
+    histories = sorted({one.history for one in figures.cells if one.side == LAYERED})
+    short, long = histories[0], histories[-1]
+    bare = figures.cell(BARE, history=short, clients=1)
+    for history in dict.fromkeys((short, long)):
+        layered = figures.cell(LAYERED, history=history, clients=1)
+        name = f"p50, layered / bare, history of {history:,} turns"
+        yield Bound(name, ratio(layered, bare, _p50), 1.5)
+    grown, fresh = (figures.cell(LAYERED, history=one, clients=1) for one in (long, short))
+    name = f"p50, history of {long:,} turns / {short:,}"
+    yield Bound(name, ratio(grown, fresh, _p50), 1.15)
+    slow = figures.slow_ms
+    yield Bound("p50, layered / bare, model of 300 ms", slow[LAYERED] / slow[BARE], 1.01)
+
+
+def _throughput(figures: Figures) -> Iterator[Bound]:
+    crowds = [one for one in figures.cells if one.side == LAYERED and one.clients > 1]
+    layered = min(crowds, key=lambda cell: abs(cell.clients - _MANY))
+    for side, limit in ((BARE, 0.7), (CLASSIC, 5.0)):
+        other = figures.cell(side, history=layered.history, clients=layered.clients)
+        name = f"turns a second, layered / {side}, {layered.clients} clients"
+        yield Bound(name, ratio(layered, other, _rate), limit, at_least=True)
+
+
+def _asked(figures: Figures) -> Iterator[Bound]:
+    layered, remote = figures.calls_of(LAYERED), figures.calls_of(REMOTE)
+    name = f"model calls a turn, folds included, {layered.turns:,} turns"
+    yield Bound(name, layered.model_calls, 1.2)
+    name = "embedding calls that a turn waits for, remote embedder"
+    yield Bound(name, remote.awaited_embedding_calls, 1.0)
+    longest = max(figures.prompt_tokens.values())
+    yield Bound("longest prompt / what the budgets allow", longest / figures.prompt_budget, 1.0)
+    yield Bound("cacheable share of the prompt", layered.cacheable, 0.6, at_least=True)
+
+
+def _waiting(figures: Figures) -> Iterator[Bound]:
+    yield Bound("built-in embedder, ms a turn", figures.embedder_ms, 0.2, is_ratio=False)
+    overhead = figures.first_token_overhead_ms
+    yield Bound("first token after bare's, ms", overhead, 5.0, is_ratio=False)
+    seconds = figures.first_answer_seconds
+    yield Bound("make run to the first answer, s", seconds, 3.0, is_ratio=False)
+    yield Bound("import of the service, s", figures.import_seconds, 1.5, is_ratio=False)
+
+
+def _p50(cell: Cell) -> list[float]:
+    return cell.p50_by_round
+
+
+def _rate(cell: Cell) -> list[float]:
+    return cell.rate_by_round

@@ -1,0 +1,61 @@
+"""The pages that hold a run's figures: docs/performance.md, and a table in the README."""
+
+import re
+from pathlib import Path
+
+from benchmarks.turn.figures import Figures
+from benchmarks.turn.report import markdown, tables
+
+_COMMAND = "strata bench turn --write-docs"
+_BEGIN, _END = "<!-- turn: written by strata bench turn -->", "<!-- turn ends -->"
+_HOW = f"""\
+# What a turn costs
+
+Written by `{_COMMAND}`, which needs the extra `bench` and wrk, on: {{hardware}}.
+
+Each side is a server in a process of its own, all ask one local server that speaks the OpenAI
+protocol, and wrk is their client: one connection and one user for each client. Stretches of load
+are interleaved, and ratios compare stretches of the same round, since the machine may be busy with
+other things; milliseconds and turns a second are of this machine, and of that hour.
+
+- `bare`: a FastAPI endpoint that hands the message to ChatOpenAI. No memory.
+- `strata none`, `strata layered`: `strata serve`, its Redis embedded (`appendfsync always`), with
+  the built-in embedder; `remote`: with OpenAI's, on the same local server.
+- `classic`: LangChain's ConversationChain with a CombinedMemory of RedisChatMessageHistory,
+  ConversationSummaryMemory and VectorStoreRetrieverMemory on FAISS, at their defaults, with
+  Strata's built-in embedder and a Redis of its own that syncs its file each second.
+- `mem0`: search, call, add, over its FAISS store with the built-in embedder; without and with its
+  inference, which calls the model after each turn. One client alone: that store is not made for
+  several threads.
+
+A turn's p99 is wrk's, corrected for coordinated omission. The processor time is that of the server
+and its Redis. Prompt tokens are estimated as Strata's budgets are: four ASCII characters a token.
+Awaited are the embedding calls that a turn waits for; the others follow the answer. Cacheable is
+the share of a prompt, in characters, that is the beginning of the one before it in the session.
+Histories are imported or filled in bulk, in sessions of twenty turns.
+"""
+
+
+def write_docs(figures: Figures, plots: dict[str, Path], root: Path) -> None:
+    """Write the page, and the table of the README in `root`."""
+    page = [_HOW.format(hardware=figures.hardware)]
+    for title, heads, rows in tables(figures):
+        page.append(f"## {title}\n\n{markdown(heads, rows)}\n")
+    pictures = [
+        f"![{title}]({file.relative_to(root / 'docs').as_posix()})" for title, file in plots.items()
+    ]
+    page.append("## Pictures\n\n" + "\n\n".join(pictures) + "\n")
+    (root / "docs" / "performance.md").write_text("\n".join(page), encoding="utf-8")
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    between = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+    readme.write_text(between.sub(lambda _: _readme_table(figures), text), encoding="utf-8")
+
+
+def _readme_table(figures: Figures) -> str:
+    title, heads, rows = tables(figures)[0]
+    del title
+    first = f"{figures.cells[0].history:,}"
+    shown = [row[:1] + row[2:7] for row in map(tuple, rows) if row[1] == first]
+    table = markdown((*heads[:1], *heads[2:7]), shown)
+    return f"{_BEGIN}\n{figures.hardware}.\n\n{table}\n{_END}"

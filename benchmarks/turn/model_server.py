@@ -1,0 +1,150 @@
+"""The model that everybody asks: OpenAI's protocol, and next to no work of its own.
+
+    python -m benchmarks.turn.model_server
+
+Prints its address and serves until SIGTERM. `/<side>/v1` is the base URL of one side, whose calls
+are counted apart. `POST /<side>` with a JSON object sets how long answers take and whether
+prompts are kept, and counts anew; `GET /<side>` tells what was counted.
+"""
+
+import asyncio
+import re
+import signal
+from collections import defaultdict
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+import uvloop
+
+from benchmarks.turn.answers import Answers, response
+from benchmarks.turn.prompts import MARK, read_prompts
+
+_MARK = re.compile(MARK.pattern.encode())
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length:"
+_SUMMARY = (b"summary of a conversation", b"Progressively summarize")
+_INSTRUCTIONS = 2000  # bytes of a prompt in which they stand
+
+
+class Ways(msgspec.Struct, frozen=True):
+    """How a side is answered.
+
+    Attributes:
+        chat_ms: how long an answer takes.
+        embed_ms: how long an embedding takes.
+        keep: whether prompts are kept, to be measured.
+    """
+
+    chat_ms: float = 0.0
+    embed_ms: float = 0.0
+    keep: bool = False
+
+
+class Counted(msgspec.Struct):
+    """What a side asked for since it was counted anew."""
+
+    chats: int = 0
+    embeddings: int = 0
+    awaited_embeddings: int = 0  # of messages: their turns wait for them
+    tokens: list[int] = []
+    cacheable: list[float] = []
+
+
+class _Side:
+    def __init__(self) -> None:
+        self.ways, self.counted = Ways(), Counted()
+        self.prompts: list[bytes] = []
+
+    def set(self, body: bytes) -> bytes:
+        self.ways, self.counted = msgspec.json.decode(body, type=Ways), Counted()
+        self.prompts.clear()
+        return response(b"{}")
+
+    def tell(self) -> bytes:
+        asked = read_prompts(self.prompts)
+        self.counted.tokens, self.counted.cacheable = asked.tokens, asked.cacheable
+        return response(msgspec.json.encode(self.counted))
+
+
+class _Model:
+    def __init__(self) -> None:
+        self._answers = Answers()
+        self._sides: dict[bytes, _Side] = defaultdict(_Side)
+
+    def answer(self, method: bytes, path: bytes, body: bytes) -> tuple[bytes, float]:
+        """The response, and after how many seconds."""
+        _, name, *rest = path.split(b"/")
+        side = self._sides[name]
+        if rest == [b"v1", b"chat", b"completions"]:
+            return self._chat(side, body), side.ways.chat_ms / 1e3
+        if rest == [b"v1", b"embeddings"]:
+            side.counted.embeddings += 1
+            side.counted.awaited_embeddings += _MARK.search(body) is not None
+            return self._answers.embeddings(body), side.ways.embed_ms / 1e3
+        return (side.set(body) if method == b"POST" else side.tell()), 0.0
+
+    def _chat(self, side: _Side, body: bytes) -> bytes:
+        side.counted.chats += 1
+        number = side.counted.chats
+        if side.ways.keep:
+            side.prompts.append(body)
+        if b'"json_object"' in body:
+            return self._answers.extraction(number)
+        if b'"stream":true' in body:
+            return self._answers.stream(number)
+        if any(said in body[:_INSTRUCTIONS] for said in _SUMMARY):
+            return self._answers.summary
+        return self._answers.reply(number)
+
+
+class _Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as far as OpenAI's clients use it."""
+
+    def __init__(self, answer: Callable[[bytes, bytes, bytes], tuple[bytes, float]]) -> None:
+        self._answer, self._read = answer, b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is whole."""
+        self._read += data
+        end = self._read.find(_HEAD_END)
+        if end < 0:
+            return
+        head = self._read[:end].lower()
+        at = head.find(_LENGTH)
+        length = int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        whole = end + len(_HEAD_END) + length
+        if len(self._read) < whole:
+            return
+        method, path, _ = self._read[:end].split(b"\r\n", 1)[0].split(b" ")
+        body, self._read = self._read[end + len(_HEAD_END) : whole], self._read[whole:]
+        answer, delay = self._answer(method, path, body)
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._write, answer)
+        else:
+            self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+async def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    model = _Model()
+    server = await loop.create_server(lambda: _Connection(model.answer), "127.0.0.1", 0)
+    async with server:
+        print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

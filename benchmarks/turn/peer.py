@@ -1,0 +1,92 @@
+"""What the peers share: how they are served, what they are sent, and the model they call."""
+
+import argparse
+import asyncio
+import sys
+from importlib.resources import files
+
+import openai
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from langchain_core.embeddings import Embeddings
+from langchain_openai import ChatOpenAI
+from model2vec import StaticModel
+from pydantic import BaseModel, SecretStr
+
+
+class Message(BaseModel):
+    """A chat message, as Strata takes it."""
+
+    user_id: str
+    message: str
+    stream: bool = False
+
+
+class Reply(BaseModel):
+    """Its answer."""
+
+    reply: str
+
+
+class Fill(BaseModel):
+    """A history to be there at once."""
+
+    user_id: str
+    turns: int
+    seed: int
+
+
+class BuiltIn(Embeddings):
+    """Strata's built-in embedder as LangChain's `Embeddings`, so that peers have one as fast."""
+
+    def __init__(self) -> None:
+        self._model = StaticModel.from_pretrained(str(files("memory.recall").joinpath("static")))
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """A vector for each text."""
+        return self._model.encode(texts).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one."""
+        return self.embed_documents([text])[0]
+
+
+def model_url() -> str:
+    """The base URL of the model, from the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model_url")
+    return parser.parse_args().model_url
+
+
+def chat_model(url: str) -> ChatOpenAI:
+    """LangChain's OpenAI client as Strata makes it."""
+    return ChatOpenAI(
+        model="bench",
+        api_key=SecretStr("none"),
+        base_url=url,
+        timeout=60,
+        stream_usage=True,
+        http_async_client=openai.DefaultAsyncHttpxClient(),
+    )
+
+
+def serve(app: FastAPI) -> None:
+    """Serve on a free port of this machine, as Strata is served; prints the address."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, access_log=False, log_level="warning", http="httptools"
+    )
+    uvloop.run(_serve(uvicorn.Server(config)))
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    async def announce() -> None:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        sys.stdout.write(f"http://127.0.0.1:{port}\n")
+        sys.stdout.flush()
+
+    announcing = asyncio.create_task(announce())
+    await server.serve()
+    await announcing

@@ -1,0 +1,128 @@
+"""The pictures of a run; they need matplotlib, of the extra `bench`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from benchmarks.turn.figures import Cell, Figures
+from benchmarks.turn.sides import LAYERED
+
+_SIZE = (8.0, 4.5)
+
+
+def draw(figures: Figures, folder: Path) -> dict[str, Path]:
+    """Draw each figure as SVG; by title, its file.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - heavy
+
+    mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "strata"
+    folder.mkdir(parents=True, exist_ok=True)
+    first = figures.cells[0].history
+    alone = [one for one in figures.cells if one.clients == 1 and one.history == first]
+    return {
+        "A turn of one client": _bars(
+            [one.side for one in alone],
+            {"p50": [one.p50_ms for one in alone], "p99": [one.p99_ms for one in alone]},
+            "ms (logarithmic)",
+            folder / "turn-latency.svg",
+        ),
+        "Turns a second": _lines(
+            [one for one in figures.cells if one.history == first],
+            lambda cell: (cell.clients, cell.turns_per_second),
+            ("clients", "turns a second"),
+            folder / "turn-throughput.svg",
+        ),
+        "A turn by the length of the history": _lines(
+            [one for one in figures.cells if one.clients == 1],
+            lambda cell: (cell.history, cell.p50_ms),
+            ("turns that the user had before (logarithmic)", "p50, ms (logarithmic)"),
+            folder / "turn-history.svg",
+            scale="log",
+        ),
+        "Prompt tokens a turn": _bars(
+            [one.side for one in figures.calls],
+            {
+                "whole": [one.prompt_tokens for one in figures.calls],
+                "cacheable": [one.prompt_tokens * one.cacheable for one in figures.calls],
+            },
+            "tokens",
+            folder / "turn-prompts.svg",
+            scale="linear",
+        ),
+        "Bytes in Redis by the length of the history": _lines(
+            [one for one in figures.cells if one.side == LAYERED and one.clients == 1],
+            lambda cell: (cell.history, _redis_bytes(figures, cell)),
+            ("turns that the user had before", "bytes (logarithmic)"),
+            folder / "turn-bytes.svg",
+            scale="log",
+        ),
+    }
+
+
+def _redis_bytes(figures: Figures, cell: Cell) -> float:
+    for size in figures.sizes:
+        if (size.side, size.history) == (cell.side, cell.history):
+            return float(size.redis_bytes or 0)
+    return 0.0
+
+
+def _bars(
+    names: Sequence[str],
+    groups: dict[str, list[float]],
+    y: str,
+    file: Path,
+    *,
+    scale: str = "log",
+) -> Path:
+    figure, axes = _figure("", y)
+    width = 0.8 / len(groups)
+    for number, (label, values) in enumerate(groups.items()):
+        places = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(names))]
+        drawn = axes.bar(places, values, width, label=label)
+        axes.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
+    axes.set_yscale(scale)
+    axes.set_xticks(range(len(names)), [name.replace(", ", ",\n") for name in names], fontsize=8)
+    axes.legend(frameon=False)
+    return _save(figure, file)
+
+
+def _lines(
+    cells: Sequence[Cell],
+    point: Callable[[Cell], tuple[float, float]],
+    labels: tuple[str, str],
+    file: Path,
+    *,
+    scale: str = "linear",
+) -> Path:
+    figure, axes = _figure(*labels)
+    for side in dict.fromkeys(cell.side for cell in cells):
+        points = sorted(point(cell) for cell in cells if cell.side == side)
+        axes.plot(*zip(*points, strict=True), marker="o", label=side)
+    axes.set_xscale(scale)
+    axes.set_yscale(scale)
+    axes.legend(frameon=False)
+    return _save(figure, file)
+
+
+def _figure(x: str, y: str) -> tuple[Any, Any]:
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - heavy
+
+    figure, drawn = plt.subplots(figsize=_SIZE, layout="constrained")
+    axes = cast("Any", drawn)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(visible=True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, file: Path) -> Path:
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - heavy
+
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
+    return file

@@ -1,0 +1,120 @@
+"""The figures of a run as tables: in the terminal, and in Markdown."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.turn.bounds import Bound, bounds
+from benchmarks.turn.figures import Cell, Figures
+
+Row = Sequence[str]
+
+LOADS = ("", "history", "clients", "p50 ms", "p99 ms", "turns/s", "turns/CPU s", "errors")
+CALLS = (
+    "",
+    "turns",
+    "model calls",
+    "embedding calls",
+    "awaited",
+    "prompt tokens",
+    "longest",
+    "cacheable",
+)
+SIZES = ("", "history", "bytes in Redis", "bytes in the server")
+WAITS = ("", "first token, p50 ms", "model of 300 ms, p50 ms")
+BOUNDS = ("bound", "measured", "limit", "")
+
+
+def show(figures: Figures, console: Console) -> None:
+    """The tables in the terminal."""
+    console.print(f"[dim]{figures.hardware}[/]")
+    for title, heads, rows in tables(figures):
+        table = Table(title=title, title_justify="left")
+        for place, head in enumerate(heads):
+            table.add_column(head, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for why in figures.left_out:
+        console.print(why)
+
+
+def tables(figures: Figures) -> list[tuple[str, Row, list[Row]]]:
+    """Every table: title, heads, rows."""
+    return [
+        ("Turns under load", LOADS, [_load_row(cell) for cell in figures.cells]),
+        ("A new session's calls, a turn", CALLS, list(_calls_rows(figures))),
+        ("What a user takes up", SIZES, list(_size_rows(figures))),
+        ("Waiting", WAITS, list(_wait_rows(figures))),
+        ("Bounds", BOUNDS, [_bound_row(one) for one in bounds(figures)]),
+    ]
+
+
+def write_json(figures: Figures, file: Path) -> None:
+    """All figures, and the bounds."""
+    kept = [
+        {"name": one.name, "value": one.value, "limit": one.limit, "kept": one.is_kept}
+        for one in bounds(figures)
+    ]
+    data = {**msgspec.to_builtins(figures, str_keys=True), "bounds": kept}
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n")
+
+
+def markdown(heads: Row, rows: Iterable[Row]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _load_row(cell: Cell) -> Row:
+    per_cpu = cell.turns_per_cpu_second
+    return (
+        cell.side,
+        f"{cell.history:,}",
+        str(cell.clients),
+        f"{cell.p50_ms:.2f}",
+        f"{cell.p99_ms:.1f}",
+        f"{cell.turns_per_second:.0f}",
+        "-" if per_cpu is None else f"{per_cpu:.0f}",
+        str(cell.errors),
+    )
+
+
+def _calls_rows(figures: Figures) -> Iterable[Row]:
+    for one in figures.calls:
+        yield (
+            one.side,
+            f"{one.turns:,}",
+            f"{one.model_calls:.2f}",
+            f"{one.embedding_calls:.2f}",
+            f"{one.awaited_embedding_calls:.2f}",
+            f"{one.prompt_tokens:.0f}",
+            str(one.most_prompt_tokens),
+            f"{one.cacheable:.0%}",
+        )
+
+
+def _size_rows(figures: Figures) -> Iterable[Row]:
+    for one in figures.sizes:
+        if one.redis_bytes is not None:
+            resident = "-" if one.resident_bytes is None else f"{one.resident_bytes:,}"
+            yield one.side, f"{one.history:,}", f"{one.redis_bytes:,}", resident
+
+
+def _wait_rows(figures: Figures) -> Iterable[Row]:
+    for side in dict.fromkeys((*figures.first_token_ms, *figures.slow_ms)):
+        first, slow = figures.first_token_ms.get(side), figures.slow_ms.get(side)
+        yield (
+            side,
+            "-" if first is None else f"{first:.2f}",
+            "-" if slow is None else f"{slow:.1f}",
+        )
+
+
+def _bound_row(bound: Bound) -> Row:
+    sign = "at least" if bound.at_least else "at most"
+    kept = "kept" if bound.is_kept else "MISSED"
+    return bound.name, f"{bound.value:.3f}", f"{sign} {bound.limit:g}", kept

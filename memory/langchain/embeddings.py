@@ -1,0 +1,34 @@
+"""Strata's embedder as LangChain's."""
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from memory.langchain.opening import Strata
+
+
+class StrataEmbeddings(Embeddings):
+    """The embedder of an open Strata.
+
+    Args:
+        strata: whose embedder.
+    """
+
+    def __init__(self, strata: Strata) -> None:
+        self._embedder, self._portal = strata.embedder, strata.portal
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """As `aembed_documents`, from a thread without an event loop."""
+        return self._portal.wait(self.aembed_documents(texts))
+
+    def embed_query(self, text: str) -> list[float]:
+        """As `aembed_query`."""
+        return self.embed_documents([text])[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """A vector of unit length for each text."""
+        vectors = await self._portal.reach(self._embedder.embed(texts))
+        return np.asarray(vectors).tolist()
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of one text."""
+        return (await self.aembed_documents([text]))[0]

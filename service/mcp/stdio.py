@@ -1,0 +1,36 @@
+"""`strata mcp`: MCP over standard input and output, in front of a running service."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from mcp.server.mcpserver import Context
+
+from service.client import credentials
+from service.mcp.reaching import Api
+from service.mcp.server import make_server
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StdioCaller:
+    """The one user of this process."""
+
+    user: str
+    headers: Mapping[str, str] | None = None
+
+
+def run_stdio(url: str, user: str, *, version: str) -> None:
+    """Serve a client, such as a desktop assistant, until it closes standard input."""
+    asyncio.run(_serve(url, user, version))
+
+
+async def _serve(url: str, user: str, version: str) -> None:
+    def caller_of(_: Context[Any, Any]) -> StdioCaller:
+        return StdioCaller(user)
+
+    async with httpx.AsyncClient(base_url=url, timeout=_SECONDS, headers=credentials()) as client:
+        await make_server(Api(client), caller_of, version=version).run_stdio_async()

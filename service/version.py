@@ -1,0 +1,5 @@
+"""Which Strata this is."""
+
+from importlib.metadata import version
+
+VERSION = version("strata-memory")

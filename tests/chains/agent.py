@@ -1,0 +1,49 @@
+"""An agent with a tool and a memory, as a process of its own: answers each line of its input.
+
+`python -m tests.chains.agent <Redis URL> <model URL> <user> <thread>`
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from langchain import agents as langchain_agents
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chains.middleware import LayeredMemoryMiddleware
+from memory.langchain.checkpoints import StrataSaver
+from memory.langchain.opening import open_strata
+
+_agents: Any = langchain_agents
+create_agent = _agents.create_agent
+"""LangChain's, whose types are partial."""
+
+
+@tool
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"Rain in {city}."
+
+
+async def main(redis_url: str, model_url: str, user: str, thread: str) -> None:
+    """Answer each line."""
+    async with open_strata(redis_url) as strata:
+        agent = create_agent(
+            ChatOpenAI(model="test-model", base_url=model_url, api_key=SecretStr("none")),
+            [weather],
+            system_prompt="You are a guide.",
+            middleware=[LayeredMemoryMiddleware(strata)],
+            checkpointer=StrataSaver(strata),
+        )
+        for line in sys.stdin:
+            state = await agent.ainvoke(
+                {"messages": [("human", line.strip())]},
+                {"configurable": {"user_id": user, "thread_id": thread}},
+            )
+            print(state["messages"][-1].text)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,186 @@
+"""An agent with tools that remembers across threads, processes and restarts, over a real client."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
+from langgraph.runtime import Runtime  # pyright: ignore[reportMissingTypeStubs]
+from pydantic import SecretStr
+
+from chains.middleware import LayeredMemoryMiddleware
+from memory.errors import InvalidInputError, UnknownProfileError
+from memory.langchain.checkpoints import StrataSaver
+from memory.langchain.named import session_named
+from memory.langchain.opening import Strata, open_strata, strata_in_thread
+from memory.store.reading import read_messages
+from memory.types import User
+from tests.chains.agent import create_agent, weather
+from tests.conftest import RedisClient, repository
+from tests.openai_server import Fault, OpenAIServer
+
+_CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+_ALICE = User("alice")
+
+
+def _calling(city: str) -> Fault:
+    """The model calls the tool."""
+    arguments = msgspec.json.encode({"city": city}).decode()
+    call = {**_CALL, "function": {"name": "weather", "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    answer = {"id": "a", "object": "chat.completion", "created": 0, "model": "m"}
+    return Fault(body=msgspec.json.encode({**answer, "choices": [choice]}))
+
+
+def _config(thread: str, user: str = "alice") -> Any:
+    return {"configurable": {"user_id": user, "thread_id": thread}}
+
+
+def _model(server: OpenAIServer) -> ChatOpenAI:
+    return ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr("none"))
+
+
+def _agent(strata: Strata, server: OpenAIServer, **options: Any) -> Any:
+    remembering = LayeredMemoryMiddleware(strata, **options)
+    return create_agent(
+        _model(server),
+        [weather],
+        system_prompt="You are a guide.",
+        middleware=[remembering],
+        checkpointer=StrataSaver(strata),
+    )
+
+
+def _said(text: Any) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text)]}
+
+
+@pytest.fixture
+async def strata(redis: RedisClient, redis_url: str) -> Any:
+    assert redis
+    async with open_strata(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def waiting(redis: RedisClient, redis_url: str) -> Iterator[Strata]:
+    assert redis
+    with strata_in_thread(redis_url) as opened:
+        yield opened
+
+
+async def _in_another_process(
+    redis_url: str, server: OpenAIServer, thread: str, *lines: str
+) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chains.agent", redis_url, server.base_url, "alice", thread),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=repository(),
+    )
+    told, _ = await process.communicate("\n".join(lines).encode())
+    assert process.returncode == 0
+    return told.decode().splitlines()
+
+
+async def test_an_agent_with_tools_remembers_across_threads_and_restarts(
+    redis: RedisClient, redis_url: str
+) -> None:
+    assert redis
+    async with OpenAIServer() as server:
+        server.reply = lambda _: "It rains there."
+        server.faults.append(_calling("Lisbon"))
+        first = await _in_another_process(redis_url, server, "one", "My dog Biscuit is in Lisbon.")
+        assert first == ["It rains there."]
+        called, answered = [one.messages for one in server.requests]
+        assert called[0][1].startswith("You are a guide.\n\nYou are a helpful assistant who")
+        assert answered[-1] == ("tool", "Rain in Lisbon.")
+        assert answered[:2] == called[:2]  # read once for the turn
+        server.requests.clear()
+        await _in_another_process(redis_url, server, "two", "Where is Biscuit?", "And now?")
+        for request in server.requests:
+            assert "My dog Biscuit is in Lisbon." in str(request.messages)
+        assert [role for role, _ in server.requests[1].messages] == [
+            *("system", "user", "assistant", "user")
+        ]
+
+
+async def test_a_turn_is_stored_once_as_it_was_said(strata: Strata) -> None:
+    async with OpenAIServer() as server:
+        server.faults.append(_calling("Porto"))
+        agent = _agent(strata, server)
+        state = await agent.ainvoke(_said("What about Porto?"), _config("t"))
+    again = LayeredMemoryMiddleware(strata)
+
+    async def repeated(state: Any) -> None:
+        await again.aafter_agent(state, Runtime())
+
+    await RunnableLambda(repeated).ainvoke(state, _config("t"))
+    said = await read_messages(strata.store, _ALICE, session_named("t"), start=0, count=9)
+    assert [one.message.role for one in said] == ["user", "assistant"]
+    assert said[0].message.content == "What about Porto?"
+
+
+async def test_the_window_can_stand_in_place_of_the_thread(strata: Strata) -> None:
+    async with OpenAIServer() as server:
+        server.reply = lambda _: "Yes."
+        agent = _agent(strata, server, history="window", profile="window")
+        for number in range(9):
+            await agent.ainvoke(_said(f"Number {number}."), _config("t"))
+        roles = [role for role, _ in server.requests[-1].messages]
+        assert roles == ["system", *("user", "assistant") * 6, "user"]
+        state = await agent.aget_state(_config("t"))
+        assert len(state.values["messages"]) == 18
+
+
+async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(strata: Strata) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    text = {"type": "text", "text": "My pin is <private>1234</private>."}
+    async with OpenAIServer() as server:
+        server.reply = lambda _: "It is 1234."
+        agent = _agent(strata, server)
+        state = await agent.ainvoke(_said([text, image]), _config("t"))
+        sent = server.requests[0].body["messages"][-1]["content"]
+        assert sent[1] == image
+        assert sent[0]["text"].endswith("My pin is 1234.")
+        assert "1234" not in str(state["messages"][0].content)
+        assert state["messages"][0].content[1] == image
+        await agent.ainvoke(_said("What is it?"), _config("another"))
+        assert "1234" not in str(server.requests[-1].messages)
+    said = await read_messages(strata.store, _ALICE, session_named("t"), start=0, count=9)
+    assert len(said) == 2
+    assert not any("1234" in one.message.content for one in said)
+
+
+async def test_users_never_meet_and_nobody_is_refused(strata: Strata) -> None:
+    async with OpenAIServer() as server:
+        agent = _agent(strata, server)
+        await agent.ainvoke(_said("My dog is called Biscuit."), _config("t"))
+        await agent.ainvoke(_said("What is my dog called?"), _config("t", "bob"))
+        assert "Biscuit" not in str(server.requests[-1].messages)
+        bare = create_agent(_model(server), [], middleware=[LayeredMemoryMiddleware(strata)])
+        with pytest.raises(InvalidInputError, match="whose memory"):
+            await bare.ainvoke(_said("Hello."))
+        remembering = LayeredMemoryMiddleware(strata, _ALICE)
+        own = create_agent(_model(server), [], middleware=[remembering])
+        await own.ainvoke(_said("Who is Biscuit?"))
+        assert "My dog is called Biscuit." in str(server.requests[-1].messages)
+        with pytest.raises(InvalidInputError, match="'bob'"):
+            await own.ainvoke(_said("Hello."), _config("t", "bob"))
+    with pytest.raises(UnknownProfileError, match="layered"):
+        LayeredMemoryMiddleware(strata, profile="nothing")
+
+
+def test_agents_without_an_event_loop_remember_too(waiting: Strata) -> None:
+    server = waiting.portal.wait(OpenAIServer().__aenter__())
+    agent = _agent(waiting, server)
+    agent.invoke(_said("My dog is called Biscuit."), _config("one"))
+    agent.invoke(_said("What is my dog called?"), _config("two"))
+    assert "My dog is called Biscuit." in str(server.requests[-1].messages)
+    waiting.portal.wait(server.__aexit__())

@@ -1,0 +1,101 @@
+"""The chain is a Runnable like any other: composed, configured, batched and streamed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.runnables import RunnableLambda
+
+from chains.conversation import ConversationChain
+from chains.offline import OfflineChatModel
+from chains.turn import ChatReply, ChatTurn
+from memory.langchain.opening import Strata, open_strata, strata_in_thread
+from memory.store.reading import get_session
+from memory.types import User
+from tests.conftest import RedisClient
+
+
+class _Told(AsyncCallbackHandler):
+    """Notes which runs begin, and how they are tagged."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, tuple[str, ...]]] = []
+
+    async def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        self.seen.append((kwargs.get("name") or "", tuple(kwargs.get("tags") or ())))
+
+    async def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self.seen.append(("model", ()))
+
+
+@pytest.fixture
+async def chain(redis: RedisClient, redis_url: str) -> Any:
+    assert redis
+    async with open_strata(redis_url) as strata:
+        yield ConversationChain(strata.memories, OfflineChatModel())
+
+
+@pytest.fixture
+def waiting(redis: RedisClient, redis_url: str) -> Iterator[Strata]:
+    assert redis
+    with strata_in_thread(redis_url) as opened:
+        yield opened
+
+
+def _turn(text: str, user: str = "alice") -> ChatTurn:
+    return ChatTurn(User(user), text)
+
+
+def _text(reply: ChatReply) -> str:
+    return reply.reply
+
+
+async def test_it_is_composed_configured_and_observed(chain: ConversationChain) -> None:
+    told = _Told()
+    remembering = chain.with_config(run_name="memory", tags=["mine"])
+    whole = RunnableLambda(_turn) | remembering | RunnableLambda(_text)
+    await whole.ainvoke("My dog is called Biscuit.", {"callbacks": [told]})
+    assert "Biscuit" in await whole.ainvoke("What is my dog called?")
+    names = [name for name, _ in told.seen]
+    assert names.index("memory") < names.index("model")
+    assert "mine" in dict(told.seen)["memory"]
+
+
+async def test_turns_of_several_users_are_batched(chain: ConversationChain) -> None:
+    turns = [_turn(f"I am {name}.", name) for name in ("ann", "bo", "cy")]
+    replies = await chain.abatch(turns, {"max_concurrency": 2})
+    assert len({reply.session_id for reply in replies}) == 3
+    assert all(reply.turn_id for reply in replies)
+    found = [one async for one in chain.abatch_as_completed(turns[:2])]
+    assert {place for place, _ in found} == {0, 1}
+
+
+async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
+    pieces = [piece async for piece in chain.astream(_turn("Hello."))]
+    assert len(pieces) > 3
+    whole = sum(pieces, ChatReply())
+    assert whole.turn_id
+    assert whole.reply.startswith("Noted.")
+    with pytest.raises(TypeError, match="ainvoke"):
+        chain.invoke(_turn("Hello."))
+
+
+def test_programs_without_an_event_loop_use_it_too(waiting: Strata) -> None:
+    chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
+    assert chain.invoke(_turn("My dog is called Biscuit.")).turn_id
+    *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
+    assert "Biscuit" in answer.reply
+    assert sum(chain.stream(_turn("Bye.")), ChatReply()).turn_id
+
+
+def test_who_stops_listening_leaves_nothing_stored(waiting: Strata) -> None:
+    chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
+    session_id = chain.invoke(_turn("Hello.")).session_id
+    pieces: Any = chain.stream(_turn("Never mind."))
+    assert next(pieces).session_id == session_id
+    pieces.close()
+    found = waiting.portal.wait(get_session(waiting.store, User("alice"), session_id))
+    assert found.length == 2
+    assert chain.invoke(replace(_turn("Now."), on_conflict="reject")).turn_id

@@ -1,0 +1,23 @@
+"""The offline model as LangChain's standard suites want a chat model."""
+
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from chains.offline import OfflineChatModel
+
+
+class TestUnit(ChatModelUnitTests):
+    """Without a network, as ever."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return OfflineChatModel
+
+
+class TestIntegration(ChatModelIntegrationTests):
+    """What is asked of a provider's model, as far as it is offered: no tools, no images."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return OfflineChatModel

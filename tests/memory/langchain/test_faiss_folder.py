@@ -1,0 +1,166 @@
+"""Interchange with LangChain's FAISS: it loads what we write, and we take up its folders."""
+
+import io
+import os
+import pickle  # noqa: TID251 - to write what is refused
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage
+
+from memory.errors import InvalidInputError
+from memory.langchain.embeddings import StrataEmbeddings
+from memory.langchain.faiss_folder import export_faiss, import_faiss
+from memory.langchain.history import StrataHistory
+from memory.langchain.opening import Strata
+from memory.langchain.pickled import read_pickle
+from memory.langchain.vectors import StrataVectorStore
+from memory.store.reading import list_sessions, read_messages
+from memory.types import User
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from langchain_community.docstore.in_memory import InMemoryDocstore
+    from langchain_community.vectorstores.faiss import FAISS
+
+_BO = User("bo")
+
+
+async def _live(strata: Strata, user: User) -> None:
+    history = StrataHistory(strata, user, "s")
+    said = HumanMessage("My dog is called Biscuit.", name="Ann")
+    await history.aadd_messages([said, AIMessage("A fine name.")])
+    store = StrataVectorStore(strata, user)
+    await store.aadd_texts(["Taxes are due in May."], [{"n": 1, "of": {"a": [None, 1.5]}}])
+
+
+async def test_langchains_faiss_loads_what_is_written(
+    waiting: Strata, user: User, tmp_path: Path
+) -> None:
+    await waiting.portal.reach(_live(waiting, user))
+    assert await export_faiss(waiting, user, tmp_path) == 3
+    loaded: Any = FAISS.load_local(
+        str(tmp_path), StrataEmbeddings(waiting), allow_dangerous_deserialization=True
+    )
+    (found,) = loaded.similarity_search("What is the name of the dog?", k=1)
+    assert found.page_content == "My dog is called Biscuit."
+    assert found.metadata["role"] == "user"
+    (noted,) = loaded.similarity_search("When do I pay taxes?", k=1)
+    assert noted.metadata == {"n": 1, "of": {"a": [None, 1.5]}}
+
+
+async def test_a_folder_comes_back_as_what_it_was(
+    strata: Strata, user: User, tmp_path: Path
+) -> None:
+    await _live(strata, user)
+    await export_faiss(strata, user, tmp_path, name="ann")
+    for _ in range(2):
+        assert await import_faiss(strata, _BO, tmp_path, name="ann") == 3
+    (session,) = await list_sessions(strata.store, _BO, after=None, count=9)
+    said = await read_messages(strata.store, _BO, session.id, start=0, count=9)
+    assert [(one.message.author, one.message.content) for one in said] == [
+        ("Ann", "My dog is called Biscuit."),
+        (None, "A fine name."),
+    ]
+    store = StrataVectorStore(strata, _BO, messages=False)
+    assert [one.metadata for one in await store.asimilarity_search("taxes", k=9)] == [
+        {"n": 1, "of": {"a": [None, 1.5]}}
+    ]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+async def test_folders_of_langchains_own_are_taken_up(
+    protocol: int, strata: Strata, user: User, tmp_path: Path
+) -> None:
+    documents = [Document(f"Fact {number}.", metadata={"n": number}) for number in range(70)]
+    ids = [f"id-{number}" for number in range(70)]
+    held = InMemoryDocstore(dict(zip(ids, documents, strict=True)))
+    order = dict(enumerate(reversed(ids)))
+    (tmp_path / "index.pkl").write_bytes(pickle.dumps((held, order), protocol))
+    assert await import_faiss(strata, user, tmp_path) == 70
+    found = await StrataVectorStore(strata, user).aget_by_ids(["id-3", "id-69"])
+    assert [(one.page_content, one.metadata) for one in found] == [
+        ("Fact 3.", {"n": 3}),
+        ("Fact 69.", {"n": 69}),
+    ]
+
+
+class _Bomb:
+    def __init__(self, made: Callable[[], Any]) -> None:
+        self._made = made
+
+    def __reduce__(self) -> Any:
+        return self._made()
+
+
+_BOMBS: dict[str, Any] = {
+    "a command": _Bomb(lambda: (shutil.copy, ("index.pkl", "pwned"))),
+    "an evaluation": _Bomb(lambda: (eval, ("open('pwned', 'w')",))),
+    "a file": _Bomb(lambda: (io.open, ("pwned", "w"))),
+    "in the metadata": (
+        InMemoryDocstore({"a": Document("x", metadata={"b": _Bomb(lambda: (os.getcwd, ()))})}),
+        {0: "a"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _BOMBS)
+async def test_a_pickle_that_would_run_something_is_refused(
+    name: str, strata: Strata, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "index.pkl").write_bytes(pickle.dumps(_BOMBS[name]))
+    with pytest.raises(InvalidInputError, match="is not run"):
+        await import_faiss(strata, user, tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def _nested() -> Any:
+    nested: Any = {"x": 1}
+    for _ in range(40):
+        nested = {"a": nested, "b": nested}
+    return InMemoryDocstore({"a": Document("x", metadata=nested)}), {0: "a"}
+
+
+def _in_itself() -> Any:
+    inner: dict[str, Any] = {}
+    inner["me"] = inner
+    return InMemoryDocstore({"a": Document("x", metadata=inner)}), {0: "a"}
+
+
+_WRONG: dict[str, bytes] = {
+    "too many": pickle.dumps(_nested()),
+    "nested too deeply": pickle.dumps(_in_itself()),
+    "no plain data": pickle.dumps(
+        (InMemoryDocstore({"a": Document("x", metadata={"s": {1, 2}})}), {0: "a"})
+    ),
+    "what FAISS.save_local": pickle.dumps(({"a": "x"}, {0: "a"})),
+    "cannot be read": b"no pickle",
+    "no documents need": pickle.dumps(b"bytes"),
+    "exhausted": b"",
+}
+
+
+@pytest.mark.parametrize("said", _WRONG)
+async def test_what_is_no_index_of_documents_is_refused(
+    said: str, strata: Strata, user: User, tmp_path: Path
+) -> None:
+    (tmp_path / "index.pkl").write_bytes(_WRONG[said])
+    with pytest.raises(InvalidInputError, match=said):
+        await import_faiss(strata, user, tmp_path)
+    with pytest.raises(InvalidInputError, match="no index to write"):
+        await export_faiss(strata, user, tmp_path)
+
+
+def test_every_beginning_of_a_pickle_is_refused_or_read() -> None:
+    whole = pickle.dumps((InMemoryDocstore({"a": Document("x")}), {0: "a"}))
+    for length in range(len(whole)):
+        with pytest.raises(InvalidInputError):
+            read_pickle(whole[:length])
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        read_pickle(b"\x80\x04s.")

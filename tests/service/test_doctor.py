@@ -1,0 +1,104 @@
+"""`strata doctor` tells what is well, what is not, and what to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory.store.embedded import EmbeddedRedis
+from memory.store.inspecting import RedisFacts
+from service.redis_findings import judge_redis
+from tests.conftest import plain_client
+from tests.openai_server import OpenAIServer
+from tests.services import environment
+
+_FACTS = RedisFacts("redis 8.2.1", True, "always", "", 1 << 20, 0, 0, 0.001, 0.0)
+
+
+def _doctor(folder: Path, *options: str, **settings: str) -> tuple[int, dict[str, list[Any]]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "doctor", "--json", *options],
+        cwd=folder,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    found: dict[str, list[Any]] = {}
+    for finding in json.loads(done.stdout)["findings"]:
+        found.setdefault(finding["name"], []).append(finding)
+    return done.returncode, found
+
+
+def test_on_a_fresh_machine_all_is_well(tmp_path: Path) -> None:
+    code, found = _doctor(tmp_path)
+    assert code == 0
+    assert set(found) == {
+        *("python", "settings", "disk", "redis", "clock", "keys", "embedder", "model")
+    }
+    assert {finding["state"] for findings in found.values() for finding in findings} == {"ok"}
+    assert "append-only file always" in found["redis"][0]["told"]
+    assert "OPENAI_API_KEY" in found["model"][0]["advice"]
+
+
+async def test_what_is_away_wrong_or_misspelt_is_told(
+    tmp_path: Path, private_redis: EmbeddedRedis, model: OpenAIServer
+) -> None:
+    client = plain_client(private_redis.url)
+    await client.config_set("maxmemory-policy", "allkeys-lru")
+    await client.aclose()
+    code, found = _doctor(
+        tmp_path,
+        STRATA_REDIS_URL=private_redis.url,
+        STRATA_MODEL_BASE_URL=model.base_url,
+        STRATA_MODEL="test-model",
+        STRATA_EMBEDDER="openai",
+        STRATA_AUHT="keys",
+    )
+    assert code == 1
+    assert [finding["state"] for finding in found["redis"]] == ["ok", "fail"]
+    assert "allkeys-lru" in found["redis"][1]["told"]
+    assert "test-model answered" in found["model"][0]["told"]
+    assert "OPENAI_API_KEY" in found["embedder"][0]["told"]
+    assert found["settings"][1]["advice"] == "Did you mean STRATA_AUTH?"
+    assert "disk" not in found
+
+
+def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -> None:
+    away = {"STRATA_MODEL_BASE_URL": "http://127.0.0.1:1", "STRATA_MODEL_RETRIES": "0"}
+    code, found = _doctor(tmp_path, STRATA_REDIS_URL="redis://127.0.0.1:1", **away)
+    assert code == 1
+    assert found["redis"][0]["state"] == found["model"][0]["state"] == "fail"
+    assert found["embedder"][0]["state"] == "ok"
+    code, found = _doctor(tmp_path, "--no-model", STRATA_REDIS_URL="redis://127.0.0.1:1", **away)
+    assert found["model"][0]["told"].endswith("not asked")
+
+
+def test_settings_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    code, found = _doctor(tmp_path, STRATA_PORT="x")
+    assert code == 1
+    assert "STRATA_PORT cannot be 'x'" in found["settings"][0]["told"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "told"),
+    [
+        ({"appends": False}, "redis", "no append-only file"),
+        ({"fsync": "everysec"}, "redis", "append-only file everysec"),
+        ({"most_bytes": 1 << 20}, "redis", "100% full"),
+        ({"round_trip": 0.2}, "redis", "takes 200 ms"),
+        ({"ahead": 60.0}, "clock", "60 s ahead of"),
+        ({"ahead": -60.0}, "clock", "60 s behind"),
+    ],
+)
+def test_what_a_redis_lacks_is_told(changed: dict[str, Any], name: str, told: str) -> None:
+    assert {finding.state for finding in judge_redis(_FACTS, embedded=False)} == {"ok"}
+    facts = RedisFacts(**{slot: getattr(_FACTS, slot) for slot in RedisFacts.__slots__} | changed)
+    (found,) = (one for one in judge_redis(facts, embedded=False) if one.state != "ok")
+    assert (found.name, found.state) == (name, "warn")
+    assert told in found.told
+    assert found.advice

@@ -1,0 +1,48 @@
+"""docs/langchain.md: its programs run as they stand, one after the other, and remember."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+from tests.conftest import repository
+from tests.openai_server import OpenAIServer
+from tests.services import environment, running_service
+
+_TOLD = {
+    "ConversationChain": "Biscuit",
+    "create_agent": "You said:",
+    "RunnableWithMessageHistory": "2\n",
+    "StrataMemory": "My cat is called Ink.",
+    "StrataVectorStore": "Taxes are due in May.",
+    "export_faiss": "True\n",
+    "SyncStrataClient": "unknown_session\n",
+}
+
+
+async def test_its_programs_run(tmp_path: Path) -> None:
+    page = (repository() / "docs" / "langchain.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(programs) == len(_TOLD)
+    async with OpenAIServer() as model:
+        with running_service(tmp_path / "service", STRATA_MODEL="offline") as service:
+            for program, (name, told) in zip(programs, _TOLD.items(), strict=True):
+                assert name in program
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-c", program, service.url),
+                    cwd=tmp_path,
+                    env=environment(OPENAI_API_KEY="none", OPENAI_BASE_URL=model.base_url),
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                )
+                said, failed = await process.communicate()
+                assert process.returncode == 0, f"{program}\n{failed.decode()}"
+                assert told in said.decode(), program
+        assert "My dog is called Biscuit." in str(model.requests[-1].messages)
+
+
+def test_every_file_that_it_links_is_there() -> None:
+    for page in ("langchain.md", "decisions/0015-langgraph.md"):
+        text = (repository() / "docs" / page).read_text()
+        for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert ((repository() / "docs" / page).parent / link).exists(), link
