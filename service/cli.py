@@ -1,7 +1,7 @@
 """`strata`: the command line."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ app = typer.Typer(
 _errors = Console(stderr=True)
 Url = Annotated[str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")]
 _URL = "http://127.0.0.1:8000"
+Form = Literal["strata", "langchain", "mem0"]
 User = Annotated[str, typer.Option("--user", help="Whose memory.")]
 
 
@@ -101,11 +102,24 @@ def import_file(
     import_id: Annotated[
         str | None, typer.Option(help="Names the import; by default drawn from the file.")
     ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(help="LangChain's messages_to_dict, or mem0's get_all."),
+    ] = "strata",
 ) -> None:
     """Store a conversation; run again after a failure, it goes on where it stopped."""
-    from service.terminal import upload  # noqa: PLC0415
+    if form == "mem0":
+        from service.foreign import import_mem0  # noqa: PLC0415
 
-    upload(url, user, file, import_id=import_id)
+        import_mem0(url, user, file)
+    elif form == "langchain":
+        from service.foreign import upload_langchain  # noqa: PLC0415
+
+        upload_langchain(url, user, file, import_id=import_id)
+    else:
+        from service.terminal import upload  # noqa: PLC0415
+
+        upload(url, user, file, import_id=import_id)
 
 
 @app.command("export")
