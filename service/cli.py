@@ -22,12 +22,17 @@ User = Annotated[str, typer.Option("--user", help="Whose memory.")]
 
 @app.command()
 def serve(
+    *,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 for any.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded Redis lives.")] = None,
-    insecure: Annotated[  # noqa: FBT002 - a flag
+    insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without authentication.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes, such as one for each core.")
+    ] = 1,
+    fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the API; everything else is set by STRATA_* variables."""
     from service.loading import load_settings  # noqa: PLC0415
@@ -35,7 +40,7 @@ def serve(
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
-    run(load_settings(**chosen), insecure=insecure)
+    run(load_settings(**chosen), insecure=insecure, workers=workers, fd=fd)
 
 
 @app.command()
