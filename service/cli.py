@@ -16,6 +16,7 @@ app = typer.Typer(
 _errors = Console(stderr=True)
 Url = Annotated[str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")]
 _URL = "http://127.0.0.1:8000"
+AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Form = Literal["strata", "langchain", "mem0"]
 User = Annotated[str, typer.Option("--user", help="Whose memory.")]
 
@@ -70,9 +71,7 @@ def reindex(
     data_dir: Annotated[
         Path | None, typer.Option(help="The service's, where its Redis is embedded.")
     ] = None,
-    as_json: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--json", help="Print the outcome as JSON.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Embed whatever has no vector of the embedder in use; stopped, it goes on where it was.
 
@@ -101,12 +100,14 @@ def chat(
 
 @app.command("import")
 def import_file(
+    *,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines.")],
     user: User,
     url: Url = _URL,
     import_id: Annotated[
         str | None, typer.Option(help="Names the import; by default drawn from the file.")
     ] = None,
+    as_json: AsJson = False,
     form: Annotated[
         Form,
         typer.Option(help="LangChain's messages_to_dict, or mem0's get_all."),
@@ -116,15 +117,15 @@ def import_file(
     if form == "mem0":
         from service.foreign import import_mem0  # noqa: PLC0415
 
-        import_mem0(url, user, file)
+        import_mem0(url, user, file, as_json=as_json)
     elif form == "langchain":
         from service.foreign import upload_langchain  # noqa: PLC0415
 
-        upload_langchain(url, user, file, import_id=import_id)
+        upload_langchain(url, user, file, import_id=import_id, as_json=as_json)
     else:
         from service.terminal import upload  # noqa: PLC0415
 
-        upload(url, user, file, import_id=import_id)
+        upload(url, user, file, import_id=import_id, as_json=as_json)
 
 
 @app.command("export")
@@ -178,9 +179,7 @@ def doctor(
 
 @app.command()
 def demo(
-    as_json: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--json", help="Print the outcome as JSON.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Show session continuity: tell, kill -9 the server and its Redis, start again, ask."""
     from service.demo import run_demo  # noqa: PLC0415

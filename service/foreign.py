@@ -63,7 +63,9 @@ def langchain_lines(file: Path) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def upload_langchain(url: str, user: str, file: Path, *, import_id: str | None) -> None:
+def upload_langchain(
+    url: str, user: str, file: Path, *, import_id: str | None, as_json: bool = False
+) -> None:
     """Store a file of `messages_to_dict` as a session of a user.
 
     Raises:
@@ -72,10 +74,10 @@ def upload_langchain(url: str, user: str, file: Path, *, import_id: str | None) 
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / file.name
         lines.write_bytes(langchain_lines(file))
-        upload(url, user, lines, import_id=import_id)
+        upload(url, user, lines, import_id=import_id, as_json=as_json)
 
 
-def import_mem0(url: str, user: str, file: Path) -> None:
+def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> None:
     """Keep what mem0's `get_all` gave as facts of a user; what is there already is not added again.
 
     Raises:
@@ -100,6 +102,10 @@ def import_mem0(url: str, user: str, file: Path) -> None:
                 _keep(client, home, new[start : start + _BATCH])
         except httpx.HTTPError as error:
             raise ServiceError(f"{unreachable(client, error)} Run it again to go on.") from error
+    if as_json:
+        told = {"memories": len(new), "there_already": len(memories) - len(new)}
+        print(json.dumps(told))  # noqa: T201
+        return
     Console().print(f"{len(new)} memories stored, {len(memories) - len(new)} were there already.")
 
 

@@ -12,11 +12,11 @@ from tests.services import environment
 
 
 def _import(
-    backend: Backend, user: str, file: Path, form: str
+    backend: Backend, user: str, file: Path, form: str, *more: str
 ) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "service", "import", str(file), "--user", user]
     return subprocess.run(
-        [*command, "--form", form, "--url", backend.service.url],
+        [*command, "--form", form, "--url", backend.service.url, *more],
         env=environment(),
         capture_output=True,
         text=True,
@@ -35,6 +35,8 @@ def test_a_history_of_langchains_becomes_a_session(backend: Backend, tmp_path: P
     file.write_text(json.dumps(messages_to_dict(history)))
     assert "2 messages stored in 1 sessions" in _import(backend, "moved", file, "langchain").stdout
     assert "0 messages" in _import(backend, "moved", file, "langchain").stdout
+    told = json.loads(_import(backend, "moved4", file, "langchain", "--json").stdout)
+    assert told["messages"] == 2
     assert backend.transcript("moved") == ["I sold the boat.", "To whom?"]
 
 
@@ -44,6 +46,8 @@ def test_memories_of_mem0_become_facts_once(backend: Backend, tmp_path: Path) ->
     file.write_text(json.dumps({"results": [one | {"user_id": "x", "score": 1} for one in found]}))
     assert "130 memories stored, 0 were there" in _import(backend, "moved2", file, "mem0").stdout
     assert "0 memories stored, 130 were there" in _import(backend, "moved2", file, "mem0").stdout
+    told = json.loads(_import(backend, "moved2", file, "mem0", "--json").stdout)
+    assert told == {"memories": 0, "there_already": 130}
     stats = backend.client.get("/v1/users/moved2/memories/stats").json()
     assert stats["total"] == 130
 
