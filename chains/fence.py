@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from memory.records import Record
 from memory.types import Entry
@@ -19,6 +20,7 @@ _UNSEEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
+_MOMENT = len("2023-05-07 13:56")
 _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
 
 
@@ -56,7 +58,7 @@ def escaped(text: str) -> str:
 
 def moment(at: float) -> str:
     """A time as a person would note it, in UTC: `2023-05-07 13:56`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(at, UTC).isoformat(" ", "minutes")[:_MOMENT]
 
 
 def inside(tag: str, text: str) -> str:
@@ -70,6 +72,7 @@ def quoted_lines(text: str) -> list[Quoted]:
     return [Quoted(when, who, json.loads(what)) for when, who, what in _LINE.findall(text)]
 
 
+@lru_cache
 def _name(author: str) -> str:
     """A name that cannot pass for the end of itself."""
     return " ".join(escaped(author).translate(_NOT_IN_NAMES).split()) or "unnamed"

@@ -62,12 +62,11 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
-    import openai  # noqa: PLC0415 - a second to import, not always wanted
+    # A second to import, and not always wanted.
+    from chains.openai_chat import GoingOn, LeanChatOpenAI, wired  # noqa: PLC0415
 
-    from chains.openai_chat import LeanChatOpenAI  # noqa: PLC0415
-
-    async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
-        yield LeanChatOpenAI(
+    async with GoingOn(event_hooks=bounded_hooks()) as client:
+        model = LeanChatOpenAI(
             model=options.chosen.removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,
@@ -76,6 +75,8 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
             stream_usage=True,
             http_async_client=client,
         )
+        async with wired(model, str(model.root_async_client.base_url)) as lean:
+            yield lean
 
 
 def _by_name(options: ModelOptions, name: str) -> BaseChatModel:

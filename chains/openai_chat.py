@@ -1,9 +1,28 @@
-"""ChatOpenAI, its messages past the SDK's transform of requests."""
+"""ChatOpenAI by the shortest way: past the SDK's transform of requests, and mostly past the SDK."""
 
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import httpx2
+import msgspec
+import openai
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
+from pydantic import PrivateAttr
+
+from chains.wire import Answer, Wire
+
+_PATH, _FINE, _REDIRECTS = "/chat/completions", 200, range(300, 400)
+_FOR_THE_SDK = {"response_format", "timeout", "extra_headers", "extra_query"}
+_FIRST: ContextVar[Answer | httpx2.RequestError | None] = ContextVar("first", default=None)
+"""What came of the first try, which the SDK goes on from."""
 
 
 class LeanChatOpenAI(ChatOpenAI):
@@ -12,7 +31,66 @@ class LeanChatOpenAI(ChatOpenAI):
     The SDK tries each message against every variant of a union of typed dicts, to rename keys that
     have other names on the wire; those of chat messages have none. What stands in `extra_body` is
     merged into the request untouched, so the request is the same, sooner.
+
+    On a wire of its own an answer that is not streamed passes the SDK by. Whatever else comes of
+    the first try is handed to the SDK as if it had come of its own: it tells errors and tries again
+    by its rules.
     """
+
+    _wire: Wire | None = PrivateAttr(default=None)
+    _headers: list[tuple[str, str]] = PrivateAttr(default_factory=list[tuple[str, str]])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._on_wire(messages, stop, kwargs) if self._wire else None
+        if self._wire is None or request is None:
+            return await super()._agenerate(messages, stop, run_manager, **kwargs)
+        first: Answer | httpx2.RequestError | None
+        try:
+            seconds = cast("float", self.request_timeout)
+            first = await self._wire.post(_PATH, self._headers, request, seconds)
+        except httpx2.RequestError as error:
+            first = error
+        else:
+            if (found := _completion(first)) is not None:
+                return self._create_chat_result(found)  # pyright: ignore[reportUnknownMemberType]
+            first = None if first.status in _REDIRECTS else first
+        token = _FIRST.set(first)
+        try:
+            return await super()._agenerate(messages, stop, run_manager, **kwargs)
+        finally:
+            _FIRST.reset(token)
+
+    def take_wire(self, wire: Wire) -> None:
+        """Send first tries on `wire`, with the headers that the SDK would send."""
+        client = self.root_async_client
+        told = {**client.auth_headers, **client.default_headers}
+        told |= {"accept-encoding": "identity", "x-stainless-retry-count": "0"}
+        self._headers = [
+            (name.lower(), value) for name, value in told.items() if isinstance(value, str)
+        ]
+        self._wire = wire
+
+    def _on_wire(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> bytes | None:
+        """The body of a request; None for one that only the SDK can make."""
+        payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            list(messages), stop=stop, **options
+        )
+        beyond = payload.get("stream") or not _FOR_THE_SDK.isdisjoint(payload)
+        if beyond or "messages" not in payload:
+            return None
+        extra: dict[str, Any] = payload.pop("extra_body", None) or {}
+        try:
+            return msgspec.json.encode({**payload, **extra})
+        except (TypeError, ValueError, msgspec.MsgspecError):
+            return None
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
@@ -25,3 +103,47 @@ class LeanChatOpenAI(ChatOpenAI):
         messages = payload["messages"]
         extra: dict[str, Any] = payload.get("extra_body") or {}
         return {**payload, "messages": [], "extra_body": {"messages": messages, **extra}}
+
+
+class GoingOn(openai.DefaultAsyncHttpxClient):
+    """The SDK's client of HTTP, which takes what came of a first try for that of its own."""
+
+    async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
+        """What came of a request."""
+        first = _FIRST.get()
+        _FIRST.set(None)
+        if isinstance(first, Answer):
+            answer = httpx2.Response(first.status, headers=first.headers, content=first.body)
+            answer.request = request
+            return answer
+        if first is not None:
+            first.request = request
+            raise first
+        return await super().send(request, **kwargs)
+
+
+@asynccontextmanager
+async def wired(model: LeanChatOpenAI, url: str) -> AsyncGenerator[LeanChatOpenAI]:
+    """The model with a wire to the server at `url`, unless a proxy stands before that."""
+    parts = urlsplit(url)
+    proxied = {parts.scheme, "all"} & getproxies().keys()
+    if proxied and not proxy_bypass(parts.hostname or ""):
+        yield model
+        return
+    wire = Wire(url)
+    model.take_wire(wire)
+    try:
+        yield model
+    finally:
+        await wire.aclose()
+
+
+def _completion(answer: Answer) -> dict[str, Any] | None:
+    """A completion with a choice; None for anything else."""
+    if answer.status != _FINE:
+        return None
+    try:
+        found = msgspec.json.decode(answer.body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found if found.get("choices") and not found.get("error") else None

@@ -1,7 +1,7 @@
 """`strata`: the command line."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,17 +16,24 @@ app = typer.Typer(
 _errors = Console(stderr=True)
 Url = Annotated[str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")]
 _URL = "http://127.0.0.1:8000"
+AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
+Form = Literal["strata", "langchain", "mem0"]
 User = Annotated[str, typer.Option("--user", help="Whose memory.")]
 
 
 @app.command()
 def serve(
+    *,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 for any.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded Redis lives.")] = None,
-    insecure: Annotated[  # noqa: FBT002 - a flag
+    insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without authentication.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes, such as one for each core.")
+    ] = 1,
+    fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the API; everything else is set by STRATA_* variables."""
     from service.loading import load_settings  # noqa: PLC0415
@@ -34,7 +41,7 @@ def serve(
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
-    run(load_settings(**chosen), insecure=insecure)
+    run(load_settings(**chosen), insecure=insecure, workers=workers, fd=fd)
 
 
 @app.command()
@@ -64,9 +71,7 @@ def reindex(
     data_dir: Annotated[
         Path | None, typer.Option(help="The service's, where its Redis is embedded.")
     ] = None,
-    as_json: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--json", help="Print the outcome as JSON.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Embed whatever has no vector of the embedder in use; stopped, it goes on where it was.
 
@@ -95,17 +100,32 @@ def chat(
 
 @app.command("import")
 def import_file(
+    *,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines.")],
     user: User,
     url: Url = _URL,
     import_id: Annotated[
         str | None, typer.Option(help="Names the import; by default drawn from the file.")
     ] = None,
+    as_json: AsJson = False,
+    form: Annotated[
+        Form,
+        typer.Option(help="LangChain's messages_to_dict, or mem0's get_all."),
+    ] = "strata",
 ) -> None:
     """Store a conversation; run again after a failure, it goes on where it stopped."""
-    from service.terminal import upload  # noqa: PLC0415
+    if form == "mem0":
+        from service.foreign import import_mem0  # noqa: PLC0415
 
-    upload(url, user, file, import_id=import_id)
+        import_mem0(url, user, file, as_json=as_json)
+    elif form == "langchain":
+        from service.foreign import upload_langchain  # noqa: PLC0415
+
+        upload_langchain(url, user, file, import_id=import_id, as_json=as_json)
+    else:
+        from service.terminal import upload  # noqa: PLC0415
+
+        upload(url, user, file, import_id=import_id, as_json=as_json)
 
 
 @app.command("export")
@@ -159,9 +179,7 @@ def doctor(
 
 @app.command()
 def demo(
-    as_json: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--json", help="Print the outcome as JSON.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
     web: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--web", help="In the browser: the page has a button that kills.")
     ] = False,

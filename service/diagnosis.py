@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from chains.models import open_model
@@ -35,7 +35,7 @@ _LEAST_FREE_BYTES = 1 << 30
 _PROBE = "A short text."
 
 
-async def diagnose(*, ask_model: bool) -> AsyncIterator[Finding]:
+async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
     """Look at Python, settings, disk, Redis, keys, embedder and model, one after the other."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
     try:
@@ -53,7 +53,7 @@ async def diagnose(*, ask_model: bool) -> AsyncIterator[Finding]:
         yield Finding("settings", "warn", f"{name} is no setting.", advice)
     if settings.redis_url is None:
         yield _disk(settings.data_dir)
-    async for finding in _redis(settings):
+    for finding in await _redis(settings):
         yield finding
     yield await _embedder(settings)
     yield await _model(settings, ask=ask_model)
@@ -74,20 +74,20 @@ def _disk(data_dir: Path) -> Finding:
     return Finding("disk", "ok", told)
 
 
-async def _redis(settings: Settings) -> AsyncIterator[Finding]:
+async def _redis(settings: Settings) -> list[Finding]:
     try:
         async with redis_beside(settings) as url:
             connection = Connection(url, timeout=settings.redis_timeout)
             try:
-                for facts in await inspect_redis(connection):
-                    for finding in judge_redis(facts, embedded=settings.redis_url is None):
-                        yield finding
-                yield await _keys(settings, connection)
+                servers = await inspect_redis(connection)
+                embedded = settings.redis_url is None
+                found = [one for facts in servers for one in judge_redis(facts, embedded=embedded)]
+                return [*found, await _keys(settings, connection)]
             finally:
                 await connection.aclose()
     except StrataError as error:
         named = "STRATA_REDIS_URL" if settings.redis_url else "STRATA_DATA_DIR"
-        yield Finding("redis", "fail", str(error), f"See {named} in `strata config show`.")
+        return [Finding("redis", "fail", str(error), f"See {named} in `strata config show`.")]
 
 
 async def _keys(settings: Settings, connection: Connection) -> Finding:

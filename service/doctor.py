@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import asdict
 
 from rich.console import Console
@@ -18,21 +19,22 @@ def run_doctor(*, as_json: bool, ask_model: bool) -> bool:
     return asyncio.run(_show(diagnose(ask_model=ask_model), as_json=as_json))
 
 
-async def _show(findings: AsyncIterator[Finding], *, as_json: bool) -> bool:
+async def _show(findings: AsyncGenerator[Finding], *, as_json: bool) -> bool:
     console, found = Console(), list[Finding]()
-    async for finding in findings:
-        found.append(finding)
-        if not as_json:
-            console.print(f"{_SIGNS[finding.state]} [bold]{finding.name:9}[/] ", end="")
-            console.print(finding.told, highlight=False, markup=False, soft_wrap=True)
-            if finding.advice:
-                console.print(
-                    f"            {finding.advice}",
-                    style="dim",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
+    async with aclosing(findings):
+        async for finding in findings:
+            found.append(finding)
+            if not as_json:
+                console.print(f"{_SIGNS[finding.state]} [bold]{finding.name:9}[/] ", end="")
+                console.print(finding.told, highlight=False, markup=False, soft_wrap=True)
+                if finding.advice:
+                    console.print(
+                        f"            {finding.advice}",
+                        style="dim",
+                        highlight=False,
+                        markup=False,
+                        soft_wrap=True,
+                    )
     fine = all(finding.state != "fail" for finding in found)
     if as_json:
         print(  # noqa: T201

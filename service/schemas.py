@@ -101,9 +101,8 @@ class Recalled(ChatMessage):
     @classmethod
     def of_hit(cls, hit: Hit) -> "Recalled":
         """The schema of a hit."""
-        plain = ChatMessage.of(hit.entry)
         return cls(
-            **plain.model_dump(),
+            **vars(ChatMessage.of(hit.entry)),
             score=hit.score,
             parts=dict(hit.parts),
             context=[entry.id for entry in hit.context],

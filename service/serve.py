@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import signal
+import socket
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 
@@ -30,8 +31,14 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings, *, insecure: bool) -> None:
+def run(settings: Settings, *, insecure: bool, workers: int = 1, fd: int | None = None) -> None:
     """Serve until stopped.
+
+    Args:
+        settings: see `Settings`.
+        insecure: whether anybody may ask, from anywhere.
+        workers: how many processes.
+        fd: a socket that listens already, handed down by the process that started this one.
 
     Raises:
         ConfigurationError: the settings cannot be used, or would open memory to the network.
@@ -48,12 +55,17 @@ def run(settings: Settings, *, insecure: bool) -> None:
             f"STRATA_DEMO lets the page kill the service: it cannot listen on {settings.host!r}. "
             "Listen on 127.0.0.1, or leave STRATA_DEMO out."
         )
+    if workers > 1:
+        from service.serving_many import run_many  # noqa: PLC0415 - one is the rule
+
+        run_many(settings, workers)
+        return
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, None if fd is None else [socket.socket(fileno=fd)]))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, listening: list[socket.socket] | None) -> None:
     async with open_state(settings) as state:
 
         @contextlib.asynccontextmanager
@@ -75,7 +87,7 @@ async def _serve(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         announcing = asyncio.create_task(_announce(server, settings))
         try:
-            await server.serve()
+            await server.serve(listening)
         except SystemExit as error:  # uvicorn's way of saying that it cannot listen
             raise ConfigurationError(
                 f"Nothing can listen on {settings.host}:{settings.port}: it is taken or forbidden. "

@@ -77,7 +77,9 @@ def _drew_on(layers: list[dict[str, Any]]) -> str:
     return "memory · " + (" · ".join(parts) or "nothing yet")
 
 
-def upload(url: str, user: str, file: Path, *, import_id: str | None) -> None:
+def upload(
+    url: str, user: str, file: Path, *, import_id: str | None, as_json: bool = False
+) -> None:
     """Send a file of JSON lines, with a progress bar.
 
     Raises:
@@ -108,6 +110,9 @@ def upload(url: str, user: str, file: Path, *, import_id: str | None) -> None:
             raise ServiceError(f"{unreachable(client, error)} Run it again to go on.") from error
     if not response.is_success:
         raise ServiceError(detail(response))
+    if as_json:
+        print(response.text)  # noqa: T201
+        return
     done = response.json()
     resumed = f" (went on after line {done['resumed_after']})" if done["resumed_after"] else ""
     memories = f" and {done['memories']} memories" if done["memories"] else ""

@@ -57,6 +57,15 @@ def running_service(
 
 
 @contextmanager
+def running_many(data_dir: Path, workers: int, /, **settings: str) -> Generator[Service]:
+    """Start `strata serve` with several processes on a free port, and stop it with SIGTERM."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--workers", str(workers)]
+    command += ["--data-dir", str(data_dir)]
+    with _running(command, data_dir, None, settings) as service:
+        yield service
+
+
+@contextmanager
 def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
     """Start `strata worker`, whose figures are on a free port, and stop it with SIGTERM."""
     command = [sys.executable, "-m", "service", "worker", "--port", "0"]

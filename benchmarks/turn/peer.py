@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import sys
-from importlib.resources import files
 
 import openai
 import uvicorn
@@ -11,8 +10,9 @@ import uvloop
 from fastapi import FastAPI
 from langchain_core.embeddings import Embeddings
 from langchain_openai import ChatOpenAI
-from model2vec import StaticModel
 from pydantic import BaseModel, SecretStr
+
+from memory.recall.static_model import StaticModel
 
 
 class Message(BaseModel):
@@ -41,7 +41,7 @@ class BuiltIn(Embeddings):
     """Strata's built-in embedder as LangChain's `Embeddings`, so that peers have one as fast."""
 
     def __init__(self) -> None:
-        self._model = StaticModel.from_pretrained(str(files("memory.recall").joinpath("static")))
+        self._model = StaticModel()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector for each text."""

@@ -36,7 +36,9 @@ class Candidates:
     @classmethod
     def of(cls, rows: NDArray[np.intp], kept: Rows) -> "Candidates":
         """The candidates at rows, `(m,)` ascending."""
-        near = np.stack([kept.step(rows, by) for by in STEPS])
+        near = kept.near(rows)
+        if len(rows) == len(kept):  # all of them
+            return cls(rows, near, rows, np.maximum(near, 0))
         found = np.unique(near)
         found = found[found >= 0]
         return cls(rows, near, found, np.searchsorted(found, near))

@@ -36,6 +36,10 @@ class Column(Generic[Number]):
         """What was appended, `(n,)` or `(n, width)`."""
         return self._block[: self._length]
 
+    def item(self, row: int) -> int:
+        """A plain number, of whole ones."""
+        return int(self._block[row])
+
     def append(self, row: float | Sequence[float] | NDArray[np.generic]) -> None:
         """Append one row."""
         self._make_room(1)

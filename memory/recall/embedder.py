@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from model2vec import StaticModel
 from pydantic import SecretStr
 
 from memory.bounded import bounded_hooks
 from memory.errors import ConfigurationError, EmbedderError
 from memory.recall.embedding import Embedder
+from memory.recall.static_model import StaticModel
 from memory.types import Vectors
 
 _STATIC = Path(__file__).with_name("static")
@@ -38,15 +38,13 @@ class StaticEmbedder:
     local = True
 
     def __init__(self, directory: Path = _STATIC) -> None:
-        self._model = StaticModel.from_pretrained(directory)
+        self._model = StaticModel(directory)
         weights = (directory / "model.safetensors").read_bytes()
         self.tag = f"static-{hashlib.sha256(weights).hexdigest()[:8]}"
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """`(n, dim)` float32; a text without any known token becomes the zero vector."""
-        if not texts:
-            return np.empty((0, self._model.dim), np.float32)
-        return self._model.encode(list(texts)).astype(np.float32)
+        return self._model.encode(texts)
 
 
 class LangChainEmbedder:

@@ -1,6 +1,7 @@
 """One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Container
+from functools import partial
 from sys import getsizeof
 
 import numpy as np
@@ -16,6 +17,7 @@ from memory.recall.question import Question, named_in, read_question, without_na
 from memory.recall.ranking import Weights, by_group, hand_made, learned
 from memory.recall.rows import Rows
 from memory.recall.selection import EVERYTHING, Selection, select
+from memory.recall.support import Support
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
@@ -24,7 +26,6 @@ _WITH_NEIGHBOURS = 64
 _FULL = 400
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 _SATURATION = 0.4
-_SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
 
 
 class UserIndex:
@@ -144,21 +145,21 @@ class UserIndex:
         """
         if not self._row_of or top_k <= 0:
             return []
-        question = self.read(query, vector, selection.now)
+        weights = self._weigh(query)
+        brief = weights.are_brief and selection.is_plain
+        question = self.read(query, vector, selection.now, brief=brief)
         candidates = self.candidates(question, selection.rows_of(self.entries))
         if not len(candidates.rows):
             return []
-        parts = self.measure(question, candidates)
-        contributions = self._weigh(query).score(parts, candidates, self.sessions(candidates))
+        parts = self.measure(question, candidates, brief=brief)
+        contributions = weights.score(parts, candidates, self.sessions(candidates))
         rows: list[int] = candidates.rows.tolist()
-        supported = parts[:, _SUPPORT].max(axis=1) > 0
-        entries = [
-            self.entries[row] if there else None
-            for row, there in zip(rows, supported.tolist(), strict=True)
-        ]
+        read = partial(self.read, query, vector, selection.now) if brief else None
+        supports = Support(parts, candidates, self._rows, self._tongue.vectors, read)
         chosen = select(
             contributions.sum(axis=1),
-            entries,
+            [self.entries[row] for row in rows],
+            supports=supports,
             similarities=parts[:, NAMES.index("cosine")] if question.vector is not None else None,
             vectors=lambda: self.vectors.of(candidates.rows)[0],
             top_k=top_k,
@@ -174,18 +175,16 @@ class UserIndex:
                 self._around(rows[place], selection.neighbours),
             )
             for (place, score, extra), said in zip(chosen, explained, strict=True)
-            if (entry := entries[place])
+            if (entry := self.entries[rows[place]])
         ]
 
-    def read(self, query: str, vector: Vector | None, now: float | None = None) -> Question:
-        """What the ranking looks for in a query."""
+    def read(
+        self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
+    ) -> Question:
+        """What the ranking looks for in a query; without its words' pieces if that is brief."""
+        rows, tongue = self._rows, self._tongue
         return read_question(
-            query,
-            vector,
-            postings=self._postings,
-            now=now,
-            rows=self._rows,
-            tongue=self._tongue,
+            query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
         )
 
     def candidates(self, question: Question, among: NDArray[np.intp] | None = None) -> Candidates:
@@ -215,7 +214,9 @@ class UserIndex:
         rows = rows[rows >= 0]
         return Candidates.of(rows if among is None else np.intersect1d(rows, among), self._rows)
 
-    def measure(self, question: Question, candidates: Candidates) -> NDArray[np.float32]:
+    def measure(
+        self, question: Question, candidates: Candidates, *, brief: bool = False
+    ) -> NDArray[np.float32]:
         """The parts of the candidates' scores; see `memory.recall.parts`."""
         return measure(
             question,
@@ -224,6 +225,7 @@ class UserIndex:
             postings=self._postings,
             vectors=self.vectors,
             word_vectors=self._tongue.vectors,
+            brief=brief,
         )
 
     def sessions(self, candidates: Candidates) -> NDArray[np.int32]:
@@ -232,9 +234,8 @@ class UserIndex:
 
     def _around(self, row: int, count: int) -> tuple[Entry, ...]:
         """Up to `count` messages before and after a row, of its session."""
-        steps = [by for by in range(-count, count + 1) if by]
-        found = [int(self._rows.step(np.array([row]), by)[0]) for by in steps]
-        return tuple(entry for one in found if one >= 0 and (entry := self.entries[one]))
+        found = map(self.entries.__getitem__, self._rows.around(row, count))
+        return tuple(filter(None, found))
 
     def _weigh(self, query: str) -> Weights:
         if self.weights:

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from memory.recall.candidates import STEPS, Candidates, Floats
 from memory.recall.dense import Vectors
+from memory.recall.late import late_interaction, leaders_of
 from memory.recall.lexical import Postings
 from memory.recall.question import Question
 from memory.recall.rows import FORM, Rows
 from memory.recall.word_vectors import WordVectors
 
 _SATURATION = 0.4  # BM25's k1, without length normalisation
-_ALIKE = 0.3  # words with a smaller cosine have nothing in common
-_NEARBY = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
-_LEADERS, _COMPARED = 8, 192
+_LEADERS = 8
 _MANY = 500
 _EPOCH = 719_163  # the ordinal of 1970-01-01
 
@@ -30,6 +29,25 @@ NAMES = (
     *("author", "other_author", "author_meaning", *FORM),
 )
 """The columns, in order."""
+BRIEF = (
+    "words",
+    "words_around",
+    "cosine",
+    "meaning",
+    "meaning_around",
+    "day",
+    "month",
+    "year",
+    "event",
+    "when_times",
+    "author",
+    "other_author",
+    "author_meaning",
+    *FORM,
+)
+"""Those that cost little."""
+PLACES = {name: place for place, name in enumerate(NAMES)}
+"""The place of each column."""
 
 
 def measure(
@@ -40,49 +58,56 @@ def measure(
     postings: Postings,
     vectors: Vectors,
     word_vectors: WordVectors,
+    brief: bool = False,
 ) -> Floats:
-    """Every part of every candidate: `(m, len(NAMES))` float32."""
+    """Every part of every candidate: `(m, len(NAMES))` float32; those of `BRIEF` if it is brief."""
     form = rows.form(candidates.rows)
     held, known = vectors.of(candidates.all)
-    words = _words(question, candidates, rows, postings)
-    meaning = _meaning(question, candidates, held, known)
-    leaders = words["words"] + 1.5 * words["words_around"] + 1.5 * meaning["meaning"]
-    alike = _alike_leaders(leaders, candidates.at(held, 0), known)
-    asked = np.maximum(rows.step(candidates.rows, -1), 0)
-    after_question = rows.form(asked)[:, FORM.index("question")]
-    parts = words | meaning | _word_meaning(question, candidates, leaders, rows, word_vectors)
-    parts |= _dates(question, candidates.rows, rows, form) | {
-        "alike_leaders": alike,
-        "answers_words": after_question * parts["words_-1"],
-        "answers_meaning": after_question * parts["meaning_-1"],
-    }
+    parts = _words(question, candidates, rows, postings, brief=brief)
+    parts |= _meaning(question, candidates, held, known, brief=brief)
+    parts |= _dates(question, candidates.rows, rows, form)
     parts |= _author(question, candidates.rows, rows, parts["meaning"])
     parts |= {name: form[:, place] for place, name in enumerate(FORM)}
-    return np.stack([parts[name] for name in NAMES], axis=1).astype(np.float32)
+    if not brief:
+        leaders = leaders_of(parts["words"], parts["words_around"], parts["meaning"])
+        asked = np.maximum(rows.step(candidates.rows, -1), 0)
+        after_question = rows.form(asked)[:, FORM.index("question")]
+        parts |= late_interaction(question, candidates, leaders, rows, word_vectors) | {
+            "alike_leaders": _alike_leaders(leaders, candidates.at(held, 0), known),
+            "answers_words": after_question * parts["words_-1"],
+            "answers_meaning": after_question * parts["meaning_-1"],
+        }
+    table = np.zeros((len(form), len(NAMES)), np.float32)
+    for name, values in parts.items():
+        table[:, PLACES[name]] = values
+    return table
 
 
 def _words(
-    question: Question, candidates: Candidates, rows: Rows, postings: Postings
+    question: Question, candidates: Candidates, rows: Rows, postings: Postings, *, brief: bool
 ) -> dict[str, Floats]:
-    counts = postings.counts(question.terms, candidates.all)
-    weights, spread = postings.weights(question.terms), _spread(question, rows, postings)
     if not question.terms:  # a product over nothing is zero, but warns
-        counts, weights = np.zeros((len(counts), 1), np.float32), np.zeros(1, np.float32)
+        counts, weights = np.zeros((len(candidates.all), 1), np.float32), np.zeros(1, np.float32)
         spread = weights
+    else:
+        counts = postings.counts(question.terms, candidates.all)
+        weights, spread = postings.weights(question.terms), _spread(question, rows, postings)
     own = _saturated(counts) @ weights
-    lengths = postings.lengths(candidates.all)[:, None] / postings.mean_length
-    by_length = (counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths))) @ weights
     here = candidates.at(counts, 0)
     before = here + candidates.at(counts, -1) + candidates.at(counts, -2)
     around = before + candidates.at(counts, 1) + candidates.at(counts, 2)
-    top = max(float(candidates.at(own, 0).max(initial=0)), 1e-6)
+    own_here = candidates.at(own, 0)
+    top = max(float(own_here.max(initial=0)), 1e-6)
+    parts = {"words": own_here / top, "words_around": _to_top(_saturated(around) @ spread)}
+    if brief:
+        return parts
+    lengths = postings.lengths(candidates.all)[:, None] / postings.mean_length
+    by_length = (counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths))) @ weights
     terms, starts = rows.terms(candidates.rows)
     rarity = np.add.reduceat(np.append(postings.weights(terms), 0), starts)
     sizes = np.diff(np.append(starts, len(terms)))
-    return {
-        "words": candidates.at(own, 0) / top,
+    return parts | {
         "words_by_length": _to_top(candidates.at(by_length, 0)),
-        "words_around": _to_top(_saturated(around) @ spread),
         "words_before": _to_top(_saturated(before) @ spread),
         "rarest": _to_top(((here > 0) * weights).max(axis=1, initial=0)),
         "rarity": np.where(sizes > 0, rarity / np.maximum(sizes, 1), 0),
@@ -99,16 +124,21 @@ def _spread(question: Question, rows: Rows, postings: Postings) -> Floats:
     reached = np.zeros((len(few), count + 1), np.bool_)  # the last column takes what is nowhere
     term = np.repeat(np.arange(len(few)), [len(where) for where in few])
     together = np.concatenate(few) if few else np.empty(0, np.intp)
-    for by in STEPS:
-        reached[term, rows.step(together, by)] = True
-    near = reached[:, :count].sum(axis=1)
+    for near in rows.near(together):
+        reached[term, near] = True
+    found = reached[:, :count].sum(axis=1)
     many = np.array([min(len(where) * len(STEPS), count) for where in holding])
-    held = np.where([len(where) > _MANY for where in holding], many, near).astype(np.float32)
+    held = np.where([len(where) > _MANY for where in holding], many, found).astype(np.float32)
     return np.log1p((count - held + 0.5) / (held + 0.5))
 
 
 def _meaning(
-    question: Question, candidates: Candidates, held: Floats, known: NDArray[np.bool_]
+    question: Question,
+    candidates: Candidates,
+    held: Floats,
+    known: NDArray[np.bool_],
+    *,
+    brief: bool,
 ) -> dict[str, Floats]:
     count = len(candidates.rows)
     none = np.zeros(count, np.float32)
@@ -122,13 +152,17 @@ def _meaning(
     before = candidates.at(held, -1) + candidates.at(held, -2)
     around = candidates.at(held, 0) + 0.5 * before
     lengths = np.sqrt(np.einsum("ij,ij->i", around, around))
-    return {
+    parts: dict[str, Floats] = {
         "cosine": here,
         "meaning": candidates.at(scaled, 0),
+        "meaning_around": _between((around @ question.vector) / np.maximum(lengths, 1e-6)),
+    }
+    if brief:
+        return parts
+    return parts | {
         "meaning_-2": candidates.at(scaled, -2),
         "meaning_-1": candidates.at(scaled, -1),
         "meaning_1": candidates.at(scaled, 1),
-        "meaning_around": _between((around @ question.vector) / np.maximum(lengths, 1e-6)),
     }
 
 
@@ -140,39 +174,16 @@ def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> F
     return _between(held @ held[best].mean(axis=0))
 
 
-def _word_meaning(
-    question: Question,
-    ranked: Candidates,
-    leaders: Floats,
-    rows: Rows,
-    word_vectors: WordVectors,
-) -> dict[str, Floats]:
-    """Late interaction: for each word of the query its best match, here and nearby.
-
-    Of the candidates that lead so far; it costs as much as all other parts together.
-    """
-    alike = np.zeros((2, len(ranked.rows)), np.float32)
-    if not len(question.words):
-        return {"words_alike": alike[0], "words_alike_around": alike[1]}
-    leading = np.sort(np.argsort(-leaders, kind="stable")[:_COMPARED])
-    candidates = ranked.among(leading)
-    said, starts = rows.words(candidates.all)
-    matches, lengths = word_vectors.alike(said, question.words, above=_ALIKE)
-    best = np.maximum.reduceat(matches, starts)
-    best[np.diff(starts, append=len(said)) == 0] = 0
-    around = np.maximum.reduce([candidates.at(best, by) * far for by, far in _NEARBY.items()])
-    total, telling = float(lengths.sum()), question.telling
-    alike[0, leading] = candidates.at(best, 0) @ lengths / total
-    alike[1, leading] = around @ telling / max(float(telling.sum()), 1e-6)
-    return {"words_alike": alike[0], "words_alike_around": alike[1]}
-
-
 def _dates(
     question: Question, where: NDArray[np.intp], rows: Rows, form: Floats
 ) -> dict[str, Floats]:
+    parts = {"when_times": form[:, FORM.index("times")] * question.asks_when}
+    if not question.spans:
+        return parts
     days = rows.days(where)
     told, slack = rows.events(where)
-    parts = {name: np.zeros(len(where), np.float32) for name in ("day", "month", "year", "event")}
+    names = ("day", "month", "year", "event")
+    parts |= {name: np.zeros(len(where), np.float32) for name in names}
     for span in question.spans:
         inside = (days >= span.first) & (days <= span.last)
         if span.any_year:
@@ -185,7 +196,6 @@ def _dates(
             if span.grain == "day" and span.month:
                 month = (days >= span.first - 15) & (days <= span.last + 15)
                 parts["month"] = np.maximum(parts["month"], month)
-    parts["when_times"] = form[:, FORM.index("times")] * question.asks_when
     return parts
 
 
@@ -193,8 +203,7 @@ def _author(
     question: Question, where: NDArray[np.intp], rows: Rows, meaning: Floats
 ) -> dict[str, Floats]:
     if question.author is None:
-        none = np.zeros(len(where), np.float32)
-        return dict.fromkeys(("author", "other_author", "author_meaning"), none)
+        return {}
     same = (rows.spoken_by(where) == question.author).astype(np.float32)
     return {"author": same, "other_author": 1 - same, "author_meaning": same * meaning}
 

@@ -45,6 +45,7 @@ def read_question(
     rows: Rows,
     tongue: Tongue,
     now: float | None = None,
+    brief: bool = False,
 ) -> Question:
     """Read a query against what an index knows.
 
@@ -55,13 +56,14 @@ def read_question(
         rows: its speakers and days.
         tongue: how it reads.
         now: the time from which relative dates are counted; that of the newest message if None.
+        brief: leave `words` and `telling` empty.
     """
     folded = text.casefold()
     named = named_in(folded, rows.authors)
     kept = without_names(text, named) if named else text
     analyze = tongue.analyze
     terms = postings.known(analyze(kept)) or postings.known(analyze(text))
-    words = list(dict.fromkeys(words_of(kept.casefold())))
+    words = [] if brief else list(dict.fromkeys(words_of(kept.casefold())))
     pieces = [tongue.vectors.ids([word]) for word in words]
     telling = [
         weight

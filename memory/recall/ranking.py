@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.candidates import Candidates, Floats
-from memory.recall.parts import NAMES
+from memory.recall.parts import BRIEF, NAMES
 
 AROUND = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
 """More columns, made of hand-made scores less that of the best candidate: those of the messages two
@@ -55,6 +55,11 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Weights of parts, by name; what is not named weighs nothing."""
 
     parts: dict[str, float]
+
+    @property
+    def are_brief(self) -> bool:
+        """Whether they weigh nothing but the parts that cost little."""
+        return self.parts.keys() <= set(BRIEF)
 
     def score(self, parts: Floats, candidates: Candidates, sessions: NDArray[np.int32]) -> Floats:
         """The contribution of every part to every candidate's score.

@@ -110,6 +110,29 @@ class Rows:
             rows = np.where(rows >= 0, moved, _NONE).astype(np.intp)
         return rows
 
+    def near(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """`(5, m)`: the rows two and one back, the rows themselves, those one and two on."""
+        near = np.empty((5, len(rows)), np.intp)
+        near[2] = rows
+        for column, places in ((self._previous, (1, 0)), (self._next, (3, 4))):
+            moved = rows
+            for place in places:
+                moved = np.where(moved >= 0, column.values[moved], _NONE)
+                near[place] = moved
+        return near
+
+    def around(self, row: int, count: int) -> list[int]:
+        """Up to `count` rows before and after one in the same session, ascending."""
+        found: list[int] = []
+        for column in (self._previous, self._next):
+            place = row
+            for _ in range(count):
+                place = column.item(place)
+                if place == _NONE:
+                    break
+                found.append(place)
+        return sorted(found)
+
     def form(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """`(m, len(FORM))`."""
         return self._form.values[rows]

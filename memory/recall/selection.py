@@ -96,6 +96,7 @@ def select(
     scores: Floats,
     entries: Sequence[Entry | None],
     *,
+    supports: Callable[[int], bool],
     similarities: Floats | None,
     vectors: Callable[[], Floats],
     top_k: int,
@@ -107,6 +108,7 @@ def select(
     Args:
         scores: `(m,)`.
         entries: `m` of them; None for one that was deleted.
+        supports: whether anything speaks for the candidate at a place; asked last.
         similarities: `(m,)` cosines with the query; None where there are none.
         vectors: `(m, dim)`, unit length, or zero for a message without one; asked for if needed.
         top_k: how many.
@@ -129,6 +131,7 @@ def select(
         if (entry := entries[place])
         and entry.id not in exclude
         and selection.admits(entry)
+        and supports(place)
         and is_new(entry)
     )
     if selection.is_plain:
@@ -137,7 +140,7 @@ def select(
     if selection.min_similarity is not None and similarities is not None:
         passes = (similarities >= selection.min_similarity) | ~vectors().any(axis=1)
         places = [place for place in places if passes[place]]
-    times = [entry.message.at for entry in entries if entry]
+    times = [one.message.at for place, one in enumerate(entries) if one and supports(place)]
     now = selection.now if selection.now is not None else max(times, default=0.0)
     chosen: list[Chosen] = []
     for place in places:

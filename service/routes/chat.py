@@ -32,7 +32,7 @@ _RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 50
 @router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
 async def chat(
     body: ChatRequest, request: Request, state: StateDep, principal: PrincipalDep
-) -> ChatAnswer | Response:
+) -> Response:
     """Answer a message with the user's memory, and remember both.
 
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
@@ -45,7 +45,8 @@ async def chat(
     request.state.withheld = state.chain.withholds(turn)
     known = await stored_reply(state.store, user, nonce) if nonce else None
     if not body.stream:
-        return ChatAnswer.of(known or await state.chain.ainvoke(turn))
+        answer = ChatAnswer.of(known or await state.chain.ainvoke(turn))
+        return Response(answer.model_dump_json(), media_type="application/json")
     coming = _only(known) if known else state.chain.astream(turn)
     pieces = cast("AsyncGenerator[ChatReply]", coming)
     first = await anext(pieces)

@@ -1,0 +1,148 @@
+"""The wire to a model's server: the same answers and errors as through the SDK."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx2
+import openai
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chains.models import ModelOptions, open_model
+from chains.wire import Wire
+from memory.bounded import LARGEST_RESPONSE_BYTES
+from tests.openai_server import Fault, OpenAIServer
+
+_KEY = SecretStr("sk-test")
+
+
+@asynccontextmanager
+async def _model(server: OpenAIServer, retries: int = 2) -> AsyncGenerator[BaseChatModel]:
+    options = ModelOptions("m", server.base_url, _KEY, retries=retries)
+    async with open_model(options) as model:
+        yield model
+
+
+async def test_an_answer_is_what_the_sdk_makes_of_it() -> None:
+    async with OpenAIServer() as server, _model(server) as lean:
+        plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY)
+        ours, theirs = await lean.ainvoke("A word."), await plain.ainvoke("A word.")
+    assert ours.content == theirs.content == "You said: A word."
+    assert ours.usage_metadata == theirs.usage_metadata
+    assert ours.response_metadata["finish_reason"] == theirs.response_metadata["finish_reason"]
+
+
+async def test_the_sdk_does_not_see_a_plain_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unwanted(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(openai.AsyncOpenAI, "post", unwanted)
+    async with OpenAIServer() as server, _model(server) as model:
+        answers = await asyncio.gather(*(model.ainvoke(str(number)) for number in range(20)))
+    assert [one.content for one in answers] == [f"You said: {number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=500),
+        Fault(status=429, retry_after=timedelta(milliseconds=1)),
+        Fault(refuse=True),
+        Fault(body=b" " * (LARGEST_RESPONSE_BYTES + 1)),
+    ],
+)
+async def test_what_fails_once_is_asked_once_more(fault: Fault) -> None:
+    async with OpenAIServer() as server, _model(server) as model:
+        server.faults.append(fault)
+        assert (await model.ainvoke("A word.")).content == "You said: A word."
+        assert len(server.requests) == 2
+        assert (await model.ainvoke("Two.")).content == "You said: Two."
+        assert len(server.requests) == 3
+
+
+async def test_what_fails_is_told_by_the_sdk() -> None:
+    async with OpenAIServer() as server, _model(server, retries=0) as model:
+        server.faults.append(Fault(status=400))
+        with pytest.raises(openai.BadRequestError):
+            await model.ainvoke("A word.")
+        server.faults.append(Fault(refuse=True))
+        with pytest.raises(openai.APIConnectionError):
+            await model.ainvoke("A word.")
+        assert len(server.requests) == 2
+
+
+async def test_a_server_that_is_away_and_one_that_hangs() -> None:
+    async with OpenAIServer() as server:
+        server.fault = Fault(hang=True)
+        wire = Wire(server.base_url)
+        with pytest.raises(httpx2.ReadTimeout):
+            await wire.post("/chat/completions", [], b"{}", 0.05)
+        await wire.aclose()
+    wire = Wire(server.base_url)
+    with pytest.raises(httpx2.ConnectError):
+        await wire.post("/chat/completions", [], b"{}", 1)
+    await wire.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", b"hi"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b""),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
+    ],
+)
+async def test_answers_of_every_length(answer: bytes, body: bytes) -> None:
+    async with _answering(answer) as wire:
+        assert (await wire.post("/", [("x", "y")], b"{}", 5)).body == body
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"SSH-2.0\r\n", httpx2.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", httpx2.ReadError),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n", httpx2.ReadError),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nhi",
+            httpx2.RemoteProtocolError,
+        ),
+    ],
+)
+async def test_answers_that_are_none(answer: bytes, error: type[Exception]) -> None:
+    async with _answering(answer) as wire:
+        with pytest.raises(error):
+            await wire.post("/", [], b"{}", 5)
+
+
+async def test_a_proxy_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with OpenAIServer() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
+        monkeypatch.setenv("NO_PROXY", "")
+        options = ModelOptions("m", "http://model.invalid/v1", _KEY, retries=0)
+        async with open_model(options) as model:
+            with pytest.raises(openai.APIStatusError):  # it knows no absolute paths
+                await model.ainvoke("A word.")
+        assert len(proxy.requests) == 1
+
+
+@asynccontextmanager
+async def _answering(answer: bytes) -> AsyncGenerator[Wire]:
+    """A wire to a server that gives one answer and hangs up."""
+
+    async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(give, "127.0.0.1", 0) as server:
+        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield wire
+        await wire.aclose()

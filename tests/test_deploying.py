@@ -1,0 +1,122 @@
+"""The files to deploy with are well-formed, and name settings and commands that there are."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+import redis
+import yaml  # noqa: TID251 - files of our own
+from typer.main import get_command
+
+from memory.store.embedded import find_server
+from service.cli import app
+from service.settings import Settings
+from service.sources import variable
+from tests.conftest import repository
+
+_KUBERNETES = sorted((repository() / "deploy/kubernetes").glob("*.yaml"))
+_YAML = [*_KUBERNETES, *sorted((repository() / "deploy").rglob("*.yaml"))]
+_COMPOSE = repository() / "compose.yaml"
+
+
+def _documents(file: Path) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(file.read_text()) if one]
+
+
+def _compose() -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load(_COMPOSE.read_text()))
+
+
+def _containers() -> list[dict[str, Any]]:
+    pods = (one["spec"] for file in _KUBERNETES for one in _documents(file) if "spec" in one)
+    templates = (spec["template"] for spec in pods if "template" in spec)
+    return [one for template in templates for one in template["spec"]["containers"]]
+
+
+def test_the_dockerfile_passes_its_linter() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run(
+        [linter, repository() / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_image_holds_all_that_is_packaged() -> None:
+    text = (repository() / "Dockerfile").read_text()
+    packaged = re.findall(
+        r'"(\w+)"',
+        (repository() / "pyproject.toml")
+        .read_text()
+        .split("[tool.hatch.build.targets.wheel]")[1]
+        .split("\n\n")[0],
+    )
+    assert packaged
+    for folder in packaged:
+        assert f"COPY {folder} {folder}\n" in text
+        assert f"!{folder}\n" in (repository() / ".dockerignore").read_text()
+
+
+@pytest.mark.parametrize("file", _KUBERNETES, ids=lambda file: file.name)
+def test_the_manifests_are_kubernetes_own(file: Path) -> None:
+    for document in _documents(file):
+        if document["kind"] != "Kustomization":
+            kubernetes_validate.validate(document, "1.34", strict=True)
+    if file.name == "kustomization.yaml":
+        (kustomization,) = _documents(file)
+        assert sorted(kustomization["resources"]) == sorted(
+            one.name for one in _KUBERNETES if one != file
+        )
+
+
+@pytest.mark.parametrize("file", [*_YAML, _COMPOSE, repository() / "Dockerfile"], ids=str)
+def test_only_settings_that_there_are_are_named(file: Path) -> None:
+    known = {variable(name) for name in Settings.model_fields}
+    named = set(re.findall(r"\bSTRATA_[A-Z_]+\b", re.sub("#.*", "", file.read_text())))
+    assert named <= known
+
+
+def test_only_commands_that_there_are_are_run() -> None:
+    commands = set(getattr(get_command(app), "commands", {}))
+    services = _compose()["services"]
+    run = [services["worker"]["command"], *(one["args"] for one in _containers())]
+    ours = [arguments for arguments in run if arguments[0] != "valkey-server"]
+    assert {arguments[0] for arguments in ours} == {"serve", "worker"} <= commands
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_redis_keeps_what_it_is_given(where: str, tmp_path: Path) -> None:
+    """The real server takes these arguments, and says what it makes of them."""
+    if where == "compose":
+        command = _compose()["services"]["redis"]["command"]
+    else:
+        (command,) = (one["args"] for one in _containers() if one["args"][0] == "valkey-server")
+    port_and_place = ["--port", "0", "--unixsocket", str(tmp_path / "s"), "--dir", str(tmp_path)]
+    with subprocess.Popen(
+        [find_server(), *command[1:], *port_and_place, "--logfile", str(tmp_path / "log")]
+    ) as server:
+        try:
+            told = _configuration(tmp_path / "s")
+        finally:
+            server.terminate()
+    assert told == {
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "maxmemory-policy": "noeviction",
+        "slowlog-log-slower-than": "-1",
+        "save": "",
+    }
+
+
+def _configuration(socket: Path) -> dict[str, str]:
+    deadline = time.monotonic() + 20
+    while not socket.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with cast("Any", redis.Redis)(unix_socket_path=str(socket), decode_responses=True) as client:
+        names = ("appendonly", "appendfsync", "maxmemory-policy", "slowlog-log-slower-than", "save")
+        return cast("dict[str, str]", client.config_get(*names))
