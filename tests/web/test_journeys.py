@@ -152,4 +152,5 @@ async def test_a_phone_shows_one_pane_without_scrolling_sideways(desk: Desk, pag
     await desk.say("x" * 300)
     for pane in ("Sessions", "Inspect", "Talk"):
         await page.locator("#panes-nav").get_by_text(pane).click()
-        assert await page.evaluate("() => document.documentElement.scrollWidth") <= 360
+        widths = "() => [...document.querySelectorAll('body *')].map((one) => one.scrollWidth)"
+        assert max(await page.evaluate(widths)) <= 360
