@@ -81,4 +81,10 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock tests/javascript/
 	@$(NPM) ci || { \
 	  echo "npm could not install tests/javascript (see above). If its registry cannot be reached"; \
 	  echo "from here, name a mirror: npm_config_registry=<address> make $(MAKECMDGOALS)"; exit 1; }
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "==> installing Chromium, in which the tests drive the playground (once)"; \
+	  test "$$(id -u)" = 0 && apt-get update -qq && \
+	  apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || { \
+	  echo "The tests of the playground need a browser: install chromium, chromium-browser or"; \
+	  echo "google-chrome (on Debian: sudo apt-get install chromium), then try again."; exit 1; }
 	@touch $@

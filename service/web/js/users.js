@@ -36,7 +36,7 @@ export function createUsers(app) {
     sessionStorage.setItem(REMEMBERED, user);
     await app.leaveComparison();
     const known = store.get().users;
-    store.set({ user, users: known.includes(user) ? known : [...known, user].sort(), sessions: [], memories: null, turns: new Map() });
+    store.set({ user, users: known.includes(user) ? known : [...known, user].sort(), sessions: [], session: null, messages: [], pending: null, inspected: null, turns: new Map() });
     await app.sessions.load();
     const { sessions } = store.get();
     await app.conversation.open(sessions.find((one) => !one.closed) ?? null);

@@ -1,0 +1,68 @@
+"""Photograph the playground for the docs: `python scripts/screenshots.py http://127.0.0.1:8000`.
+
+The service needs an empty folder: `strata demo --web`.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+
+_IMAGES = Path(__file__).parents[1] / "docs" / "images"
+_DESK = ViewportSize(width=1280, height=800)
+_PHONE = ViewportSize(width=390, height=780)
+_TOLD = (
+    "Hi! My name is Ada and I live in Lisbon.",
+    "My dog is called Biscuit; he is a three year old beagle.",
+    "I work as a cartographer and mostly map coastlines.",
+)
+_ASKED = "What is my dog called?"
+
+
+def _say(page: Page, message: str) -> None:
+    said = page.locator(".messages .said")
+    before = said.count()
+    page.locator("#message").fill(message)
+    page.locator("#message").press("Enter")
+    expect(said).to_have_count(before + 2)
+
+
+def _take(page: Page, name: str) -> None:
+    page.wait_for_timeout(700)
+    page.screenshot(path=_IMAGES / f"playground-{name}.png")
+
+
+def main() -> None:
+    """Talk, then photograph."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport=_DESK, color_scheme="light")
+        page.add_init_script("sessionStorage.setItem('strata.guided', 'yes')")
+        page.add_init_script("sessionStorage.setItem('strata.banner', 'yes')")
+        page.goto(sys.argv[1])
+        page.wait_for_selector("body[data-ready]")
+        for message in _TOLD:
+            _say(page, message)
+        page.locator("#new-session").click()
+        expect(page.locator(".messages .said")).to_have_count(0)
+        _say(page, _ASKED)
+        _take(page, "light")
+        page.locator("#inspector").screenshot(path=_IMAGES / "playground-inspector.png")
+        page.emulate_media(color_scheme="dark")
+        _take(page, "dark")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(_PHONE)
+        _take(page, "phone")
+        page.set_viewport_size(_DESK)
+        page.locator("#compare-toggle").click()
+        page.locator("#message").fill("Where do I live?")
+        page.locator("#message").press("Enter")
+        expect(page.get_by_text("Go on with this")).to_have_count(2)
+        _take(page, "compare")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The page where a key is wanted, and where the server may be killed."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.services import environment, running_service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    made = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        [sys.executable, "-m", "service", "keys", "create", "--json"],
+        env=environment(STRATA_DATA_DIR=str(data)),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    key = json.loads(made.stdout)["key"]
+    with running_service(data, STRATA_AUTH="keys", STRATA_MODEL="offline") as service:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(service.url)
+        await page.locator("#key").fill("sk-strata-wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("That key was refused.")).to_be_visible()
+        await page.locator("#key").fill(key)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#inuse")).to_contain_text("Offline model")
+        assert key not in json.dumps(await context.storage_state())
+        other = await context.new_page()
+        await other.goto(service.url)
+        await expect(other.locator("#key")).to_be_visible()
+        await context.close()
+
+
+@contextmanager
+def _demo(log: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "service", "demo", "--web", "--port", "0"]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment(STRATA_MODEL="offline", PYTHONUNBUFFERED="1"),
+        ) as process,
+    ):
+        try:
+            found = (re.search(r"http://[^\s/]+", line) for line in process.stdout or ())
+            yield next(one[0] for one in found if one)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+async def test_a_killed_server_comes_back_and_remembers(browser: Browser, tmp_path: Path) -> None:
+    with _demo(tmp_path / "log") as url:
+        page = await browser.new_page()
+        await page.goto(url)
+        await page.get_by_role("button", name="Say them").click()
+        await expect(page.locator(".messages .said")).to_have_count(6)
+        await expect(page.locator("#kill")).to_be_enabled()
+        await page.locator("#kill").click()
+        await expect(page.locator(".log")).to_contain_text("answers,", timeout=60_000)
+        await page.get_by_role("button", name="Ask what it remembers").click()
+        await expect(page.locator(".messages .said")).to_have_count(4)
+        await expect(page.locator(".messages")).to_contain_text("Biscuit")
+        await expect(page.locator(".messages")).to_contain_text("peanuts")
+        await page.close()
