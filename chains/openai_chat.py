@@ -12,15 +12,18 @@ import msgspec
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
+from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
+from chains.unheard import is_unheard
 from chains.wire import Answer, Wire
 
 _PATH, _FINE, _REDIRECTS = "/chat/completions", 200, range(300, 400)
 _FOR_THE_SDK = {"response_format", "timeout", "extra_headers", "extra_query"}
+_OF_TRACES = ("ls_", "structured_output")
 _FIRST: ContextVar[Answer | httpx2.RequestError | None] = ContextVar("first", default=None)
 """What came of the first try, which the SDK goes on from."""
 
@@ -39,6 +42,22 @@ class LeanChatOpenAI(ChatOpenAI):
 
     _wire: Wire | None = PrivateAttr(default=None)
     _headers: list[tuple[str, str]] = PrivateAttr(default_factory=list[tuple[str, str]])
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """The answer, as ever; without LangChain's book-keeping where no handler is told of it."""
+        heard = not is_unheard(config, self.callbacks, verbose=self.verbose)
+        if heard or any(name.startswith(_OF_TRACES) for name in kwargs):
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        messages = self._convert_input(input).to_messages()
+        found = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
+        return cast("AIMessage", found.generations[0].message)
 
     async def _agenerate(
         self,
@@ -80,9 +99,7 @@ class LeanChatOpenAI(ChatOpenAI):
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> bytes | None:
         """The body of a request; None for one that only the SDK can make."""
-        payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            list(messages), stop=stop, **options
-        )
+        payload = self._payload(list(messages), stop, options)
         beyond = payload.get("stream") or not _FOR_THE_SDK.isdisjoint(payload)
         if beyond or "messages" not in payload:
             return None
@@ -92,12 +109,22 @@ class LeanChatOpenAI(ChatOpenAI):
         except (TypeError, ValueError, msgspec.MsgspecError):
             return None
 
+    def _payload(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        at = _plain_from(messages)
+        payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            messages[:at], stop=stop, **options
+        )
+        if "messages" not in payload:  # of the Responses API
+            return super()._get_request_payload(messages, stop=stop, **options)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        payload["messages"] += map(_plainly, messages[at:])
+        return payload
+
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            input_, stop=stop, **kwargs
-        )
+        payload = self._payload(self._convert_input(input_).to_messages(), stop, kwargs)
         if "messages" not in payload or "response_format" in payload:
             return payload  # of the Responses API, or parsed by the SDK
         messages = payload["messages"]
@@ -136,6 +163,30 @@ async def wired(model: LeanChatOpenAI, url: str) -> AsyncGenerator[LeanChatOpenA
         yield model
     finally:
         await wire.aclose()
+
+
+def _plain_from(messages: Sequence[BaseMessage]) -> int:
+    """Where the messages begin that are nothing but a role and a text, up to the end; never at 0.
+
+    Those of a long window go on the wire without LangChain's conversion, which looks for more.
+    """
+    at = len(messages)
+    while at > 1 and _is_plain(messages[at - 1]):
+        at -= 1
+    return at
+
+
+def _is_plain(message: BaseMessage) -> bool:
+    if message.name or message.additional_kwargs or not isinstance(message.content, str):
+        return False
+    if type(message) is AIMessage:
+        return not (message.tool_calls or message.invalid_tool_calls or message.response_metadata)
+    return type(message) is HumanMessage
+
+
+def _plainly(message: BaseMessage) -> dict[str, Any]:
+    role = "user" if message.type == "human" else "assistant"
+    return {"content": message.content, "role": role}
 
 
 def _completion(answer: Answer) -> dict[str, Any] | None:

@@ -22,8 +22,8 @@ class FoldPolicy:
     """
 
     keep_pairs: int = 6
-    messages: int = 12
-    tokens: int = 1500
+    messages: int = 60
+    tokens: int = 2000
     window_tokens: int = 3000
     summary_tokens: int = 800
 

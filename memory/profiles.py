@@ -39,8 +39,8 @@ class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     budget_tokens: _Positive = 800
     carry_tokens: _Count = 1000
-    fold_messages: _Count = 12
-    fold_tokens: _Count = 1500
+    fold_messages: _Count = 60
+    fold_tokens: _Count = 2000
 
 
 class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -149,8 +149,10 @@ def _meaning(
     here = candidates.at(cosines, 0)
     low, high = float(here.min(initial=1)), float(here.max(initial=-1))
     scaled = np.where(known, (cosines - low) / max(high - low, 1e-6), 0).astype(np.float32)
-    before = candidates.at(held, -1) + candidates.at(held, -2)
-    around = candidates.at(held, 0) + 0.5 * before
+    around = candidates.at(held, -1)  # in place: these are the largest arrays of a search
+    around += candidates.at(held, -2)
+    around *= 0.5
+    around += candidates.at(held, 0)
     lengths = np.sqrt(np.einsum("ij,ij->i", around, around))
     parts: dict[str, Floats] = {
         "cosine": here,

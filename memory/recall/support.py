@@ -1,6 +1,7 @@
 """Whether anything speaks for a candidate: a word of it or near it, a like word, or its meaning."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -43,10 +44,16 @@ class Support:
         return self._plain[place] or (self._read is not None and self._is_alike(self._read, place))
 
     def _is_alike(self, read: Callable[[], Question], place: int) -> bool:
-        leaders = leaders_of(*(self._parts[:, PLACES[name]] for name in _FIRST))
-        if place not in leading_of(leaders):
+        leaders, leading = self._led
+        if place not in leading:
             return False
         only = np.array([place])
         one, score = self._candidates.among(only), leaders[only]
         alike = late_interaction(read(), one, score, self._rows, self._word_vectors)
         return bool(alike["words_alike"][0] > 0)
+
+    @cached_property
+    def _led(self) -> tuple[Floats, frozenset[int]]:
+        """The first scores, and the places of those that lead."""
+        leaders = leaders_of(*(self._parts[:, PLACES[name]] for name in _FIRST))
+        return leaders, frozenset(leading_of(leaders).tolist())

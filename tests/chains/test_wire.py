@@ -4,11 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import openai
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -18,6 +26,7 @@ from memory.bounded import LARGEST_RESPONSE_BYTES
 from tests.openai_server import Fault, OpenAIServer
 
 _KEY = SecretStr("sk-test")
+_TEXT: dict[str, Any] = {"type": "text", "text": "What?"}
 
 
 @asynccontextmanager
@@ -34,6 +43,31 @@ async def test_an_answer_is_what_the_sdk_makes_of_it() -> None:
     assert ours.content == theirs.content == "You said: A word."
     assert ours.usage_metadata == theirs.usage_metadata
     assert ours.response_metadata["finish_reason"] == theirs.response_metadata["finish_reason"]
+
+
+async def test_requests_are_those_of_the_sdk() -> None:
+    talk: list[BaseMessage] = [
+        SystemMessage("Be brief."),
+        HumanMessage("Hi."),
+        AIMessage("Hi."),
+        HumanMessage("So?"),
+    ]
+    calls: list[BaseMessage] = [
+        AIMessage("", tool_calls=[{"name": "look", "args": {"at": "it"}, "id": "call-1"}]),
+        ToolMessage("A cat.", tool_call_id="call-1"),
+    ]
+    named: list[BaseMessage] = [
+        HumanMessage("Sure?", name="bo"),
+        AIMessage("Yes."),
+        HumanMessage([_TEXT]),
+    ]
+    async with OpenAIServer() as server, _model(server) as lean:
+        plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY, max_retries=2)
+        for model in (plain, lean):
+            for prompt in (talk, talk + calls, calls[:1] + talk, talk + named, talk[1:2], talk[2:]):
+                await model.ainvoke(prompt, temperature=0.5, stop=["."])
+    bodies = [request.body for request in server.requests]
+    assert bodies[:6] == bodies[6:]
 
 
 async def test_the_sdk_does_not_see_a_plain_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_a_stream_tells_session_memory_tokens_and_done(backend: Backend) -> None
 
 
 def test_the_session_is_folded_after_the_answer(backend: Backend) -> None:
-    for number in range(16):
+    for number in range(40):
         backend.say("fred", f"Event number {number} of my life.").raise_for_status()
     folded = backend.wait_for_fold("fred")["folded_upto"]
     answer = backend.say("fred", "Go on.").json()

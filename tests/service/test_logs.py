@@ -108,7 +108,7 @@ def test_failures_of_the_model_and_of_jobs_tell_no_more(
         model.faults.append(Fault(body=b'{"canary-text": 1}'))
         assert _say(client, profile="classic").status_code == 500
         model.reply = lambda request: "" if "running summary" in request.messages[0][1] else "Yes."
-        for _ in range(16):
+        for _ in range(40):
             _say(client).raise_for_status()
         deadline = time.monotonic() + 20
         while "job failed" not in log.read_text():

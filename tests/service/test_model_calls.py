@@ -81,7 +81,7 @@ def test_a_fold_in_the_background_is_counted_its_failures_too(backend: Backend) 
         return "" if folding and calls(backend.client, "fold", "model_failed") <= failed else "Yes."
 
     backend.model.reply = reply
-    for number in range(16):
+    for number in range(40):
         backend.say("p4", f"Event number {number} of my life.").raise_for_status()
     _wait_for(backend.client, "fold", "model_failed", more_than=failed)
     _wait_for(backend.client, "fold", "answered", more_than=folds)

@@ -99,6 +99,7 @@ def test_what_stands_due_when_a_worker_starts_is_folded_without_a_turn(tmp_path:
     eager.write_text(
         '[profiles.layered]\nlayers = ["window", "summary", "vector"]\n'
         "[profiles.layered.window]\nkeep_pairs = 2\n"
+        "[profiles.layered.summary]\nfold_messages = 12\n"
     )
     chosen = {"STRATA_PROFILES": str(eager)}
     with running_service(tmp_path, **chosen) as service, service.client() as client:

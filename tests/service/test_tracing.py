@@ -171,7 +171,7 @@ def test_what_fails_says_so(traced: Traced, model: OpenAIServer) -> None:
 
 def test_a_fold_is_in_the_trace_of_the_turn_that_made_it_due(traced: Traced) -> None:
     with traced() as (client, collector):
-        for number in range(16):
+        for number in range(40):
             _say(client, f"Event number {number} of my life.").raise_for_status()
     fold = collector.named("job FoldDue")[0]
     assert fold.trace_id == _TRACE

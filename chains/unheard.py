@@ -1,0 +1,19 @@
+"""Whether anybody is told of a run: what LangChain does for handlers costs more than the rest."""
+
+from langchain_core.callbacks import AsyncCallbackManager, Callbacks
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+
+def is_unheard(
+    config: RunnableConfig | None, callbacks: Callbacks = None, *, verbose: bool = False
+) -> bool:
+    """Whether a run has no handler: none of its own, none around it, neither LangSmith nor debug.
+
+    Args:
+        config: of the run.
+        callbacks: of the model or chain itself.
+        verbose: whether that prints what it does.
+    """
+    given = ensure_config(config).get("callbacks")
+    return not AsyncCallbackManager.configure(given, callbacks, verbose).handlers
