@@ -67,8 +67,9 @@ async def _visit(
 async def _say(page: Page, text: str) -> None:
     """Say something by keyboard, and wait for the whole answer."""
     before = await page.get_by_role("button", name="Fork here").count()
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.keyboard.press("Enter")
+    message = page.get_by_label("Message", exact=True)
+    await message.fill(text)
+    await message.press("Enter")
     await expect(page.get_by_role("button", name="Fork here")).to_have_count(before + 1)
 
 
@@ -85,6 +86,7 @@ async def test_what_was_said_is_remembered_and_shown(site: Service) -> None:
         await _as(page, "ada")
         await _say(page, "My dog is called Biscuit.")
         await page.get_by_role("button", name="New session").click()
+        await expect(page.get_by_role("button", name="Fork here")).to_have_count(0)
         await _say(page, "What is my dog called?")
         transcript = page.get_by_label("Conversation")
         await expect(transcript).to_contain_text("Biscuit")
@@ -168,6 +170,7 @@ async def test_it_is_accessible_and_fits_a_phone(
         await page.get_by_label("Conversation").get_by_role("button", name="tokens").last.click()
         assert await _violations(page) == []
         await page.set_viewport_size({"width": 375, "height": 700})
+        await page.get_by_role("button", name="Talk", exact=True).click()
         wide = await page.evaluate(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
@@ -178,7 +181,7 @@ async def test_it_is_accessible_and_fits_a_phone(
 async def _violations(page: Page) -> list[str]:
     await page.evaluate(_AXE.read_text(encoding="utf-8"))  # the policy lets no script in
     found: dict[str, Any] = await page.evaluate("axe.run()")
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:60]}" for one in found["violations"]]
 
 
 async def test_with_authentication_it_asks_for_a_key(
@@ -190,7 +193,7 @@ async def test_with_authentication_it_asks_for_a_key(
     settings = {"STRATA_AUTH": "keys", "STRATA_REDIS_URL": private_redis.url}
     with running_service(tmp_path, **settings, STRATA_MODEL="offline") as service:
         async with _visit(service.url, ready=False) as page:
-            await page.get_by_label("Key").fill(key)
+            await page.get_by_role("textbox", name="Key").fill(key)
             await page.keyboard.press("Enter")
             await page.wait_for_selector("body[data-ready=true]")
             await _as(page, "gus")

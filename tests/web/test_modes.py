@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
 
 
 @contextmanager
-def _demo(log: Path) -> Iterator[str]:
+def _demo(log: Path) -> Generator[str]:
     command = [sys.executable, "-m", "service", "demo", "--web", "--port", "0"]
     with (
         log.open("w") as errors,

@@ -99,7 +99,7 @@ export function createGuide(app) {
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
       make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
-        make("h3", {}, title), make("div", { class: "hint" }, text), deed))));
+        make("h2", {}, title), make("div", { class: "hint" }, text), deed))));
   }
 
   toggle.addEventListener("click", () => open(root.hidden));

@@ -22,7 +22,7 @@ export async function heldBack({ api, store }, changed) {
     changed();
   });
   return make("section", { class: "held", "aria-label": "Held back" },
-    make("h3", {}, `Held back: ${count(held.length, "text")}`),
+    make("h2", {}, `Held back: ${count(held.length, "text")}`),
     make("p", { class: "hint" }, "They read like instructions to a model, so no model is shown them."),
     make("ul", { class: "lines" }, held.map((one) => make("li", { class: "held-one" },
       make("p", { class: "memory-content" }, one.content),

@@ -21,7 +21,7 @@ export function stratum(app, layer, known) {
     make("div", { class: "rock", "data-layer": layer.layer, "aria-hidden": "true" }),
     make("details", { open: inside.length > 0 },
       make("summary", {},
-        make("h3", {}, layerName(layer.layer)),
+        make("h2", {}, layerName(layer.layer)),
         make("span", { class: "figures" }, `${tokens} tokens`),
         known.budget ? meter(layer.tokens, known.budget) : null),
       make("div", { class: "inside" }, inside.length ? inside : make("p", { class: "hint" }, "Nothing for this message."))));
