@@ -73,12 +73,13 @@ async def _say(page: Page, text: str) -> None:
     await expect(page.get_by_role("button", name="Fork here")).to_have_count(before + 1)
 
 
-async def _as(page: Page, user: str) -> None:
-    """Become a user of one's own."""
+async def _as(page: Page, user: str, *, said: int = 0) -> None:
+    """Become a user of one's own, who has said so much."""
     await page.get_by_role("button", name="New user").click()
     await page.get_by_role("dialog").get_by_role("textbox").fill(user)
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator("#user-choice")).to_have_value(user)
+    await expect(page.get_by_role("button", name="Fork here")).to_have_count(said)
 
 
 async def test_what_was_said_is_remembered_and_shown(site: Service) -> None:
@@ -152,7 +153,7 @@ async def test_hostile_texts_stay_texts(site: Service) -> None:
         client.post("/v1/chat", json=said).raise_for_status()
     async with _visit(site.url) as page:
         title = await page.title()
-        await _as(page, "eve")
+        await _as(page, "eve", said=1)
         await expect(page.get_by_label("Conversation")).to_contain_text(_MARKUP)
         await page.get_by_role("tab", name="Memories").click()
         await expect(page.locator(".memory")).to_have_count(len(hostile))
