@@ -1,6 +1,7 @@
 """Searching all that a service leaves behind: Redis, its files and its log, byte by byte."""
 
 import asyncio
+import contextlib
 import re
 from pathlib import Path
 
@@ -16,8 +17,10 @@ def found_in_redis(data_dir: Path, wanted: str) -> list[str]:
 def found_in_files(folder: Path, wanted: str) -> list[str]:
     """The files of a folder that hold a text, in any case."""
     needle = re.compile(re.escape(wanted).encode(), re.IGNORECASE)
-    files = [one for one in folder.rglob("*") if one.is_file()]
-    return [one.name for one in files if needle.search(one.read_bytes())]
+    while True:
+        files = [one for one in folder.rglob("*") if one.is_file()]
+        with contextlib.suppress(FileNotFoundError):  # a server has put another in its place
+            return [one.name for one in files if needle.search(one.read_bytes())]
 
 
 async def _found_in_redis(url: str, wanted: str) -> list[str]:
