@@ -53,22 +53,20 @@ async def run(ledger: Ledger, folder: Path) -> None:
 async def _suffer(
     fault: NetworkFault, scene: Scene, workers: Workers, cast: Sequence[Speaker], ledger: Ledger
 ) -> None:
-    stop = asyncio.Event()
+    stop, before = asyncio.Event(), ledger.counts["answers lost"]
     talking = asyncio.gather(*(one.talk(lambda: workers.urls, stop, ledger) for one in cast))
     await asyncio.sleep(_TALK_SECONDS)
     async with fault.harm(scene):
         if fault.status is None:
             await asyncio.sleep(4 * _TALK_SECONDS)
         else:
-            for _ in range(
-                _TRIES
-            ):  # the first over a connection that there was, others over new ones
+            for _ in range(_TRIES):  # the first over a connection that there was
                 await asyncio.gather(*(_refused(fault, url, ledger) for url in workers.urls))
     await asyncio.gather(*(_back(fault, url, ledger) for url in workers.urls))
     await asyncio.sleep(_TALK_SECONDS)
     stop.set()
     await talking
-    unanswered = ledger.counts["answers lost"]
+    unanswered = ledger.counts["answers lost"] - before
     ledger.check("every request is answered", not unanswered, f"{fault.name}: {unanswered}")
 
 
