@@ -111,9 +111,8 @@ class Memories:
         fields = kept_fields(fields, self.discretion)
         vector = None
         if "content" in fields:
-            vector = (await embed_within(self._embedder, [fields["content"]], self._embed_seconds))[
-                0
-            ]
+            texts = [fields["content"]]
+            vector = (await embed_within(self._embedder, texts, self._embed_seconds))[0]
         before, now = await self.get(user, record_id), self.clock()
         after = settled(
             replace(before, **fields, updated=now, revision=before.revision + 1), fields, now
@@ -138,7 +137,10 @@ class Memories:
         """
         now = self.clock()
         found = [await self.get(user, one) for one in dict.fromkeys(record_ids)]
-        await self._delete(user, found, now)
+        try:
+            await self._delete(user, found, now)
+        except RecordConflictError:  # one was shown meanwhile
+            await self._delete(user, [await self.get(user, one.id) for one in found], now)
         return len(found)
 
     async def forget_where(self, user: User, where: Callable[[Record], bool]) -> int:
