@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.recall.lexical import Found
 from memory.recall.rows import Rows
 
 Floats = NDArray[np.floating[Any]]
 STEPS = (-2, -1, 0, 1, 2)
 """How far neighbours are looked at, in messages of the same session."""
+
+
+_NOWHERE = -1
 
 
 class Candidates:
@@ -20,6 +24,7 @@ class Candidates:
         near: `(len(STEPS), m)`, the rows so many messages on; negative where there is none.
         all: `(n,)` ascending, all of `near` that there are.
         place: `(len(STEPS), m)`, where in `all` each of `near` stands.
+        row_count: how many rows there are, of which these are some.
     """
 
     def __init__(
@@ -28,8 +33,9 @@ class Candidates:
         near: NDArray[np.intp],
         all: NDArray[np.intp],  # noqa: A002
         place: NDArray[np.intp],
+        row_count: int,
     ) -> None:
-        self.rows, self.all = rows, all
+        self.rows, self.all, self.row_count = rows, all, row_count
         self._near, self._place = near, place
         self._there = (near >= 0).astype(np.float32)
 
@@ -38,10 +44,9 @@ class Candidates:
         """The candidates at rows, `(m,)` ascending."""
         near = kept.near(rows)
         if len(rows) == len(kept):  # all of them
-            return cls(rows, near, rows, np.maximum(near, 0))
-        found = np.unique(near)
-        found = found[found >= 0]
-        return cls(rows, near, found, np.searchsorted(found, near))
+            return cls(rows, near, rows, near, len(kept))
+        found = distinct(near, len(kept))
+        return cls(rows, near, found, _places_of(found, len(kept))[near], len(kept))
 
     def among(self, chosen: NDArray[np.intp]) -> "Candidates":
         """Only those at `chosen` places, which ascend, and their neighbours."""
@@ -49,7 +54,16 @@ class Candidates:
         kept = np.zeros(len(self.all), np.bool_)
         kept[place[near >= 0]] = True
         moved = np.cumsum(kept) - 1
-        return Candidates(self.rows[chosen], near, self.all[kept], moved.take(place, mode="clip"))
+        place = moved.take(place, mode="clip")
+        return Candidates(self.rows[chosen], near, self.all[kept], place, self.row_count)
+
+    def counts(self, found: Found) -> Floats:
+        """How often each term of a query stands in each of `all`: `(n, terms)`."""
+        place = _places_of(self.all, self.row_count)[found.rows]
+        here = place != _NOWHERE
+        counts = np.zeros((len(self.all), len(found.weights)), np.float32)
+        counts[place[here], found.place[here]] = found.counts[here]
+        return counts
 
     def at(self, values: Floats, by: int) -> Floats:
         """Of `values`, a row for each of `all`: the rows `by` messages on; 0 where none is."""
@@ -60,3 +74,22 @@ class Candidates:
             there: NDArray[np.float32] = self._there[step]
             found *= there[:, None] if values.ndim > 1 else there
         return found
+
+
+def distinct(rows: NDArray[np.intp], row_count: int) -> NDArray[np.intp]:
+    """The rows that occur, each once, ascending; negative ones left out.
+
+    Args:
+        rows: of any shape.
+        row_count: how many rows there are.
+    """
+    seen = np.zeros(row_count + 1, np.bool_)
+    seen[rows] = True  # -1 is the one past the last row
+    return np.flatnonzero(seen[:-1])
+
+
+def _places_of(rows: NDArray[np.intp], row_count: int) -> NDArray[np.intp]:
+    """Where in `rows` each row stands, `(row_count + 1,)`; -1 for those that do not."""
+    places = np.full(row_count + 1, _NOWHERE, np.intp)
+    places[rows] = np.arange(len(rows))
+    return places

@@ -99,22 +99,54 @@ class Vectors:
         _, found = self._index.search(scaled, min(count, len(self._rows)))
         return self._rows.values[found[0][found[0] >= 0]].astype(np.intp)
 
+    def cosines(
+        self, rows: NDArray[np.intp], query: Vector
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """How near rows are to a `(dim,)` query that `fits`, `(m,)`, and which rows have a vector.
+
+        Those that have none are at 0.
+        """
+        places, known = self._placed(rows)
+        # What is added to the stored bytes is taken off their products instead: one pass less.
+        cosines = (self._stored(places) @ query - self._added * query.sum()) / _SCALE
+        if not known.all():
+            cosines[~known] = 0
+        return cosines, known
+
     def of(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The vectors of rows, `(m, dim)`, and which rows have one; the others' are zero."""
         if self._index is None:
             return np.zeros((len(rows), 1), np.float32), np.zeros(len(rows), np.bool_)
-        table = np.frombuffer(self._places, np.int64)
-        inside = rows < len(table)
-        places = np.where(inside, table[np.where(inside, rows, 0)], _NONE)
-        known = places != _NONE
-        vectors = self._at(np.where(known, places, 0))
+        places, known = self._placed(rows)
+        vectors = self._at(places)
         vectors /= _SCALE
         if not known.all():
             vectors[~known] = 0
         return vectors, known
 
+    def _placed(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where the vectors of rows stand, 0 for those that have none, and which have one."""
+        table = np.frombuffer(self._places, np.int64)
+        places = table.take(rows, mode="clip")
+        known = (places != _NONE) & (rows < len(table))
+        if not known.all():
+            places[~known] = 0
+        return places, known
+
     def _at(self, places: NDArray[np.integer]) -> NDArray[np.float32]:
-        """The stored vectors at places, `(m, dim)`, unscaled."""
+        """The vectors at places, `(m, dim)`, unscaled."""
+        vectors = self._stored(places)
+        if self._added:
+            vectors -= self._added
+        return vectors
+
+    @property
+    def _added(self) -> int:
+        """What `_stored` has added to each component."""
+        return _ZERO if self._exact else 0
+
+    def _stored(self, places: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The vectors at places as they come out of FAISS, `(m, dim)`."""
         index = self._index
         if index is None:
             return np.empty((0, 1), np.float32)
@@ -122,9 +154,7 @@ class Vectors:
             return index.reconstruct_batch(places.astype(np.int64))
         flat = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.d)
         codes = cast("NDArray[np.uint8]", flat)
-        vectors = codes.reshape(index.ntotal, index.d)[places].astype(np.float32)
-        vectors -= _ZERO
-        return vectors
+        return codes.reshape(index.ntotal, index.d)[places].astype(np.float32)
 
 
 class _Faiss(Protocol):

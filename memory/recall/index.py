@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.analysis import words_of
-from memory.recall.candidates import Candidates
+from memory.recall.candidates import Candidates, distinct
 from memory.recall.dense import EXACT_UPTO, Vectors
 from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
@@ -18,6 +18,7 @@ from memory.recall.ranking import Weights, by_group, hand_made, learned
 from memory.recall.rows import Rows
 from memory.recall.selection import EVERYTHING, Selection, select
 from memory.recall.support import Support
+from memory.recall.surroundings import Surroundings
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
@@ -48,6 +49,7 @@ class UserIndex:
         self._row_of: dict[str, int] = {}
         self._postings, self.vectors = Postings(), Vectors(exact_upto=exact_upto)
         self._rows = Rows(tongue.words)
+        self._surroundings = Surroundings(self._rows, self.vectors)
         self._text_bytes = _EMPTY_BYTES
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class UserIndex:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes, deleted rows included."""
-        numbers = self._rows.size_bytes + self.vectors.size_bytes
+        numbers = sum(one.size_bytes for one in (self._rows, self.vectors, self._surroundings))
         return self._text_bytes + self._postings.size_bytes + numbers
 
     @property
@@ -90,6 +92,7 @@ class UserIndex:
         """Add messages, or the vectors of those that came without."""
         vectors = [(self._row(entry), entry.vector) for entry in entries]
         self.vectors.add([(row, vector) for row, vector in vectors if vector is not None])
+        self._surroundings.forget(row for row, _ in vectors)
 
     def _row(self, entry: Entry) -> int:
         """The row of a message, made if it is new."""
@@ -158,7 +161,7 @@ class UserIndex:
         supports = Support(parts, candidates, self._rows, self._tongue.vectors, read)
         chosen = select(
             contributions.sum(axis=1),
-            [self.entries[row] for row in rows],
+            lambda place: self.entries[rows[place]],
             supports=supports,
             similarities=parts[:, NAMES.index("cosine")] if question.vector is not None else None,
             vectors=lambda: self.vectors.of(candidates.rows)[0],
@@ -197,12 +200,12 @@ class UserIndex:
         count = len(self.entries) if among is None else len(among)
         if count <= _FULL:
             return Candidates.of(np.arange(count) if among is None else among, self._rows)
-        scores = self._postings.scores(question.terms, k1=_SATURATION, b=0)
+        scores = self._postings.scores(question.found, k1=_SATURATION, b=0)
         if among is not None:
             kept = np.zeros(len(scores), np.bool_)
             kept[among] = True
             scores *= kept
-        touched = np.flatnonzero(scores)
+        touched = np.flatnonzero(scores > 0)
         if len(touched) > _SEEDS:
             touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
         seeds = [touched[np.argsort(-scores[touched], kind="stable")]]
@@ -210,8 +213,7 @@ class UserIndex:
             seeds.append(self.vectors.nearest(question.vector, _SEEDS, among=among))
         best = np.concatenate([found[:_WITH_NEIGHBOURS] for found in seeds])
         near = [self._rows.step(best, by) for by in (-1, 1, 2)]
-        rows = np.unique(np.concatenate([*seeds, *near]))
-        rows = rows[rows >= 0]
+        rows = distinct(np.concatenate([*seeds, *near]), len(self._rows))
         return Candidates.of(rows if among is None else np.intersect1d(rows, among), self._rows)
 
     def measure(
@@ -224,6 +226,7 @@ class UserIndex:
             rows=self._rows,
             postings=self._postings,
             vectors=self.vectors,
+            surroundings=self._surroundings,
             word_vectors=self._tongue.vectors,
             brief=brief,
         )

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,25 @@ from memory.recall.column import Column
 _MANY_ROWS, _COMMON_SHARE = 1000, 4
 _MOST_TERMS, _MOST_COUNTED = 48, 65_535
 _TERM_BYTES, _POSTING_BYTES = 260, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The postings of a query's terms, one term after the other.
+
+    Attributes:
+        rows: `(p,)`, the rows that hold a term, ascending within it.
+        counts: `(p,)`, how often each holds it.
+        place: `(p,)`, which of the terms it is.
+        weights: `(t,)`, the inverse document frequency of each term.
+        holding: `(t,)`, how many rows hold it.
+    """
+
+    rows: NDArray[np.intp]
+    counts: NDArray[np.float32]
+    place: NDArray[np.intp]
+    weights: NDArray[np.float32]
+    holding: NDArray[np.intp]
 
 
 class Postings:
@@ -91,35 +111,26 @@ class Postings:
         holding = [len(self._rows[self._ids[one]]) if one in self._ids else 0 for one in terms]
         return max((math.log1p((rows - held + 0.5) / (held + 0.5)) for held in holding), default=0)
 
-    def rows(self, number: int) -> NDArray[np.intp]:
-        """The rows that hold a term, ascending."""
-        return np.array(self._rows[number], dtype=np.intp)
+    def find(self, ids: Sequence[int]) -> Found:
+        """The postings of terms."""
+        # Copies: an array that lends its buffer could not grow while the view lives.
+        rows = [np.array(self._rows[number], dtype=np.intp) for number in ids]
+        counts = [np.array(self._counts[number], dtype=np.float32) for number in ids]
+        holding = np.array([len(one) for one in rows], np.intp)
+        return Found(
+            np.concatenate(rows) if rows else np.empty(0, np.intp),
+            np.concatenate(counts) if counts else np.empty(0, np.float32),
+            np.repeat(np.arange(len(rows)), holding),
+            self.weights(ids),
+            holding,
+        )
 
-    def scores(
-        self, ids: Sequence[int], *, k1: float = 1.2, b: float = 0.75
-    ) -> NDArray[np.float32]:
-        """The BM25 score of every row, `(n,)` float32; 0 where no term of the query stands."""
-        scores = np.zeros(len(self), dtype=np.float32)
-        for number in ids:
-            # Copies: an array that lends its buffer could not grow while the view lives.
-            where = self.rows(number)
-            counts = np.array(self._counts[number], dtype=np.float32)
-            rows, holding = len(self), len(where)
-            weight = math.log(1 + (rows - holding + 0.5) / (holding + 0.5))
-            norm = k1 * (1 - b + b * self._lengths.values[where] / self.mean_length) if b else k1
-            scores[where] += weight * counts * (k1 + 1) / (counts + norm)
-        return scores
-
-    def counts(self, ids: Sequence[int], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """How often each term stands in each of the rows, which ascend: `(rows, terms)`."""
-        counts = np.zeros((len(rows), len(ids)), dtype=np.float32)
-        for place, number in enumerate(ids):
-            where = self.rows(number)
-            found = np.searchsorted(where, rows)
-            found[found == len(where)] = 0
-            here = where[found] == rows
-            counts[here, place] = np.array(self._counts[number], dtype=np.float32)[found[here]]
-        return counts
+    def scores(self, found: Found, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
+        """The BM25 score of every row, `(n,)`; 0 where no term of the query stands."""
+        counts = found.counts
+        norm = k1 * (1 - b + b * self._lengths.values[found.rows] / self.mean_length) if b else k1
+        each = found.weights[found.place] * counts * (k1 + 1) / (counts + norm)
+        return np.bincount(found.rows, each, len(self)).astype(np.float64)  # whole where empty
 
     def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """The number of terms in each of the rows, `(m,)` float32."""

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from memory.recall.candidates import STEPS, Candidates, Floats
 from memory.recall.dense import Vectors
 from memory.recall.late import late_interaction, leaders_of
-from memory.recall.lexical import Postings
+from memory.recall.lexical import Found, Postings
 from memory.recall.question import Question
 from memory.recall.rows import FORM, Rows
+from memory.recall.surroundings import BEFORE, Surroundings
 from memory.recall.word_vectors import WordVectors
 
 _SATURATION = 0.4  # BM25's k1, without length normalisation
 _LEADERS = 8
-_MANY = 500
+_MANY, _WORD_BYTES = 500, 8
 _EPOCH = 719_163  # the ordinal of 1970-01-01
 
 NAMES = (
@@ -57,14 +58,14 @@ def measure(
     rows: Rows,
     postings: Postings,
     vectors: Vectors,
+    surroundings: Surroundings,
     word_vectors: WordVectors,
     brief: bool = False,
 ) -> Floats:
     """Every part of every candidate: `(m, len(NAMES))` float32; those of `BRIEF` if it is brief."""
     form = rows.form(candidates.rows)
-    held, known = vectors.of(candidates.all)
     parts = _words(question, candidates, rows, postings, brief=brief)
-    parts |= _meaning(question, candidates, held, known, brief=brief)
+    parts |= _meaning(question, candidates, vectors, surroundings, brief=brief)
     parts |= _dates(question, candidates.rows, rows, form)
     parts |= _author(question, candidates.rows, rows, parts["meaning"])
     parts |= {name: form[:, place] for place, name in enumerate(FORM)}
@@ -73,7 +74,7 @@ def measure(
         asked = np.maximum(rows.step(candidates.rows, -1), 0)
         after_question = rows.form(asked)[:, FORM.index("question")]
         parts |= late_interaction(question, candidates, leaders, rows, word_vectors) | {
-            "alike_leaders": _alike_leaders(leaders, candidates.at(held, 0), known),
+            "alike_leaders": _alike_leaders(leaders, *vectors.of(candidates.rows)),
             "answers_words": after_question * parts["words_-1"],
             "answers_meaning": after_question * parts["meaning_-1"],
         }
@@ -86,12 +87,12 @@ def measure(
 def _words(
     question: Question, candidates: Candidates, rows: Rows, postings: Postings, *, brief: bool
 ) -> dict[str, Floats]:
-    if not question.terms:  # a product over nothing is zero, but warns
+    found = question.found
+    if not len(found.weights):  # a product over nothing is zero, but warns
         counts, weights = np.zeros((len(candidates.all), 1), np.float32), np.zeros(1, np.float32)
         spread = weights
     else:
-        counts = postings.counts(question.terms, candidates.all)
-        weights, spread = postings.weights(question.terms), _spread(question, rows, postings)
+        counts, weights, spread = candidates.counts(found), found.weights, _spread(found, rows)
     own = _saturated(counts) @ weights
     here = candidates.at(counts, 0)
     before = here + candidates.at(counts, -1) + candidates.at(counts, -2)
@@ -116,48 +117,45 @@ def _words(
     }
 
 
-def _spread(question: Question, rows: Rows, postings: Postings) -> Floats:
+def _spread(found: Found, rows: Rows) -> Floats:
     """The inverse frequency of each term among windows of five messages."""
-    holding = [postings.rows(number) for number in question.terms]
-    count = len(rows)
-    few = [where if len(where) <= _MANY else where[:0] for where in holding]
-    reached = np.zeros((len(few), count + 1), np.bool_)  # the last column takes what is nowhere
-    term = np.repeat(np.arange(len(few)), [len(where) for where in few])
-    together = np.concatenate(few) if few else np.empty(0, np.intp)
-    for near in rows.near(together):
-        reached[term, near] = True
-    found = reached[:, :count].sum(axis=1)
-    many = np.array([min(len(where) * len(STEPS), count) for where in holding])
-    held = np.where([len(where) > _MANY for where in holding], many, found).astype(np.float32)
+    count, few = len(rows), found.holding <= _MANY
+    kept = few[found.place]
+    width = (count // _WORD_BYTES + 1) * _WORD_BYTES
+    reached = np.zeros(len(few) * width + 1, np.bool_)
+    place = found.place[kept] * width
+    for near in rows.near(found.rows[kept]):
+        reached[np.where(near >= 0, place + near, -1)] = True  # the last takes what is nowhere
+    words = reached[:-1].view(np.uint64).reshape(len(few), -1)
+    reach = np.bitwise_count(words).sum(axis=1, dtype=np.intp)
+    many = np.minimum(found.holding * len(STEPS), count)
+    held = np.where(few, reach, many).astype(np.float32)
     return np.log1p((count - held + 0.5) / (held + 0.5))
 
 
 def _meaning(
     question: Question,
     candidates: Candidates,
-    held: Floats,
-    known: NDArray[np.bool_],
+    vectors: Vectors,
+    surroundings: Surroundings,
     *,
     brief: bool,
 ) -> dict[str, Floats]:
     count = len(candidates.rows)
     none = np.zeros(count, np.float32)
     names = ("cosine", "meaning", "meaning_-2", "meaning_-1", "meaning_1", "meaning_around")
-    if question.vector is None or held.shape[1] != len(question.vector):
+    if question.vector is None or not vectors.fits(question.vector):
         return dict.fromkeys(names, none)
-    cosines = held @ question.vector
+    cosines, known = vectors.cosines(candidates.all, question.vector)
     here = candidates.at(cosines, 0)
     low, high = float(here.min(initial=1)), float(here.max(initial=-1))
     scaled = np.where(known, (cosines - low) / max(high - low, 1e-6), 0).astype(np.float32)
-    around = candidates.at(held, -1)  # in place: these are the largest arrays of a search
-    around += candidates.at(held, -2)
-    around *= 0.5
-    around += candidates.at(held, 0)
-    lengths = np.sqrt(np.einsum("ij,ij->i", around, around))
+    around = here + BEFORE * (candidates.at(cosines, -1) + candidates.at(cosines, -2))
+    lengths = surroundings.lengths(candidates.rows)
     parts: dict[str, Floats] = {
         "cosine": here,
         "meaning": candidates.at(scaled, 0),
-        "meaning_around": _between((around @ question.vector) / np.maximum(lengths, 1e-6)),
+        "meaning_around": _between(around / np.maximum(lengths, 1e-6)),
     }
     if brief:
         return parts

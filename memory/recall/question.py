@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from memory.recall.analysis import words_of
 from memory.recall.dates import Span, day_of, spans
-from memory.recall.lexical import Postings
+from memory.recall.lexical import Found, Postings
 from memory.recall.rows import Rows
 from memory.recall.tongue import Tongue
 from memory.types import Vector
@@ -20,7 +20,7 @@ class Question:
 
     Attributes:
         vector: `(dim,)`, or None to go by words alone.
-        terms: ids of its terms, speakers' names left out.
+        found: the postings of its terms, speakers' names left out.
         words: ids of its words' pieces in the table of word vectors, speakers' names left out.
         telling: how rare the word of each piece is, `(len(words),)`; 0 for a stop word.
         spans: the days it names.
@@ -29,7 +29,7 @@ class Question:
     """
 
     vector: Vector | None
-    terms: tuple[int, ...]
+    found: Found
     words: NDArray[np.int64]
     telling: NDArray[np.float32]
     spans: tuple[Span, ...]
@@ -73,7 +73,7 @@ def read_question(
     today = day_of(now) if now is not None else rows.newest_day
     return Question(
         vector,
-        tuple(terms),
+        postings.find(terms),
         np.array([number for ids in pieces for number in ids], np.int64),
         np.array(telling, np.float32),
         tuple(spans(text, today, tongue.words)),

@@ -110,6 +110,10 @@ class Rows:
             rows = np.where(rows >= 0, moved, _NONE).astype(np.intp)
         return rows
 
+    def following(self, row: int) -> int:
+        """The next row in the same session, -1 where there is none."""
+        return self._next.item(row)
+
     def near(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """`(5, m)`: the rows two and one back, the rows themselves, those one and two on."""
         near = np.empty((5, len(rows)), np.intp)

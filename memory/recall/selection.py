@@ -82,7 +82,7 @@ class Selection:
     @property
     def is_plain(self) -> bool:
         """Whether the score alone decides."""
-        return replace(self, neighbours=0) == EVERYTHING
+        return (replace(self, neighbours=0) if self.neighbours else self) == EVERYTHING
 
 
 EVERYTHING = Selection()
@@ -94,7 +94,7 @@ Chosen = tuple[int, float, dict[str, float]]
 
 def select(
     scores: Floats,
-    entries: Sequence[Entry | None],
+    entry_at: Callable[[int], Entry | None],
     *,
     supports: Callable[[int], bool],
     similarities: Floats | None,
@@ -107,7 +107,7 @@ def select(
 
     Args:
         scores: `(m,)`.
-        entries: `m` of them; None for one that was deleted.
+        entry_at: the candidate at a place; None for one that was deleted.
         supports: whether anything speaks for the candidate at a place; asked last.
         similarities: `(m,)` cosines with the query; None where there are none.
         vectors: `(m, dim)`, unit length, or zero for a message without one; asked for if needed.
@@ -128,7 +128,7 @@ def select(
     admitted = (
         place
         for place in order
-        if (entry := entries[place])
+        if (entry := entry_at(place))
         and entry.id not in exclude
         and selection.admits(entry)
         and supports(place)
@@ -140,12 +140,11 @@ def select(
     if selection.min_similarity is not None and similarities is not None:
         passes = (similarities >= selection.min_similarity) | ~vectors().any(axis=1)
         places = [place for place in places if passes[place]]
-    times = [one.message.at for place, one in enumerate(entries) if one and supports(place)]
+    times = [one.message.at for place in order if (one := entry_at(place)) and supports(place)]
     now = selection.now if selection.now is not None else max(times, default=0.0)
     chosen: list[Chosen] = []
     for place in places:
-        entry = entries[place]
-        if entry:
+        if entry := entry_at(place):
             added = selection.preference(entry, now)
             chosen.append((place, float(scores[place]) + sum(added.values()), added))
     chosen.sort(key=lambda one: -one[1])

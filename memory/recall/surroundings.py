@@ -1,0 +1,64 @@
+"""How long each message's vector is, taken together with half of those of the two before it.
+
+That does not depend on what is asked, so it is reckoned once for each message.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.recall.column import Column
+from memory.recall.dense import Vectors
+from memory.recall.rows import Rows
+
+BEFORE = 0.5
+"""What each of the two before counts for."""
+
+_REACH = 2
+
+
+class Surroundings:
+    """The lengths, each reckoned when it is first asked for.
+
+    Args:
+        rows: which message follows which.
+        vectors: of the messages; one that has none counts as zero.
+    """
+
+    def __init__(self, rows: Rows, vectors: Vectors) -> None:
+        self._rows, self._vectors = rows, vectors
+        self._lengths = Column(np.float32)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the lengths take."""
+        return self._lengths.size_bytes
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Reckon anew what the vectors of rows go into: these have just come."""
+        for first in rows:
+            row = first
+            for _ in range(_REACH + 1):
+                if not 0 <= row < len(self._lengths):
+                    break
+                self._lengths[row] = math.nan
+                row = self._rows.following(row)
+
+    def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The length of each of the rows, `(m,)`."""
+        if missing := len(self._rows) - len(self._lengths):
+            self._lengths.extend([math.nan] * missing)
+        held = self._lengths.values
+        if len(unknown := rows[np.isnan(held[rows])]):
+            held[unknown] = self._reckoned(unknown)
+        return held[rows]
+
+    def _reckoned(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        together = self._vectors.of(rows)[0]
+        for back in range(1, _REACH + 1):
+            before = self._rows.step(rows, -back)
+            there = before >= 0
+            together[there] += BEFORE * self._vectors.of(before[there])[0]
+        return np.sqrt(np.einsum("ij,ij->i", together, together))
