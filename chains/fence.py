@@ -21,6 +21,7 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _MOMENT = len("2023-05-07 13:56")
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
 
 
@@ -79,6 +80,6 @@ def _name(author: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    plain = json.dumps(text, ensure_ascii=False)
+    plain = _as_json(text)
     plain = plain.replace("<", "\\u003c").replace(">", "\\u003e")
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], plain)

@@ -1,7 +1,7 @@
 """What comes in and goes out over HTTP."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -78,17 +78,7 @@ class ChatMessage(BaseModel):
     @classmethod
     def of(cls, entry: Entry) -> "ChatMessage":
         """The schema of an entry."""
-        message = entry.message
-        return cls(
-            id=entry.id,
-            session_id=entry.session_id,
-            position=entry.position,
-            role=message.role,
-            author=message.author,
-            content=message.content,
-            time=utc(message.at),
-            interrupted=message.interrupted,
-        )
+        return cls(**_said(entry))
 
 
 class Recalled(ChatMessage):
@@ -102,11 +92,26 @@ class Recalled(ChatMessage):
     def of_hit(cls, hit: Hit) -> "Recalled":
         """The schema of a hit."""
         return cls(
-            **vars(ChatMessage.of(hit.entry)),
+            **_said(hit.entry),
             score=hit.score,
             parts=dict(hit.parts),
             context=[entry.id for entry in hit.context],
         )
+
+
+def _said(entry: Entry) -> dict[str, Any]:
+    """The fields of a `ChatMessage`."""
+    message = entry.message
+    return {
+        "id": entry.id,
+        "session_id": entry.session_id,
+        "position": entry.position,
+        "role": message.role,
+        "author": message.author,
+        "content": message.content,
+        "time": utc(message.at),
+        "interrupted": message.interrupted,
+    }
 
 
 class LayerUse(BaseModel):

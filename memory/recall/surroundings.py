@@ -56,9 +56,10 @@ class Surroundings:
         return held[rows]
 
     def _reckoned(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        together = self._vectors.of(rows)[0]
-        for back in range(1, _REACH + 1):
-            before = self._rows.step(rows, -back)
-            there = before >= 0
-            together[there] += BEFORE * self._vectors.of(before[there])[0]
+        before = [self._rows.step(rows, -back) for back in range(1, _REACH + 1)]
+        there = np.concatenate([rows, *before])
+        held = self._vectors.of(np.maximum(there, 0))[0]
+        held *= (there >= 0)[:, None]
+        own, *others = held.reshape(1 + _REACH, len(rows), -1)
+        together = own + BEFORE * sum(others)
         return np.sqrt(np.einsum("ij,ij->i", together, together))

@@ -1,8 +1,14 @@
 """Embedders: the built-in one, any of LangChain's by dotted path, and ones that answer nonsense."""
 
+from functools import cache
+from importlib.resources import files
+
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
+from tokenizers import Tokenizer
 
 from memory.errors import ConfigurationError, EmbedderError
 from memory.recall.embedder import (
@@ -11,8 +17,15 @@ from memory.recall.embedder import (
     StaticEmbedder,
     open_embedder,
 )
+from memory.recall.static_model import StaticModel
 
 _NO_OPTIONS = EmbedderOptions()
+
+
+@cache
+def _model() -> tuple[StaticModel, Tokenizer]:
+    path = files("memory.recall").joinpath("static/tokenizer.json")
+    return StaticModel(), Tokenizer.from_str(path.read_text(encoding="utf-8"))
 
 
 class LengthEmbeddings(Embeddings):
@@ -42,6 +55,16 @@ async def test_the_built_in_model_gives_unit_vectors(embedder: StaticEmbedder) -
     assert np.linalg.norm(vectors[0]) == pytest.approx(1.0, abs=1e-5)
     assert (await embedder.embed([])).shape == (0, 256)
     assert np.isfinite(await embedder.embed(["", "\0", "🜁"])).all()
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+@example("Don't_stop\x0bme\x00now\r\n\tit's 3.5% (of) `x`; ~/a-b@c.d " + "x" * 120)
+@example("pneumonoultramicroscopic " * 300)
+def test_ascii_is_split_as_the_tokenizer_splits_it(text: str) -> None:
+    model, tokenizer = _model()
+    tokens = tokenizer.encode(text, add_special_tokens=False).ids[:512]
+    unknown = tokenizer.token_to_id("[UNK]")
+    assert model.tokens([text]) == [[token for token in tokens if token != unknown]]
 
 
 async def test_what_means_the_same_is_near(embedder: StaticEmbedder) -> None:
