@@ -94,26 +94,32 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    @contextmanager
-    def stage(self, stage: Stage) -> Generator[None]:
+    def stage(self, stage: Stage) -> AbstractContextManager[object]:
         """All stand around it."""
-        with ExitStack() as stack:
-            for one in self._observers:
-                stack.enter_context(one.stage(stage))
-            yield
+        return _together([one.stage(stage) for one in self._observers])
 
-    @contextmanager
-    def model_call(self, call: ModelCall) -> Generator[None]:
+    def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
         """All stand around it."""
-        with ExitStack() as stack:
-            for one in self._observers:
-                stack.enter_context(one.model_call(call))
-            yield
+        return _together([one.model_call(call) for one in self._observers])
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
         """All are told."""
         for one in self._observers:
             one.turn(profile, outcome, sections)
+
+
+def _together(contexts: Sequence[AbstractContextManager[object]]) -> AbstractContextManager[object]:
+    """All of them, entered in order; one that does something is handed on as it is."""
+    busy = [one for one in contexts if not isinstance(one, nullcontext)]
+    return busy[0] if len(busy) == 1 else _entered(busy)
+
+
+@contextmanager
+def _entered(contexts: Sequence[AbstractContextManager[object]]) -> Generator[None]:
+    with ExitStack() as stack:
+        for one in contexts:
+            stack.enter_context(one)
+        yield
 
 
 @dataclass(frozen=True, slots=True)

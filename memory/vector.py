@@ -63,7 +63,7 @@ def within_budget(name: str, turn: Turn, found: Sequence[Hit], budget_tokens: in
         tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
         if used + tokens <= budget_tokens:
             context = tuple(one for one in around if one.id not in turn.shown)
-            hits.append(replace(hit, context=context))
+            hits.append(hit if context == hit.context else replace(hit, context=context))
             shown |= {one.id for one in added}
             used += tokens
     return Section(name, tokens=used, hits=tuple(hits))
