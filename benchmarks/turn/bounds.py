@@ -20,6 +20,7 @@ class Bound:
         limit: what it may be at most, or must be at least.
         at_least: which of both.
         is_ratio: whether it compares figures of the same run, or counts; seconds are the machine's.
+        far: what is far off, where twice the bound is not reached yet; see docs/performance.md.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Bound:
     limit: float
     at_least: bool = False
     is_ratio: bool = True
+    far: float | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -35,10 +37,10 @@ class Bound:
 
     @property
     def is_far_off(self) -> bool:
-        """Whether a ratio is worse than twice its bound."""
+        """Whether a ratio is worse than twice its bound, or than `far`."""
         if self.at_least:
-            return self.is_ratio and not self.value >= self.limit / _FAR
-        return self.is_ratio and not self.value <= self.limit * _FAR
+            return self.is_ratio and not self.value >= (self.far or self.limit / _FAR)
+        return self.is_ratio and not self.value <= (self.far or self.limit * _FAR)
 
 
 def bounds(figures: Figures) -> list[Bound]:
@@ -53,7 +55,8 @@ def _latency(figures: Figures) -> Iterator[Bound]:
     for history in dict.fromkeys((short, long)):
         layered = figures.cell(LAYERED, history=history, clients=1)
         name = f"p50, layered / bare, history of {history:,} turns"
-        yield Bound(name, ratio(layered, bare, _p50), 1.5)
+        far = None if history == short else 4.0
+        yield Bound(name, ratio(layered, bare, _p50), 1.5, far=far)
     grown, fresh = (figures.cell(LAYERED, history=one, clients=1) for one in (long, short))
     name = f"p50, history of {long:,} turns / {short:,}"
     yield Bound(name, ratio(grown, fresh, _p50), 1.15)
@@ -64,10 +67,10 @@ def _latency(figures: Figures) -> Iterator[Bound]:
 def _throughput(figures: Figures) -> Iterator[Bound]:
     crowds = [one for one in figures.cells if one.side == LAYERED and one.clients > 1]
     layered = min(crowds, key=lambda cell: abs(cell.clients - _MANY))
-    for side, limit in ((BARE, 0.7), (CLASSIC, 5.0)):
+    for side, limit, far in ((BARE, 0.7, None), (CLASSIC, 5.0, 1.3)):
         other = figures.cell(side, history=layered.history, clients=layered.clients)
         name = f"turns a second, layered / {side}, {layered.clients} clients"
-        yield Bound(name, ratio(layered, other, _rate), limit, at_least=True)
+        yield Bound(name, ratio(layered, other, _rate), limit, at_least=True, far=far)
 
 
 def _asked(figures: Figures) -> Iterator[Bound]:

@@ -59,10 +59,11 @@ class Calls(msgspec.Struct):
 
 
 class Size(msgspec.Struct):
-    """What a user takes up: bytes in Redis, and in the server's memory once they have spoken."""
+    """What each of some users takes up: bytes in Redis, and in the server once they have spoken."""
 
     side: str
     history: int
+    users: int
     redis_bytes: int | None
     resident_bytes: int | None
 

@@ -91,7 +91,7 @@ class Loading:
             (now - then) // slot.clients if now is not None and then is not None else None
             for then, now in zip(before, after, strict=True)
         )
-        return Size(side.name, slot.history, redis_bytes, resident)
+        return Size(side.name, slot.history, slot.clients, redis_bytes, resident)
 
     def _interleave(self, slots: Sequence[_Slot]) -> None:
         for slot in slots if self._plan.warm_up_seconds else ():

@@ -23,7 +23,7 @@ CALLS = (
     "longest",
     "cacheable",
 )
-SIZES = ("", "history", "bytes in Redis", "bytes in the server")
+SIZES = ("", "history", "users", "bytes in Redis", "bytes in the server")
 WAITS = ("", "first token, p50 ms", "model of 300 ms, p50 ms")
 BOUNDS = ("bound", "measured", "limit", "")
 
@@ -101,7 +101,8 @@ def _size_rows(figures: Figures) -> Iterable[Row]:
     for one in figures.sizes:
         if one.redis_bytes is not None:
             resident = "-" if one.resident_bytes is None else f"{one.resident_bytes:,}"
-            yield one.side, f"{one.history:,}", f"{one.redis_bytes:,}", resident
+            redis = f"{one.redis_bytes:,}"
+            yield one.side, f"{one.history:,}", str(one.users), redis, resident
 
 
 def _wait_rows(figures: Figures) -> Iterable[Row]:
