@@ -47,7 +47,7 @@ it, with what was cut and what was left.
   2 to 3 ms of processor time to that: a fifth of a turn is the search, and no other part is more
   than a tenth.
 - **A history of 10,000 turns beside one of 10.** The vectors of 20,000 messages are compared with
-  the query one by one (0.3 ms), and more messages are worth ranking, about 500 in place of 200.
+  the query one by one (0.3 ms), and more messages are worth ranking, about 600 in place of all 20.
 - **A model of 300 ms.** 1 % is 3 ms: about what a turn costs an idle machine, whose caches are
   cold and whose processes are woken for each hop.
 - **Turns a second beside classic.** Five times classic would be more than bare itself.

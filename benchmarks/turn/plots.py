@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.turn.figures import Cell, Figures
-from benchmarks.turn.sides import LAYERED
+from benchmarks.turn.sides import CLASSIC, LAYERED
 
-_SIZE = (8.0, 4.5)
+_SIZE, _WHOLE = (8.0, 4.5), 100
+_GROWING = (LAYERED, CLASSIC)
 
 
 def draw(figures: Figures, folder: Path) -> dict[str, Path]:
@@ -54,9 +55,9 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
             scale="linear",
         ),
         "Bytes in Redis by the length of the history": _lines(
-            [one for one in figures.cells if one.side == LAYERED and one.clients == 1],
+            [one for one in figures.cells if one.side in _GROWING and one.clients == 1],
             lambda cell: (cell.history, _redis_bytes(figures, cell)),
-            ("turns that the user had before", "bytes (logarithmic)"),
+            ("turns that the user had before (logarithmic)", "bytes (logarithmic)"),
             folder / "turn-bytes.svg",
             scale="log",
         ),
@@ -83,7 +84,8 @@ def _bars(
     for number, (label, values) in enumerate(groups.items()):
         places = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(names))]
         drawn = axes.bar(places, values, width, label=label)
-        axes.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
+        shown = [f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}" for value in values]
+        axes.bar_label(drawn, shown, fontsize=8, padding=2)
     axes.set_yscale(scale)
     axes.set_xticks(range(len(names)), [name.replace(", ", ",\n") for name in names], fontsize=8)
     axes.legend(frameon=False)
@@ -104,7 +106,7 @@ def _lines(
         axes.plot(*zip(*points, strict=True), marker="o", label=side)
     axes.set_xscale(scale)
     axes.set_yscale(scale)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right upper")  # where no line runs
     return _save(figure, file)
 
 
