@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Measure speed beside other designs.", no_args_is_help=True)
+from service.exit_codes import ExitCode
+from service.options import AsJson, example
+
+app = typer.Typer(
+    help="Measure speed beside other designs.",
+    no_args_is_help=True,
+    epilog=example("strata bench turn --quick"),
+)
 
 
 @app.callback()
@@ -13,14 +20,15 @@ def _group() -> None:
     """Measure speed beside other designs."""
 
 
-@app.command(epilog="Example: strata bench turn --quick --json out.json")
+@app.command(epilog=example("strata bench turn --quick --json > turn.json"))
 def turn(
-    quick: Annotated[  # noqa: FBT002 - flags
+    *,
+    quick: Annotated[
         bool, typer.Option("--quick", help="In about a minute; fails only far from a bound.")
     ] = False,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="Draw the pictures into this folder.")] = None,
-    write_docs: Annotated[  # noqa: FBT002
+    write_docs: Annotated[
         bool, typer.Option("--write-docs", help="Write docs/performance.md and README's table.")
     ] = False,
 ) -> None:
@@ -28,29 +36,30 @@ def turn(
 
     Ends with 1 when a bound is missed; with --quick, when a ratio is worse than twice its bound.
     """
-    from importlib.util import find_spec  # noqa: PLC0415 - each command loads what it needs
+    from importlib.util import find_spec
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from benchmarks.turn.bounds import bounds  # noqa: PLC0415
-    from benchmarks.turn.docs import write_docs as write  # noqa: PLC0415
-    from benchmarks.turn.plan import FULL, QUICK  # noqa: PLC0415
-    from benchmarks.turn.plots import draw  # noqa: PLC0415
-    from benchmarks.turn.report import show, write_json  # noqa: PLC0415
-    from benchmarks.turn.run import measure  # noqa: PLC0415
-    from memory.errors import ConfigurationError  # noqa: PLC0415
+    from benchmarks.turn.bounds import bounds
+    from benchmarks.turn.docs import write_docs as write
+    from benchmarks.turn.plan import FULL, QUICK
+    from benchmarks.turn.plots import draw
+    from benchmarks.turn.report import as_data, show
+    from benchmarks.turn.run import measure
+    from memory.errors import ConfigurationError
+    from service.printing import say_json
 
     if (out or write_docs) and find_spec("matplotlib") is None:
         raise ConfigurationError("Pictures need matplotlib: pip install 'strata-memory[bench]'.")
-    console = Console()
-    figures = measure(QUICK if quick else FULL, console)
-    show(figures, console)
-    if json_out:
-        write_json(figures, json_out)
+    figures = measure(QUICK if quick else FULL)
+    if as_json:
+        say_json(as_data(figures))
+    else:
+        show(figures, Console())
     root = Path(__file__).parents[1]
     if out:
         draw(figures, out)
     if write_docs:
         write(figures, draw(figures, root / "docs" / "images"), root)
     missed = [one for one in bounds(figures) if (one.is_far_off if quick else not one.is_kept)]
-    raise typer.Exit(1 if missed else 0)
+    raise typer.Exit(ExitCode.FAILED if missed else ExitCode.OK)

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from service.options import URL, AsJson, Url, User, example, profile_names
+
 if TYPE_CHECKING:
     from memory.profiles import Profile
     from memory.recall.embedder import EmbedderOptions
 
-app = typer.Typer(help="Compare memory types on conversations.", no_args_is_help=True)
+app = typer.Typer(
+    help="Compare memory types on conversations.",
+    no_args_is_help=True,
+    epilog=example("strata experiment replay --user alice --profiles layered,window"),
+)
 
 Data = Annotated[
     Path,
@@ -18,15 +24,23 @@ Data = Annotated[
         "--data", exists=True, dir_okay=False, help="LoCoMo's format, or plain JSON lines."
     ),
 ]
+Names = Annotated[
+    str,
+    typer.Option(
+        "--profiles", help="Memory profiles, with commas between.", autocompletion=profile_names
+    ),
+]
 
 
-@app.command(
-    epilog="Example: strata experiment recall --data locomo.json --top-k 5,10,25 --json out.json"
-)
-def recall(  # noqa: PLR0917 - Typer's options
+@app.command(epilog=example("strata experiment recall --data locomo.json --top-k 5,10,25 --json"))
+def recall(
+    *,
     data: Data,
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="A memory profile; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--profile", help="A memory profile; may be repeated.", autocompletion=profile_names
+        ),
     ] = None,
     embedder: Annotated[
         list[str] | None, typer.Option("--embedder", help="An embedder; may be repeated.")
@@ -37,16 +51,16 @@ def recall(  # noqa: PLR0917 - Typer's options
         typer.Option(help="Weights: as in the service, learned from the others, or set by hand."),
     ] = "learned",
     language: Annotated[str, typer.Option(help="The language of the conversations.")] = "english",
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Of the messages that hold the answer, how many are among the first k recalled."""
-    from rich.console import Console  # noqa: PLC0415 - each command loads what it needs
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
-    from experiments.conversations import read_conversations  # noqa: PLC0415
-    from experiments.recall_run import Plan, run_recall, show, write_json  # noqa: PLC0415
+    from experiments.conversations import read_conversations
+    from experiments.recall_run import Plan, figures_of, run_recall, show
+    from service.printing import progress, say_json
 
-    console = Console()
     plan = Plan(
         read_conversations(data),
         _profiles(profile or ["layered"]),
@@ -56,11 +70,12 @@ def recall(  # noqa: PLR0917 - Typer's options
         ranking,
         _embedder_options(),
     )
-    with Progress(console=console, transient=True) as progress:
-        runs = asyncio.run(run_recall(plan, progress))
-    show(runs, console)
-    if json_out:
-        write_json(runs, json_out)
+    with progress(*Progress.get_default_columns()) as shown:
+        runs = asyncio.run(run_recall(plan, shown))
+    if as_json:
+        say_json(figures_of(runs))
+    else:
+        show(runs, Console())
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -74,9 +89,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _profiles(names: list[str]) -> "dict[str, Profile]":
-    from memory.errors import ConfigurationError  # noqa: PLC0415
-    from memory.profiles import load_profiles  # noqa: PLC0415
-    from service.loading import load_settings  # noqa: PLC0415
+    from memory.errors import ConfigurationError
+    from memory.profiles import load_profiles
+    from service.loading import load_settings
 
     known = load_profiles(load_settings().profiles)
     if missing := [name for name in names if name not in known]:
@@ -85,37 +100,37 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
 
 def _embedder_options() -> "EmbedderOptions":
-    from memory.recall.embedder import EmbedderOptions  # noqa: PLC0415
-    from service.loading import load_settings  # noqa: PLC0415
+    from memory.recall.embedder import EmbedderOptions
+    from service.loading import load_settings
 
     settings = load_settings()
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
 
 
 @app.command(
-    epilog="Example: strata experiment profiles --data locomo.json --profiles layered,window,none"
+    epilog=example("strata experiment profiles --data locomo.json --profiles layered,window")
 )
-def profiles(  # noqa: PLR0917 - Typer's options
+def profiles(
+    *,
     data: Data,
-    names: Annotated[
-        str, typer.Option("--profiles", help="Memory profiles, with commas between.")
-    ] = "layered,window,summary,vector,none",
+    names: Names = "layered,window,summary,vector,none",
     out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
     conversations: Annotated[
         int | None, typer.Option(help="Only so many conversations of the file.")
     ] = None,
-    answers: Annotated[  # noqa: FBT002 - flags
+    answers: Annotated[
         bool, typer.Option("--answers", help="Let the model answer, and judge by token F1.")
     ] = False,
-    judge: Annotated[  # noqa: FBT002
+    judge: Annotated[
         bool, typer.Option("--judge", help="Let the model judge the answers too.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a paid run.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a paid run.")] = False,
     language: Annotated[str, typer.Option(help="The language of the conversations.")] = "english",
+    as_json: AsJson = False,
 ) -> None:
     """Play conversations under several memory profiles and compare what reaches the model."""
-    from experiments.conversations import read_conversations  # noqa: PLC0415
-    from experiments.session import compare_and_report  # noqa: PLC0415
+    from experiments.conversations import read_conversations
+    from experiments.session import compare_and_report
 
     compare_and_report(
         read_conversations(data)[:conversations],
@@ -125,24 +140,24 @@ def profiles(  # noqa: PLR0917 - Typer's options
         judge=judge,
         yes=yes,
         language=language,
+        as_json=as_json,
     )
 
 
-@app.command(epilog="Example: strata experiment replay --user alice --profiles layered,window")
+@app.command(epilog=example("strata experiment replay --user alice --profiles layered,window"))
 def replay(
-    user: Annotated[str, typer.Option("--user", help="Whose conversation.")],
-    names: Annotated[
-        str, typer.Option("--profiles", help="Memory profiles, with commas between.")
-    ] = "layered,window",
-    url: Annotated[
-        str, typer.Option("--url", envvar="STRATA_URL", help="The running service.")
-    ] = "http://127.0.0.1:8000",
+    *,
+    user: User,
+    names: Names = "layered,window",
+    url: Url = URL,
     out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
     language: Annotated[str, typer.Option(help="The language of the conversation.")] = "english",
+    as_json: AsJson = False,
 ) -> None:
     """Play what a user of the running service said under other memories; nothing of it changes."""
-    from experiments.replaying import read_user  # noqa: PLC0415
-    from experiments.session import compare_and_report  # noqa: PLC0415
+    from experiments.replaying import read_user
+    from experiments.session import compare_and_report
 
     chosen = _profiles(names.split(","))
-    compare_and_report([read_user(url, user)], chosen, out, language=language)
+    said = read_user(url, user)
+    compare_and_report([said], chosen, out, language=language, as_json=as_json)

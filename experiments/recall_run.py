@@ -1,9 +1,7 @@
 """The recall experiment: every profile and embedder on the same questions."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,11 +129,10 @@ def _summed_up(name: str, embedder: str, plan: Plan, answered: Sequence[Answered
     )
 
 
-def write_json(runs: Sequence[Run], path: Path) -> None:
+def figures_of(runs: Sequence[Run]) -> dict[str, Any]:
     """The first run's figures on top; all runs under `runs`."""
     rows = [asdict(run) for run in runs]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows[0] | {"runs": rows}, indent=2) + "\n", encoding="utf-8")
+    return rows[0] | {"runs": rows}
 
 
 def show(runs: Sequence[Run], console: Console) -> None:

@@ -8,12 +8,13 @@ import httpx
 from experiments.conversations import Conversation, Said
 from memory.errors import StrataError
 from memory.types import Message
+from service.client import open_client, refused, unreachable
 
 _PAGE = 200
 
 
 class UnreadableUserError(StrataError):
-    """The service could not be reached, or the user has said nothing."""
+    """The user has said nothing."""
 
     code = "unreadable_user"
 
@@ -22,11 +23,12 @@ def read_user(url: str, user: str) -> Conversation:
     """Everything a user said and was replied, oldest session first.
 
     Raises:
-        UnreadableUserError: the service is away, or there is nothing to read.
+        UnreadableUserError: there is nothing to read.
+        ServiceError: the service is away, or refuses.
     """
     base = f"/v1/users/{quote(user, safe='')}/sessions"
-    try:
-        with httpx.Client(base_url=url, timeout=60) as client:
+    with open_client(url, timeout=60) as client:
+        try:
             sessions = _pages(client, base, "sessions")
             said = [
                 Said(f"{session['session_id']}:{place}", session["session_id"], _message(one))
@@ -35,10 +37,8 @@ def read_user(url: str, user: str) -> Conversation:
                     _pages(client, f"{base}/{session['session_id']}/messages", "messages")
                 )
             ]
-    except httpx.HTTPError as error:
-        raise UnreadableUserError(
-            f"{url} does not answer as a Strata service ({type(error).__name__}); is it running?"
-        ) from error
+        except httpx.HTTPError as error:
+            raise unreachable(client, error) from error
     if not said:
         raise UnreadableUserError(f"The user {user!r} has said nothing that could be replayed.")
     return Conversation(user, tuple(said), ())
@@ -50,7 +50,8 @@ def _pages(client: httpx.Client, path: str, name: str) -> list[dict[str, Any]]:
     while True:
         asked = {"limit": _PAGE} | ({"cursor": cursor} if cursor else {})
         answer = client.get(path, params=asked)
-        answer.raise_for_status()
+        if not answer.is_success:
+            raise refused(answer)
         page = answer.json()
         found += page[name]
         cursor = page["next_cursor"]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -133,6 +134,11 @@ def show(rows: Sequence[Row], console: Console) -> None:
     console.print(f"[dim]{_LEGEND}[/]")
 
 
+def as_data(rows: Sequence[Row], about: str) -> dict[str, Any]:
+    """The rows of the table, for programs."""
+    return {"about": about, "profiles": [asdict(row) for row in rows]}
+
+
 def write_report(
     cells: Sequence[Cell], plots: dict[str, tuple[Path, str]], out: Path, about: str
 ) -> None:
@@ -145,7 +151,7 @@ def write_report(
         about: what was compared, in a sentence.
     """
     rows = rows_of(cells)
-    data = {"about": about, "profiles": [asdict(row) for row in rows]}
+    data = as_data(rows, about)
     (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     with (out / "report.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from chains.models import open_model
 from chains.offline import OfflineChatModel
 from experiments.conversations import Conversation
 from experiments.plots import draw
 from experiments.profiles_run import Cell, Comparison, compare, estimated_cost
-from experiments.report import rows_of, show, write_report
+from experiments.report import as_data, rows_of, show, write_report
 from memory.errors import ConfigurationError
 from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from service.choices import model_options
 from service.loading import load_settings
+from service.printing import progress, remark, say, say_json
 
 
 def compare_and_report(
@@ -30,13 +31,13 @@ def compare_and_report(
     judge: bool = False,
     yes: bool = False,
     language: str = "english",
+    as_json: bool = False,
 ) -> None:
-    """Compare, show the table, and write the report's files into `out`.
+    """Compare, show the table or its figures as JSON, and write the report's files into `out`.
 
     Raises:
         ConfigurationError: answers are wanted, but no model is configured.
     """
-    console = Console()
     settings = load_settings()
     out.mkdir(parents=True, exist_ok=True)
 
@@ -64,34 +65,37 @@ def compare_and_report(
                     "Answers need a real model: set OPENAI_API_KEY or STRATA_MODEL."
                 )
             if not offline and not yes:
-                _confirm(comparison, console)
-            return await _with_progress(comparison, out, console)
+                _confirm(comparison)
+            return await _with_progress(comparison, out)
 
     cells = asyncio.run(run())
     rows = rows_of(cells)
-    show(rows, console)
     about = (
         f"{len(conversations)} conversations, {sum(len(one.messages) for one in conversations)} "
         f"messages, {sum(len(one.questions) for one in conversations)} questions; embedder "
         f"{settings.embedder}."
     )
     write_report(cells, draw(cells, rows, out), out, about)
-    console.print(f"The report: {out / 'report.html'}")
+    if as_json:
+        say_json(as_data(rows, about))
+    else:
+        show(rows, Console())
+        say(f"The report: {out / 'report.html'}")
 
 
-async def _with_progress(comparison: Comparison, out: Path, console: Console) -> list[Cell]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+async def _with_progress(comparison: Comparison, out: Path) -> list[Cell]:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     total = len(comparison.conversations) * len(comparison.profiles)
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=total)
+    with progress(*columns) as shown:
+        task = shown.add_task("starting", total=total)
         return await compare(
             comparison,
             out,
-            lambda what, done: progress.update(task, description=what, completed=done),
+            lambda what, done: shown.update(task, description=what, completed=done),
         )
 
 
-def _confirm(comparison: Comparison, console: Console) -> None:
+def _confirm(comparison: Comparison) -> None:
     calls, tokens = estimated_cost(comparison)
-    console.print(f"With a real model this takes about {calls:,} calls and {tokens:,} tokens.")
-    typer.confirm("Go on?", abort=True)
+    remark(f"With a real model this takes about {calls:,} calls and {tokens:,} tokens.")
+    typer.confirm("Go on?", abort=True, err=True)

@@ -6,16 +6,32 @@ import httpx
 
 from memory.errors import StrataError
 
+_AWAY = {502, 503, 504}
+
 
 class ServiceError(StrataError):
-    """The service could not be reached, or answered with a problem."""
+    """The service answered with a problem, or a file is not what it takes."""
 
     code = "service"
 
 
+class ServiceAwayError(ServiceError):
+    """The service, or what it needs, cannot be reached."""
+
+    code = "service_away"
+
+
 def open_client(url: str, *, timeout: httpx.Timeout | float) -> httpx.Client:
-    """A client that shows the API key of `STRATA_API_KEY`, where there is one."""
-    return httpx.Client(base_url=url, timeout=timeout, headers=credentials())
+    """A client that shows the API key of `STRATA_API_KEY`, where there is one.
+
+    Raises:
+        ServiceError: the URL is none.
+    """
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ServiceError(f"{url!r} is no URL: {error}.") from error
+    return httpx.Client(base_url=found, timeout=timeout, headers=credentials())
 
 
 def credentials() -> dict[str, str]:
@@ -24,17 +40,20 @@ def credentials() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def detail(response: httpx.Response) -> str:
-    """What a problem says."""
+def refused(response: httpx.Response) -> ServiceError:
+    """What a problem says, as an error."""
+    kind = ServiceAwayError if response.status_code in _AWAY else ServiceError
     try:
-        return str(response.json()["detail"])
+        return kind(str(response.json()["detail"]))
     except (ValueError, KeyError, TypeError):
-        return f"The service answered {response.status_code}."
+        told = f"{response.url} answered {response.status_code}, and not as Strata does."
+        return kind(f"{told} See --url and STRATA_URL.")
 
 
-def unreachable(client: httpx.Client, error: httpx.HTTPError) -> str:
+def unreachable(client: httpx.Client, error: httpx.HTTPError, more: str = "") -> ServiceAwayError:
     """What to say of a service that does not answer."""
-    return (
+    told = (
         f"The service at {client.base_url} cannot be reached ({type(error).__name__}). "
-        "Start it with `make run`, or name another with --url."
+        "Start it with `strata serve`, or name another with --url."
     )
+    return ServiceAwayError(f"{told} {more}".rstrip())

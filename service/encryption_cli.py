@@ -1,28 +1,19 @@
 """`strata encryption`: master keys made and rotated, and plain data sealed."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from memory.errors import ConfigurationError, StrataError
-from memory.store import Connection, RedisStore
-from memory.store.compacting import compact
-from memory.store.encryption import forget_master_key, open_keyring
-from memory.store.master_keys import drawn_master_key
-from memory.store.resealing import Sealing, seal_everything
-from memory.store.rotating import Rotation, rotate_master_key
-from service.choices import master_keys
-from service.joining import with_redis
-from service.loading import load_settings
+from memory.errors import StrataError
+from service.options import AsJson, example
+from service.printing import remark, say, say_json
 
 app = typer.Typer(
     help="Encryption at rest: make master keys, rotate them, seal plain data.",
     no_args_is_help=True,
+    epilog=example("strata encryption key 2026-11"),
 )
-T = TypeVar("T")
 KeyId = Annotated[str, typer.Argument(help="The id of a master key.")]
 _COMPACT = (
     "Copies of before (append-only file, snapshots, backups) stay as they were: rewrite the file "
@@ -30,66 +21,57 @@ _COMPACT = (
 )
 
 
-@app.command()
-def key(key_id: KeyId) -> None:
+@app.command(epilog=example("strata encryption key 2026-11"))
+def key(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Draw a master key, as STRATA_ENCRYPTION_KEYS takes it. It is stored nowhere."""
-    print(drawn_master_key(key_id))  # noqa: T201
+    from memory.store.master_keys import drawn_master_key
+
+    drawn = drawn_master_key(key_id)
+    if as_json:
+        say_json({"id": key_id, "key": drawn})
+    else:
+        say(drawn)
 
 
-@app.command()
-def rotate() -> None:
+@app.command(epilog=example("strata encryption rotate"))
+def rotate(*, as_json: AsJson = False) -> None:
     """Wrap every user's data key by the first of the master keys; run again if it was stopped."""
-    done = _told(lambda store, show: rotate_master_key(store, tell=lambda one: show(_rotated(one))))
-    console = Console()
-    console.print(_rotated(done), highlight=False)
+    from service.encrypting import rotate_all, rotation_told
+
+    done = rotate_all()
+    if as_json:
+        say_json(asdict(done))
+    else:
+        say(rotation_told(done))
     if done.failed:
         raise StrataError("Those that do not open need the master key that wraps them.")
-    for one in done.dropped:
-        console.print(f"Master key {one!r} wraps nothing any more: drop it.", highlight=False)
+    for one in () if as_json else done.dropped:
+        say(f"Master key {one!r} wraps nothing any more: drop it.")
 
 
-@app.command()
-def seal() -> None:
+@app.command(epilog=example("strata encryption seal"))
+def seal(*, as_json: AsJson = False) -> None:
     """Seal what was stored before there were keys; run again if it was stopped."""
-    done = _told(lambda store, show: seal_everything(store, tell=lambda one: show(_sealed(one))))
-    console = Console()
-    console.print(_sealed(done), highlight=False)
-    if load_settings().redis_url:
-        console.print(_COMPACT, highlight=False)
-    else:
-        with_redis(compact)
-        console.print("The append-only file was rewritten; delete older copies.", highlight=False)
+    from service.encrypting import rewritten, seal_all, sealing_told
+
+    done = seal_all()
+    compacted = rewritten()
+    if as_json:
+        say_json({**asdict(done), "compacted": compacted})
+        return
+    say(sealing_told(done))
+    remark("The append-only file was rewritten; delete older copies." if compacted else _COMPACT)
 
 
-@app.command()
-def forget(key_id: KeyId) -> None:
+@app.command(epilog=example("strata encryption forget 2025-11"))
+def forget(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Take a master key for lost: what it wraps stays shut, and the service starts without it."""
+    from memory.store.encryption import forget_master_key
+    from service.joining import with_redis
+
     if not with_redis(lambda connection: forget_master_key(connection, key_id)):
         raise StrataError(f"Master key {key_id!r} is not in use here.")
-    Console().print(f"Master key {key_id!r} is not asked for any more.", highlight=False)
-
-
-def _told(work: Callable[[RedisStore, Callable[[str], None]], Awaitable[T]]) -> T:
-    """Do something to all users, and show how it goes."""
-    masters = master_keys(load_settings())
-    if masters is None:
-        raise ConfigurationError("There are no keys: set STRATA_ENCRYPTION_KEYS.")
-
-    async def run(connection: Connection) -> T:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("")
-            keyring = await open_keyring(connection, masters)
-            store = RedisStore(connection, embedder_tag="", keyring=keyring)
-            return await work(store, lambda text: progress.update(task, description=text))
-
-    return with_redis(run)
-
-
-def _rotated(rotation: Rotation) -> str:
-    failed = f", {rotation.failed} do not open" if rotation.failed else ""
-    return f"{rotation.rewrapped} data keys wrapped anew, of {rotation.seen}{failed}."
-
-
-def _sealed(sealing: Sealing) -> str:
-    return f"{sealing.sealed} values sealed, in {sealing.seen} keys of Redis."
+    if as_json:
+        say_json({"forgotten": key_id})
+    else:
+        say(f"Master key {key_id!r} is not asked for any more.")

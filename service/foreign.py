@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, ValidationError
-from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from service.client import ServiceError, detail, open_client, unreachable
-from service.terminal import upload
+from service.client import ServiceError, open_client, refused, unreachable
+from service.printing import progress, say, say_json
+from service.uploading import upload
 
 _BATCH = 100
 _ROLES = {
@@ -96,17 +96,19 @@ def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> No
         try:
             there = _there(client, home)
             new = [one for one in memories if one.id not in there and one.content.strip()]
-            console = Console(stderr=True)
-            starts = range(0, len(new), _BATCH)
-            for start in track(starts, f"importing {file.name}", console=console):
-                _keep(client, home, new[start : start + _BATCH])
+            columns = (TextColumn("importing {task.description}", markup=False), BarColumn())
+            with progress(*columns, MofNCompleteColumn()) as shown:
+                task = shown.add_task(file.name, total=len(new))
+                for start in range(0, len(new), _BATCH):
+                    batch = new[start : start + _BATCH]
+                    _keep(client, home, batch)
+                    shown.advance(task, len(batch))
         except httpx.HTTPError as error:
-            raise ServiceError(f"{unreachable(client, error)} Run it again to go on.") from error
+            raise unreachable(client, error, "Run it again to go on.") from error
     if as_json:
-        told = {"memories": len(new), "there_already": len(memories) - len(new)}
-        print(json.dumps(told))  # noqa: T201
-        return
-    Console().print(f"{len(new)} memories stored, {len(memories) - len(new)} were there already.")
+        say_json({"memories": len(new), "there_already": len(memories) - len(new)})
+    else:
+        say(f"{len(new)} memories stored, {len(memories) - len(new)} were there already.")
 
 
 def _there(client: httpx.Client, home: str) -> set[str]:
@@ -118,7 +120,7 @@ def _there(client: httpx.Client, home: str) -> set[str]:
         )
         response = client.get(home, params=query)
         if not response.is_success:
-            raise ServiceError(detail(response))
+            raise refused(response)
         page = response.json()
         ids |= {str(one["metadata"].get("mem0_id", "")) for one in page["memories"]}
         cursor = page["next_cursor"]
@@ -130,4 +132,4 @@ def _keep(client: httpx.Client, home: str, memories: list[_Memory]) -> None:
     body = [{"content": one.content, "metadata": {"mem0_id": one.id}} for one in memories]
     response = client.post(f"{home}/batch", json={"memories": body})
     if not response.is_success:
-        raise ServiceError(detail(response))
+        raise refused(response)

@@ -1,70 +1,88 @@
 """`strata keys`: API keys, made, listed, revoked."""
 
-import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from memory.errors import StrataError
-from memory.store.api_keys import ApiKey, create_key, list_keys, revoke_key
-from service.joining import with_redis
+from service.options import AsJson, example
+from service.printing import remark, say, say_json, say_table
 
-app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+if TYPE_CHECKING:
+    from memory.store.api_keys import ApiKey
+
+app = typer.Typer(
+    help="API keys: make, list, revoke.",
+    no_args_is_help=True,
+    epilog=example("strata keys create --tenant acme --name web"),
+)
 
 
-@app.command()
+@app.command(epilog=example("strata keys create --tenant acme --name web"))
 def create(
+    *,
     tenant: Annotated[str, typer.Option(help="Whose users it reaches.")] = "default",
     user: Annotated[
         str | None, typer.Option(help="The one user that it reaches; left out, all of them.")
     ] = None,
     name: Annotated[str, typer.Option(help="For your own notes.")] = "",
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """Make an API key. It is shown this once and stored hashed."""
+    from memory.store.api_keys import create_key
+    from service.joining import with_redis
+
     made, shown = with_redis(
         lambda connection: create_key(
             connection, tenant=tenant, user_id=user, name=name, now=time.time()
         )
     )
     if as_json:
-        print(json.dumps({**_described(made), "key": shown}))  # noqa: T201
+        say_json({**_described(made), "key": shown})
         return
-    console = Console()
     reach = "every user" if user is None else f"user {user!r}"
-    console.print(f"Key {made.id} reaches {reach} of tenant {tenant!r}.", highlight=False)
-    console.print(shown, style="bold", highlight=False, soft_wrap=True)
-    console.print("Keep it: it cannot be shown again.", style="dim")
+    say(f"Key {made.id} reaches {reach} of tenant {tenant!r}.")
+    say(shown, style="bold")
+    remark("Keep it: it cannot be shown again.", style="dim")
 
 
-@app.command("list")
-def list_all(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+@app.command("list", epilog=example("strata keys list --json"))
+def list_all(*, as_json: AsJson = False) -> None:
     """List the keys; never their secrets."""
+    from memory.store.api_keys import list_keys
+    from service.joining import with_redis
+
     found = with_redis(list_keys)
     if as_json:
-        print(json.dumps([_described(key) for key in found]))  # noqa: T201
+        say_json([_described(key) for key in found])
         return
-    table = Table("id", "tenant", "scope", "user", "name", "created")
-    for key in found:
-        made = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
-        table.add_row(key.id, key.tenant, key.scope, key.user_id or "", key.name, made)
-    Console().print(table)
+    say_table(("id", "tenant", "scope", "user", "name", "created"), map(_row, found))
 
 
-@app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
+@app.command(epilog=example("strata keys revoke 3f9c21d07a5e"))
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it.")], *, as_json: AsJson = False
+) -> None:
     """Revoke a key; running services refuse it after five seconds at the latest."""
+    from memory.store.api_keys import revoke_key
+    from service.joining import with_redis
+
     if not with_redis(lambda connection: revoke_key(connection, key_id)):
         raise StrataError(f"There is no key {key_id!r}; see `strata keys list`.")
-    Console().print(f"Key {key_id} is revoked.", highlight=False)
+    if as_json:
+        say_json({"revoked": key_id})
+    else:
+        say(f"Key {key_id} is revoked.")
 
 
-def _described(key: ApiKey) -> dict[str, object]:
+def _row(key: "ApiKey") -> tuple[tuple[str, ...], str]:
+    made = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
+    return (key.id, key.tenant, key.scope, key.user_id or "", key.name, made), ""
+
+
+def _described(key: "ApiKey") -> dict[str, object]:
     return {
         "id": key.id,
         "tenant": key.tenant,

@@ -1,16 +1,14 @@
 """Settings as they stand on this machine: loaded, and shown with where each was set."""
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from memory.errors import ConfigurationError
+from service.printing import remark, say_json, say_table
 from service.settings import Settings
 from service.sources import closest, misspelt, origins, variable
 
@@ -85,14 +83,15 @@ def show_settings(*, as_json: bool) -> None:
     strange = misspelt(os.environ, Settings.model_fields)
     if as_json:
         settings = {one.variable: {"value": one.value or None, "from": one.origin} for one in found}
-        print(json.dumps({"settings": settings, "unknown": strange}))  # noqa: T201
+        say_json({"settings": settings, "unknown": strange})
         return
-    table = Table("setting", "value", "from", box=None, header_style="dim")
-    for one in found:
-        style = "dim" if one.origin == "default" else "bold"
-        table.add_row(one.variable, one.value, one.origin, style=style)
-    console = Console()
-    console.print(table)
+    say_table(
+        ("setting", "value", "from"),
+        (
+            ((one.variable, one.value, one.origin), "dim" if one.origin == "default" else "bold")
+            for one in found
+        ),
+    )
     for name, like in strange.items():
         meant = f"; did you mean {like}?" if like else "."
-        console.print(f"[yellow]{name} is no setting[/]{meant}", highlight=False)
+        remark(f"{name} is no setting{meant}", style="yellow")

@@ -1,10 +1,8 @@
 """`strata reindex`: embed whatever has no vector of the embedder in use, user by user."""
 
 import asyncio
-import json
 from contextlib import AsyncExitStack
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from memory.errors import EmbedderError, UnderWayError
@@ -21,6 +19,7 @@ from memory.types import User
 from service.breakers import guarded
 from service.choices import connect, embedder_options, master_keys, tongue_of
 from service.joining import redis_beside
+from service.printing import progress, say, say_json
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -50,14 +49,14 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         tongue = tongue_of(settings.language)
         views = Views(store, lambda: UserIndex(tongue), most_bytes=settings.view_bytes)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
-        progress = stack.enter_context(_progress())
-        task = progress.add_task(embedder.tag, total=len(users), vectors=0)
+        shown = stack.enter_context(_counting())
+        task = shown.add_task(embedder.tag, total=len(users), vectors=0)
         vectors = elsewhere = 0
 
         def stored(count: int) -> None:
             nonlocal vectors
             vectors += count
-            progress.update(task, vectors=vectors)
+            shown.update(task, vectors=vectors)
 
         for done, user in enumerate(users):
             try:
@@ -71,27 +70,26 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
                 raise EmbedderError(
                     f"{error} {vectors} vectors of {done} users are stored; run it again to go on."
                 ) from error
-            progress.advance(task)
+            shown.advance(task)
         await note_embedder(connection, embedder.tag)
     outcome = {"embedder": embedder.tag, "users": len(users), "vectors": vectors}
     if as_json:
-        print(json.dumps({**outcome, "elsewhere": elsewhere}))  # noqa: T201
+        say_json({**outcome, "elsewhere": elsewhere})
         return
     told = f"{vectors} vectors of {embedder.tag} stored; {len(users)} users are embedded"
     told += f", {elsewhere} of them by a worker that is at it." if elsewhere else "."
-    Console().print(told, highlight=False)
+    say(told)
 
 
 def _by_name(user: User) -> tuple[str, str]:
     return user.tenant, user.id
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
+def _counting() -> Progress:
+    return progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("users, {task.fields[vectors]} vectors"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
     )

@@ -16,6 +16,7 @@ from service.app import create_app
 from service.hosts import is_loopback
 from service.logs import configure
 from service.opening import open_state
+from service.printing import say, say_json
 from service.punctual import punctual
 from service.settings import Settings
 from service.state import State
@@ -35,7 +36,14 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings, *, insecure: bool, workers: int = 1, fd: int | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    insecure: bool,
+    workers: int = 1,
+    fd: int | None = None,
+    as_json: bool = False,
+) -> None:
     """Serve until stopped.
 
     Args:
@@ -43,6 +51,7 @@ def run(settings: Settings, *, insecure: bool, workers: int = 1, fd: int | None 
         insecure: whether anybody may ask, from anywhere.
         workers: how many processes.
         fd: a socket that listens already, handed down by the process that started this one.
+        as_json: whether it tells as JSON where it serves.
 
     Raises:
         ConfigurationError: the settings cannot be used, or would open memory to the network.
@@ -62,14 +71,17 @@ def run(settings: Settings, *, insecure: bool, workers: int = 1, fd: int | None 
     if workers > 1:
         from service.serving_many import run_many  # noqa: PLC0415 - one is the rule
 
-        run_many(settings, workers)
+        run_many(settings, workers, as_json=as_json)
         return
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(settings, None if fd is None else [socket.socket(fileno=fd)]))
+        listening = None if fd is None else [socket.socket(fileno=fd)]
+        runner.run(_serve(settings, listening, as_json=as_json))
 
 
-async def _serve(settings: Settings, listening: list[socket.socket] | None) -> None:
+async def _serve(
+    settings: Settings, listening: list[socket.socket] | None, *, as_json: bool
+) -> None:
     async with open_state(settings) as state:
 
         @contextlib.asynccontextmanager
@@ -89,7 +101,7 @@ async def _serve(settings: Settings, listening: list[socket.socket] | None) -> N
         server = Server(config)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
-        announcing = asyncio.create_task(_announce(server, settings))
+        announcing = asyncio.create_task(_announce(server, settings, as_json=as_json))
         try:
             await server.serve(listening)
         except SystemExit as error:  # uvicorn's way of saying that it cannot listen
@@ -116,7 +128,7 @@ def _left(server: Server, bound: timedelta) -> timedelta:
     return max(timedelta(), bound - spent)
 
 
-async def _announce(server: uvicorn.Server, settings: Settings) -> None:
+async def _announce(server: uvicorn.Server, settings: Settings, *, as_json: bool) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     _spare_the_collector()
@@ -124,8 +136,13 @@ async def _announce(server: uvicorn.Server, settings: Settings) -> None:
     redis = "STRATA_REDIS_URL" if settings.redis_url else f"embedded, in {settings.data_dir}"
     configured = settings.model or settings.model_base_url or settings.openai_api_key
     model = settings.model or ("as configured" if configured else "offline (no key is set)")
-    print(f"Strata serves on http://{settings.host}:{port}  (API: /docs)")  # noqa: T201
-    print(f"  redis: {redis}   model: {model}   embedder: {settings.embedder}", flush=True)  # noqa: T201
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    if as_json:
+        say_json({"url": url, "redis": redis, "model": model, "embedder": settings.embedder})
+        return
+    about = f"  redis: {redis}   model: {model}   embedder: {settings.embedder}"
+    say(f"Strata serves on {url}  (API: /docs)\n{about}")
 
 
 def _spare_the_collector() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from memory.errors import ConfigurationError
 from service.choices import open_redis
 from service.logs import configure
+from service.printing import say, say_json
 from service.settings import Settings
 
 _SOONEST_SECONDS = 5.0
@@ -20,7 +21,7 @@ _SOONEST_SECONDS = 5.0
 _MARGIN_SECONDS = 5.0
 
 
-def run_many(settings: Settings, workers: int) -> None:
+def run_many(settings: Settings, workers: int, *, as_json: bool) -> None:
     """Serve until stopped; a process that dies is replaced.
 
     Raises:
@@ -28,12 +29,12 @@ def run_many(settings: Settings, workers: int) -> None:
         EmbeddedRedisError: the embedded Redis cannot be started.
     """
     configure(settings.log_format, settings.log_level)
-    asyncio.run(_Crew(settings, workers).serve())
+    asyncio.run(_Crew(settings, workers, as_json=as_json).serve())
 
 
 class _Crew:
-    def __init__(self, settings: Settings, workers: int) -> None:
-        self._settings, self._workers = settings, workers
+    def __init__(self, settings: Settings, workers: int, *, as_json: bool) -> None:
+        self._settings, self._workers, self._as_json = settings, workers, as_json
         self._stop = asyncio.Event()
         self._running: dict[Process, float] = {}
 
@@ -54,9 +55,7 @@ class _Crew:
             while len(self._running) < self._workers:
                 self._running[await _start(self._settings, url, listening)] = time.monotonic()
             if not told:
-                host, port = listening.getsockname()[:2]
-                line = f"Strata serves on http://{host}:{port}  ({self._workers} workers)"
-                print(line, flush=True)  # noqa: T201
+                self._tell("http://{}:{}".format(*listening.getsockname()))
                 told = True
             stopped = asyncio.create_task(self._stop.wait())
             ended = [asyncio.create_task(one.wait()) for one in self._running]
@@ -64,6 +63,12 @@ class _Crew:
             for task in (stopped, *ended):
                 task.cancel()
             self._bury()
+
+    def _tell(self, url: str) -> None:
+        if self._as_json:
+            say_json({"url": url, "workers": self._workers})
+        else:
+            say(f"Strata serves on {url}  ({self._workers} workers)")
 
     def _bury(self) -> None:
         for process, began in [*self._running.items()]:

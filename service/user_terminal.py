@@ -1,13 +1,27 @@
 """The terminal's side of a user as a whole: an export to standard output, and an erasure."""
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import typer
-from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
-from service.client import ServiceError, detail, open_client, unreachable
+from service.client import open_client, refused, unreachable
+from service.printing import progress, remark, say, say_json
+
+_FRAME_LINES = 2
+"""The first and the last line of an export: what it is, and how long."""
 
 
 def export(url: str, user: str) -> None:
@@ -16,33 +30,75 @@ def export(url: str, user: str) -> None:
     Raises:
         ServiceError: the service is away, or broke off; what was written is not complete then.
     """
-    with open_client(url, timeout=httpx.Timeout(30, read=None)) as client:
+    lines = 0
+    with (
+        open_client(url, timeout=httpx.Timeout(30, read=None)) as client,
+        _growing() as shown,
+    ):
+        task = shown.add_task(user, total=None)
         try:
             with client.stream("GET", f"/v1/users/{quote(user, safe='')}/export") as response:
                 if not response.is_success:
                     response.read()
-                    raise ServiceError(detail(response))
+                    raise refused(response)
                 for chunk in response.iter_bytes():
                     sys.stdout.buffer.write(chunk)
+                    lines += chunk.count(b"\n")
+                    shown.advance(task, len(chunk))
         except httpx.HTTPError as error:
-            told = f"{unreachable(client, error)} What was written is not complete."
-            raise ServiceError(told) from error
+            raise unreachable(client, error, "What was written is not complete.") from error
     sys.stdout.buffer.flush()
+    if lines <= _FRAME_LINES:
+        remark(f"Nothing is stored of {user!r}.")
 
 
-def erase(url: str, user: str, *, ask: bool) -> None:
-    """Erase all that is stored of a user, and print the receipt as JSON.
+def _growing() -> Progress:
+    """Bytes and their speed, unless the terminal shows the export itself."""
+    columns = (TextColumn("exporting {task.description}", markup=False), DownloadColumn())
+    made = progress(SpinnerColumn(), *columns, TransferSpeedColumn())
+    made.disable = made.disable or sys.stdout.isatty()
+    return made
+
+
+def erase(url: str, users: Sequence[str], *, ask: bool, as_json: bool) -> None:
+    """Erase all that is stored of users, one after the other, and print each receipt.
 
     Raises:
-        ServiceError: the service is away, or refuses.
+        ServiceError: the service is away, or refuses; those before were erased.
     """
     if ask:
-        typer.confirm(f"Erase all that is stored of {user!r}, for good?", abort=True, err=True)
-    with open_client(url, timeout=120) as client:
-        try:
-            response = client.delete(f"/v1/users/{quote(user, safe='')}")
-        except httpx.HTTPError as error:
-            raise ServiceError(unreachable(client, error)) from error
+        named = ", ".join(map(repr, users))
+        typer.confirm(f"Erase all that is stored of {named}, for good?", abort=True, err=True)
+    receipts = list[dict[str, Any]]()
+    columns = (TextColumn("erasing {task.description}", markup=False), BarColumn())
+    try:
+        with (
+            open_client(url, timeout=120) as client,
+            progress(*columns, MofNCompleteColumn()) as shown,
+        ):
+            task = shown.add_task("", total=len(users))
+            for user in users:
+                shown.update(task, description=user)
+                receipts.append(_erased(client, user))
+                shown.advance(task)
+    finally:
+        for receipt in receipts:
+            if as_json:
+                say_json(receipt)
+            else:
+                say(_told(receipt))
+
+
+def _erased(client: httpx.Client, user: str) -> dict[str, Any]:
+    try:
+        response = client.delete(f"/v1/users/{quote(user, safe='')}")
+    except httpx.HTTPError as error:
+        raise unreachable(client, error) from error
     if not response.is_success:
-        raise ServiceError(detail(response))
-    Console().print_json(response.text)
+        raise refused(response)
+    return response.json()
+
+
+def _told(receipt: dict[str, Any]) -> str:
+    parts = (f"{receipt[name]} {name}" for name in ("sessions", "messages", "memories", "vectors"))
+    return f"{receipt['user_id']!r} is erased: {', '.join(parts)}. Receipt {receipt['receipt_id']}."

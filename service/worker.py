@@ -12,46 +12,52 @@ from memory.errors import ConfigurationError
 from service.joining import redis_beside
 from service.logs import configure
 from service.opening import open_state
+from service.printing import say, say_json
 from service.routes import health
 from service.serve import Server, loop_factory
 from service.settings import Settings
 from service.state import State
 
 
-def run(settings: Settings, *, port: int | None) -> None:
+def run(settings: Settings, *, port: int | None, as_json: bool = False) -> None:
     """Do jobs until stopped.
 
     Args:
         settings: those of the service.
         port: where its health and figures are served; nowhere if None.
+        as_json: whether it tells as JSON where they are.
 
     Raises:
         ConfigurationError: the settings cannot be used.
     """
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_work(settings, port))
+        runner.run(_work(settings, port, as_json=as_json))
 
 
-async def _work(settings: Settings, port: int | None) -> None:
+async def _work(settings: Settings, port: int | None, *, as_json: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         redis_beside(settings) as url,
         open_state(settings, redis_url=url, at_work=True) as state,
-        _serving_health(state, settings.host, port) as told,
+        _serving_health(state, settings.host, port) as url,
     ):
-        print(f"Strata works{told}  (stop: SIGTERM)", flush=True)  # noqa: T201
+        if as_json:
+            say_json({"url": url})
+        else:
+            told = "" if url is None else f", its figures on {url}/metrics"
+            say(f"Strata works{told}  (stop: SIGTERM)")
         await stop.wait()
         await state.jobs.drain(settings.drain_timeout)
 
 
 @contextlib.asynccontextmanager
-async def _serving_health(state: State, host: str, port: int | None) -> AsyncGenerator[str]:
-    """Serve the routes of health; yields where, for people."""
+async def _serving_health(state: State, host: str, port: int | None) -> AsyncGenerator[str | None]:
+    """Serve the routes of health; yields where."""
     if port is None:
-        yield ""
+        yield None
         return
 
     @contextlib.asynccontextmanager
@@ -71,7 +77,7 @@ async def _serving_health(state: State, host: str, port: int | None) -> AsyncGen
         if serving.done():
             raise ConfigurationError(f"Nothing can listen on {host}:{port}; choose another --port.")
         found = server.servers[0].sockets[0].getsockname()[1]
-        yield f", its figures on http://{host}:{found}/metrics"
+        yield f"http://{host}:{found}"
     finally:
         server.should_exit = True
         with contextlib.suppress(SystemExit):

@@ -15,7 +15,7 @@ from benchmarks.turn.docs import write_docs
 from benchmarks.turn.plan import TINY
 from benchmarks.turn.plots import draw
 from benchmarks.turn.prompts import read_prompts
-from benchmarks.turn.report import show, write_json
+from benchmarks.turn.report import show
 from benchmarks.turn.run import measure
 from benchmarks.turn.sides import BARE, CLASSIC, LAYERED, NONE, REMOTE
 from memory.errors import ConfigurationError
@@ -25,10 +25,10 @@ from tests.conftest import repository
 def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> None:
     if shutil.which("wrk") is None:
         with pytest.raises(ConfigurationError, match="apt-get install wrk"):
-            measure(TINY, Console(file=io.StringIO()))
+            measure(TINY)
         return
     told = io.StringIO()
-    figures = measure(TINY, Console(file=told))
+    figures = measure(TINY)
     show(figures, Console(file=told, width=200))
     assert {cell.side for cell in figures.cells} == {BARE, NONE, LAYERED, REMOTE, CLASSIC}
     assert all(cell.errors == 0 for cell in figures.cells)
@@ -42,8 +42,7 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
     assert max(figures.prompt_tokens.values()) <= figures.prompt_budget
     assert len(bounds(figures)) == 13
     assert "turns a second, layered / classic" in told.getvalue()
-    write_json(figures, tmp_path / "figures.json")
-    assert len(json.loads((tmp_path / "figures.json").read_text())["bounds"]) == 13
+    assert len(json.loads(json.dumps(as_data(figures)))["bounds"]) == 13
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text((repository() / "README.md").read_text())
     write_docs(figures, draw(figures, tmp_path / "docs" / "images"), tmp_path)

@@ -1,7 +1,7 @@
 """The figures of a run as tables: in the terminal, and in Markdown."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -53,14 +53,13 @@ def tables(figures: Figures) -> list[tuple[str, Row, list[Row]]]:
     ]
 
 
-def write_json(figures: Figures, file: Path) -> None:
+def as_data(figures: Figures) -> dict[str, Any]:
     """All figures, and the bounds."""
     kept = [
         {"name": one.name, "value": one.value, "limit": one.limit, "kept": one.is_kept}
         for one in bounds(figures)
     ]
-    data = {**msgspec.to_builtins(figures, str_keys=True), "bounds": kept}
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n")
+    return {**msgspec.to_builtins(figures, str_keys=True), "bounds": kept}
 
 
 def markdown(heads: Row, rows: Iterable[Row]) -> str:

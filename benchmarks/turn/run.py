@@ -5,8 +5,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.turn.counting import count_calls, first_tokens, longest_prompt, slow_model
 from benchmarks.turn.figures import Figures
@@ -27,12 +26,13 @@ from benchmarks.turn.sides import (
 )
 from benchmarks.turn.starting import embedder_ms, first_answer_seconds, import_seconds
 from memory.profiles import load_profiles
+from service.printing import progress
 
 _GIB = 1 << 30
 _FRAMES_TOKENS = 400  # instructions, tags and the time
 
 
-def measure(plan: Plan, console: Console) -> Figures:
+def measure(plan: Plan) -> Figures:
     """Measure all that the plan says, showing how far it is.
 
     Raises:
@@ -41,11 +41,11 @@ def measure(plan: Plan, console: Console) -> Figures:
     find_wrk()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
-        Progress(*columns, console=console, transient=True) as progress,
+        progress(*columns) as shown,
         tempfile.TemporaryDirectory(prefix="strata-bench-") as made,
     ):
-        task = progress.add_task("starting")
-        return _measure(plan, Path(made), lambda what: progress.update(task, description=what))
+        task = shown.add_task("starting")
+        return _measure(plan, Path(made), lambda what: shown.update(task, description=what))
 
 
 def _measure(plan: Plan, folder: Path, tell: Tell) -> Figures:

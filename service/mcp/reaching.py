@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 from mcp.server.mcpserver.exceptions import ToolError
 
-from service.client import detail
+from service.client import refused
 
 _CREDENTIALS = ("authorization", "x-api-key")
 
@@ -62,7 +62,7 @@ class Api:
         except httpx.HTTPError as error:
             raise ToolError(f"The service cannot be reached ({type(error).__name__}).") from error
         if not response.is_success:
-            raise ToolError(detail(response))
+            raise ToolError(str(refused(response)))
         return response.json() if response.content else None
 
 

@@ -50,10 +50,9 @@ def test_recall_is_the_share_of_evidence_among_the_first_k(tmp_path: Path) -> No
         _question("What is my dog called?", "m0"),
         _question("What do my dog and my sister have?", "m0", "m2", category="two"),
     )
-    out = tmp_path / "out.json"
-    done = _run("--data", file, "--top-k", "1,4", "--json", out)
+    done = _run("--data", file, "--top-k", "1,4", "--json")
     assert done.exit_code == 0, done.output
-    figures = json.loads(out.read_text())
+    figures = json.loads(done.stdout)
     assert figures["n_questions"] == 2
     assert figures["by_category"]["fact"]["R@1"]["mean"] == 100.0
     assert figures["by_category"]["two"]["R@4"]["mean"] == 100.0
@@ -68,10 +67,10 @@ def test_a_window_recalls_the_newest_whatever_is_asked(tmp_path: Path) -> None:
         _question("Number 5?", "m5"),
         _question("Number 0?", "m0"),
     )
-    out = tmp_path / "out.json"
     chosen = ("--profile", "window", "--profile", "none")
-    assert _run("--data", file, "--top-k", "1,6", *chosen, "--json", out).exit_code == 0
-    window, none = json.loads(out.read_text())["runs"]
+    done = _run("--data", file, "--top-k", "1,6", *chosen, "--json")
+    assert done.exit_code == 0, done.output
+    window, none = json.loads(done.stdout)["runs"]
     assert [window["overall"][k]["mean"] for k in ("R@1", "R@6")] == [50.0, 100.0]
     assert [none["overall"][k]["mean"] for k in ("R@1", "R@6")] == [0.0, 0.0]
 
@@ -115,16 +114,14 @@ def test_an_interval_holds_the_mean_and_narrows_with_more_questions() -> None:
 
 
 @pytest.mark.parametrize("language", ["english", "german", "japanese"])
-def test_chats_with_an_assistant_lose_nothing_against_the_hand_made_ranking(
-    tmp_path: Path, language: str
-) -> None:
+def test_chats_with_an_assistant_lose_nothing_against_the_hand_made_ranking(language: str) -> None:
     """The learned weights come from people talking with each other; they must not serve here."""
     figures: dict[str, Any] = {}
     for ranking in ("learned", "hand-made"):
-        out = tmp_path / f"{ranking}.json"
         data = _DATA.with_name(f"assistant_{language}.jsonl")
-        assert _run("--data", data, "--ranking", ranking, "--json", out).exit_code == 0
-        figures[ranking] = json.loads(out.read_text())["overall"]
+        done = _run("--data", data, "--ranking", ranking, "--json")
+        assert done.exit_code == 0, done.output
+        figures[ranking] = json.loads(done.stdout)["overall"]
     for name, learned in figures["learned"].items():
         assert learned["mean"] >= figures["hand-made"][name]["mean"], name
     assert figures["learned"]["R@25"]["mean"] > 70
