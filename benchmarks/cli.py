@@ -11,6 +11,7 @@ from service.options import AsJson, example
 app = typer.Typer(
     help="Measure speed beside other designs.",
     no_args_is_help=True,
+    add_completion=False,
     epilog=example("strata bench turn --quick"),
 )
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
@@ -19,7 +18,7 @@ from memory.profiles import Profile
 from memory.recall.embedder import EmbedderOptions, open_embedder
 from service.choices import model_options
 from service.loading import load_settings
-from service.printing import progress, remark, say, say_json
+from service.printing import confirm, progress, remark, say, say_json
 
 
 def compare_and_report(
@@ -98,4 +97,4 @@ async def _with_progress(comparison: Comparison, out: Path) -> list[Cell]:
 def _confirm(comparison: Comparison) -> None:
     calls, tokens = estimated_cost(comparison)
     remark(f"With a real model this takes about {calls:,} calls and {tokens:,} tokens.")
-    typer.confirm("Go on?", abort=True, err=True)
+    confirm("Go on?")

@@ -4,7 +4,7 @@ import os
 
 import httpx
 
-from memory.errors import StrataError
+from memory.errors import ConfigurationError, StrataError
 
 _AWAY = {502, 503, 504}
 
@@ -25,12 +25,14 @@ def open_client(url: str, *, timeout: httpx.Timeout | float) -> httpx.Client:
     """A client that shows the API key of `STRATA_API_KEY`, where there is one.
 
     Raises:
-        ServiceError: the URL is none.
+        ConfigurationError: the URL is none.
     """
     try:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ServiceError(f"{url!r} is no URL: {error}.") from error
+        raise ConfigurationError(f"{url!r} is no URL: {error}.") from error
+    if found.scheme not in {"http", "https"} or not found.host:
+        raise ConfigurationError(f"{url!r} is no URL of a service, such as http://127.0.0.1:8000.")
     return httpx.Client(base_url=found, timeout=timeout, headers=credentials())
 
 

@@ -20,12 +20,21 @@ app = typer.Typer(
 )
 
 
+def _filled(name: str | None) -> str | None:
+    if name == "":
+        raise typer.BadParameter("It is empty.")
+    return name
+
+
 @app.command(epilog=example("strata keys create --tenant acme --name web"))
 def create(
     *,
-    tenant: Annotated[str, typer.Option(help="Whose users it reaches.")] = "default",
+    tenant: Annotated[
+        str, typer.Option(callback=_filled, help="Whose users it reaches.")
+    ] = "default",
     user: Annotated[
-        str | None, typer.Option(help="The one user that it reaches; left out, all of them.")
+        str | None,
+        typer.Option(callback=_filled, help="The one user that it reaches; left out, all of them."),
     ] = None,
     name: Annotated[str, typer.Option(help="For your own notes.")] = "",
     as_json: AsJson = False,

@@ -29,13 +29,15 @@ def profile_names(incomplete: str) -> list[str]:
 
 
 def _named(user: str) -> str:
-    if user in {"", ".", ".."}:
-        raise typer.BadParameter(f"{user!r} is no name of a user.")
+    if user in {"", ".", ".."} or "/" in user:
+        raise typer.BadParameter(f"{user!r} is no name of a user: it is empty, dots or slashes.")
     return user
 
 
 def _all_named(users: list[str]) -> list[str]:
-    return [_named(user) for user in users]
+    for user in users:
+        _named(user)
+    return users
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]

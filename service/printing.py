@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
+import typer
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
@@ -38,6 +39,21 @@ def complain(text: str) -> None:
     to = console(stderr=True)
     _print(to, "strata: ", "bold red", "")
     _print(to, text, "", "\n")
+
+
+def confirm(question: str) -> None:
+    """Ask on standard error, and go on for a yes alone.
+
+    Raises:
+        Abort: it was another answer, or none.
+    """
+    to = console(stderr=True)
+    _print(to, f"{question} [y/N] ", "", "")
+    answer = sys.stdin.readline()
+    if not answer:
+        _print(to, "Nobody answers here; --yes does not ask.", "", "\n")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise typer.Abort
 
 
 def say_table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import math
 import signal
 import socket
@@ -29,6 +30,21 @@ class Server(uvicorn.Server):
     """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
 
     stopped_at: float | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until asked to exit.
+
+        Raises:
+            ConfigurationError: nothing can listen there.
+        """
+        logging.getLogger("uvicorn.error").addFilter(_is_no_system_error)
+        try:
+            await super().serve(sockets)
+        except SystemExit as error:  # uvicorn's way of saying that it cannot listen
+            raise ConfigurationError(
+                f"Nothing can listen on {self.config.host}:{self.config.port}: it is taken or "
+                "forbidden. Choose another with --port or STRATA_PORT."
+            ) from error
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -104,14 +120,14 @@ async def _serve(
         announcing = asyncio.create_task(_announce(server, settings, as_json=as_json))
         try:
             await server.serve(listening)
-        except SystemExit as error:  # uvicorn's way of saying that it cannot listen
-            raise ConfigurationError(
-                f"Nothing can listen on {settings.host}:{settings.port}: it is taken or forbidden. "
-                "Choose another with --port or STRATA_PORT."
-            ) from error
         finally:
             announcing.cancel()
             await state.jobs.drain(_left(server, settings.drain_timeout))
+
+
+def _is_no_system_error(record: logging.LogRecord) -> bool:
+    """What an address is refused for stands in the error that follows."""
+    return not isinstance(record.msg, OSError)
 
 
 def _stop(server: Server) -> None:

@@ -1,5 +1,6 @@
 """`strata chat`, `import`, `export`, `erase`, `mcp`: what is asked of a running service."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,17 @@ from service.options import URL, AsJson, Url, User, Users, example, profile_name
 
 app = typer.Typer()
 _PANEL = "Talk with it"
+
+
+def _readable(file: Path) -> Path:
+    if str(file) != "-":
+        if not file.exists():
+            raise typer.BadParameter(f"there is no file {str(file)!r}.")
+        if file.is_dir() or not os.access(file, os.R_OK):
+            raise typer.BadParameter(f"{str(file)!r} cannot be read.")
+    return file
+
+
 Form = Literal["strata", "langchain", "mem0"]
 
 
@@ -36,13 +48,7 @@ def import_file(
     *,
     file: Annotated[
         Path,
-        typer.Argument(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            allow_dash=True,
-            help="JSON lines; - for a pipe.",
-        ),
+        typer.Argument(callback=_readable, help="JSON lines; - reads them from a pipe."),
     ],
     user: User,
     url: Url = URL,

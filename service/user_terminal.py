@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import typer
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -18,7 +17,7 @@ from rich.progress import (
 )
 
 from service.client import open_client, refused, unreachable
-from service.printing import progress, remark, say, say_json
+from service.printing import confirm, progress, remark, say, say_json
 
 _FRAME_LINES = 2
 """The first and the last line of an export: what it is, and how long."""
@@ -68,7 +67,7 @@ def erase(url: str, users: Sequence[str], *, ask: bool, as_json: bool) -> None:
     """
     if ask:
         named = ", ".join(map(repr, users))
-        typer.confirm(f"Erase all that is stored of {named}, for good?", abort=True, err=True)
+        confirm(f"Erase all that is stored of {named}, for good?")
     receipts = list[dict[str, Any]]()
     columns = (TextColumn("erasing {task.description}", markup=False), BarColumn())
     try:

@@ -75,10 +75,10 @@ async def _serving_health(state: State, host: str, port: int | None) -> AsyncGen
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
         if serving.done():
-            raise ConfigurationError(f"Nothing can listen on {host}:{port}; choose another --port.")
+            await serving
         found = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://{host}:{found}"
     finally:
         server.should_exit = True
-        with contextlib.suppress(SystemExit):
+        with contextlib.suppress(ConfigurationError):
             await serving

@@ -15,10 +15,11 @@ from benchmarks.turn.docs import write_docs
 from benchmarks.turn.plan import TINY
 from benchmarks.turn.plots import draw
 from benchmarks.turn.prompts import read_prompts
-from benchmarks.turn.report import show
+from benchmarks.turn.report import as_data, show
 from benchmarks.turn.run import measure
 from benchmarks.turn.sides import BARE, CLASSIC, LAYERED, NONE, REMOTE
 from memory.errors import ConfigurationError
+from service.exit_codes import ExitCode
 from tests.conftest import repository
 
 
@@ -77,5 +78,5 @@ def test_a_missing_wrk_is_told(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.USAGE
     assert "wrk, which is not installed" in done.stderr

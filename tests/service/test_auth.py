@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.exit_codes import ExitCode
 from tests.services import Service, environment, running_service
 
 
@@ -122,7 +123,7 @@ def test_it_listens_beyond_the_machine_only_with_authentication(tmp_path: Path) 
         check=False,
         timeout=60,
     )
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.USAGE
     assert "STRATA_AUTH" in done.stderr
 
 

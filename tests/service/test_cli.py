@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
@@ -52,7 +53,7 @@ def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
     tmp_path: Path, settings: dict[str, str], named: str
 ) -> None:
     done = _strata("serve", "--port", "0", "--data-dir", str(tmp_path), **settings)
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.USAGE
     assert named in _told(done)
     assert done.stdout == ""
 
@@ -61,7 +62,7 @@ def test_a_port_that_is_taken_is_said_and_leaves_no_redis(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = _strata("serve", "--port", port, "--data-dir", str(tmp_path))
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.USAGE
     assert "--port" in _told(done)
     pid = int((tmp_path / "redis.pid").read_text())
     with pytest.raises(ProcessLookupError):
@@ -88,7 +89,7 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     assert "went on after line 3" in again
     file.write_text('{"role": "user"}\n')
     done = _strata(*command)
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.FAILED
     assert "Line 1 cannot be used" in _told(done)
 
 
@@ -96,8 +97,8 @@ def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text('{"role": "user", "content": "x"}\n')
     done = _strata("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
-    assert done.returncode == 1
-    assert "make run" in _told(done)
+    assert done.returncode == ExitCode.AWAY
+    assert "strata serve" in _told(done)
 
 
 def test_a_conversation_in_the_terminal(backend: Backend) -> None:

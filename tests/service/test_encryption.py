@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from memory.store.master_keys import drawn_master_key, read_master_keys
+from service.exit_codes import ExitCode
 from tests.services import environment, read_transcript, running_service
 
 _TEXT = "My xylograph is called Biscuit."
@@ -88,7 +89,7 @@ def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
     with _service(tmp_path, "") as client:
         _live(client)
     refused = _strata(tmp_path, "", "encryption", "seal")
-    assert refused.returncode == 1
+    assert refused.returncode == ExitCode.USAGE
     assert "set STRATA_ENCRYPTION_KEYS" in refused.stderr
     done = _strata(tmp_path, keys, "encryption", "seal")
     assert done.returncode == 0, done.stderr
@@ -109,11 +110,11 @@ def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
         ("k1:short", "'k1' is no key"),
     ):
         told = _strata(tmp_path, keys, "serve", "--port", "0")
-        assert told.returncode == 1
+        assert told.returncode == ExitCode.USAGE
         assert said in " ".join(told.stderr.split())
         assert "Traceback" not in told.stderr
     assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == 0
-    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == 1
+    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == ExitCode.FAILED
     with _service(tmp_path, second) as client:
         for answer in (_say(client), client.get("/v1/users/alice/sessions")):
             assert answer.status_code == 503
@@ -132,4 +133,4 @@ def test_a_master_key_is_drawn_on_request(tmp_path: Path) -> None:
         "2026-11",
         "b",
     ]
-    assert _strata(tmp_path, "", "encryption", "key", "a b").returncode == 1
+    assert _strata(tmp_path, "", "encryption", "key", "a b").returncode == ExitCode.USAGE

@@ -15,6 +15,7 @@ import pytest
 
 from memory.store.embedded import EmbeddedRedis
 from memory.store.master_keys import drawn_master_key
+from service.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import environment, running_service
@@ -85,7 +86,7 @@ def test_reindex_embeds_everything_once_and_goes_on_after_a_failure(
     fault = Fault(status=400, purpose="embeddings")
     model.faults.extend([Fault(purpose="embeddings"), fault])
     broken = _reindex(**remote)
-    assert broken.returncode == 1
+    assert broken.returncode == ExitCode.AWAY
     told = " ".join(broken.stderr.split())
     assert "Traceback" not in told
     assert re.search(r"6 vectors of 1 users are stored; run it again", told)
@@ -116,7 +117,7 @@ def test_reindex_reads_what_is_encrypted_and_its_vectors_are_too(
 ) -> None:
     sealed = {"STRATA_ENCRYPTION_KEYS": drawn_master_key("k1")}
     _talk(tmp_path, settings | sealed)
-    assert _reindex(**remote).returncode == 1  # without the key nothing is touched
+    assert _reindex(**remote).returncode == ExitCode.USAGE  # without the key nothing is touched
     done = _reindex(**remote, **sealed)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["vectors"] == 2 * _TURNS * len(_USERS)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.services import Service, environment, read_transcript, running_service
 
@@ -78,7 +79,7 @@ def test_a_second_service_on_one_data_directory_says_so_and_exits(tmp_path: Path
             timeout=30,
             check=False,
         )
-        assert second.returncode == 1
+        assert second.returncode == ExitCode.AWAY
         told = " ".join(second.stderr.split())
         assert f"process {service.process.pid}) already runs" in told
         assert "Traceback" not in told

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from service.exit_codes import ExitCode
 from tests.services import environment, running_many
 
 _MODEL = {"STRATA_MODEL": "offline"}
@@ -50,6 +51,6 @@ def test_what_cannot_be_served_is_told_once(tmp_path: Path) -> None:
         check=False,
         timeout=90,
     )
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.USAGE
     assert "STRATA_MODEL" in done.stderr
     assert "its reason stands above" in done.stderr

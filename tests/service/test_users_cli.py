@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from service.exit_codes import ExitCode
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
 
@@ -37,15 +38,15 @@ def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path
     assert "2 messages stored" in _strata("import", str(file), "--user", "moved", *at).stdout
     assert _strata("export", "--user", "moved", *at).stdout == exported.stdout
     kept = _strata("erase", "--user", "moved", *at, typed="n\n")
-    assert kept.returncode == 1
+    assert kept.returncode == ExitCode.FAILED
     assert "for good?" in kept.stderr
     asked = _strata("erase", "--user", "moved", *at, typed="y\n")
-    assert json.loads(asked.stdout)["messages"] == 2
-    again = _strata("erase", "--user", "moved", "--yes", *at)
+    assert asked.stdout.startswith("'moved' is erased: 1 sessions, 2 messages,")
+    again = _strata("erase", "--user", "moved", "--yes", "--json", *at)
     assert json.loads(again.stdout)["keys"] == 0
     away = _strata("export", "--user", "moved", "--url", "http://127.0.0.1:9")
-    assert away.returncode == 1
-    assert "make run" in away.stderr
+    assert away.returncode == ExitCode.AWAY
+    assert "strata serve" in away.stderr
 
 
 def test_the_api_key_of_the_environment_is_shown_to_the_service(tmp_path: Path) -> None:
@@ -57,12 +58,12 @@ def test_the_api_key_of_the_environment_is_shown_to_the_service(tmp_path: Path) 
         at = ("--user", "bo", "--url", service.url)
         for command in (("import", str(file)), ("export",), ("erase", "--yes")):
             refused = _strata(*command, *at)
-            assert refused.returncode == 1
+            assert refused.returncode == ExitCode.FAILED
             assert "Credentials are missing" in refused.stderr
         assert "1 messages" in _strata("import", str(file), *at, STRATA_API_KEY=key).stdout
         talked = _strata("chat", *at, typed="Which boat?\n", STRATA_API_KEY=key)
         assert "window: 1 messages" in talked.stdout
         exported = _strata("export", *at, STRATA_API_KEY=key).stdout
         assert "I sold the boat." in exported
-        erased = _strata("erase", "--yes", *at, STRATA_API_KEY=key).stdout
+        erased = _strata("erase", "--yes", "--json", *at, STRATA_API_KEY=key).stdout
         assert json.loads(erased)["messages"] == 3
