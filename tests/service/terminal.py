@@ -1,0 +1,64 @@
+"""The command line as tests run it: as a process, with its output caught or on a terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.services import environment
+
+STRATA = [sys.executable, "-m", "service"]
+
+
+def strata(
+    *arguments: str, typed: str = "", folder: Path | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with no terminal anywhere."""
+    return subprocess.run(
+        [*STRATA, *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """Its standard error, as one line without a traceback."""
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def on_a_terminal(*arguments: str, **settings: str) -> tuple[str, str]:
+    """Run a command whose standard error is a terminal; its output, and what the terminal saw."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*STRATA, *arguments],
+        env=environment(TERM="xterm", COLUMNS="200", **settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        seen = read_all(ours)
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    assert process.returncode == 0, seen
+    return printed, seen
+
+
+def read_all(terminal: int) -> str:
+    """What a terminal sees until whoever writes to it has ended."""
+    seen = b""
+    with open(terminal, "rb", buffering=0) as opened:
+        try:
+            while chunk := opened.read(1 << 16):
+                seen += chunk
+        except OSError:  # Linux says so of a terminal that nobody has any more
+            pass
+    return seen.decode()

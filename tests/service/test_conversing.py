@@ -1,0 +1,109 @@
+"""`strata chat`: typed by a person, or piped by a program."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.exit_codes import ExitCode
+from tests.openai_server import Fault, OpenAIServer
+from tests.service.conftest import Backend
+from tests.service.terminal import STRATA, strata, told
+from tests.services import environment, running_service
+
+
+class _Typing:
+    """A person at a terminal that runs `strata chat`."""
+
+    def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
+        self._terminal, self.process, self.seen = terminal, process, ""
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Read on until the terminal has shown it, since what was waited for before."""
+        while text not in self.seen:
+            self.seen += os.read(self._terminal, 1 << 16).decode()
+        self.seen = self.seen.partition(text)[2]
+
+
+@contextmanager
+def _typing(url: str) -> Generator[_Typing]:
+    terminal, theirs = pty.openpty()
+    command = [*STRATA, "chat", "--user", "typist", "--url", url]
+    settings = environment(TERM="xterm")
+    with subprocess.Popen(
+        command, env=settings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        try:
+            yield _Typing(terminal, process)
+        finally:
+            process.kill()
+            os.close(terminal)
+
+
+def test_each_answer_is_a_line_of_json(backend: Backend) -> None:
+    typed = "My cat is called Tux.\n\nWhat is my cat called?\n"
+    done = strata("chat", "--user", "js", "--json", "--url", backend.service.url, typed=typed)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["session_id"] == second["session_id"]
+    assert "My cat is called Tux." in first["reply"]
+    assert done.stderr == ""
+
+
+def test_what_a_model_says_is_neither_markup_nor_a_command_to_the_terminal(
+    backend: Backend,
+) -> None:
+    typed = "[bold]:smile:[/nope] \x1b]0;owned\x07\n"
+    done = strata("chat", "--user", "esc", "--url", backend.service.url, typed=typed)
+    assert done.returncode == 0
+    assert "[bold]:smile:[/nope]" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+
+
+def test_a_person_goes_on_after_an_answer_that_was_broken_off(
+    tmp_path: Path, model: OpenAIServer
+) -> None:
+    settings = {"STRATA_MODEL": "test-model", "STRATA_MODEL_BASE_URL": model.base_url}
+    with running_service(tmp_path / "data", **settings) as service, _typing(service.url) as person:
+        person.wait_for("you>")
+        person.type("How are you?\n")
+        person.wait_for("You said: How are you?")
+        person.wait_for("you>")
+        model.faults.append(Fault(hang=True, purpose="completions"))
+        person.type("Are you well?\n")
+        while model.faults:
+            time.sleep(0.01)
+        person.process.send_signal(signal.SIGINT)
+        person.wait_for("The answer was broken off.")
+        person.wait_for("you>")
+        person.type("And now?\n")
+        person.wait_for("You said: And now?")
+        person.wait_for("you>")
+        person.type("\x04")
+        assert person.process.wait(20) == ExitCode.OK
+
+
+def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path) -> None:
+    with (
+        running_service(tmp_path / "data", STRATA_MODEL="offline") as service,
+        _typing(service.url) as person,
+    ):
+        person.wait_for("you>")
+        service.kill()
+        person.type("Are you there?\n")
+        person.wait_for("cannot be reached")
+        person.wait_for("you>")
+        person.process.send_signal(signal.SIGINT)
+        assert person.process.wait(20) == ExitCode.INTERRUPTED
+    done = strata("chat", "--url", service.url, typed="Are you there?\n")
+    assert done.returncode == ExitCode.AWAY
+    assert "strata serve" in told(done)
