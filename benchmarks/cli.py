@@ -16,7 +16,7 @@ def _group() -> None:
 @app.command(epilog="Example: strata bench turn --quick --json out.json")
 def turn(
     quick: Annotated[  # noqa: FBT002 - flags
-        bool, typer.Option("--quick", help="In about a minute; fails only far from a bound.")
+        bool, typer.Option("--quick", help="In a minute and a half; fails only far from a bound.")
     ] = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     out: Annotated[Path | None, typer.Option(help="Draw the pictures into this folder.")] = None,
