@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+_ROOT = Path(__file__).parents[1]
+
 app = typer.Typer(help="Measure speed beside other designs.", no_args_is_help=True)
 
 
@@ -47,10 +49,34 @@ def turn(
     show(figures, console)
     if json_out:
         write_json(figures, json_out)
-    root = Path(__file__).parents[1]
     if out:
         draw(figures, out)
     if write_docs:
-        write(figures, draw(figures, root / "docs" / "images"), root)
+        write(figures, draw(figures, _ROOT / "docs" / "images"), _ROOT)
     missed = [one for one in bounds(figures) if (one.is_far_off if quick else not one.is_kept)]
     raise typer.Exit(1 if missed else 0)
+
+
+@app.command(epilog="Example: strata bench scaling --json out.json")
+def scaling(
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    write_docs: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--write-docs", help="Write docs/scaling.md and its picture.")
+    ] = False,
+) -> None:
+    """Measure what a user and a turn cost, and simulate what a cluster serves by it."""
+    from rich.console import Console  # noqa: PLC0415 - each command loads what it needs
+
+    from benchmarks.scaling.docs import write  # noqa: PLC0415
+    from benchmarks.scaling.report import show, tables  # noqa: PLC0415
+    from benchmarks.scaling.run import find  # noqa: PLC0415
+
+    console = Console()
+    found = find(console)
+    console.print(f"[dim]{found.hardware}[/]")
+    sections = tables(found)
+    show(sections, console)
+    if json_out:
+        json_out.write_bytes(found.as_json())
+    if write_docs:
+        write(found, sections, _ROOT)
