@@ -22,7 +22,7 @@ _MASTERS, _MOST_WORKERS = (1, 2, 4), 32
 _HEAD = """\
 # How it scales
 
-Written by `strata bench scaling --write-docs`, which needs wrk and the extras `bench` and `chroma`,
+Written by `strata bench scaling --write-docs`, which needs wrk, the extra `bench` and `langchain-chroma`,
 on: {hardware}.
 
 A worker keeps nothing that Redis does not have, so workers are added and taken away at will
