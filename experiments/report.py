@@ -126,7 +126,8 @@ def show(rows: Sequence[Row], console: Console) -> None:
     table = Table(title="Memory profiles compared", title_justify="left")
     judged = len(_HEADS) if any(row.f1 is not None for row in rows) else -2
     for place, head in enumerate(_HEADS[:judged]):
-        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+        figures = place > 0  # names give way in a narrow terminal
+        table.add_column(head, justify="right" if figures else "left", no_wrap=figures)
     for row in rows:
         table.add_row(*_cells(row)[:judged])
     console.print(table)
