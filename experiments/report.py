@@ -125,9 +125,9 @@ def show(rows: Sequence[Row], console: Console) -> None:
     """The table in the terminal."""
     table = Table(title="Memory profiles compared", title_justify="left")
     judged = len(_HEADS) if any(row.f1 is not None for row in rows) else -2
-    for place, head in enumerate(_HEADS[:judged]):
-        figures = place > 0  # names give way in a narrow terminal
-        table.add_column(head, justify="right" if figures else "left", no_wrap=figures)
+    table.add_column(_HEADS[0], overflow="fold")  # gives way in a narrow terminal
+    for head in _HEADS[1:judged]:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row)[:judged])
     console.print(table)

@@ -22,8 +22,8 @@ _MASTERS, _MOST_WORKERS = (1, 2, 4), 32
 _HEAD = """\
 # How it scales
 
-Written by `strata bench scaling --write-docs`, which needs wrk, the extra `bench` and `langchain-chroma`,
-on: {hardware}.
+Written by `strata bench scaling --write-docs`, which needs wrk, the extra `bench` and
+`langchain-chroma`, on: {hardware}.
 
 A worker keeps nothing that Redis does not have, so workers are added and taken away at will
 (`strata serve --workers 4`, or as many services as you like before one Redis), and a Redis Cluster
