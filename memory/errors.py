@@ -88,6 +88,18 @@ class SessionBusyError(StrataError):
         )
 
 
+class OvertakenError(StrataError):
+    """The client asked again meanwhile, and the later try took this one's place."""
+
+    code = "overtaken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The same request was sent again meanwhile and is answered there; nothing was stored "
+            "by this one."
+        )
+
+
 class UnknownRecordError(StrataError):
     """This user has no such memory (another user's is unknown, too)."""
 

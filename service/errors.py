@@ -34,6 +34,7 @@ _STATUS = {
     "idempotency_key_reused": 422,
     "idempotency_in_flight": 409,
     "session_busy": 409,
+    "overtaken": 409,
     "turn_interrupted": 409,
     "memory_conflict": 409,
     "topic_taken": 409,

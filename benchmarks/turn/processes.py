@@ -45,6 +45,12 @@ class Server:
             return None
 
     @property
+    def cpu_seconds_by_name(self) -> list[tuple[str, float]]:
+        """The processor time of it and each of its children, with what each is called."""
+        pids = [self._process.pid, *_children(self._process.pid)]
+        return [(Path(f"/proc/{pid}/comm").read_text(), _cpu_seconds(pid)) for pid in pids]
+
+    @property
     def resident_bytes(self) -> int | None:
         """Its memory, without its Redis; None where there is no /proc."""
         try:

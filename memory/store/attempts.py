@@ -47,18 +47,43 @@ async def begin_try(
     return Try(request, found.decode(), first == b"1")
 
 
+async def overtake_try(
+    store: RedisStore, user: User, request: str, awaited: str, nonce: str, *, now: float
+) -> Try:
+    """Begin a try in the place of one that was waited for in vain, unless that is stored by now.
+
+    Args:
+        store: where tries are noted.
+        user: whose request it is.
+        request: a digest of what is asked.
+        awaited: the nonce of the try under way, which is not stored from here on.
+        nonce: for the one that takes its place.
+        now: Unix seconds.
+    """
+    done = Try(request, nonce)
+    first, found = await _run(store, user, "overtake", done, now=now, retried=True, awaited=awaited)
+    return Try(request, found.decode(), first == b"1")
+
+
 async def answer_was_told(store: RedisStore, user: User, done: Try) -> None:
     """Note that the client took the answer: who asks the same again means it."""
     await _run(store, user, "told", done)
 
 
 async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
-    """Note that a try failed: the next one begins anew, under the same nonce."""
+    """Note that a try failed: the next one takes its place."""
     await _run(store, user, "failed", failed)
 
 
 async def _run(
-    store: RedisStore, user: User, step: str, one: Try, *, now: float = 0, retried: bool = False
+    store: RedisStore,
+    user: User,
+    step: str,
+    one: Try,
+    *,
+    now: float = 0,
+    retried: bool = False,
+    awaited: str = "",
 ) -> Any:
     return await store.keyring.write(
         user,
@@ -71,6 +96,7 @@ async def _run(
             int(now * 1000),
             int(retried),
             _milliseconds(_YOUNG),
+            awaited,
         ),
     )
 

@@ -3,7 +3,8 @@
 -- KEYS[1] the user's prefix
 -- ARGV    1 session id   2 '1' if it may be created, '0' if not; or the user's epoch, if it may be
 --         while that is theirs: whoever was erased does not come back by a turn under way
---         3 nonce: the same commit, sent again, is answered, not repeated
+--         3 nonce: the same commit, sent again, is answered, not repeated; or refused, if a later try
+--         of the request has taken its place
 --         4 seconds to remember the nonce   5 time of the first message   6 time of the last
 --         7 profile   8 title   9 sessions it follows   10 epoch for a new user
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
@@ -24,6 +25,9 @@ end
 local done = redis.call('GET', once)
 if done then
   give_back()
+  if done == 'overtaken' then
+    return {done}
+  end
   local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
   return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
 end

@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from memory.errors import (
+    ImportConflictError,
+    OvertakenError,
+    SessionClosedError,
+    UnknownSessionError,
+)
 from memory.store.keyring import Argument, Keyring
 from memory.store.packing import sealed_messages
 from memory.store.scripts import Script
 from memory.store.sealing import Cipher
-from memory.types import ImportStep, Message, Session, User, Vector
+from memory.types import Committed, ImportStep, Message, Session, User, Vector
 
 COMMIT = Script("weigh", "commit", lasts=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
@@ -40,8 +46,8 @@ class Commit:
     log_length: int
     new_epoch: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    async def run(self, keyring: Keyring, user: User) -> Any:
-        """Store it; the answer of the script.
+    async def run(self, keyring: Keyring, user: User) -> Committed:
+        """Store it; raises as `RedisStore.commit`.
 
         What is sealed opens only where it was sealed to stand: where another turn was faster, it
         is sealed anew for the place behind that one.
@@ -50,8 +56,24 @@ class Commit:
         while True:
             reply = await keyring.write(user, COMMIT, partial(self._values, first))
             if reply[0] != b"moved":
-                return reply
+                return self._committed(reply)
             first = reply[1]
+
+    def _committed(self, reply: Sequence[Any]) -> Committed:
+        match reply[0]:
+            case b"unknown":
+                raise UnknownSessionError(self.session.id)
+            case b"closed":
+                raise SessionClosedError(self.session.id)
+            case b"overtaken":
+                raise OvertakenError
+            case b"conflict":
+                raise ImportConflictError(
+                    f"{reply[1]} lines of this import are stored, not as many as this one "
+                    "counted: it runs twice. Wait for the other, then start again to resume."
+                )
+            case _:
+                return Committed(reply[3].decode(), reply[1], reply[2])
 
     def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
         session, step = self.session, self.step

@@ -25,7 +25,7 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 | `<prefix>thread:<t>:checkpoints` | hash | the same -> packed checkpoint                | never   |
 | `<prefix>thread:<t>:blobs` | hash   | `<namespace>:<channel>:<version>` -> value       | never   |
 | `<prefix>thread:<t>:writes:<id>` | hash | `<task>:<index>` -> write                    | never** |
-| `<prefix>once:<nonce>`     | string | where a commit went, for a repeated command      | minutes |
+| `<prefix>once:<nonce>`     | string | where a commit went; or that it was overtaken    | minutes |
 | `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
 | `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
 | `<prefix>usage:<day>:<turn id>` | string | that the turn is counted        | 2 hours |

@@ -86,9 +86,9 @@ async def find_turn(
     if not await call(commands.get(keys.once(user, nonce))):
         return None
     found = await store.connection.run(_FOUND, keys.prefix(user), nonce)
-    if not found:
+    session_id, _, first = (found or b"").decode().partition(" ")
+    if not first:  # none, or one that was overtaken
         return None
-    session_id, _, first = found.decode().partition(" ")
     position = int(first)
     packed = await call(commands.lrange(keys.messages(user, session_id), position, position + 1))
     turn = Committed(session_id, position, position + len(packed))

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 
 from memory.changes import Changes, Cursor
 from memory.errors import (
-    ImportConflictError,
     SessionBusyError,
     SessionClosedError,
     UnknownSessionError,
@@ -159,6 +158,7 @@ class RedisStore:
         Raises:
             UnknownSessionError: the session is gone and may not be created.
             SessionClosedError: it was closed meanwhile.
+            OvertakenError: a later try of the same request took the place of this one.
             ImportConflictError: the import stands elsewhere than `step` says.
         """
         commit = Commit(
@@ -174,19 +174,7 @@ class RedisStore:
             trace_seconds=self.retention.trace_seconds(user),
             log_length=self.log_length,
         )
-        reply = await commit.run(self.keyring, user)
-        match reply[0]:
-            case b"unknown":
-                raise UnknownSessionError(session.id)
-            case b"closed":
-                raise SessionClosedError(session.id)
-            case b"conflict":
-                raise ImportConflictError(
-                    f"{reply[1]} lines of this import are stored, not as many as this one "
-                    "counted: it runs twice. Wait for the other, then start again to resume."
-                )
-            case _:
-                return Committed(reply[3].decode(), reply[1], reply[2])
+        return await commit.run(self.keyring, user)
 
     async def catch_up(self, user: User, view: Cursor) -> Changes:
         """The changes after `view`, where one snapshot did not hold them all."""

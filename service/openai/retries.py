@@ -14,7 +14,7 @@ from typing import Any
 from chains.stored import stored_reply
 from chains.turn import ChatReply
 from memory.store import RedisStore
-from memory.store.attempts import Try, answer_was_told, begin_try, try_failed
+from memory.store.attempts import Try, answer_was_told, begin_try, overtake_try, try_failed
 from memory.types import User
 from service.openai.schemas import CompletionRequest
 
@@ -65,27 +65,28 @@ async def attempt(
 ) -> Attempt:
     """Begin a request, or find what became of its first try.
 
-    A try under way is waited for, as long as an answer may take; then this one takes its place,
-    under the same nonce, so that of both one is stored. Requests that differ in nothing but what
+    A try under way is waited for, as long as an answer may take; then this one takes its place, and
+    the other is not stored any more. Requests that differ in nothing but what
     `keep` leaves out are the same: their digest is stored, and tells nothing of it.
     """
     key = headers.get(_KEY, "")
     retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
-    digest, nonce = (
-        _digest(keep(request.model_dump(mode="json")), headers, key),
-        f"turn:{secrets.token_hex(16)}",
-    )
+    digest = _digest(keep(request.model_dump(mode="json")), headers, key)
     deadline = time.monotonic() + within.total_seconds()
-    while True:
-        tried = await begin_try(store, user, digest, nonce, now=time.time(), retried=retried)
-        if tried.is_first:
-            return Attempt(store, user, tried)
+    tried = await begin_try(store, user, digest, _nonce(), now=time.time(), retried=retried)
+    while not tried.is_first:
         if known := await stored_reply(store, user, tried.nonce):
             return Attempt(store, user, tried, known)
         if time.monotonic() > deadline:
-            return Attempt(store, user, tried)
-        retried = True  # it has been found to be one
+            tried = await overtake_try(store, user, digest, tried.nonce, _nonce(), now=time.time())
+            continue
         await asyncio.sleep(_LOOK_SECONDS)
+        tried = await begin_try(store, user, digest, _nonce(), now=time.time(), retried=True)
+    return Attempt(store, user, tried)
+
+
+def _nonce() -> str:
+    return f"turn:{secrets.token_hex(16)}"
 
 
 def _digest(asked: Any, headers: Mapping[str, str], key: str) -> str:

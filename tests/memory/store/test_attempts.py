@@ -1,7 +1,17 @@
 """Tries of one request: which is the first, and what the next one finds."""
 
+import pytest
+
+from memory.errors import OvertakenError
 from memory.store import RedisStore
-from memory.store.attempts import Try, answer_was_told, begin_try, try_failed
+from memory.store.attempts import (
+    Try,
+    answer_was_told,
+    begin_try,
+    overtake_try,
+    try_failed,
+)
+from memory.store.once import find_turn
 from memory.types import Message, Session, User
 
 _ALICE = User("alice")
@@ -12,6 +22,16 @@ async def _begin(
     store: RedisStore, nonce: str, *, retried: bool = False, now: float = _NOW, user: User = _ALICE
 ) -> Try:
     return await begin_try(store, user, "asked", nonce, now=now, retried=retried)
+
+
+async def _overtake(store: RedisStore, awaited: Try, nonce: str) -> Try:
+    return await overtake_try(store, _ALICE, "asked", awaited.nonce, nonce, now=_NOW)
+
+
+async def _commit(store: RedisStore, one: Try) -> None:
+    session = Session("s_0123456789abcdef", _NOW, _NOW)
+    said = [(Message("user", "Hi.", _NOW), None), (Message("assistant", "Hello.", _NOW), None)]
+    await store.commit(_ALICE, session, said, create=True, nonce=one.nonce)
 
 
 async def test_one_try_is_the_first_and_the_others_find_it(store: RedisStore) -> None:
@@ -45,11 +65,36 @@ async def test_a_try_that_its_retry_overtook_is_known_once(store: RedisStore) ->
     assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
 
 
-async def test_a_failed_try_leaves_its_nonce_to_one_next_try(store: RedisStore) -> None:
+async def test_the_next_try_takes_the_place_of_one_that_failed(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await try_failed(store, _ALICE, first)
-    assert await _begin(store, "n2") == Try("asked", "n1", is_first=True)
-    assert await _begin(store, "n3") == Try("asked", "n1")
+    assert await _begin(store, "n2") == Try("asked", "n2", is_first=True)
+    assert await _begin(store, "n3") == Try("asked", "n2")
+    with pytest.raises(OvertakenError):  # its commit was on its way for long
+        await _commit(store, first)
+    assert await find_turn(store, _ALICE, "n1") is None
+    await _commit(store, Try("asked", "n2"))
+    assert await find_turn(store, _ALICE, "n2")
+
+
+async def test_one_of_those_who_wait_in_vain_takes_the_place(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    assert await _overtake(store, first, "n2") == Try("asked", "n2", is_first=True)
+    assert await _overtake(store, first, "n3") == Try("asked", "n2")
+    with pytest.raises(OvertakenError):
+        await _commit(store, first)
+
+
+async def test_a_try_that_is_stored_is_not_overtaken(store: RedisStore) -> None:
+    first = await _begin(store, "n1")
+    await _commit(store, first)
+    assert await _overtake(store, first, "n2") == Try("asked", "n1")
+    await answer_was_told(store, _ALICE, first)
+    assert await _overtake(store, first, "n3") == Try("asked", "n1")
+
+
+async def test_a_try_that_is_forgotten_is_overtaken_by_a_first_one(store: RedisStore) -> None:
+    assert await _overtake(store, Try("asked", "n0"), "n1") == Try("asked", "n1", is_first=True)
 
 
 async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> None:
@@ -61,9 +106,7 @@ async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> 
 
 async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisStore) -> None:
     first = await _begin(store, "n1")
-    session = Session("s_0123456789abcdef", _NOW, _NOW)
-    said = [(Message("user", "Hi.", _NOW), None), (Message("assistant", "Hello.", _NOW), None)]
-    await store.commit(_ALICE, session, said, create=True, nonce=first.nonce)
+    await _commit(store, first)
     await try_failed(store, _ALICE, first)
     assert await _begin(store, "n2") == Try("asked", "n1")
     await answer_was_told(store, _ALICE, first)

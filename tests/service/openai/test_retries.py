@@ -70,6 +70,19 @@ def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backe
     assert answers_asked(backend, asked) == 1
 
 
+def test_a_try_that_takes_too_long_is_overtaken_and_not_stored(backend: Backend) -> None:
+    answers = iter(["one two three four five six seven eight nine ten", "another answer"])
+    backend.model.reply = lambda _: next(answers)
+    backend.model.faults.append(Fault(token_delay=timedelta(seconds=0.4), purpose="completions"))
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(_post, backend, "slow", stream=True)
+        time.sleep(0.2)
+        again = pool.submit(_post, backend, "slow", stream=True, retry=1)
+        assert "overtaken" in slow.result().text
+        assert "overtaken" not in again.result().text
+    assert transcripts(backend, "slow") == [["Yes.", "another answer"]]
+
+
 def test_who_got_the_answer_and_asks_the_same_again_wants_another(backend: Backend) -> None:
     asked = len(backend.model.requests)
     for _ in range(3):
@@ -101,9 +114,15 @@ def test_a_retry_after_a_failure_asks_anew(backend: Backend) -> None:
 
 
 def _post(
-    backend: Backend, user: str, text: str = "Yes.", *, retry: int = 0, timeout: float = 30
+    backend: Backend,
+    user: str,
+    text: str = "Yes.",
+    *,
+    retry: int = 0,
+    timeout: float = 30,
+    stream: bool = False,
 ) -> httpx.Response:
-    body = {"model": "layered", "user": user, "messages": [from_user(text)]}
+    body = {"model": "layered", "user": user, "messages": [from_user(text)], "stream": stream}
     headers = {"x-stainless-retry-count": str(retry)}
     url = f"{backend.service.url}/v1/chat/completions"
     return httpx.post(url, json=body, headers=headers, timeout=timeout)

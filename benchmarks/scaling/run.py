@@ -1,0 +1,39 @@
+"""One run: the constants of this machine."""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from benchmarks.scaling.constants import Effort, measure
+from benchmarks.scaling.large import SIZES, measure_large
+from benchmarks.scaling.report import Findings
+from benchmarks.turn.run import hardware
+
+
+def find(
+    console: Console, effort: Effort | None = None, sizes: tuple[int, ...] = SIZES
+) -> Findings:
+    """Measure, showing how far it is.
+
+    Args:
+        console: where to show it.
+        effort: how much; None for all.
+        sizes: of the histories that are searched, in messages.
+
+    Raises:
+        ConfigurationError: wrk is missing, or a server does not start.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with (
+        Progress(*columns, console=console, transient=True) as progress,
+        tempfile.TemporaryDirectory(prefix="strata-bench-") as made,
+    ):
+        task = progress.add_task("starting the servers")
+
+        def tell(what: str) -> None:
+            progress.update(task, description=what)
+
+        constants = measure(Path(made), effort or Effort(), tell)
+        return Findings(hardware(), constants, measure_large(sizes, tell))
