@@ -143,10 +143,14 @@ def _holds(client: httpx.Client, layer: dict[str, Any], expected: str) -> bool:
 @contextmanager
 def _service(folder: Path) -> Generator[tuple[subprocess.Popen[str], httpx.Client]]:
     command = [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", str(folder)]
-    hidden = {"OPENAI_API_KEY", "STRATA_MODEL", "STRATA_MODEL_BASE_URL", "STRATA_REDIS_URL"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    hidden = ("OPENAI_API_KEY", "STRATA_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdout=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder,  # away from a .env and a strata.toml
     ) as process:
         try:
             with httpx.Client(base_url=_address(process), timeout=_PATIENCE_SECONDS) as client:
