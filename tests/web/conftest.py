@@ -31,6 +31,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> It
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_BASE_URL": model.base_url,
         "STRATA_MODEL_API_KEY": "none",
+        "STRATA_PROFILES": str(Path(__file__).with_name("profiles.toml")),
+        "STRATA_QUARANTINE": "on",
     }
     with running_service(tmp_path_factory.mktemp("web"), **settings) as running:
         yield running

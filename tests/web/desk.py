@@ -1,5 +1,7 @@
 """What a person does on the page."""
 
+from typing import Any
+
 from playwright.async_api import Locator, Page, expect
 
 
@@ -31,6 +33,11 @@ class Desk:
         before = await self.said.count()
         await self.write(message)
         await expect(self.said).to_have_count(before + 2)
+
+    async def violations(self) -> list[str]:
+        """What axe-core objects to."""
+        found: dict[str, Any] = await self.page.evaluate("axe.run()")
+        return [f"{one['id']}: {one['nodes'][0]['html'][:60]}" for one in found["violations"]]
 
     @property
     def said(self) -> Locator:
