@@ -140,10 +140,17 @@ async def test_what_lies_there_tells_no_words(
         await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
         await outside.fill(user)
         await outside.close()
-        stored = b"".join(one.read_bytes() for one in folder.rglob("*") if one.is_file())
+        stored = b"".join(map(_read, folder.rglob("*")))
         assert len(stored) > 1000
         assert b"Biscuit" not in stored
         assert b"alice" not in stored
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):  # a database's journal comes and goes
+        return b""
 
 
 class _Broken:
