@@ -1,15 +1,18 @@
 """The offline model: deterministic, extractive, no key, no network. It quotes; it cannot reason."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel
 
 from chains.fence import Quoted, inside, quoted_lines
 from chains.prompt import EARLIER, KNOWN, MESSAGE_FOLLOWS, RECALLED, STANDING, SUMMARY
@@ -37,6 +40,24 @@ class OfflineChatModel(BaseChatModel):
         params = super()._get_ls_params(stop, **kwargs)
         params["ls_provider"], params["ls_model_name"] = "strata", "offline"
         return params
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model itself: it may be offered tools, and calls none."""
+        del tools, tool_choice, kwargs
+        return self
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Refused: what it quotes has no structure."""
+        del schema, include_raw, kwargs
+        raise NotImplementedError("The offline model only quotes; it cannot fill in a structure.")
 
     def _generate(
         self,
@@ -116,7 +137,8 @@ def _best(question: str, quotes: list[Quoted]) -> list[Quoted]:
         shared = len(wanted & found)
         return (shared + shared / (1 + len(found))) * (0.5 if "?" in quote.text else 1.0)
 
-    ranked = sorted(dict.fromkeys(quotes), key=overlap, reverse=True)
+    told = [quote for quote in dict.fromkeys(quotes) if not quote.text.rstrip().endswith("?")]
+    ranked = sorted(told, key=overlap, reverse=True)
     return [quote for quote in ranked[:_MOST_QUOTES] if overlap(quote) > 0]
 
 

@@ -70,7 +70,7 @@ def compare_and_report(
     cells = asyncio.run(run())
     rows = rows_of(cells)
     about = (
-        f"{len(conversations)} conversations, {sum(len(one.messages) for one in conversations)} "
+        f"Conversations: {len(conversations)}, {sum(len(one.messages) for one in conversations)} "
         f"messages, {sum(len(one.questions) for one in conversations)} questions; embedder "
         f"{settings.embedder}."
     )

@@ -5,12 +5,12 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from pathlib import Path
 
 from chains.models import open_model
 from chains.offline import OfflineChatModel
-from memory.errors import StrataError
+from memory.errors import ConfigurationError, StrataError
 from memory.profiles import load_discretions, load_profiles
 from memory.recall.embedder import open_embedder
 from memory.store import Connection
@@ -41,6 +41,7 @@ async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
     try:
         settings = load_settings()
         profiles = load_profiles(settings.profiles)
+        _check_default(settings.profile, profiles)
         load_discretions(settings.profiles, profiles, settings.redact)
         retention_of(settings, time.time)
         tongue_of(settings.language)
@@ -140,3 +141,10 @@ async def _model(settings: Settings, *, ask: bool) -> Finding:
         advice = "Check its name, its address, the key and the account's quota."
         return Finding("model", "fail", f"It did not answer: {type(error).__name__}.", advice)
     return Finding("model", "ok", f"{name} answered in {time.perf_counter() - began:.1f} s")
+
+
+def _check_default(name: str, profiles: Collection[str]) -> None:
+    if name not in profiles:
+        raise ConfigurationError(
+            f"STRATA_PROFILE {name!r} is none of the profiles: {', '.join(sorted(profiles))}."
+        )

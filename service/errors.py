@@ -101,6 +101,8 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     found = cast("RequestValidationError", error).errors()
     errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in found]
     first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
+    if first["where"] == "body" and "json" not in request.headers.get("content-type", ""):
+        first = {"where": "body", "what": "send it with the header Content-Type: application/json"}
     malformed = any(item["type"] == "json_invalid" for item in found)
     status = 400 if malformed else 422
     detail = f"{first['where']}: {first['what']}."

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import httpx
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
-from service.client import open_client, refused, unreachable
+from service.client import ServiceError, open_client, refused, unreachable
 from service.printing import progress, say, say_json
 
-_CHUNK = 1 << 16
+_CHUNK, _BEGINNING = 1 << 16, 64
 
 
 @contextmanager
@@ -43,6 +43,12 @@ def upload(
     Raises:
         ServiceError: the service is away, or a line cannot be used.
     """
+    with file.open("rb") as opened:
+        if opened.read(_BEGINNING).lstrip().startswith(b"["):
+            raise ServiceError(
+                f"{file.name} is one JSON array, not JSON lines: say what wrote it, with --form "
+                "langchain or --form mem0."
+            )
     name = import_id or f"file-{_digest(file)[:24]}"
     columns = (TextColumn("importing {task.description}", markup=False), BarColumn())
     with (

@@ -179,7 +179,8 @@ def _lock_directory(directory: Path) -> IO[str]:
         lock.close()
         raise EmbeddedRedisError(
             f"Another Strata (process {owner or 'unknown'}) already runs on {str(directory)!r}. "
-            "Stop it, or name another directory with STRATA_DATA_DIR."
+            f"Stop it, use its Redis as well (unix://{socket_path(directory.resolve())}), or name "
+            "another directory with STRATA_DATA_DIR."
         ) from None
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")

@@ -31,6 +31,22 @@ async def test_it_quotes_the_line_that_answers() -> None:
     assert reply.usage_metadata["total_tokens"] > 0
 
 
+async def test_a_question_that_was_asked_before_is_no_answer() -> None:
+    prompt = _prompt("What is my dog called?", "What is my dog called?", "Is my dog old? Maybe.")
+    reply = str((await OfflineChatModel().ainvoke(prompt)).text)
+    assert "What is my dog called?" not in reply
+    assert "Is my dog old? Maybe." in reply
+
+
+async def test_it_may_be_offered_tools_and_calls_none() -> None:
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return city
+
+    reply = await OfflineChatModel().bind_tools([weather]).ainvoke("How is the weather in Porto?")
+    assert reply.tool_calls == []
+
+
 async def test_it_is_deterministic_and_streams_the_same() -> None:
     prompt = _prompt("What is my dog called?", "My dog is called Biscuit.")
     model = OfflineChatModel()

@@ -14,6 +14,10 @@ class TestUnit(ChatModelUnitTests):
     def chat_model_class(self) -> type[BaseChatModel]:
         return OfflineChatModel
 
+    @property
+    def has_tool_calling(self) -> bool:
+        return False  # it may be offered tools, and calls none
+
 
 class TestIntegration(ChatModelIntegrationTests):
     """What is asked of a provider's model, as far as it is offered: no tools, no images."""
@@ -21,3 +25,7 @@ class TestIntegration(ChatModelIntegrationTests):
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         return OfflineChatModel
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False  # it may be offered tools, and calls none

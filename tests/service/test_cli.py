@@ -93,6 +93,14 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     assert "Line 1 cannot be used" in _told(done)
 
 
+def test_an_import_of_another_form_is_told_to_name_it(tmp_path: Path) -> None:
+    file = tmp_path / "history.json"
+    file.write_text('\n[{"type": "human", "data": {"content": "x"}}]')
+    done = _strata("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
+    assert done.returncode == ExitCode.FAILED
+    assert "--form langchain" in _told(done)
+
+
 def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text('{"role": "user", "content": "x"}\n')

@@ -78,10 +78,19 @@ def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -
     assert found["model"][0]["told"].endswith("not asked")
 
 
-def test_settings_that_cannot_be_used_are_told(tmp_path: Path) -> None:
-    code, found = _doctor(tmp_path, STRATA_PORT="x")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("STRATA_PORT", "x", "STRATA_PORT cannot be 'x'"),
+        ("STRATA_PROFILE", "nope", "STRATA_PROFILE 'nope' is none of the profiles: classic-buffer"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told(
+    tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    code, found = _doctor(tmp_path, **{name: value})
     assert code == 1
-    assert "STRATA_PORT cannot be 'x'" in found["settings"][0]["told"]
+    assert told in found["settings"][0]["told"]
 
 
 @pytest.mark.parametrize(

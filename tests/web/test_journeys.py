@@ -99,6 +99,8 @@ async def test_a_fork_begins_where_one_says_and_a_session_is_deleted(desk: Desk)
 
 async def test_a_memory_is_added_archived_found_deleted_and_undone(desk: Desk) -> None:
     await desk.open("keeper")
+    await desk.say("I play on Sundays.")
+    await expect(desk.page.locator("#user .figures")).to_contain_text("2 messages")
     await desk.page.locator("#tab-memories").click()
     await desk.click("Add")
     await desk.page.locator(".memory-tools ~ div textarea").fill("Plays the cello on Sundays.")
@@ -170,6 +172,9 @@ async def test_two_memories_are_compared_and_one_is_gone_on_with(desk: Desk) -> 
     await expect(desk.said).to_have_count(4)
     await desk.click("Compare")
     await desk.write("And my dog?")
+    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await desk.click("End comparison")
+    await desk.click("Cancel", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".duel button")).to_have_count(2)
     await desk.click("End comparison")
     await desk.click("Delete both", inside=desk.page.get_by_role("dialog"))

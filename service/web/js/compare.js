@@ -136,12 +136,13 @@ export function createComparison(app) {
     note("You go on in this fork; the other one is deleted.");
   }
 
-  async function leave() {
+  async function leave({ mayStay = false } = {}) {
     if (sides.some((side) => side.session)) {
       const chosen = await choose({
-        title: "End the comparison?", text: "The two forks can stay among the sessions, or go with all recall of them.",
-        choices: [["keep", "Keep both"], ["drop", "Delete both", "grave"]],
+        title: "End the comparison?", text: "The two forks can stay among the sessions, or be deleted.",
+        choices: [...(mayStay ? [["stay", "Cancel"]] : []), ["keep", "Keep both"], ["drop", "Delete both", "grave"]],
       });
+      if (chosen === "stay") return;
       if (chosen === "drop") await drop(sides);
     }
     await end();
@@ -150,6 +151,6 @@ export function createComparison(app) {
   return {
     begin, send, leave,
     stop: () => stopping?.abort(),
-    toggle: () => noting(() => (store.get().mode === "compare" ? leave() : begin())),
+    toggle: () => noting(() => (store.get().mode === "compare" ? leave({ mayStay: true }) : begin())),
   };
 }

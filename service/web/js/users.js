@@ -82,6 +82,10 @@ export function createUsers(app) {
     await choose(remembered());
   }
 
+  store.watch(["session"], ({ session, user }) => {
+    if (user && session) figures();
+  });
+
   const file = make("input", { type: "file", accept: ".jsonl,.ndjson,application/x-ndjson", class: "unseen", tabindex: "-1", "aria-label": "File to import", id: "import-file" });
   file.addEventListener("change", () => {
     const [chosen] = file.files;
