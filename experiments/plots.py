@@ -49,6 +49,7 @@ def draw(cells: Sequence[Cell], rows: Sequence[Row], out: Path) -> dict[str, tup
 def _cost(rows: Sequence[Row], file: Path) -> Path:
     figure, axes = _figure("prompt tokens a turn (logarithmic)", "evidence in the prompt, %")
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter("")  # between decades labels would lie on each other
     placed: list[tuple[float, float]] = []
     for row in rows:
         if row.coverage:

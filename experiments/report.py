@@ -122,10 +122,15 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _judged(rows: Sequence[Row]) -> int:
+    """Where the columns end: those of answers are shown where there are any."""
+    return len(_HEADS) if any(row.f1 is not None for row in rows) else -2
+
+
 def show(rows: Sequence[Row], console: Console) -> None:
     """The table in the terminal."""
     table = Table(title="Memory profiles compared", title_justify="left")
-    judged = len(_HEADS) if any(row.f1 is not None for row in rows) else -2
+    judged = _judged(rows)
     table.add_column(_HEADS[0], overflow="fold")  # gives way in a narrow terminal
     for head in _HEADS[1:judged]:
         table.add_column(head, justify="right", no_wrap=True)
@@ -167,7 +172,8 @@ def write_report(
 
 
 def _page(rows: Sequence[Row], plots: dict[str, tuple[Path, str]], about: str) -> str:
-    main = _table(_HEADS, [_cells(row) for row in rows])
+    judged = _judged(rows)
+    main = _table(_HEADS[:judged], [_cells(row)[:judged] for row in rows])
     categories = list(dict.fromkeys(one for row in rows for one in row.by_category))
     layers = list(dict.fromkeys(one for row in rows for one in row.by_layer))
     by_category = _table(

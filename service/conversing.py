@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from service.client import ServiceError, open_client, refused, unreachable
-from service.printing import complain, remark, say, say_json
+from service.printing import complain, counted, remark, say, say_json
 
 _PROMPT = "\001\033[1;36m\002you>\001\033[0m\002 "  # what stands between \001 and \002 has no width
 
@@ -108,7 +108,7 @@ def _events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
 
 def _drew_on(layers: list[dict[str, Any]]) -> str:
     parts = [
-        f"{layer['layer']}: {len(layer['messages'])} messages"
+        f"{layer['layer']}: {counted(len(layer['messages']), 'message')}"
         + (f", {len(layer['recalled'])} recalled" if layer["recalled"] else "")
         + (", a summary" if layer["summary"] else "")
         for layer in layers

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, Val
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from service.client import ServiceError, open_client, refused, unreachable
-from service.printing import progress, say, say_json
+from service.printing import counted, progress, say, say_json
 from service.uploading import upload
 
 _BATCH = 100
@@ -108,7 +108,8 @@ def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> No
     if as_json:
         say_json({"memories": len(new), "there_already": len(memories) - len(new)})
     else:
-        say(f"{len(new)} memories stored, {len(memories) - len(new)} were there already.")
+        stored = counted(len(new), "memory", "memories")
+        say(f"{stored} stored, {len(memories) - len(new)} were there already.")
 
 
 def _there(client: httpx.Client, home: str) -> set[str]:

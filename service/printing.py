@@ -23,6 +23,11 @@ def say(text: str, *, style: str = "", end: str = "\n") -> None:
     _print(console(), text, style, end)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: `1 session`, `2 sessions`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def say_json(value: object) -> None:
     """Print a line of JSON to standard output, at once."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -13,7 +13,7 @@ import httpx
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
 from service.client import ServiceError, open_client, refused, unreachable
-from service.printing import progress, say, say_json
+from service.printing import counted, progress, say, say_json
 
 _CHUNK, _BEGINNING = 1 << 16, 64
 
@@ -79,9 +79,10 @@ def upload(
         say_json(done)
         return
     resumed = f" (went on after line {done['resumed_after']})" if done["resumed_after"] else ""
-    memories = f" and {done['memories']} memories" if done["memories"] else ""
-    sessions = len(done["sessions"])
-    say(f"{done['messages']} messages stored in {sessions} sessions{memories}{resumed}.")
+    more = done["memories"]
+    memories = f" and {counted(more, 'memory', 'memories')}" if more else ""
+    sessions = counted(len(done["sessions"]), "session")
+    say(f"{counted(done['messages'], 'message')} stored in {sessions}{memories}{resumed}.")
 
 
 def _digest(file: Path) -> str:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from service.client import open_client, refused, unreachable
-from service.printing import confirm, progress, remark, say, say_json
+from service.printing import confirm, counted, progress, remark, say, say_json
 
 _FRAME_LINES = 2
 """The first and the last line of an export: what it is, and how long."""
@@ -98,6 +98,20 @@ def _erased(client: httpx.Client, user: str) -> dict[str, Any]:
     return response.json()
 
 
+_COUNTED = {
+    "session": "sessions",
+    "message": "messages",
+    "memory": "memories",
+    "vector": "vectors",
+}
+
+
 def _told(receipt: dict[str, Any]) -> str:
-    parts = (f"{receipt[name]} {name}" for name in ("sessions", "messages", "memories", "vectors"))
+    kinds = {
+        "sessions": "session",
+        "messages": "message",
+        "memories": "memory",
+        "vectors": "vector",
+    }
+    parts = (counted(receipt[many], one, many) for many, one in kinds.items())
     return f"{receipt['user_id']!r} is erased: {', '.join(parts)}. Receipt {receipt['receipt_id']}."

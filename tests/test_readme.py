@@ -66,7 +66,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     assert "profiles" in compared
     assert re.findall(r"^event: (\w+)$", stream, re.MULTILINE)[-1] == "done"
     assert json.loads(sessions)["sessions"][0]["messages"] == 6
-    assert imported.startswith("2 messages stored in 1 sessions")
+    assert imported.startswith("2 messages stored in 1 session")
     *exported, receipt = map(json.loads, erased.splitlines())
     assert [line["kind"] for line in exported][1:-1] == ["session", "message", "message"]
     assert receipt["messages"] == 2

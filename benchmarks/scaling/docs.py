@@ -103,7 +103,7 @@ def _draw(costs: Constants, file: Path) -> None:
     workers = range(1, _MOST_WORKERS + 1)
     for masters in _MASTERS:
         most = [most_per_second(costs, one, masters) for one in workers]
-        axes.plot(workers, most, label=f"{masters} of Redis" if masters > 1 else "one Redis")
+        axes.plot(workers, most, label=f"{masters} masters" if masters > 1 else "one Redis")
     measured = costs.turns_per_second
     axes.plot(list(measured), list(measured.values()), "kx", label="measured here")
     axes.set_xlabel("workers")

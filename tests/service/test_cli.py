@@ -83,7 +83,7 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     file = tmp_path / "chat.jsonl"
     file.write_text('{"role": "user", "content": "I sold the boat."}\n' * 3)
     command = ("import", str(file), "--user", "bo}:{", "--url", backend.service.url)
-    assert "3 messages stored in 1 sessions" in _strata(*command).stdout
+    assert "3 messages stored in 1 session" in _strata(*command).stdout
     again = _strata(*command).stdout
     assert "0 messages stored" in again
     assert "went on after line 3" in again

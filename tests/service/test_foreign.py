@@ -33,7 +33,7 @@ def test_a_history_of_langchains_becomes_a_session(backend: Backend, tmp_path: P
     ]
     file = tmp_path / "history.json"
     file.write_text(json.dumps(messages_to_dict(history)))
-    assert "2 messages stored in 1 sessions" in _import(backend, "moved", file, "langchain").stdout
+    assert "2 messages stored in 1 session" in _import(backend, "moved", file, "langchain").stdout
     assert "0 messages" in _import(backend, "moved", file, "langchain").stdout
     told = json.loads(_import(backend, "moved4", file, "langchain", "--json").stdout)
     assert told["messages"] == 2

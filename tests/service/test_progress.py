@@ -38,7 +38,7 @@ def test_foreign_files_show_how_far_they_are(backend: Backend, tmp_path: Path) -
     file.write_text('{"results": [{"id": "1", "memory": "Sold the boat."}]}')
     command = ("import", str(file), "--user", "pol", "--form", "mem0", "--url", backend.service.url)
     printed, seen = on_a_terminal(*command)
-    assert printed == "1 memories stored, 0 were there already.\n"
+    assert printed == "1 memory stored, 0 were there already.\n"
     assert "importing memories.json" in seen
 
 

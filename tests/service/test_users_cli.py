@@ -41,7 +41,7 @@ def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path
     assert kept.returncode == ExitCode.FAILED
     assert "for good?" in kept.stderr
     asked = _strata("erase", "--user", "moved", *at, typed="y\n")
-    assert asked.stdout.startswith("'moved' is erased: 1 sessions, 2 messages,")
+    assert asked.stdout.startswith("'moved' is erased: 1 session, 2 messages,")
     again = _strata("erase", "--user", "moved", "--yes", "--json", *at)
     assert json.loads(again.stdout)["keys"] == 0
     away = _strata("export", "--user", "moved", "--url", "http://127.0.0.1:9")
@@ -60,9 +60,9 @@ def test_the_api_key_of_the_environment_is_shown_to_the_service(tmp_path: Path) 
             refused = _strata(*command, *at)
             assert refused.returncode == ExitCode.FAILED
             assert "Credentials are missing" in refused.stderr
-        assert "1 messages" in _strata("import", str(file), *at, STRATA_API_KEY=key).stdout
+        assert "1 message" in _strata("import", str(file), *at, STRATA_API_KEY=key).stdout
         talked = _strata("chat", *at, typed="Which boat?\n", STRATA_API_KEY=key)
-        assert "window: 1 messages" in talked.stdout
+        assert "window: 1 message" in talked.stdout
         exported = _strata("export", *at, STRATA_API_KEY=key).stdout
         assert "I sold the boat." in exported
         erased = _strata("erase", "--yes", "--json", *at, STRATA_API_KEY=key).stdout
