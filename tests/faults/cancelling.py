@@ -34,7 +34,7 @@ class Canary:
         home = f"/v1/users/{self.id}"
         body: dict[str, object] = {
             "user_id": self.id,
-            "message": f"Which lamp is {self.mark}, and where is the river of {self.mark}?",
+            "message": f"Which lamp is {self.mark}? I ask by the river of {self.mark}.",
             "profile": random.choice(("window", "window", "vector")),
             "on_conflict": "parallel",
         }
