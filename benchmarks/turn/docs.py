@@ -54,7 +54,7 @@ it, with what was cut and what was left.
 
 `strata bench turn --quick` fails when a ratio is worse than twice its bound. Three gates stand
 further out: 6 and 8 times bare for one client's p50 (in an hour when neighbours took most of this
-machine, a short run came to 3.6 and 5.1), and 1.3 times classic's turns a second.
+machine, a short run came to 3.6 and 5.1), and classic's turns a second.
 """
 
 
