@@ -6,9 +6,8 @@ import os
 import signal
 import socket
 import sys
-import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from memory.errors import ConfigurationError
 from service.choices import open_redis
@@ -16,8 +15,6 @@ from service.logs import configure
 from service.printing import say, say_json
 from service.settings import Settings
 
-_SOONEST_SECONDS = 5.0
-"""A process that ends sooner after its start was not able to serve; another would not be either."""
 _MARGIN_SECONDS = 5.0
 
 
@@ -32,11 +29,35 @@ def run_many(settings: Settings, workers: int, *, as_json: bool) -> None:
     asyncio.run(_Crew(settings, workers, as_json=as_json).serve())
 
 
+class _Worker:
+    """A process that serves, once it has told its address.
+
+    Args:
+        process: its standard output is a pipe.
+        on_serving: called when it serves.
+    """
+
+    def __init__(self, process: Process, on_serving: Callable[[], None]) -> None:
+        self.process, self._on_serving = process, on_serving
+        self.serves = False
+        self.ended = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> int:
+        """How it ended."""
+        if self.process.stdout:
+            async for _ in self.process.stdout:
+                if not self.serves:
+                    self.serves = True
+                    self._on_serving()
+        return await self.process.wait()
+
+
 class _Crew:
     def __init__(self, settings: Settings, workers: int, *, as_json: bool) -> None:
-        self._settings, self._workers, self._as_json = settings, workers, as_json
+        self._settings, self._size, self._as_json = settings, workers, as_json
         self._stop = asyncio.Event()
-        self._running: dict[Process, float] = {}
+        self._workers: list[_Worker] = []
+        self._told = False
 
     async def serve(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -50,54 +71,52 @@ class _Crew:
 
     async def _keep(self, url: str, listening: socket.socket) -> None:
         """So many processes, until the stop."""
-        told = False
-        while not self._stop.is_set():
-            while len(self._running) < self._workers:
-                self._running[await _start(self._settings, url, listening)] = time.monotonic()
-            if not told:
-                self._tell("http://{}:{}".format(*listening.getsockname()))
-                told = True
-            stopped = asyncio.create_task(self._stop.wait())
-            ended = [asyncio.create_task(one.wait()) for one in self._running]
-            await asyncio.wait([stopped, *ended], return_when=asyncio.FIRST_COMPLETED)
-            for task in (stopped, *ended):
-                task.cancel()
-            self._bury()
+        stopped = asyncio.create_task(self._stop.wait())
+        address = "http://{}:{}".format(*listening.getsockname())
+        while not stopped.done():
+            while len(self._workers) < self._size:
+                process = await _start(self._settings, url, listening)
+                self._workers.append(_Worker(process, lambda: self._tell(address)))
+            ends = [one.ended for one in self._workers]
+            await asyncio.wait([stopped, *ends], return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                self._bury()
 
     def _tell(self, url: str) -> None:
+        if self._told:
+            return
+        self._told = True
         if self._as_json:
-            say_json({"url": url, "workers": self._workers})
+            say_json({"url": url, "workers": self._size})
         else:
-            say(f"Strata serves on {url}  ({self._workers} workers)")
+            say(f"Strata serves on {url}  ({self._size} workers)")
 
     def _bury(self) -> None:
-        for process, began in [*self._running.items()]:
-            if process.returncode is None or self._stop.is_set():
-                continue
-            del self._running[process]
-            if time.monotonic() - began < _SOONEST_SECONDS and process.returncode > 0:
-                raise ConfigurationError(
-                    f"A worker ended with {process.returncode}; its reason stands above."
-                )
+        """Let go of those that ended; one that never came to serve says that none can."""
+        for worker in [one for one in self._workers if one.ended.done()]:
+            self._workers.remove(worker)
+            code = worker.ended.result()
+            if code > 0 and not worker.serves:
+                raise ConfigurationError(f"A worker ended with {code}; its reason stands above.")
 
     async def _end(self) -> None:
         """Let all finish what is under way."""
-        left = [one for one in self._running if one.returncode is None]
-        for process in left:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        for worker in self._workers:
+            if not worker.ended.done():
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.terminate()
         bound = self._settings.drain_timeout.total_seconds() + _MARGIN_SECONDS
-        await _wait(left, bound)
-        for process in left:
-            if process.returncode is None:
-                process.kill()
-        await _wait(left, _MARGIN_SECONDS)
+        for worker in await self._left(bound):
+            with contextlib.suppress(ProcessLookupError):
+                worker.process.kill()
+        await self._left(_MARGIN_SECONDS)
 
-
-async def _wait(processes: Sequence[Process], seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*(one.wait() for one in processes))
+    async def _left(self, seconds: float) -> list[_Worker]:
+        """Those that have not ended after so long."""
+        ends = [one.ended for one in self._workers]
+        if ends:
+            await asyncio.wait(ends, timeout=seconds)
+        return [one for one in self._workers if not one.ended.done()]
 
 
 async def _start(settings: Settings, url: str, listening: socket.socket) -> Process:
@@ -105,7 +124,7 @@ async def _start(settings: Settings, url: str, listening: socket.socket) -> Proc
         *(sys.executable, "-m", "service", "serve", "--fd", str(listening.fileno())),
         *("--host", settings.host, "--insecure"),  # it was looked at whether that is wise
         env=os.environ | {"STRATA_REDIS_URL": url},
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         pass_fds=[listening.fileno()],
         start_new_session=True,  # Ctrl-C in a terminal reaches it through this process
     )
