@@ -14,6 +14,11 @@ class Cursor:
     epoch: str = ""
     sequence: int = 0
 
+    @property
+    def after(self) -> "Cursor":
+        """The place after the next entry of the log."""
+        return Cursor(self.epoch, self.sequence + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Put:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from langchain_core.language_models import BaseChatModel
 
 from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
+from memory.changes import Cursor
 from memory.classic_memories import Sources
 from memory.due import Due
 from memory.folding import fold_overflow
@@ -16,18 +17,18 @@ from memory.outside.outside import Outside
 from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.profiles import Profile, build_layers
 from memory.recall.embedding import Embedder
-from memory.recall.index import UserIndex
-from memory.recall.querying import embed_within
+from memory.recall.foresight import Foresight
 from memory.recall.views import Views
 from memory.recollection import Recollection
 from memory.store import RedisStore
+from memory.store.committing import stored_entries
 from memory.store.holding import give_back, renew_hold
 from memory.summary import shown_ids
 from memory.tokens import title_of
 from memory.traces import pack_trace
 from memory.tracing import traced
 from memory.turns import Hold, OnConflict, Watch, held
-from memory.types import Committed, Message, Section, Snapshot, User, Vector
+from memory.types import Committed, Message, Section, Snapshot, User
 
 
 class CombinedMemory:
@@ -63,13 +64,14 @@ class CombinedMemory:
         self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
         self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._views = store, embedder, views
-        self._embed_within = embed_within.total_seconds()
         outside = outside if "vector" in profile.layers and profile.vector.database else None
         self._layers = build_layers(profile, Sources(store, embedder, model, outside))
         self._tail, self._embeds = profile.tail, profile.searches or embedder.local
         self._can_extract, self.discretion = can_extract, discretion
         self._carries, self._searches = "summary" in profile.layers, profile.searches
         self._outside = outside
+        ranked = views if "vector" in profile.layers and not outside else None
+        self._foresight = Foresight(embedder, embed_within, ranked, idle=not self._embeds)
         indexed = "facts" in profile.layers or (profile.searches and not outside)
         self._looks = indexed or (views.quarantines and bool(profile.layers))
 
@@ -91,7 +93,7 @@ class CombinedMemory:
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._embed(text) if self._embeds else asyncio.sleep(0))
+        embedding = asyncio.ensure_future(self._foresight.ahead(user, text))
         try:
             snapshot = await held(
                 hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
@@ -112,7 +114,7 @@ class CombinedMemory:
         index, records = (view.index, view.records) if view else (None, None)
         held_back = view.quarantine.held if view else frozenset[str]()
         snapshot = await self._within_budget(user, snapshot, held_back)
-        asked = await self._focused(turn.text, turn.vector, index)
+        asked = await self._foresight.focused(turn.text, turn.vector, index)
         turn = replace(
             turn, snapshot=snapshot, index=index, records=records, query=asked, held=held_back
         )
@@ -194,19 +196,25 @@ class CombinedMemory:
         session = turn.snapshot.session
         if turn.snapshot.is_new:
             session = replace(session, profile=self.name, title=title_of(turn.text))
-        answer = await self._embed(reply) if self._embedder.local else None
+        answer = await self._foresight.embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
         replied = Message("assistant", reply, max(at, turn.at), interrupted=interrupted)
-        return await self._store.commit(
+        messages = [(said, turn.vector), (replied, answer)]
+        committed = await self._store.commit(
             turn.user,
             session,
-            [(said, turn.vector), (replied, answer)],
+            messages,
             create=turn.snapshot.is_new,
             hold=turn.hold.token if turn.hold else "",
             nonce=nonce,
             trace=pack_trace([traced(section) for section in recollection.sections]),
             epoch=turn.snapshot.epoch,
         )
+        if self._looks and committed.sequence:  # once the answer is on its way
+            cursor = Cursor(turn.snapshot.epoch, committed.sequence)
+            stored = stored_entries(committed, messages)
+            asyncio.get_running_loop().call_soon(self._views.wrote, turn.user, cursor, stored)
+        return committed
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:
         """What should be done after this turn, now that it is stored."""
@@ -234,15 +242,3 @@ class CombinedMemory:
         # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
         await self._store.fold(user, snapshot.session.id, read, fold)
         return replace(snapshot, session=replace(snapshot.session, fold=fold), unfolded=unfolded)
-
-    async def _focused(
-        self, text: str, vector: Vector | None, index: UserIndex | None
-    ) -> Vector | None:
-        """The vector to search by; a remote embedder is not asked a second time."""
-        if index is None or not self._embedder.local:
-            return vector
-        query = index.focus(text)
-        return vector if query == text else await self._embed(query)
-
-    async def _embed(self, text: str) -> Vector | None:
-        return (await embed_within(self._embedder, [text], self._embed_within))[0]

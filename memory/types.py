@@ -175,11 +175,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A stored turn: where its first message stands, and how the session stands after it."""
+    """A stored turn: where its first message stands, and how the session stands after it.
+
+    Attributes:
+        sequence: of its entry in the user's change log; 0 where it had been stored before.
+    """
 
     session_id: str
     position: int
     length: int
+    sequence: int = field(default=0, compare=False)
 
     @property
     def turn_id(self) -> str:

@@ -1,6 +1,7 @@
 """What every test stands on: a real Redis, the built-in embedder, and nothing left behind."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,10 @@ from memory.types import User
 
 RedisClient: TypeAlias = Any
 """A plain client of redis-py, whose own types are partial."""
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be what tests start
+# and press Ctrl-C on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Clock:

@@ -8,25 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.analysis import words_of
-from memory.recall.candidates import Candidates, distinct
+from memory.recall.candidates import Candidates
 from memory.recall.dense import EXACT_UPTO, Vectors
 from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
 from memory.recall.parts import NAMES, measure
 from memory.recall.question import Question, named_in, read_question, without_names
+from memory.recall.ranked import Ranked
 from memory.recall.ranking import Weights, by_group, hand_made, learned
 from memory.recall.rows import Rows
+from memory.recall.seeds import seeds
 from memory.recall.selection import EVERYTHING, Selection, select
 from memory.recall.support import Support
 from memory.recall.surroundings import Surroundings
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
-_SEEDS = 128
-_WITH_NEIGHBOURS = 64
 _FULL = 400
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
-_SATURATION = 0.4
 
 
 class UserIndex:
@@ -51,6 +50,7 @@ class UserIndex:
         self._rows = Rows(tongue.words)
         self._surroundings = Surroundings(self._rows, self.vectors)
         self._text_bytes = _EMPTY_BYTES
+        self._ahead: Ranked | None = None
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -86,13 +86,15 @@ class UserIndex:
 
     def approximate(self) -> None:
         """Go over to an approximate search of vectors; long work, not beside `put`."""
+        self._ahead = None
         self.vectors.approximate()
 
     def put(self, *entries: Entry) -> None:
         """Add messages, or the vectors of those that came without."""
-        vectors = [(self._row(entry), entry.vector) for entry in entries]
-        self.vectors.add([(row, vector) for row, vector in vectors if vector is not None])
-        self._surroundings.forget(row for row, _ in vectors)
+        self._ahead, rows = None, [self._row(entry) for entry in entries]
+        placed = zip(rows, entries, strict=True)
+        self.vectors.add([(row, one.vector) for row, one in placed if one.vector is not None])
+        self._surroundings.forget(rows)
 
     def _row(self, entry: Entry) -> int:
         """The row of a message, made if it is new."""
@@ -112,6 +114,7 @@ class UserIndex:
 
     def drop_session(self, session_id: str) -> None:
         """Forget a session's messages."""
+        self._ahead = None
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
                 self.entries[row] = None
@@ -148,38 +151,48 @@ class UserIndex:
         """
         if not self._row_of or top_k <= 0:
             return []
-        weights = self._weigh(query)
-        brief = weights.are_brief and selection.is_plain
-        question = self.read(query, vector, selection.now, brief=brief)
-        candidates = self.candidates(question, selection.rows_of(self.entries))
-        if not len(candidates.rows):
+        ranked = self._ahead if selection.is_plain else None
+        if ranked is None or not ranked.answers(query, vector):
+            ranked = self._rank(query, vector, selection)
+        if ranked is None:
             return []
-        parts = self.measure(question, candidates, brief=brief)
-        contributions = weights.score(parts, candidates, self.sessions(candidates))
+        candidates, parts = ranked.candidates, ranked.parts
         rows: list[int] = candidates.rows.tolist()
-        read = partial(self.read, query, vector, selection.now) if brief else None
-        supports = Support(parts, candidates, self._rows, self._tongue.vectors, read)
         chosen = select(
-            contributions.sum(axis=1),
+            ranked.contributions.sum(axis=1),
             lambda place: self.entries[rows[place]],
-            supports=supports,
-            similarities=parts[:, NAMES.index("cosine")] if question.vector is not None else None,
+            supports=Support(parts, candidates, self._rows, self._tongue.vectors, ranked.read),
+            similarities=None if vector is None else parts[:, NAMES.index("cosine")],
             vectors=lambda: self.vectors.of(candidates.rows)[0],
             top_k=top_k,
             exclude=exclude,
             selection=selection,
         )
-        explained = by_group(contributions[[place for place, _, _ in chosen]])
+        explained = by_group(ranked.contributions[[place for place, _, _ in chosen]])
+        around, count = self._around, selection.neighbours
         return [
-            Hit(
-                entry,
-                round(score, 4),
-                said | extra,
-                self._around(rows[place], selection.neighbours),
-            )
+            Hit(entry, round(score, 4), said | extra, around(rows[place], count))
             for (place, score, extra), said in zip(chosen, explained, strict=True)
             if (entry := self.entries[rows[place]])
         ]
+
+    def rank_ahead(self, query: str, vector: Vector | None) -> None:
+        """Do most of a plain `search` before it is asked for; it holds until the index changes."""
+        if self._row_of:
+            self._ahead = self._rank(query, vector, EVERYTHING)
+
+    def _rank(self, query: str, vector: Vector | None, selection: Selection) -> Ranked | None:
+        """What speaks for each candidate; None where there is none."""
+        weights = self._weigh(query)
+        brief = weights.are_brief and selection.is_plain
+        question = self.read(query, vector, selection.now, brief=brief)
+        candidates = self.candidates(question, selection.rows_of(self.entries))
+        if not len(candidates.rows):
+            return None
+        parts = self.measure(question, candidates, brief=brief)
+        scored = weights.score(parts, candidates, self.sessions(candidates))
+        read = partial(self.read, query, vector, selection.now) if brief else None
+        return Ranked(query, vector, question, candidates, parts, scored, read)
 
     def read(
         self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
@@ -200,21 +213,8 @@ class UserIndex:
         count = len(self.entries) if among is None else len(among)
         if count <= _FULL:
             return Candidates.of(np.arange(count) if among is None else among, self._rows)
-        scores = self._postings.scores(question.found, k1=_SATURATION, b=0)
-        if among is not None:
-            kept = np.zeros(len(scores), np.bool_)
-            kept[among] = True
-            scores *= kept
-        touched = np.flatnonzero(scores > 0)
-        if len(touched) > _SEEDS:
-            touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
-        seeds = [touched[np.argsort(-scores[touched], kind="stable")]]
-        if question.vector is not None and self.vectors.fits(question.vector):
-            seeds.append(self.vectors.nearest(question.vector, _SEEDS, among=among))
-        best = np.concatenate([found[:_WITH_NEIGHBOURS] for found in seeds])
-        near = [self._rows.step(best, by) for by in (-1, 1, 2)]
-        rows = distinct(np.concatenate([*seeds, *near]), len(self._rows))
-        return Candidates.of(rows if among is None else np.intersect1d(rows, among), self._rows)
+        rows = seeds(question, self._postings, self.vectors, self._rows, among=among)
+        return Candidates.of(rows, self._rows)
 
     def measure(
         self, question: Question, candidates: Candidates, *, brief: bool = False

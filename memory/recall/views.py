@@ -29,6 +29,7 @@ class View:
         records: the records.
         quarantine: what of both is held back.
         newest: the time of each session's newest message.
+        is_steady: whether the turn before found nothing to catch up with.
     """
 
     def __init__(self, make_index: Callable[[], UserIndex], *, quarantines: bool) -> None:
@@ -37,6 +38,7 @@ class View:
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
         self.newest: dict[str, float] = {}
+        self.is_steady = False
 
     def __len__(self) -> int:
         return len(self.index) + len(self.records)
@@ -55,9 +57,7 @@ class View:
         """Go on by a change."""
         match change:
             case Put():
-                await _put_all(self.index, change.entries)
-                self.quarantine.look_at(change.entries)
-                self._note_times(change.entries)
+                await self._put_all(change.entries)
             case PutRecord():
                 self.records.put(change)
                 self.quarantine.drop(change.id)
@@ -66,6 +66,14 @@ class View:
                 self.drop(change.session_id)
             case Release():
                 self.quarantine.release(change.id)
+
+    def put(self, entries: tuple[Entry, ...]) -> None:
+        """Messages came, or their vectors."""
+        self.index.put(*entries)
+        self.quarantine.look_at(entries)
+        for entry in entries:
+            session_id, at = entry.session_id, entry.message.at
+            self.newest[session_id] = max(at, self.newest.get(session_id, at))
 
     def drop(self, session_id: str) -> None:
         """Forget a session."""
@@ -83,10 +91,13 @@ class View:
                 if retention.is_over(user, record):
                     self.quarantine.drop(record.id)
 
-    def _note_times(self, entries: tuple[Entry, ...]) -> None:
-        for entry in entries:
-            session_id, at = entry.session_id, entry.message.at
-            self.newest[session_id] = max(at, self.newest.get(session_id, at))
+    async def _put_all(self, entries: tuple[Entry, ...]) -> None:
+        """Put in slices, so that a long replay never keeps other requests waiting."""
+        for start in range(0, len(entries), _SLICE):
+            self.put(entries[start : start + _SLICE])
+            await asyncio.sleep(0)
+        if self.index.outgrown:
+            await asyncio.to_thread(self.index.approximate)
 
 
 class Views:
@@ -138,12 +149,33 @@ class Views:
             view = self._views[user] = self._empty()
             self._resize(user, view)
         self._views.move_to_end(user)
+        view.is_steady = changes.cursor == view.cursor
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
             view.expire(self._store.retention, user)
         self._resize(user, view)
         return view
+
+    def at_hand(self, user: User) -> View | None:
+        """The view as this worker holds it, if the turn before found nothing to catch up with."""
+        view = self._views.get(user)
+        return view if view and view.is_steady and not view.lock.locked() else None
+
+    def wrote(self, user: User, cursor: Cursor, entries: tuple[Entry, ...]) -> None:
+        """Take in what this worker has just stored, unless something else came before it.
+
+        Args:
+            user: whose view it is.
+            cursor: where it stands in the change log.
+            entries: what was stored, with vectors where there are any.
+        """
+        view = self._views.get(user)
+        if view is None or view.lock.locked() or cursor != view.cursor.after:
+            return  # it is read from Redis with the next turn
+        view.put(entries)
+        view.cursor = cursor
+        self._resize(user, view)
 
     async def held_back(self, user: User) -> frozenset[str]:
         """The ids of what is held back of a user as things are now."""
@@ -207,12 +239,3 @@ class Views:
         self.held += size[0] - before[0]
         self.held_bytes += size[1] - before[1]
         self._sizes[user] = size
-
-
-async def _put_all(index: UserIndex, entries: tuple[Entry, ...]) -> None:
-    """Put in slices, so that a long replay never keeps other requests waiting."""
-    for start in range(0, len(entries), _SLICE):
-        index.put(*entries[start : start + _SLICE])
-        await asyncio.sleep(0)
-    if index.outgrown:
-        await asyncio.to_thread(index.approximate)

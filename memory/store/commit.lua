@@ -29,7 +29,7 @@ if done then
     return {done}
   end
   local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
-  return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then}
+  return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then, 0}
 end
 local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
 if not length and ARGV[2] ~= '1' and ARGV[2] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
@@ -70,7 +70,7 @@ end
 redis.call('HSET', session, 'length', first + count)
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 weigh(prefix, bytes)
-redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
+local logged = redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
 redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])
 if ARGV[17] ~= '' then
@@ -81,4 +81,4 @@ if ARGV[12] ~= '' then
   redis.call('EXPIRE', import, ARGV[15])
 end
 give_back()
-return {'ok', first, first + count, sid}
+return {'ok', first, first + count, sid, tonumber(string.sub(logged, 3))}

@@ -16,7 +16,7 @@ from memory.store.keyring import Argument, Keyring
 from memory.store.packing import sealed_messages
 from memory.store.scripts import Script
 from memory.store.sealing import Cipher
-from memory.types import Committed, ImportStep, Message, Session, User, Vector
+from memory.types import Committed, Entry, ImportStep, Message, Session, User, Vector
 
 COMMIT = Script("weigh", "commit", lasts=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
@@ -73,7 +73,7 @@ class Commit:
                     "counted: it runs twice. Wait for the other, then start again to resume."
                 )
             case _:
-                return Committed(reply[3].decode(), reply[1], reply[2])
+                return Committed(reply[3].decode(), reply[1], reply[2], reply[4])
 
     def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
         session, step = self.session, self.step
@@ -102,3 +102,15 @@ class Commit:
             first if cipher.binds else "",
             *said,
         )
+
+
+def stored_entries(
+    committed: Committed, messages: Sequence[tuple[Message, Vector | None]]
+) -> tuple[Entry, ...]:
+    """Messages with their `(dim,)` vectors as they were stored by a commit."""
+    return tuple(
+        Entry(
+            committed.session_id, place, message, None if vector is None else vector.astype("<f2")
+        )
+        for place, (message, vector) in enumerate(messages, committed.position)
+    )

@@ -42,6 +42,8 @@ def dial(url: str, timeout: float, opened: list[Closable]) -> Commands:
     # Commits carry a nonce, so every command may be sent again after a lost connection. After a
     # timeout it is not: a Redis that hangs would be waited for several times over. A RuntimeError
     # is what uvloop raises on writing to a connection that has just broken.
+    # What a single server takes too long for is stopped by `Connection.call`; a client of several
+    # has to know which of them it was.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout / 3,  # so that a second Sentinel has its turn
@@ -52,7 +54,7 @@ def dial(url: str, timeout: float, opened: list[Closable]) -> Commands:
     try:
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss", "unix"):
-            return cast("Commands", aioredis.from_url(url, **options))  # pyright: ignore[reportUnknownMemberType]
+            return cast("Commands", aioredis.from_url(url, **options | {"socket_timeout": None}))  # pyright: ignore[reportUnknownMemberType]
         if parts.scheme == "redis+cluster":
             return _cluster(parts, options)
         if parts.scheme == "redis+sentinel":
