@@ -59,7 +59,12 @@ def escaped(text: str) -> str:
 
 def moment(at: float) -> str:
     """A time as a person would note it, in UTC: `2023-05-07 13:56`."""
-    return datetime.fromtimestamp(at, UTC).isoformat(" ", "minutes")[:_MOMENT]
+    return _minute(int(at // 60))
+
+
+@lru_cache(4096)  # what is shown again and again
+def _minute(number: int) -> str:
+    return datetime.fromtimestamp(number * 60, UTC).isoformat(" ", "minutes")[:_MOMENT]
 
 
 def inside(tag: str, text: str) -> str:

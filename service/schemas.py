@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+from langchain_core.messages.ai import UsageMetadata
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from chains.conversation import ChatReply
 from memory.summary import verbatim
@@ -88,15 +90,14 @@ class Recalled(ChatMessage):
     parts: dict[str, float] = Field(description="What the score is the sum of.")
     context: list[str] = Field(description="Ids of the messages around it, shown with it.")
 
-    @classmethod
-    def of_hit(cls, hit: Hit) -> "Recalled":
-        """The schema of a hit."""
-        return cls(
-            **_said(hit.entry),
-            score=hit.score,
-            parts=dict(hit.parts),
-            context=[entry.id for entry in hit.context],
-        )
+
+def _recalled(hit: Hit) -> dict[str, Any]:
+    """The fields of a `Recalled`."""
+    return _said(hit.entry) | {
+        "score": hit.score,
+        "parts": hit.parts,
+        "context": [entry.id for entry in hit.context],
+    }
 
 
 def _said(entry: Entry) -> dict[str, Any]:
@@ -128,15 +129,20 @@ class LayerUse(BaseModel):
     @classmethod
     def of(cls, section: Section) -> "LayerUse":
         """The schema of a section."""
-        return cls(
-            layer=section.layer,
-            tokens=section.tokens,
-            messages=[entry.id for entry in verbatim(section)],
-            summary=section.text,
-            earlier_sessions=[digest.session_id for digest in section.digests],
-            recalled=[Recalled.of_hit(hit) for hit in section.hits],
-            records=[record.id for record in section.records],
-        )
+        return cls(**_used(section))
+
+
+def _used(section: Section) -> dict[str, Any]:
+    """The fields of a `LayerUse`."""
+    return {
+        "layer": section.layer,
+        "tokens": section.tokens,
+        "messages": [entry.id for entry in verbatim(section)],
+        "summary": section.text,
+        "earlier_sessions": [digest.session_id for digest in section.digests],
+        "recalled": [_recalled(hit) for hit in section.hits],
+        "records": [record.id for record in section.records],
+    }
 
 
 class Usage(BaseModel):
@@ -165,19 +171,39 @@ class ChatAnswer(BaseModel):
     @classmethod
     def of(cls, reply: ChatReply) -> "ChatAnswer":
         """The schema of a reply."""
-        return cls(
-            reply=reply.reply,
-            session_id=reply.session_id,
-            turn_id=reply.turn_id,
-            profile=reply.profile,
-            new_session=reply.is_new_session,
-            usage=Usage.model_validate(reply.usage) if reply.usage else None,
-            memory=[LayerUse.of(section) for section in reply.sections],
-            degraded=list(reply.degraded),
-            interrupted=reply.interrupted,
-            messages_unfolded=reply.messages_unfolded,
-            vectors_pending=reply.vectors_pending,
-        )
+        return cls(**_answered(reply))
+
+    @staticmethod
+    def json_of(reply: ChatReply) -> bytes:
+        """The schema of a reply as JSON: what `of` would make, without making it."""
+        return to_json(_answered(reply))
+
+
+def _answered(reply: ChatReply) -> dict[str, Any]:
+    """The fields of a `ChatAnswer`."""
+    usage = reply.usage
+    return {
+        "reply": reply.reply,
+        "session_id": reply.session_id,
+        "turn_id": reply.turn_id,
+        "profile": reply.profile,
+        "new_session": reply.is_new_session,
+        "usage": _counted(usage) if usage else None,
+        "memory": [_used(section) for section in reply.sections],
+        "degraded": list(reply.degraded),
+        "interrupted": reply.interrupted,
+        "messages_unfolded": reply.messages_unfolded,
+        "vectors_pending": reply.vectors_pending,
+    }
+
+
+def _counted(usage: UsageMetadata) -> dict[str, int]:
+    """The fields of a `Usage`; models tell more than these."""
+    return {
+        "input_tokens": usage["input_tokens"],
+        "output_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+    }
 
 
 class ImportDone(BaseModel):

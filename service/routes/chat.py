@@ -45,8 +45,8 @@ async def chat(
     request.state.withheld = state.chain.withholds(turn)
     known = await stored_reply(state.store, user, nonce) if nonce else None
     if not body.stream:
-        answer = ChatAnswer.of(known or await state.chain.ainvoke(turn))
-        return Response(answer.model_dump_json(), media_type="application/json")
+        reply = known or await state.chain.ainvoke(turn)
+        return Response(ChatAnswer.json_of(reply), media_type="application/json")
     coming = _only(known) if known else state.chain.astream(turn)
     pieces = cast("AsyncGenerator[ChatReply]", coming)
     first = await anext(pieces)

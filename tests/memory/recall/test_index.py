@@ -193,3 +193,27 @@ async def test_a_large_index_searches_cells_and_goes_on_growing(embedder: Static
     index.put(Entry("s_1", 1500, last, vectors[-1].astype(np.float16)))
     vector = (await embedder.embed(["zebra"]))[0]
     assert index.search("?", vector, top_k=1)[0].entry.position == 1500
+
+
+async def test_what_was_ranked_ahead_is_what_a_search_finds(embedder: StaticEmbedder) -> None:
+    index, plain = await _filled(embedder), await _filled(embedder)
+    query = "What is my dog called?"
+    (vector,) = await embedder.embed([query])
+    index.rank_ahead(query, vector)
+    again = vector.copy()
+    assert index.search(query, again, top_k=5) == plain.search(query, vector, top_k=5)
+    assert index.search("train", None, top_k=5) == plain.search("train", None, top_k=5)
+
+
+async def test_what_was_ranked_ahead_is_left_when_the_index_changes(
+    embedder: StaticEmbedder,
+) -> None:
+    index, query = await _filled(embedder), "Is my dog called Bella?"
+    (vector,) = await embedder.embed([query])
+    for change, best in (
+        (lambda: index.put(_entry(0, "My dog is called Bella now.", "s_2")), "s_2:0"),
+        (lambda: index.drop_session("s_2"), "s_1:0"),
+    ):
+        index.rank_ahead(query, vector)
+        change()
+        assert index.search(query, vector, top_k=1)[0].entry.id == best

@@ -6,6 +6,7 @@ from memory.changes import Cursor
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.views import Views
 from memory.store import Connection, RedisStore
+from memory.store.committing import stored_entries
 from memory.store.erasing import erase_user
 from memory.store.erasures import erased_epochs
 from memory.types import Message, Session, User
@@ -135,3 +136,42 @@ async def test_a_view_of_an_erased_user_is_dropped_though_nobody_asks_for_it(
     assert views.held == 1
     assert views.cursor(user) == Cursor()
     assert await _found(store, views, stays, "code")
+
+
+async def test_a_worker_takes_in_what_it_wrote_without_reading_it_back(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    views = make_views(store)
+    await _say(store, embedder, user, "Something else.")
+    await _found(store, views, user, "key")
+    view = await views.now(user)
+    message = Message("user", "The key is under the mat.", 1000.0)
+    session = Session("s_0000000000000001", 1000.0, 1000.0)
+    committed = await store.commit(user, session, [(message, None)], create=True)
+    stored = stored_entries(committed, [(message, None)])
+    views.wrote(user, Cursor(view.cursor.epoch, committed.sequence), stored)
+    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    assert snapshot.changes
+    assert not snapshot.changes.items
+    assert view.index.search("key", None, top_k=1)[0].entry.message == message
+    await views.current(user, snapshot.changes)
+    assert views.at_hand(user) is view
+
+
+async def test_what_a_worker_wrote_behind_something_that_it_has_not_read_is_read_with_it(
+    store: RedisStore, embedder: StaticEmbedder, user: User
+) -> None:
+    views = make_views(store)
+    await _say(store, embedder, user, "Something else.")
+    epoch = (await views.now(user)).cursor.epoch
+    await _say(store, embedder, user, "Of another worker.")
+    message = Message("user", "The key is under the mat.", 1000.0)
+    session = Session("s_0000000000000001", 1000.0, 1000.0)
+    committed = await store.commit(user, session, [(message, None)], create=True)
+    views.wrote(
+        user, Cursor(epoch, committed.sequence), stored_entries(committed, [(message, None)])
+    )
+    assert views.cursor(user).sequence == committed.sequence - 2
+    assert await _found(store, views, user, "worker") == ["Of another worker."]
+    assert views.at_hand(user) is None
+    assert await _found(store, views, user, "key") == ["The key is under the mat."]
