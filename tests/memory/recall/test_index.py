@@ -209,11 +209,13 @@ async def test_what_was_ranked_ahead_is_left_when_the_index_changes(
     embedder: StaticEmbedder,
 ) -> None:
     index, query = await _filled(embedder), "Is my dog called Bella?"
-    (vector,) = await embedder.embed([query])
+    asked, said = await embedder.embed([query, "My dog is called Bella."])
+    message = Message("user", "My dog is called Bella.", 2000.0)
+    newer = Entry("s_2", 0, message, said.astype(np.float16))
     for change, best in (
-        (lambda: index.put(_entry(0, "My dog is called Bella now.", "s_2")), "s_2:0"),
+        (lambda: index.put(newer), "s_2:0"),
         (lambda: index.drop_session("s_2"), "s_1:0"),
     ):
-        index.rank_ahead(query, vector)
+        index.rank_ahead(query, asked)
         change()
-        assert index.search(query, vector, top_k=1)[0].entry.id == best
+        assert index.search(query, asked, top_k=1)[0].entry.id == best
