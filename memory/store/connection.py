@@ -26,6 +26,7 @@ from memory.store import keys
 from memory.store.commands import Closable, Commands
 from memory.store.dialling import dial
 from memory.store.durability import Durability
+from memory.store.express import Express, is_one_server
 from memory.store.lasting import Lasting
 from memory.store.scripts import Script
 
@@ -72,6 +73,7 @@ class Connection:
         self._opened: list[Closable] = []
         self._timeout = timeout.total_seconds()
         self.commands: Commands = dial(url, self._timeout, self._opened)
+        self._express = Express(self.commands) if is_one_server(self.commands) else None
         self._lasting = Lasting.of(self.commands, durability or Durability(), timeout)
 
     async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
@@ -126,6 +128,10 @@ class Connection:
 
     async def _run(self, script: Script, key: str, args: tuple[str | bytes | float, ...]) -> Any:
         try:
+            if self._express:
+                return await self._express.execute(
+                    "EVALSHA", script.sha, 2, *keys.named(key), *args
+                )
             return await self.commands.evalsha(script.sha, 2, *keys.named(key), *args)
         except NoScriptError:
             return await self.commands.eval(script.source, 2, *keys.named(key), *args)

@@ -58,6 +58,7 @@ async def test_a_turn_stays_two_commands_once_the_key_is_known(
 ) -> None:
     store = store_with(connection, masters("k1"))
     await _say(store, user, "Hello.")
+    await store.ping()  # on a connection that is there before anybody listens
     sent: list[str] = []
     async with redis.monitor() as monitor:
         await _say(store, user, "Again.")

@@ -25,6 +25,7 @@ async def test_a_turn_is_two_commands_however_long_the_history_is(
 ) -> None:
     for number in range(3):
         await _turn(store, user, 100_000.0 * number)
+    await store.ping()  # on a connection that is there before anybody listens
     sent: list[str] = []
     async with redis.monitor() as monitor:
         await _turn(store, user, 900_000.0)

@@ -84,6 +84,21 @@ def test_a_connection_that_has_just_broken_is_made_anew_under_uvloop(tmp_path: P
     uvloop.run(broken_in_between())
 
 
+def test_a_script_goes_on_where_its_connection_has_just_broken(tmp_path: Path) -> None:
+    async def broken_in_between() -> None:
+        async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
+            await store.snapshot(User("ann"), now=1.0, view=None)
+            kept: RedisClient = store.connection
+            (connection,) = kept._express._idle
+            connection._writer.transport.abort()
+            for _ in range(2):  # the client's way, and then on the same connection, made anew
+                assert (await store.snapshot(User("ann"), now=1.0, view=None)).is_new
+            assert kept._express._idle == [connection]
+            assert connection.is_connected
+
+    uvloop.run(broken_in_between())
+
+
 async def test_a_commit_that_timed_out_is_stored_whole_or_not_at_all(
     tmp_path: Path, user: User
 ) -> None:
