@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from service.deadlines import Deadlines
+from service.dependencies import BEARER
 from service.errors import add_error_handlers
 from service.hosts import Hosts, is_loopback
 from service.mcp.endpoint import McpEndpoint
@@ -49,6 +50,7 @@ _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and 
     "logs": False,
     "auto_configure": False,
 }
+_API_KEY = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."}
 _DESCRIPTION = """\
 Layered memory for LangChain chat: per user a window, a running summary and a vector memory, over
 one transcript in Redis. Errors are RFC 9457 problem details.
@@ -116,13 +118,18 @@ def create_app(
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Put the schema of problem details into the OpenAPI description."""
+    """Put problem details, and the other way to show an API key, into the OpenAPI description."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         schema = plain()
-        components = schema.setdefault("components", {}).setdefault("schemas", {})
-        components["Problem"] = Problem.model_json_schema()
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        components["securitySchemes"]["APIKeyHeader"] = _API_KEY
+        for path in schema["paths"].values():
+            for operation in path.values():
+                if operation.get("security") == [{BEARER: []}]:
+                    operation["security"] = [{BEARER: []}, {"APIKeyHeader": []}]
         return schema
 
     app.openapi = described

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from memory.errors import StrataError
 from service.errors import error_response
 
+_EXACT = 0.01
+"""Of the time within which something must move, how much of it a movement may be too little."""
 _log = logging.getLogger("strata.requests")
 
 
@@ -67,6 +69,7 @@ class _Watched:
 
     def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
         self._receive, self._send, self._seconds = receive, send, seconds
+        self._put_off = asyncio.get_running_loop().time()
         self.limit, self.has_begun = asyncio.timeout(seconds), False
 
     async def receive(self) -> Message:
@@ -84,5 +87,7 @@ class _Watched:
             self._moved()
 
     def _moved(self) -> None:
-        if not self.limit.expired():
-            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        now = asyncio.get_running_loop().time()
+        if now - self._put_off > self._seconds * _EXACT and not self.limit.expired():
+            self._put_off = now
+            self.limit.reschedule(now + self._seconds)

@@ -3,7 +3,8 @@
 from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from memory.types import User
 from service import schemas
@@ -11,14 +12,13 @@ from service.auth.principals import Principal
 from service.quotas import note
 from service.state import State
 
-_bearer = HTTPBearer(auto_error=False, description="An API key or a JSON Web Token.")
-_api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
-
 
 async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
     return cast("State", request.state.strata)
 
 
+BEARER = "HTTPBearer"
+"""The name of the way in which all that is asked of a principal takes its credentials."""
 StateDep = Annotated[State, Depends(_state)]
 UserPath = Annotated[schemas.UserId, Path()]
 SessionPath = Annotated[schemas.SessionId, Path()]
@@ -28,18 +28,21 @@ Cursor = Annotated[
 ]
 
 
-async def _principal(
-    request: Request,
-    state: StateDep,
-    _token: Annotated[object, Depends(_bearer)],
-    _key: Annotated[object, Depends(_api_key)],
-) -> Principal:
-    principal = await state.authenticator.authenticate(request.headers)
-    note(request, await state.limits.principal(principal.id))
-    return principal
+class _Credentials(SecurityBase):
+    """One dependency that depends on none: what FastAPI does for each costs a turn 20 µs."""
+
+    scheme_name = BEARER
+    model = HTTPBearer(description="An API key or a JSON Web Token.")
+
+    async def __call__(self, request: Request) -> Principal:
+        """Who asks."""
+        state = cast("State", request.state.strata)
+        principal = await state.authenticator.authenticate(request.headers)
+        note(request, await state.limits.principal(principal.id))
+        return principal
 
 
-PrincipalDep = Annotated[Principal, Depends(_principal)]
+PrincipalDep = Annotated[Principal, Depends(_Credentials())]
 """Who asks; refused with 401 or 429."""
 
 
