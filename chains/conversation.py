@@ -11,7 +11,6 @@ from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
 
 from chains.contexts import memory_of
 from chains.discreet import untraced
@@ -19,7 +18,7 @@ from chains.giving_up import given_up_on_failure
 from chains.observing import Observer, Stage, Unobserved
 from chains.thinking import Thinking
 from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
-from chains.unheard import is_unheard
+from chains.unheard import is_unheard, quiet
 from chains.waiting import WaitingRunnable
 from memory.combined import CombinedMemory
 from memory.due import Due, SpendDue
@@ -82,7 +81,7 @@ class ConversationChain(WaitingRunnable):
         if turn.is_withheld:
             return await self._whole(turn, None, untraced(config))
         if is_unheard(config):
-            return await self._whole(turn, None, ensure_config(config))
+            return await self._whole(turn, None, quiet(config))
         return await self._acall_with_config(self._whole, turn, config, **kwargs)
 
     async def astream(

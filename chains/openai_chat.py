@@ -23,6 +23,7 @@ from chains.wire import Answer, Wire
 
 _PATH, _FINE, _REDIRECTS = "/chat/completions", 200, range(300, 400)
 _FOR_THE_SDK = {"response_format", "timeout", "extra_headers", "extra_query"}
+_ROLES = {"human": "user", "ai": "assistant"}
 _OF_TRACES = ("ls_", "structured_output")
 _FIRST: ContextVar[Answer | httpx2.RequestError | None] = ContextVar("first", default=None)
 """What came of the first try, which the SDK goes on from."""
@@ -55,7 +56,7 @@ class LeanChatOpenAI(ChatOpenAI):
         heard = not is_unheard(config, self.callbacks, verbose=self.verbose)
         if heard or any(name.startswith(_OF_TRACES) for name in kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
-        messages = self._convert_input(input).to_messages()
+        messages = _messages(input) or self._convert_input(input).to_messages()
         found = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
         return cast("AIMessage", found.generations[0].message)
 
@@ -118,7 +119,9 @@ class LeanChatOpenAI(ChatOpenAI):
         )
         if "messages" not in payload:  # of the Responses API
             return super()._get_request_payload(messages, stop=stop, **options)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        payload["messages"] += map(_plainly, messages[at:])
+        payload["messages"] += [
+            {"content": one.content, "role": _ROLES[one.type]} for one in messages[at:]
+        ]
         return payload
 
     def _get_request_payload(
@@ -165,6 +168,14 @@ async def wired(model: LeanChatOpenAI, url: str) -> AsyncGenerator[LeanChatOpenA
         await wire.aclose()
 
 
+def _messages(given: LanguageModelInput) -> list[BaseMessage]:
+    """What is given, if it needs no conversion; else nothing."""
+    if not isinstance(given, list):
+        return []
+    found = [one for one in given if isinstance(one, BaseMessage)]
+    return found if len(found) == len(given) else []
+
+
 def _plain_from(messages: Sequence[BaseMessage]) -> int:
     """Where the messages begin that are nothing but a role and a text, up to the end; never at 0.
 
@@ -182,11 +193,6 @@ def _is_plain(message: BaseMessage) -> bool:
     if type(message) is AIMessage:
         return not (message.tool_calls or message.invalid_tool_calls or message.response_metadata)
     return type(message) is HumanMessage
-
-
-def _plainly(message: BaseMessage) -> dict[str, Any]:
-    role = "user" if message.type == "human" else "assistant"
-    return {"content": message.content, "role": role}
 
 
 def _completion(answer: Answer) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Container
-from functools import partial
 from sys import getsizeof
 
 import numpy as np
@@ -17,14 +16,13 @@ from memory.recall.question import Question, named_in, read_question, without_na
 from memory.recall.ranked import Ranked
 from memory.recall.ranking import Weights, by_group, hand_made, learned
 from memory.recall.rows import Rows
-from memory.recall.seeds import seeds
+from memory.recall.seeds import NARROW, WIDE, Breadth, seeds
 from memory.recall.selection import EVERYTHING, Selection, select
 from memory.recall.support import Support
 from memory.recall.surroundings import Surroundings
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Hit, Vector
 
-_FULL = 400
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 
 
@@ -86,7 +84,6 @@ class UserIndex:
 
     def approximate(self) -> None:
         """Go over to an approximate search of vectors; long work, not beside `put`."""
-        self._ahead = None
         self.vectors.approximate()
 
     def put(self, *entries: Entry) -> None:
@@ -186,12 +183,13 @@ class UserIndex:
         weights = self._weigh(query)
         brief = weights.are_brief and selection.is_plain
         question = self.read(query, vector, selection.now, brief=brief)
-        candidates = self.candidates(question, selection.rows_of(self.entries))
+        among = selection.rows_of(self.entries)
+        candidates = self.candidates(question, among, NARROW if brief else WIDE)
         if not len(candidates.rows):
             return None
         parts = self.measure(question, candidates, brief=brief)
         scored = weights.score(parts, candidates, self.sessions(candidates))
-        read = partial(self.read, query, vector, selection.now) if brief else None
+        read = (lambda: self.read(query, vector, selection.now)) if brief else None
         return Ranked(query, vector, question, candidates, parts, scored, read)
 
     def read(
@@ -203,17 +201,19 @@ class UserIndex:
             query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
         )
 
-    def candidates(self, question: Question, among: NDArray[np.intp] | None = None) -> Candidates:
+    def candidates(
+        self, question: Question, among: NDArray[np.intp] | None = None, breadth: Breadth = WIDE
+    ) -> Candidates:
         """The rows worth ranking: all where there are few; else the best of both searches.
 
         Args:
             question: what is looked for.
             among: only these rows, ascending; None for all.
         """
-        count = len(self.entries) if among is None else len(among)
-        if count <= _FULL:
-            return Candidates.of(np.arange(count) if among is None else among, self._rows)
-        rows = seeds(question, self._postings, self.vectors, self._rows, among=among)
+        rows = np.arange(len(self.entries)) if among is None else among
+        if len(rows) > breadth.everything:
+            found = (self._postings, self.vectors, self._rows)
+            rows = seeds(question, *found, breadth=breadth, among=among)
         return Candidates.of(rows, self._rows)
 
     def measure(
