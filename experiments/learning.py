@@ -39,13 +39,14 @@ def examples(indexed: Sequence[Indexed]) -> list[Example]:
     made: list[Example] = []
     for one in indexed:
         for question, vector in zip(one.conversation.questions, one.vectors, strict=True):
-            read = one.index.read(question.text, vector)
-            candidates = one.index.candidates(read)
-            parts = one.index.measure(read, candidates)
+            ranker = one.index.ranker
+            read = ranker.read(question.text, vector)
+            candidates = ranker.candidates(read)
+            parts = ranker.measure(read, candidates)
             holding = {one.rows[name] for name in question.evidence}
             evidence = np.array([row in holding for row in candidates.rows.tolist()])
             if evidence.any():
-                sessions = one.index.sessions(candidates)
+                sessions = one.index.sessions_of(candidates.rows)
                 made.append(Example(one.conversation.id, parts, evidence, candidates, sessions))
     return made
 

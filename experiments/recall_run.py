@@ -100,7 +100,7 @@ async def _answers(
         weights = learn_without(plan.conversations, examples(indexed), progress.console.print)
     answered: list[Answered] = []
     for one in indexed:
-        one.index.weights = (
+        one.index.ranker.weights = (
             hand_made() if plan.ranking == "hand-made" else weights.get(one.conversation.id)
         )
         answered += ask(one, plan.top_k, tell)

@@ -36,7 +36,7 @@ async def main() -> None:
     without = learn_without(conversations, taught, lambda text: print(f"==> {text}"))
     answered: list[Answered] = []
     for one in indexed:
-        one.index.weights = without[one.conversation.id]
+        one.index.ranker.weights = without[one.conversation.id]
         answered += ask(one, _TOP_K)
     recall = 100 * np.mean([one.recall for one in answered], axis=0)
     print("    " + ", ".join(f"R@{k} {r:.1f}" for k, r in zip(_TOP_K, recall, strict=True)))

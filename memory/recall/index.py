@@ -7,16 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.analysis import words_of
-from memory.recall.candidates import Candidates
 from memory.recall.dense import EXACT_UPTO, Vectors
-from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
-from memory.recall.parts import NAMES, measure
-from memory.recall.question import Question, named_in, read_question, without_names
-from memory.recall.ranked import Ranked
-from memory.recall.ranking import Weights, by_group, hand_made, learned
+from memory.recall.parts import NAMES
+from memory.recall.question import named_in, without_names
+from memory.recall.ranker import FEW, Ranked, Ranker
+from memory.recall.ranking import Weights, by_group
 from memory.recall.rows import Rows
-from memory.recall.seeds import NARROW, WIDE, Breadth, seeds
 from memory.recall.selection import EVERYTHING, Selection, select
 from memory.recall.support import Support
 from memory.recall.surroundings import Surroundings
@@ -41,12 +38,14 @@ class UserIndex:
     def __init__(
         self, tongue: Tongue, *, weights: Weights | None = None, exact_upto: int = EXACT_UPTO
     ) -> None:
-        self._tongue, self.weights = tongue, weights
+        self._tongue = tongue
         self.entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
         self._postings, self.vectors = Postings(), Vectors(exact_upto=exact_upto)
         self._rows = Rows(tongue.words)
         self._surroundings = Surroundings(self._rows, self.vectors)
+        kept = (self._postings, self.vectors, self._rows, self._surroundings)
+        self.ranker = Ranker(tongue, *kept, weights=weights)
         self._text_bytes = _EMPTY_BYTES
         self._ahead: Ranked | None = None
 
@@ -148,9 +147,11 @@ class UserIndex:
         """
         if not self._row_of or top_k <= 0:
             return []
-        ranked = self._ahead if selection.is_plain else None
+        plain, few = selection.is_plain, top_k <= FEW
+        ranked = self._ahead if plain and few else None
         if ranked is None or not ranked.answers(query, vector):
-            ranked = self._rank(query, vector, selection)
+            among, rank = selection.rows_of(self.entries), self.ranker.rank
+            ranked = rank(query, vector, now=selection.now, among=among, plain=plain, few=few)
         if ranked is None:
             return []
         candidates, parts = ranked.candidates, ranked.parts
@@ -174,77 +175,15 @@ class UserIndex:
         ]
 
     def rank_ahead(self, query: str, vector: Vector | None) -> None:
-        """Do most of a plain `search` before it is asked for; it holds until the index changes."""
+        """Do most of a turn's `search` before it is asked for; it holds until the index changes."""
         if self._row_of:
-            self._ahead = self._rank(query, vector, EVERYTHING)
+            self._ahead = self.ranker.rank(query, vector, now=EVERYTHING.now)
 
-    def _rank(self, query: str, vector: Vector | None, selection: Selection) -> Ranked | None:
-        """What speaks for each candidate; None where there is none."""
-        weights = self._weigh(query)
-        brief = weights.are_brief and selection.is_plain
-        question = self.read(query, vector, selection.now, brief=brief)
-        among = selection.rows_of(self.entries)
-        candidates = self.candidates(question, among, NARROW if brief else WIDE)
-        if not len(candidates.rows):
-            return None
-        parts = self.measure(question, candidates, brief=brief)
-        scored = weights.score(parts, candidates, self.sessions(candidates))
-        read = (lambda: self.read(query, vector, selection.now)) if brief else None
-        return Ranked(query, vector, question, candidates, parts, scored, read)
-
-    def read(
-        self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
-    ) -> Question:
-        """What the ranking looks for in a query; without its words' pieces if that is brief."""
-        rows, tongue = self._rows, self._tongue
-        return read_question(
-            query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
-        )
-
-    def candidates(
-        self, question: Question, among: NDArray[np.intp] | None = None, breadth: Breadth = WIDE
-    ) -> Candidates:
-        """The rows worth ranking: all where there are few; else the best of both searches.
-
-        Args:
-            question: what is looked for.
-            among: only these rows, ascending; None for all.
-        """
-        rows = np.arange(len(self.entries)) if among is None else among
-        if len(rows) > breadth.everything:
-            found = (self._postings, self.vectors, self._rows)
-            rows = seeds(question, *found, breadth=breadth, among=among)
-        return Candidates.of(rows, self._rows)
-
-    def measure(
-        self, question: Question, candidates: Candidates, *, brief: bool = False
-    ) -> NDArray[np.float32]:
-        """The parts of the candidates' scores; see `memory.recall.parts`."""
-        return measure(
-            question,
-            candidates,
-            rows=self._rows,
-            postings=self._postings,
-            vectors=self.vectors,
-            surroundings=self._surroundings,
-            word_vectors=self._tongue.vectors,
-            brief=brief,
-        )
-
-    def sessions(self, candidates: Candidates) -> NDArray[np.int32]:
-        """The session of each candidate, by number."""
-        return self._rows.sessions(candidates.rows)
+    def sessions_of(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """The session of each row, by number."""
+        return self._rows.sessions(rows)
 
     def _around(self, row: int, count: int) -> tuple[Entry, ...]:
         """Up to `count` messages before and after a row, of its session."""
         found = map(self.entries.__getitem__, self._rows.around(row, count))
         return tuple(filter(None, found))
-
-    def _weigh(self, query: str) -> Weights:
-        if self.weights:
-            return self.weights
-        name = self._tongue.name
-        weights = learned(name)
-        # What was learned among named speakers loses in a user's chat with an assistant.
-        fits = self._rows.has_speakers and looks_like(query, name)
-        return weights if weights and fits else hand_made()

@@ -29,7 +29,7 @@ class Breadth(NamedTuple):
 
 
 WIDE, NARROW = Breadth(400, 128, 64), Breadth(256, 64, 48)
-"""For learned weights, and for those made by hand, which find the same in less."""
+"""For learned weights, and for those made by hand, which find the best few among less."""
 
 
 def seeds(

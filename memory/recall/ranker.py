@@ -1,0 +1,151 @@
+"""From a query to candidates and what speaks for each of them, before any is chosen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.recall.candidates import Candidates, Floats
+from memory.recall.dense import Vectors
+from memory.recall.language import looks_like
+from memory.recall.lexical import Postings
+from memory.recall.parts import measure
+from memory.recall.question import Question, read_question
+from memory.recall.ranking import Weights, hand_made, learned
+from memory.recall.rows import Rows
+from memory.recall.seeds import NARROW, WIDE, Breadth, seeds
+from memory.recall.surroundings import Surroundings
+from memory.recall.tongue import Tongue
+from memory.types import Vector
+
+FEW = 32
+"""So many hits are found among `NARROW` candidates as well as among more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What is made of a query; as long as the index does not change, the same is made of it again.
+
+    Attributes:
+        query: the text.
+        vector: the `(dim,)` unit vector that it was compared by; None for words alone.
+        candidates: `m` of them.
+        parts: `(m, len(NAMES))`, see `memory.recall.parts`.
+        contributions: of the parts to each score; see `memory.recall.ranking`.
+        read: the question with its words, where `parts` are brief; None where they are not.
+    """
+
+    query: str
+    vector: Vector | None
+    candidates: Candidates
+    parts: Floats
+    contributions: Floats
+    read: Callable[[], Question] | None
+
+    def answers(self, query: str, vector: Vector | None) -> bool:
+        """Whether it was made of this query, `(dim,)` vector included."""
+        if query != self.query or vector is None or self.vector is None:
+            return query == self.query and vector is self.vector
+        return np.array_equal(vector, self.vector)
+
+
+class Ranker:
+    """Ranks what an index holds.
+
+    Args:
+        tongue: the language it reads in.
+        postings, vectors, rows, surroundings: what the index keeps of its messages.
+        weights: how parts make a score, instead of what was learned for the language.
+    """
+
+    def __init__(
+        self,
+        tongue: Tongue,
+        postings: Postings,
+        vectors: Vectors,
+        rows: Rows,
+        surroundings: Surroundings,
+        *,
+        weights: Weights | None = None,
+    ) -> None:
+        self._tongue, self._postings, self._vectors = tongue, postings, vectors
+        self._rows, self._surroundings, self.weights = rows, surroundings, weights
+
+    def rank(
+        self,
+        query: str,
+        vector: Vector | None,
+        *,
+        now: float | None,
+        among: NDArray[np.intp] | None = None,
+        plain: bool = True,
+        few: bool = True,
+    ) -> Ranked | None:
+        """What speaks for each candidate; None where there is none.
+
+        Args:
+            query: the text.
+            vector: its `(dim,)` unit vector; None for words alone.
+            now: the time from which relative dates are counted; the newest message's if None.
+            among: only these rows, ascending; None for all.
+            plain: whether the score alone will decide.
+            few: whether no more than `FEW` will be chosen.
+        """
+        weights = self._weigh(query)
+        brief = weights.are_brief and plain
+        question = self.read(query, vector, now, brief=brief)
+        candidates = self.candidates(question, among, NARROW if brief and few else WIDE)
+        if not len(candidates.rows):
+            return None
+        parts = self.measure(question, candidates, brief=brief)
+        contributions = weights.score(parts, candidates, self._rows.sessions(candidates.rows))
+        read = (lambda: self.read(query, vector, now)) if brief else None
+        return Ranked(query, vector, candidates, parts, contributions, read)
+
+    def read(
+        self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
+    ) -> Question:
+        """What the ranking looks for in a query; without its words' pieces if that is brief."""
+        rows, tongue = self._rows, self._tongue
+        return read_question(
+            query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
+        )
+
+    def candidates(
+        self, question: Question, among: NDArray[np.intp] | None = None, breadth: Breadth = WIDE
+    ) -> Candidates:
+        """The rows worth ranking: all where there are few; else the best of both searches.
+
+        Args:
+            question: what is looked for.
+            among: only these rows, ascending; None for all.
+            breadth: how many are few, and how many the best.
+        """
+        rows = np.arange(len(self._rows)) if among is None else among
+        if len(rows) > breadth.everything:
+            found = (self._postings, self._vectors, self._rows)
+            rows = seeds(question, *found, breadth=breadth, among=among)
+        return Candidates.of(rows, self._rows)
+
+    def measure(self, question: Question, candidates: Candidates, *, brief: bool = False) -> Floats:
+        """The parts of the candidates' scores; see `memory.recall.parts`."""
+        return measure(
+            question,
+            candidates,
+            rows=self._rows,
+            postings=self._postings,
+            vectors=self._vectors,
+            surroundings=self._surroundings,
+            word_vectors=self._tongue.vectors,
+            brief=brief,
+        )
+
+    def _weigh(self, query: str) -> Weights:
+        if self.weights:
+            return self.weights
+        name = self._tongue.name
+        weights = learned(name)
+        # What was learned among named speakers loses in a user's chat with an assistant.
+        fits = self._rows.has_speakers and looks_like(query, name)
+        return weights if weights and fits else hand_made()
