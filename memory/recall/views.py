@@ -154,7 +154,8 @@ class Views:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
             view.expire(self._store.retention, user)
-        self._resize(user, view)
+        if not view.is_steady:
+            self._resize(user, view)
         return view
 
     def at_hand(self, user: User) -> View | None:
