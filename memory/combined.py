@@ -213,7 +213,8 @@ class CombinedMemory:
         if self._looks and committed.sequence:  # once the answer is on its way
             cursor = Cursor(turn.snapshot.epoch, committed.sequence)
             stored = stored_entries(committed, messages)
-            asyncio.get_running_loop().call_soon(self._views.wrote, turn.user, cursor, stored)
+            later = asyncio.get_running_loop().call_soon
+            later(lambda: self._views.wrote(turn.user, cursor, stored))  # an error tells no text
         return committed
 
     def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:

@@ -176,7 +176,7 @@ class ChatAnswer(BaseModel):
     @staticmethod
     def json_of(reply: ChatReply) -> bytes:
         """The schema of a reply as JSON: what `of` would make, without making it."""
-        return to_json(_answered(reply))
+        return to_json(_answered(reply), inf_nan_mode="null")
 
 
 def _answered(reply: ChatReply) -> dict[str, Any]:

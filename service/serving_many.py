@@ -39,17 +39,20 @@ class _Worker:
 
     def __init__(self, process: Process, on_serving: Callable[[], None]) -> None:
         self.process, self._on_serving = process, on_serving
-        self.serves = False
-        self.ended = asyncio.create_task(self._follow())
+        self._serves = False
+        self.ended = asyncio.create_task(process.wait())
+        self._reading = asyncio.create_task(self._read())
 
-    async def _follow(self) -> int:
-        """How it ended."""
-        if self.process.stdout:
-            async for _ in self.process.stdout:
-                if not self.serves:
-                    self.serves = True
-                    self._on_serving()
-        return await self.process.wait()
+    async def _read(self) -> None:
+        async for line in self.process.stdout or ():
+            if not self._serves and b"http://" in line:
+                self._serves = True
+                self._on_serving()
+
+    async def served(self) -> bool:
+        """Whether it came to serve, now that it has ended."""
+        await asyncio.wait([self._reading], timeout=_MARGIN_SECONDS)
+        return self._serves
 
 
 class _Crew:
@@ -80,7 +83,7 @@ class _Crew:
             ends = [one.ended for one in self._workers]
             await asyncio.wait([stopped, *ends], return_when=asyncio.FIRST_COMPLETED)
             if not stopped.done():
-                self._bury()
+                await self._bury()
 
     def _tell(self, url: str) -> None:
         if self._told:
@@ -91,12 +94,12 @@ class _Crew:
         else:
             say(f"Strata serves on {url}  ({self._size} workers)")
 
-    def _bury(self) -> None:
+    async def _bury(self) -> None:
         """Let go of those that ended; one that never came to serve says that none can."""
         for worker in [one for one in self._workers if one.ended.done()]:
             self._workers.remove(worker)
             code = worker.ended.result()
-            if code > 0 and not worker.serves:
+            if code > 0 and not await worker.served():
                 raise ConfigurationError(f"A worker ended with {code}; its reason stands above.")
 
     async def _end(self) -> None:

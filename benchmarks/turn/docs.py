@@ -45,8 +45,8 @@ it, with what was cut and what was left.
   which takes a shorter way to the model, costs a single client about as much, with two calls of
   Redis of which one is synced to disk, and serves sixteen clients faster than bare. Layered memory
   adds 2 to 3 ms of processor time to that: a search is a quarter of a turn, no other part is more
-  than a tenth, and each takes up to four times what it takes in a loop of its own, since a turn runs
-  through so much code that the processor's caches are cold for all of it.
+  than a tenth, and each takes up to four times what it takes in a loop of its own, since a turn
+  runs through so much code that the processor's caches are cold for all of it.
 - **A history of 10,000 turns beside one of 10.** The vectors of 20,000 messages are compared with
   the query one by one (0.3 ms), and they do not fit the processor's second cache.
 - **Turns a second beside classic.** Five times classic would be more than bare itself.

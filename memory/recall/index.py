@@ -11,7 +11,7 @@ from memory.recall.dense import EXACT_UPTO, Vectors
 from memory.recall.lexical import Postings
 from memory.recall.parts import NAMES
 from memory.recall.question import named_in, without_names
-from memory.recall.ranker import FEW, Ranked, Ranker
+from memory.recall.ranker import Ranked, Ranker
 from memory.recall.ranking import Weights, by_group
 from memory.recall.rows import Rows
 from memory.recall.selection import EVERYTHING, Selection, select
@@ -147,11 +147,11 @@ class UserIndex:
         """
         if not self._row_of or top_k <= 0:
             return []
-        plain, few = selection.is_plain, top_k <= FEW
-        ranked = self._ahead if plain and few else None
+        plain = selection.is_plain
+        ranked = self._ahead if plain else None
         if ranked is None or not ranked.answers(query, vector):
             among, rank = selection.rows_of(self.entries), self.ranker.rank
-            ranked = rank(query, vector, now=selection.now, among=among, plain=plain, few=few)
+            ranked = rank(query, vector, now=selection.now, among=among, plain=plain)
         if ranked is None:
             return []
         candidates, parts = ranked.candidates, ranked.parts

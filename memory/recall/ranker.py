@@ -14,13 +14,12 @@ from memory.recall.parts import measure
 from memory.recall.question import Question, read_question
 from memory.recall.ranking import Weights, hand_made, learned
 from memory.recall.rows import Rows
-from memory.recall.seeds import NARROW, WIDE, Breadth, seeds
+from memory.recall.seeds import seeds
 from memory.recall.surroundings import Surroundings
 from memory.recall.tongue import Tongue
 from memory.types import Vector
 
-FEW = 32
-"""So many hits are found among `NARROW` candidates as well as among more."""
+_FULL = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class Ranker:
         now: float | None,
         among: NDArray[np.intp] | None = None,
         plain: bool = True,
-        few: bool = True,
     ) -> Ranked | None:
         """What speaks for each candidate; None where there is none.
 
@@ -90,12 +88,11 @@ class Ranker:
             now: the time from which relative dates are counted; the newest message's if None.
             among: only these rows, ascending; None for all.
             plain: whether the score alone will decide.
-            few: whether no more than `FEW` will be chosen.
         """
         weights = self._weigh(query)
         brief = weights.are_brief and plain
         question = self.read(query, vector, now, brief=brief)
-        candidates = self.candidates(question, among, NARROW if brief and few else WIDE)
+        candidates = self.candidates(question, among)
         if not len(candidates.rows):
             return None
         parts = self.measure(question, candidates, brief=brief)
@@ -112,20 +109,16 @@ class Ranker:
             query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
         )
 
-    def candidates(
-        self, question: Question, among: NDArray[np.intp] | None = None, breadth: Breadth = WIDE
-    ) -> Candidates:
+    def candidates(self, question: Question, among: NDArray[np.intp] | None = None) -> Candidates:
         """The rows worth ranking: all where there are few; else the best of both searches.
 
         Args:
             question: what is looked for.
             among: only these rows, ascending; None for all.
-            breadth: how many are few, and how many the best.
         """
         rows = np.arange(len(self._rows)) if among is None else among
-        if len(rows) > breadth.everything:
-            found = (self._postings, self._vectors, self._rows)
-            rows = seeds(question, *found, breadth=breadth, among=among)
+        if len(rows) > _FULL:
+            rows = seeds(question, self._postings, self._vectors, self._rows, among=among)
         return Candidates.of(rows, self._rows)
 
     def measure(self, question: Question, candidates: Candidates, *, brief: bool = False) -> Floats:

@@ -1,7 +1,5 @@
 """The rows worth ranking: the best of a search by words and of one by meaning, with neighbours."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,25 +9,9 @@ from memory.recall.lexical import Postings
 from memory.recall.question import Question
 from memory.recall.rows import Rows
 
+_SEEDS = 128
+_WITH_NEIGHBOURS = 64
 _SATURATION = 0.4
-
-
-class Breadth(NamedTuple):
-    """How much is ranked.
-
-    Attributes:
-        everything: up to so many rows, all of them.
-        seeds: of more, the best of each search.
-        with_neighbours: the best of those, whose neighbours are ranked too.
-    """
-
-    everything: int
-    seeds: int
-    with_neighbours: int
-
-
-WIDE, NARROW = Breadth(400, 128, 64), Breadth(256, 64, 48)
-"""For learned weights, and for those made by hand, which find the best few among less."""
 
 
 def seeds(
@@ -38,7 +20,6 @@ def seeds(
     vectors: Vectors,
     rows: Rows,
     *,
-    breadth: Breadth = WIDE,
     among: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
     """The rows, `(m,)` ascending.
@@ -48,7 +29,6 @@ def seeds(
         postings: of all rows.
         vectors: of all rows.
         rows: which message follows which.
-        breadth: how many.
         among: only these rows, ascending; None for all.
     """
     scores = postings.scores(question.found, k1=_SATURATION, b=0)
@@ -57,12 +37,12 @@ def seeds(
         kept[among] = True
         scores *= kept
     touched = np.flatnonzero(scores > 0)
-    if len(touched) > breadth.seeds:
-        touched = touched[np.argpartition(scores[touched], -breadth.seeds)[-breadth.seeds :]]
+    if len(touched) > _SEEDS:
+        touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
     found = [touched[np.argsort(-scores[touched], kind="stable")]]
     if question.vector is not None and vectors.fits(question.vector):
-        found.append(vectors.nearest(question.vector, breadth.seeds, among=among))
-    best = np.concatenate([one[: breadth.with_neighbours] for one in found])
+        found.append(vectors.nearest(question.vector, _SEEDS, among=among))
+    best = np.concatenate([one[:_WITH_NEIGHBOURS] for one in found])
     near = [rows.step(best, by) for by in (-1, 1, 2)]
     reached = distinct(np.concatenate([*found, *near]), len(rows))
     return reached if among is None else np.intersect1d(reached, among)

@@ -81,15 +81,17 @@ class View:
         self.index.drop_session(session_id)
         self.quarantine.drop(session_id)
 
-    def expire(self, retention: Retention, user: User) -> None:
-        """Forget the sessions and hold back no records that are past their time."""
+    def expire(self, retention: Retention, user: User) -> bool:
+        """Forget the sessions and hold back no records that are past their time; if there are."""
         horizon = retention.horizon(user)
-        for session_id in [one for one, at in self.newest.items() if at <= horizon]:
+        over = [one for one, at in self.newest.items() if at <= horizon]
+        for session_id in over:
             self.drop(session_id)
         if self.quarantine.held and retention.limits_memories():
             for record in self.records:
                 if retention.is_over(user, record):
                     self.quarantine.drop(record.id)
+        return bool(over)
 
     async def _put_all(self, entries: tuple[Entry, ...]) -> None:
         """Put in slices, so that a long replay never keeps other requests waiting."""
@@ -153,8 +155,8 @@ class Views:
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
-            view.expire(self._store.retention, user)
-        if not view.is_steady:
+            expired = view.expire(self._store.retention, user)
+        if expired or not view.is_steady:
             self._resize(user, view)
         return view
 
@@ -172,8 +174,10 @@ class Views:
             entries: what was stored, with vectors where there are any.
         """
         view = self._views.get(user)
-        if view is None or view.lock.locked() or cursor != view.cursor.after:
-            return  # it is read from Redis with the next turn
+        if view is None or not cursor.epoch or cursor != view.cursor.after:
+            return  # it is read from Redis with the next turn, and with it what the epoch is
+        if view.lock.locked() or view.index.outgrown:
+            return
         view.put(entries)
         view.cursor = cursor
         self._resize(user, view)

@@ -11,9 +11,12 @@ from redis.exceptions import ConnectionError, ResponseError  # noqa: A004
 
 from memory.store.commands import Commands
 
+_MOST_IDLE = 16
+"""The others go back to the pool, which has connections for so many commands at once."""
+
 
 class Express:
-    """Commands to one server. What it keeps at hand is closed with the client.
+    """Commands to one server. The few connections that it keeps at hand close with the client.
 
     Args:
         client: whose pool the connections are taken from, and stay taken.
@@ -39,8 +42,14 @@ class Express:
         except (ConnectionError, RuntimeError):  # uvloop's word for one that has just broken
             await connection.disconnect(nowait=True)
         finally:
-            self._idle.append(connection)
+            await self._keep(connection)
         return await self._client.execute_command(*command)
+
+    async def _keep(self, connection: AbstractConnection) -> None:
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            await self._client.connection_pool.release(connection)
 
 
 def is_one_server(client: Commands) -> bool:

@@ -1,5 +1,6 @@
 """A Redis that is away, silent or full: a named error in bounded time, and nothing half-written."""
 
+import asyncio
 import os
 import signal
 import time
@@ -99,10 +100,22 @@ def test_a_script_goes_on_where_its_connection_has_just_broken(tmp_path: Path) -
     uvloop.run(broken_in_between())
 
 
+async def test_more_scripts_at_once_than_there_are_connections_leave_some_for_the_next(
+    tmp_path: Path, user: User
+) -> None:
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
+        asked = (store.snapshot(user, now=1.0, view=None) for _ in range(150))
+        await asyncio.gather(*asked, return_exceptions=True)
+        await store.ping()
+        client: RedisClient = store.connection.commands
+        await client.script_flush()
+        assert (await store.snapshot(user, now=1.0, view=None)).is_new
+
+
 async def test_a_commit_that_timed_out_is_stored_whole_or_not_at_all(
     tmp_path: Path, user: User
 ) -> None:
-    async with EmbeddedRedis(tmp_path) as server, _store(server.url, seconds=0.2) as store:
+    async with EmbeddedRedis(tmp_path) as server, _store(server.url, seconds=0.8) as store:
         await store.commit(user, _SESSION, _PAIR, create=True)
         with _silent(server), pytest.raises(StoreUnavailableError) as caught:
             await store.commit(user, _SESSION, _PAIR, create=False)
