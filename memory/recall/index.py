@@ -114,6 +114,7 @@ class UserIndex:
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
                 self.entries[row] = None
+                self._rows.bury(row)
                 del self._row_of[entry.id]
 
     def focus(self, query: str) -> str:

@@ -39,6 +39,7 @@ class Rows:
         self._newest: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._newest_day = 1
+        self._dead = Column(np.int64)
         self.authors: dict[str, int] = {}
         self._ends.append(0)
         self._word_ends.append(0)
@@ -85,10 +86,19 @@ class Rows:
         self._words.extend(list(dict.fromkeys(ids)))
         self._word_ends.append(len(self._words))
 
+    def bury(self, row: int) -> None:
+        """Note that a row was deleted; it stays where it is."""
+        self._dead.append(row)
+
+    @property
+    def dead(self) -> NDArray[np.int64]:
+        """The rows that were deleted."""
+        return self._dead.values
+
     @property
     def size_bytes(self) -> int:
         """What the columns take."""
-        columns = (self._previous, self._next, self._facts, self._form)
+        columns = (self._previous, self._next, self._facts, self._form, self._dead)
         flat = (self._terms, self._ends, self._words, self._word_ends)
         return sum(column.size_bytes for column in (*columns, *flat))
 

@@ -11,6 +11,7 @@ from memory.recall.rows import Rows
 
 _SEEDS = 128
 _WITH_NEIGHBOURS = 64
+_MOST_PASSED_OVER = 1024
 _SATURATION = 0.4
 
 
@@ -22,7 +23,7 @@ def seeds(
     *,
     among: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
-    """The rows, `(m,)` ascending.
+    """The rows, `(m,)` ascending; deleted ones take up no place.
 
     Args:
         question: what is looked for.
@@ -36,13 +37,16 @@ def seeds(
         kept = np.zeros(len(scores), np.bool_)
         kept[among] = True
         scores *= kept
+    scores[rows.dead] = 0
     touched = np.flatnonzero(scores > 0)
     if len(touched) > _SEEDS:
         touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
     found = [touched[np.argsort(-scores[touched], kind="stable")]]
     if question.vector is not None and vectors.fits(question.vector):
-        found.append(vectors.nearest(question.vector, _SEEDS, among=among))
+        more = min(len(rows.dead), _MOST_PASSED_OVER)
+        near = vectors.nearest(question.vector, _SEEDS + more, among=among)
+        found.append(near[~np.isin(near, rows.dead)][:_SEEDS] if more else near)
     best = np.concatenate([one[:_WITH_NEIGHBOURS] for one in found])
-    near = [rows.step(best, by) for by in (-1, 1, 2)]
-    reached = distinct(np.concatenate([*found, *near]), len(rows))
+    beside = [rows.step(best, by) for by in (-1, 1, 2)]
+    reached = distinct(np.concatenate([*found, *beside]), len(rows))
     return reached if among is None else np.intersect1d(reached, among)

@@ -219,3 +219,20 @@ async def test_what_was_ranked_ahead_is_left_when_the_index_changes(
         index.rank_ahead(query, asked)
         change()
         assert index.search(query, asked, top_k=1)[0].entry.id == best
+
+
+async def test_a_deleted_session_takes_up_no_place_of_what_is_left(
+    embedder: StaticEmbedder,
+) -> None:
+    texts = [f"Our beagle Biscuit barked {number} times." for number in range(300)]
+    texts += [f"A line on something else, {number}." for number in range(1100)]
+    kept = "A dog of this kind came along: a beagle."
+    index, vectors = UserIndex(Tongue.of()), await embedder.embed([*texts, kept])
+    for place, (text, vector) in enumerate(zip([*texts, kept], vectors, strict=True)):
+        session = "s_gone" if place < 300 else "s_left"
+        message = Message("user", text, 1000.0 + place)
+        index.put(Entry(session, place, message, vector.astype(np.float16)))
+    index.drop_session("s_gone")
+    query = "Our beagle Biscuit barked how many times?"
+    for vector in (None, (await embedder.embed([query]))[0]):
+        assert index.search(query, vector, top_k=1)[0].entry.message.content == kept
