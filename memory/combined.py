@@ -193,9 +193,9 @@ class CombinedMemory:
             StoreUnavailableError: Redis is away; nothing was stored.
         """
         turn = recollection.turn
-        session = turn.snapshot.session
+        session = replace(turn.snapshot.session, profile=self.name)
         if turn.snapshot.is_new:
-            session = replace(session, profile=self.name, title=title_of(turn.text))
+            session = replace(session, title=title_of(turn.text))
         answer = await self._foresight.embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
         replied = Message("assistant", reply, max(at, turn.at), interrupted=interrupted)

@@ -88,6 +88,7 @@ class Session:
     """How a session stands.
 
     Attributes:
+        profile: of its last turn, or the one that it was begun with.
         follows: the sessions that its first prompt took up.
         extracted_upto: records were drawn from `messages[:extracted_upto]`.
         metadata: whatever a client noted, as JSON; empty for nothing.

@@ -39,6 +39,7 @@ class VectorLayer:
             top_k=self._top_k,
             exclude=turn.shown | turn.held,
             selection=self._selection,
+            beyond=turn.text,
         )
         return within_budget(self.name, turn, found, self._budget_tokens)
 

@@ -72,6 +72,12 @@ def problem_responses(*statuses: int) -> dict[int | str, _Json]:
     }
 
 
+_ADVICE = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path. What there is: /docs.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path is not asked with this method. What there is: /docs.",
+}
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of `app` with problem details."""
     app.add_exception_handler(StrataError, _on_strata_error)
@@ -103,7 +109,10 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
     if first["where"] == "body" and "json" not in request.headers.get("content-type", ""):
         first = {"where": "body", "what": "send it with the header Content-Type: application/json"}
-    malformed = any(item["type"] == "json_invalid" for item in found)
+    malformed = next((item for item in found if item["type"] == "json_invalid"), None)
+    if malformed:
+        place, why = malformed["loc"][-1], malformed.get("ctx", {}).get("error", "it is none")
+        first = {"where": "body", "what": f"no JSON from character {place} on: {why}"}
     status = 400 if malformed else 422
     detail = f"{first['where']}: {first['what']}."
     body = _details(status, "malformed_json" if malformed else "invalid_input", detail)
@@ -112,8 +121,10 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     found = cast("HTTPException", error)
-    code = HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
-    body = _details(found.status_code, code, str(found.detail))
+    status = HTTPStatus(found.status_code)
+    code = status.phrase.lower().replace(" ", "_")
+    plain = found.detail == status.phrase
+    body = _details(status, code, _ADVICE.get(status, found.detail) if plain else found.detail)
     return _answer(request, body, dict(found.headers or {}))
 
 

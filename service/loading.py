@@ -45,7 +45,13 @@ def _explained(name: str, problem: Any, chosen: dict[str, object]) -> str:
         meant = f" Did you mean {variable(like)}?" if like else ""
         return f"There is no setting {variable(name)}{where}.{meant}"
     value = _MASKED if _is_secret(name) else repr(problem["input"])
-    return f"{variable(name)} cannot be {value}{where}: {problem['msg']}."
+    how = " Write a number of seconds, or ISO 8601 such as PT30M." if _is_duration(name) else ""
+    return f"{variable(name)} cannot be {value}{where}: {problem['msg']}.{how}"
+
+
+def _is_duration(name: str) -> bool:
+    field = Settings.model_fields.get(name.lower())
+    return field is not None and field.annotation is timedelta
 
 
 def _is_secret(name: str) -> bool:

@@ -21,7 +21,7 @@ class SessionInfo(BaseModel):
 
     session_id: str
     title: str
-    profile: str
+    profile: str = Field(description="The memory profile of its last turn.")
     created: datetime
     active: datetime
     messages: int

@@ -133,6 +133,7 @@ class UserIndex:
         top_k: int,
         exclude: Container[str] = (),
         selection: Selection = EVERYTHING,
+        beyond: str | None = None,
     ) -> list[Hit]:
         """The messages that answer `query` best.
 
@@ -142,6 +143,8 @@ class UserIndex:
             top_k: how many.
             exclude: ids of messages that the prompt shows already.
             selection: which of them may be found, and which are preferred.
+            beyond: messages that say this and no more are passed over: a question that was asked
+                before is nearest to itself, and answers nothing.
 
         Returns:
             Hits, best first; none that neither words nor meaning speak for.
@@ -166,6 +169,7 @@ class UserIndex:
             top_k=top_k,
             exclude=exclude,
             selection=selection,
+            beyond=beyond,
         )
         explained = by_group(ranked.contributions[[place for place, _, _ in chosen]])
         around, count = self._around, selection.neighbours

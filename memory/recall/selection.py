@@ -102,6 +102,7 @@ def select(
     top_k: int,
     exclude: Container[str],
     selection: Selection,
+    beyond: str | None = None,
 ) -> list[Chosen]:
     """The best candidates.
 
@@ -114,11 +115,13 @@ def select(
         top_k: how many.
         exclude: ids that are not wanted.
         selection: filters and preferences.
+        beyond: candidates that say this and no more are not wanted.
 
     Source: Carbonell and Goldstein, "The Use of MMR" (1998).
     """
     order: list[int] = np.argsort(-scores, kind="stable").tolist()
     said: set[tuple[float, str]] = set()
+    echoed = None if beyond is None else _plain(beyond)
 
     def is_new(entry: Entry) -> bool:
         """Copies of a message, in forked sessions, count once."""
@@ -130,6 +133,7 @@ def select(
         for place in order
         if (entry := entry_at(place))
         and entry.id not in exclude
+        and (echoed is None or _plain(entry.message.content) != echoed)
         and selection.admits(entry)
         and supports(place)
         and is_new(entry)
@@ -151,6 +155,11 @@ def select(
     if selection.diversity:
         return _diverse(chosen, vectors(), top_k, selection.diversity)
     return chosen[:top_k]
+
+
+def _plain(text: str) -> str:
+    """A text without what makes no difference to what it says."""
+    return text.strip().casefold()
 
 
 def _diverse(chosen: list[Chosen], vectors: Floats, top_k: int, diversity: float) -> list[Chosen]:

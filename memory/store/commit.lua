@@ -6,7 +6,7 @@
 --         3 nonce: the same commit, sent again, is answered, not repeated; or refused, if a later try
 --         of the request has taken its place
 --         4 seconds to remember the nonce   5 time of the first message   6 time of the last
---         7 profile   8 title   9 sessions it follows   10 epoch for a new user
+--         7 profile of the turn, '' for none   8 title   9 sessions it follows   10 epoch for a new user
 --         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
 --         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
 --         17 what the prompt showed, or ''   18 seconds to keep that
@@ -68,6 +68,9 @@ if tonumber(ARGV[6]) >= active then
   redis.call('ZADD', prefix .. 'sessions', ARGV[6], sid)
 end
 redis.call('HSET', session, 'length', first + count)
+if ARGV[7] ~= '' then
+  redis.call('HSET', session, 'profile', ARGV[7])
+end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 weigh(prefix, bytes)
 local logged = redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',

@@ -195,3 +195,61 @@ async def test_every_view_is_accessible_in_the_dark_too(desk: Desk) -> None:
     assert await desk.violations() == []
     await desk.click("Erase")
     assert await desk.violations() == []
+
+
+async def test_a_user_is_erased_in_the_middle_of_a_comparison(desk: Desk) -> None:
+    await desk.open("leaver")
+    await desk.say("My boat is called Nereid.")
+    await desk.click("Compare")
+    await desk.write("What is my boat called?")
+    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await desk.click("Erase")
+    await desk.click("Erase everything", inside=desk.page.get_by_role("dialog"))
+    await expect(desk.page.locator("#notes")).to_contain_text("Erased:")
+    await expect(desk.page.locator("#compare")).to_be_hidden()
+    await expect(desk.page.locator("#user-choice")).not_to_have_value("leaver")
+    await expect(desk.page.locator("#sessions")).not_to_contain_text("Nereid")
+
+
+async def test_a_session_opens_with_the_memory_of_its_last_turn(desk: Desk) -> None:
+    await desk.open("returner")
+    await desk.say("My dog is called Biscuit.")
+    await desk.page.locator("#profile").select_option("window")
+    await desk.say("What is my dog called?")
+    await desk.page.reload()
+    await expect(desk.said).to_have_count(4)
+    await expect(desk.page.locator("#profile")).to_have_value("window")
+
+
+@pytest.mark.parametrize("width", [760, 820, 1000, 1200])
+async def test_no_pane_covers_another(desk: Desk, width: int) -> None:
+    await desk.open(f"narrow-{width}")
+    await desk.say("My dog is called Biscuit, and this is what a very long title is made of.")
+    await desk.page.set_viewport_size({"width": width, "height": 800})
+    edges: list[float] = await desk.page.evaluate(
+        """['.send', '#compare-toggle', '.composer', '.inspector'].map((one) => {
+             const box = document.querySelector(one).getBoundingClientRect();
+             return one === '.inspector' ? box.left : box.right;
+           })"""
+    )
+    *rights, inspector = edges
+    assert max(rights) <= inspector
+
+
+async def test_the_keyboard_stays_where_it_was(desk: Desk) -> None:
+    await desk.open("typist")
+    await desk.say("My dog is called Biscuit.")
+
+    async def focused() -> str:
+        return await desk.page.evaluate("document.activeElement.textContent.slice(0, 20)")
+
+    await desk.page.get_by_role("button", name="Rename").focus()
+    await desk.page.keyboard.press("Enter")
+    await desk.page.get_by_label("Title").fill("Renamed")
+    await desk.page.keyboard.press("Enter")
+    await expect(desk.page.locator(".session-title")).to_have_text("Renamed")
+    assert await focused() == "Rename"
+    await desk.page.get_by_role("button", name="Close", exact=True).focus()
+    await desk.page.keyboard.press("Enter")
+    await expect(desk.page.locator(".session-meta")).to_contain_text("closed")
+    assert await desk.page.evaluate("document.activeElement !== document.body")

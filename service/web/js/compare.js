@@ -40,13 +40,20 @@ export function createComparison(app) {
     const made = session?.messages
       ? await api.post(path(session.session_id, "fork"), { profile: side.profile })
       : (await api.post(path(), { profile: side.profile })).session;
-    side.session = await api.patch(path(made.session_id), { title: `${side.profile}: ${session ? titleOf(session) : "comparison"}`.slice(0, 256) });
+    side.session = await api.patch(path(made.session_id), { title: `${side.profile}: ${session ? subject(session) : "comparison"}`.slice(0, 256) });
+  }
+
+  /** What a session is about, without the memory that an earlier comparison named. */
+  function subject(session) {
+    const title = titleOf(session);
+    const named = store.get().about.profiles.find((one) => title.startsWith(`${one.name}: `));
+    return named ? title.slice(named.name.length + 2) : title;
   }
 
   async function send(message) {
     stopping = new AbortController();
     store.set({ comparing: true });
-    for (const side of sides) side.turns.push({ message, reply: "", layers: [], problem: "", answer: null, began: performance.now() });
+    for (const side of sides) side.turns.push({ message, profile: side.profile, reply: "", layers: [], problem: "", answer: null, began: performance.now() });
     draw();
     await Promise.all(sides.map(forked)).catch((error) => {
       for (const side of sides) side.turns.at(-1).problem = error.message;
@@ -63,7 +70,7 @@ export function createComparison(app) {
     const heard = (event, data) => {
       if (event === "memory") turn.layers = data.memory;
       if (event === "token") turn.reply += data.text;
-      draw(side);
+      draw(event === "memory" ? null : side);
     };
     try {
       turn.answer = await talk(api, asked, { key: newKey(), signal: stopping.signal, heard });
@@ -82,7 +89,7 @@ export function createComparison(app) {
     }
     for (const side of only ? [only] : sides) {
       const place = byId(`side-${side.place}`);
-      fill(place, head(side), side.turns.length ? side.turns.map((turn) => shown(turn)) : make("p", { class: "hint" }, intro()));
+      fill(place, head(side), side.turns.length ? side.turns.map((turn, number) => shown(turn, most(number))) : make("p", { class: "hint" }, intro()));
       place.scrollTop = place.scrollHeight;
     }
   }
@@ -104,13 +111,19 @@ export function createComparison(app) {
       side.session ? button("Go on with this", () => noting(() => keep(side)), { class: "quiet small" }) : null);
   }
 
-  function shown(turn) {
-    const tokens = turn.layers.reduce((sum, one) => sum + one.tokens, 0);
+  const tokensOf = (turn) => turn.layers.reduce((sum, one) => sum + one.tokens, 0);
+  const most = (number) => Math.max(1, ...sides.map((side) => (side.turns[number] ? tokensOf(side.turns[number]) : 0)));
+
+  /** A turn of one side; its bar is as long as its share of the larger memory. */
+  function shown(turn, longest) {
+    const tokens = tokensOf(turn);
+    const drawn = turn.layers.length ? bar(turn.layers) : make("span", { class: "bar" });
+    drawn.style.setProperty("--size", String(tokens / longest));
     const hits = turn.layers.reduce((sum, one) => sum + one.recalled.length, 0);
     return make("article", { class: "duel" },
       make("p", { class: "asked" }, turn.message),
-      turn.layers.length ? bar(turn.layers) : make("span", { class: "bar" }),
-      make("p", { class: "hint figures" }, `${number(tokens)} tokens of memory, ${count(hits, "turn")} recalled${turn.seconds ? `, ${turn.seconds.toFixed(1)} s` : ""}`),
+      drawn,
+      make("p", { class: "hint figures" }, `${turn.profile}: ${number(tokens)} tokens of memory, ${count(hits, "turn")} recalled${turn.seconds ? `, ${turn.seconds.toFixed(1)} s` : ""}`),
       make("div", { class: "text" }, turn.reply, turn.answer || turn.problem ? null : make("span", { class: "caret", "aria-hidden": "true" })),
       turn.problem ? make("p", { class: "hint", role: "alert" }, turn.problem) : null,
       turn.answer ? button("What it was shown", () => app.inspect(turn.answer.turn_id), { class: "quiet small" }) : null);
@@ -149,7 +162,7 @@ export function createComparison(app) {
   }
 
   return {
-    begin, send, leave,
+    begin, send, leave, end,
     stop: () => stopping?.abort(),
     toggle: () => noting(() => (store.get().mode === "compare" ? leave({ mayStay: true }) : begin())),
   };

@@ -28,11 +28,20 @@ export function button(label, act, properties = {}) {
   return make("button", { type: "button", class: "plain", ...rest, on: { click: act, ...on } }, label);
 }
 
-/** Put children in place of what a node holds; what had the focus has it again, by its id. */
+const FOCUSABLE = "button:enabled, select:enabled, input:enabled, textarea:enabled, a[href], [tabindex='0']";
+const labelOf = (one) => one.getAttribute("aria-label") ?? one.textContent;
+
+/** Put children in place of what a node holds; what had the focus has it again, or what is nearest to it. */
 export function fill(node, ...children) {
-  const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
+  const focused = node.contains(document.activeElement) && document.activeElement !== node ? document.activeElement : null;
+  const alike = (one) => one.localName === focused.localName && labelOf(one) === labelOf(focused);
+  const place = focused ? [...node.querySelectorAll(FOCUSABLE)].filter(alike).indexOf(focused) : -1;
   node.replaceChildren(...present(children));
-  if (focused) byId(focused)?.focus({ preventScroll: true });
+  if (!focused) return node;
+  const offered = [...node.querySelectorAll(FOCUSABLE)];
+  const again = offered.filter(alike);
+  const found = (focused.id && byId(focused.id)) || (again[place] ?? again.at(-1) ?? offered[0]);
+  found?.focus({ preventScroll: true });
   return node;
 }
 

@@ -5,7 +5,7 @@ import { button, byId, fill, make } from "./elements.js";
 import { noting } from "./notes.js";
 
 const TOLD = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Biscuit; he is a three year old beagle.", "I am allergic to peanuts."];
-const ASKED = ["What is my dog called?", "What am I allergic to?"];
+const ASKED = [["What is my dog called?", "Biscuit"], ["What am I allergic to?", "peanut"]];
 const LOOK_MS = 120;
 const PATIENCE_MS = 60_000;
 
@@ -17,6 +17,7 @@ export function createGuide(app) {
   let step = 0;
   let log = [];
   let isBusy = false;
+  let known = 0;
 
   function open(isOpen) {
     root.hidden = !isOpen;
@@ -35,16 +36,16 @@ export function createGuide(app) {
     }
   });
 
-  async function say(lines) {
-    for (const line of lines) {
-      if (!(await app.conversation.say(line))) throw new Problem({ detail: "The turn failed: see the conversation, then try again." });
-    }
+  async function say(line) {
+    const answer = await app.conversation.say(line);
+    if (!answer) throw new Problem({ detail: "The turn failed: see the conversation, then try again." });
+    return store.get().messages.at(-1)?.content ?? "";
   }
 
   async function tell() {
     await app.leaveComparison();
     await app.sessions.begin();
-    await say(TOLD);
+    for (const line of TOLD) await say(line);
     step = 1;
   }
 
@@ -78,8 +79,15 @@ export function createGuide(app) {
     const { session, user } = store.get();
     if (session && !session.closed) await api.post(of(user, "sessions", session.session_id, "close"));
     await app.sessions.begin();
-    await say(ASKED);
+    known = 0;
+    for (const [line, word] of ASKED) known += (await say(line)).toLowerCase().includes(word.toLowerCase()) ? 1 : 0;
     step = 4;
+  }
+
+  function outcome() {
+    if (known === ASKED.length) return "It still knows. What each answer was shown stands in the inspector.";
+    const told = known ? "It knows only part of it." : "It does not know.";
+    return `${told} Was this user told, with a memory that reaches back? The inspector has what each answer was shown.`;
   }
 
   function told(line) {
@@ -94,11 +102,11 @@ export function createGuide(app) {
       ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
         about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: isBusy }) : null],
       ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
-      ["Ask", step === 4 ? "It still knows. What each answer was shown stands in the inspector." : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
+      ["Ask", step === 4 ? outcome() : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
     ];
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
-      make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
+      make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step && !(place === 3 && known < ASKED.length) ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
         make("h2", {}, title), make("div", { class: "hint" }, text), deed))));
   }
 

@@ -36,6 +36,7 @@ app.users = createUsers(app);
 app.memories = createMemories(app);
 app.compare = createComparison(app);
 app.leaveComparison = async () => (store.get().mode === "compare" ? app.compare.leave() : undefined);
+app.abandonComparison = async () => (store.get().mode === "compare" ? app.compare.end() : undefined);
 app.stop = () => (store.get().mode === "compare" ? app.compare.stop() : app.conversation.stop());
 app.composer = createComposer(app, (message) => noting(() => (store.get().mode === "compare" ? app.compare.send(message) : said(message))));
 app.tabs = createTabs((name) => name === "memories" && store.get().user && noting(app.memories.load));

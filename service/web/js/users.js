@@ -75,6 +75,7 @@ export function createUsers(app) {
     const { user } = store.get();
     const text = `Every message, summary, memory and vector of “${user}” goes, for good. There is no undoing it.`;
     if (!(await confirmed("Erase this user?", text, "Erase everything"))) return;
+    await app.abandonComparison();
     const receipt = await api.remove(of(user));
     note(`Erased: ${count(receipt.messages, "message")}, ${count(receipt.memories, "memory", "memories")}. Receipt ${receipt.receipt_id}.`);
     sessionStorage.removeItem(REMEMBERED);

@@ -236,3 +236,17 @@ async def test_a_deleted_session_takes_up_no_place_of_what_is_left(
     query = "Our beagle Biscuit barked how many times?"
     for vector in (None, (await embedder.embed([query]))[0]):
         assert index.search(query, vector, top_k=1)[0].entry.message.content == kept
+
+
+async def test_a_question_that_was_asked_before_is_no_answer_to_itself(
+    embedder: StaticEmbedder,
+) -> None:
+    index, query = await _filled(embedder), "What is my dog called?"
+    (vector,) = await embedder.embed([query])
+    for place, asked in enumerate((query, "what is my dog called? ")):
+        message = Message("user", asked, 2000.0 + place)
+        index.put(Entry("s_2", place, message, vector.astype(np.float16)))
+    assert index.search(query, vector, top_k=1)[0].entry.session_id == "s_2"
+    found = index.search(query, vector, top_k=5, beyond=query)
+    assert found[0].entry.position == 0
+    assert {hit.entry.session_id for hit in found} == {"s_1"}
