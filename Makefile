@@ -20,7 +20,7 @@ run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1
 
 test: check ## lint, type-check and run every test
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@echo "==> ruff"

@@ -97,6 +97,7 @@ export function createGuide(app) {
 
   function draw() {
     const { about } = store.get();
+    const happened = [true, log.length > 0, log.length > 0, known === ASKED.length];
     const steps = [
       ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: isBusy })],
       ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
@@ -106,7 +107,7 @@ export function createGuide(app) {
     ];
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
-      make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step && !(place === 3 && known < ASKED.length) ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
+      make("ol", { class: "steps" }, steps.map(([title, text, deed], place) => make("li", { "data-state": place < step && happened[place] ? "done" : place === step ? "now" : "later", "aria-current": place === step ? "step" : null },
         make("h2", {}, title), make("div", { class: "hint" }, text), deed))));
   }
 
