@@ -84,6 +84,8 @@ async def test_a_killed_server_comes_back_and_remembers(browser: Browser, tmp_pa
         await page.get_by_role("button", name="New user").click()  # who was told nothing
         await page.get_by_label("User id").fill("zed")
         await page.keyboard.press("Enter")
+        await expect(page.locator("#user-choice")).to_have_value("zed")
+        await expect(page.locator(".messages .said")).to_have_count(0)
         await page.get_by_role("button", name="Ask what it remembers").click()
         await expect(page.locator("#guide")).to_contain_text("It does not know.")
         await expect(page.locator("#guide")).not_to_contain_text("It still knows.")
