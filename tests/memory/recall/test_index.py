@@ -4,12 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from memory.recall.embedder import StaticEmbedder
 from memory.recall.index import UserIndex
-from memory.recall.lexical import Postings
 from memory.recall.ranking import GROUPS
 from memory.recall.tongue import Tongue
 from memory.types import Entry, Message
@@ -142,33 +139,6 @@ def test_the_author_is_part_of_what_is_searched() -> None:
     index.put(_entry(0, "See you on Sunday.", author="Melanie"))
     index.put(_entry(1, "See you on Sunday.", author="Caroline"))
     assert index.search("What did Caroline say?", None, top_k=1)[0].entry.position == 1
-
-
-@given(rows=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=30))
-def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None:
-    postings = Postings()
-    for row in rows:
-        postings.add(row)
-    mean = sum(map(len, rows)) / len(rows)
-    for place, score in enumerate(postings.scores(postings.find(postings.known(["a", "b"])))):
-        expected = 0.0
-        for term in ("a", "b"):
-            holding = sum(term in row for row in rows)
-            count = rows[place].count(term)
-            if count:
-                idf = np.log(1 + (len(rows) - holding + 0.5) / (holding + 0.5))
-                norm = 1.2 * (0.25 + 0.75 * len(rows[place]) / mean)
-                expected += idf * count * 2.2 / (count + norm)
-        assert score == pytest.approx(expected, rel=1e-4)
-
-
-def test_a_word_of_every_other_row_is_passed_over_once_there_are_many() -> None:
-    postings = Postings()
-    for number in range(2000):
-        postings.add(["common", f"rare{number}"] if number % 2 else [f"rare{number}"])
-    assert not postings.scores(postings.find(postings.known(["common"]))).any()
-    scores = postings.scores(postings.find(postings.known(["common", "rare7"])))
-    assert np.flatnonzero(scores).tolist() == [7]
 
 
 async def test_a_large_index_searches_cells_and_goes_on_growing(embedder: StaticEmbedder) -> None:
