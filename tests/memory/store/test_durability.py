@@ -17,7 +17,7 @@ from memory.store.once import find_turn
 from memory.store.reading import get_session
 from memory.types import Message, Session, User
 from tests.topologies.cluster import Cluster, running_cluster
-from tests.topologies.node import Node
+from tests.topologies.node import Node, until
 from tests.topologies.sentinel import Watched, running_sentinels
 
 _ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
@@ -110,6 +110,11 @@ async def test_a_primary_that_wants_replicas_is_unavailable_without_them(
     await replica.kill()
     primary = await topology.primary_of("")
     await primary.ask("CONFIG", "SET", "min-replicas-to-write", 1)
+
+    async def is_alone() -> bool:
+        return (await primary.info("replication")).get("connected_slaves") == 0
+
+    await until(is_alone)
     with pytest.raises(StoreUnavailableError):
         await store.commit(user, _SESSION, _PAIR, create=True)
     await connection.aclose()
