@@ -32,6 +32,10 @@ class Service:
         self.process.kill()
         self.process.wait(10)
 
+    def stop_redis(self) -> None:
+        """SIGTERM for the embedded Redis, which outlives a service that was killed."""
+        os.kill(int((self.data_dir / "redis.pid").read_text()), signal.SIGTERM)
+
 
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without settings of Strata's, and then `settings`."""

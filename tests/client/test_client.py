@@ -170,6 +170,7 @@ async def test_a_service_that_is_away_is_told_and_a_model_that_fails_too(tmp_pat
                 server.faults.append(Fault(status=429, retry_after=timedelta(seconds=1)))
                 assert (await strata.chat("gi", "Hello.")).turn_id  # waited, and sent again
                 service.kill()
+                service.stop_redis()
                 with pytest.raises(UnreachableError) as away:
                     await strata.chat("gi", "Hello.")
                 assert (away.value.code, away.value.status) == ("unreachable", 0)

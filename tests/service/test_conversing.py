@@ -109,6 +109,7 @@ def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path
     ):
         person.wait_for("you>")
         service.kill()
+        service.stop_redis()
         person.type("Are you there?\n")
         person.wait_for("cannot be reached")
         person.wait_for("you>")
