@@ -168,6 +168,10 @@ async def test_two_memories_are_compared_and_one_is_gone_on_with(desk: Desk) -> 
     assert await desk.violations() == []
     await expect(desk.page.locator(".session")).to_have_count(3)
     await desk.click("Go on with this", inside=first)
+    await desk.click("Cancel", inside=desk.page.get_by_role("dialog"))
+    await expect(desk.page.locator(".session")).to_have_count(3)
+    await desk.click("Go on with this", inside=first)
+    await desk.click("Delete the other", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".session")).to_have_count(2)
     await expect(desk.said).to_have_count(4)
     await desk.click("Compare")

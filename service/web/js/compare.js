@@ -2,7 +2,7 @@
 
 import { Problem, of } from "./api.js";
 import { bar } from "./bars.js";
-import { choose } from "./dialogs.js";
+import { choose, confirmed } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
 import { profileSelect, swatches } from "./heading.js";
 import { note, noting, speak } from "./notes.js";
@@ -143,10 +143,11 @@ export function createComparison(app) {
 
   async function keep(side) {
     const { session, profile } = side;
+    if (!(await confirmed("Go on with this fork?", "The other fork is deleted, with what was said in it.", "Delete the other"))) return;
     await drop(sides.filter((one) => one !== side));
     await end();
     await app.conversation.open(await api.get(path(session.session_id)), { profile });
-    note("You go on in this fork; the other one is deleted.");
+    note("You go on in this fork.");
   }
 
   async function leave({ mayStay = false } = {}) {

@@ -37,9 +37,11 @@ export function createUsers(app) {
     await app.leaveComparison();
     const known = store.get().users;
     store.set({ user, users: known.includes(user) ? known : [...known, user].sort(), sessions: [], session: null, messages: [], pending: null, inspected: null, turns: new Map() });
+    app.conversation.open(null);
     await app.sessions.load();
-    const { sessions } = store.get();
-    await app.conversation.open(sessions.find((one) => !one.closed) ?? null);
+    const { sessions, session, pending, user: now } = store.get();
+    const isIdle = now === user && !session && !pending; // whoever speaks meanwhile stays where they are
+    if (isIdle) await app.conversation.open(sessions.find((one) => !one.closed) ?? null);
     await figures();
   }
 
