@@ -6,7 +6,7 @@ import { newKey, talk } from "./talking.js";
 import { beginning } from "./words.js";
 
 const PAGE = 200;
-const FOLD_LOOKS_MS = [400, 1200, 3000];
+const FOLD_LOOKS_MS = [400, 1200, 3000, 8000, 20_000];
 
 /** @param {object} app `api` and `store` */
 export function createConversation({ api, store }) {

@@ -40,8 +40,9 @@ export function createUsers(app) {
     app.conversation.open(null);
     await app.sessions.load();
     const { sessions, session, pending, user: now } = store.get();
+    const last = sessions.find((one) => !one.closed);
     const isIdle = now === user && !session && !pending; // whoever speaks meanwhile stays where they are
-    if (isIdle) await app.conversation.open(sessions.find((one) => !one.closed) ?? null);
+    if (last && isIdle) await app.conversation.open(last);
     await figures();
   }
 
