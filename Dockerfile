@@ -1,10 +1,12 @@
 # Strata as an image: `strata serve` by default, `worker` and every other command by name.
-FROM python:3.12-slim AS build
+# The whole image builds it, for its C compiler; the slim one runs it.
+FROM python:3.12 AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /strata \
  && /strata/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY scripts/build_kernel.py scripts/build_kernel.py
 COPY memory memory
 COPY chains chains
 COPY service service

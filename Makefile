@@ -71,7 +71,7 @@ lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
 	$(NPM) update --package-lock-only
 
 clean: ## remove the virtual environment (the data in .strata stays)
-	rm -rf $(VENV) tests/javascript/node_modules
+	rm -rf $(VENV) tests/javascript/node_modules memory/recall/_kernel.abi3.*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,7 +79,9 @@ $(VENV)/bin/python:
 	@echo "==> creating a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml
+KERNEL := $(wildcard memory/recall/kernel/*) scripts/build_kernel.py
+
+$(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml $(KERNEL)
 	@echo "==> installing Strata and what it stands on (about a minute, once)"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .

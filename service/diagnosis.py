@@ -12,6 +12,7 @@ from chains.models import open_model
 from chains.offline import OfflineChatModel
 from memory.errors import ConfigurationError, StrataError
 from memory.profiles import load_discretions, load_profiles
+from memory.recall.compiled import is_compiled
 from memory.recall.embedder import open_embedder
 from memory.store import Connection
 from memory.store.encryption import open_keyring
@@ -36,7 +37,7 @@ _PROBE = "A short text."
 
 
 async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
-    """Look at Python, settings, disk, Redis, keys, embedder and model, one after the other."""
+    """Look at Python, settings, disk, Redis, keys, embedder, recall and model, one by one."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
     try:
         settings = load_settings()
@@ -57,6 +58,7 @@ async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
     for finding in await _redis(settings):
         yield finding
     yield await _embedder(settings)
+    yield recall_finding(compiled=is_compiled())
     yield await _model(settings, ask=ask_model)
 
 
@@ -119,6 +121,14 @@ async def _embedder(settings: Settings) -> Finding:
     took = (time.perf_counter() - began) * 1000
     told = f"{embedder.tag}, {vectors.shape[1]} dimensions, {took:.1f} ms a text"
     return Finding("embedder", "ok", told)
+
+
+def recall_finding(*, compiled: bool) -> Finding:
+    """How what is remembered is ranked."""
+    if compiled:
+        return Finding("recall", "ok", "ranks in compiled code")
+    advice = "Install a C compiler and Python's headers, then install Strata again."
+    return Finding("recall", "warn", "ranks with NumPy alone: as well, but slower.", advice)
 
 
 async def _model(settings: Settings, *, ask: bool) -> Finding:

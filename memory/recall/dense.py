@@ -124,6 +124,25 @@ class Vectors:
             vectors[~known] = 0
         return vectors, known
 
+    @property
+    def bytes(self) -> NDArray[np.uint8] | None:
+        """The vectors as FAISS holds them, one after the other, 128 added to each component.
+
+        None where there are none yet, or where FAISS holds them in cells.
+        """
+        if self._index is None or not self._exact:
+            return None
+        flat = faiss.rev_swig_ptr(self._index.codes.data(), self._index.ntotal * self._index.d)
+        return cast("NDArray[np.uint8]", flat)
+
+    @property
+    def places(self) -> "array[int]":
+        """Where among them the vector of each row stands, -1 for none; rows past its end have none.
+
+        Not to be kept: it grows.
+        """
+        return self._places
+
     def _placed(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Where the vectors of rows stand, 0 for those that have none, and which have one."""
         table = np.frombuffer(self._places, np.int64)
@@ -147,13 +166,11 @@ class Vectors:
 
     def _stored(self, places: NDArray[np.integer]) -> NDArray[np.float32]:
         """The vectors at places as they come out of FAISS, `(m, dim)`."""
-        index = self._index
+        index, codes = self._index, self.bytes
         if index is None:
             return np.empty((0, 1), np.float32)
-        if not self._exact:
+        if codes is None:
             return index.reconstruct_batch(places.astype(np.int64))
-        flat = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.d)
-        codes = cast("NDArray[np.uint8]", flat)
         return codes.reshape(index.ntotal, index.d)[places].astype(np.float32)
 
 

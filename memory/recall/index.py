@@ -158,20 +158,22 @@ class UserIndex:
             ranked = rank(query, vector, now=selection.now, among=among, plain=plain)
         if ranked is None:
             return []
-        candidates, parts = ranked.candidates, ranked.parts
-        rows: list[int] = candidates.rows.tolist()
+        rows: list[int] = ranked.rows.tolist()
         chosen = select(
-            ranked.contributions.sum(axis=1),
+            ranked.scores,
             lambda place: self.entries[rows[place]],
-            supports=Support(parts, candidates, self._rows, self._tongue.vectors, ranked.read),
-            similarities=None if vector is None else parts[:, NAMES.index("cosine")],
-            vectors=lambda: self.vectors.of(candidates.rows)[0],
+            supports=Support(
+                ranked.parts, ranked.candidates, self._rows, self._tongue.vectors, ranked.read
+            ),
+            similarities=None if vector is None else ranked.parts[:, NAMES.index("cosine")],
+            vectors=lambda: self.vectors.of(ranked.rows)[0],
             top_k=top_k,
             exclude=exclude,
             selection=selection,
             beyond=beyond,
         )
-        explained = by_group(ranked.contributions[[place for place, _, _ in chosen]])
+        places = [place for place, _, _ in chosen]
+        explained = by_group(ranked.columns[places] * ranked.weights)
         around, count = self._around, selection.neighbours
         return [
             Hit(entry, round(score, 4), said | extra, around(rows[place], count))

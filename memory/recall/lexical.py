@@ -111,6 +111,10 @@ class Postings:
         holding = [len(self._rows[self._ids[one]]) if one in self._ids else 0 for one in terms]
         return max((math.log1p((rows - held + 0.5) / (held + 0.5)) for held in holding), default=0)
 
+    def held(self, ids: Sequence[int]) -> tuple[list["array[int]"], list["array[int]"]]:
+        """The rows that hold each of the terms, and how often; not to be kept, since they grow."""
+        return [self._rows[number] for number in ids], [self._counts[number] for number in ids]
+
     def find(self, ids: Sequence[int]) -> Found:
         """The postings of terms."""
         # Copies: an array that lends its buffer could not grow while the view lives.

@@ -66,8 +66,6 @@ def measure(
     form = rows.form(candidates.rows)
     parts = _words(question, candidates, rows, postings, brief=brief)
     parts |= _meaning(question, candidates, vectors, surroundings, brief=brief)
-    parts |= _dates(question, candidates.rows, rows, form)
-    parts |= _author(question, candidates.rows, rows, parts["meaning"])
     parts |= {name: form[:, place] for place, name in enumerate(FORM)}
     if not brief:
         leaders = leaders_of(parts["words"], parts["words_around"], parts["meaning"])
@@ -81,7 +79,26 @@ def measure(
     table = np.zeros((len(form), len(NAMES)), np.float32)
     for name, values in parts.items():
         table[:, PLACES[name]] = values
+    add_days_and_author(table, question, candidates.rows, rows)
     return table
+
+
+def add_days_and_author(
+    table: Floats, question: Question, where: NDArray[np.intp], rows: Rows
+) -> None:
+    """Fill in what the other parts do not need, into a table that holds those.
+
+    Args:
+        table: `(m, len(NAMES))`.
+        question: what is looked for.
+        where: the rows that it tells of, `(m,)`.
+        rows: their days and authors.
+    """
+    table[:, PLACES["when_times"]] = table[:, PLACES["times"]] * question.asks_when
+    parts = _dates(question, where, rows)
+    parts |= _author(question, where, rows, table[:, PLACES["meaning"]])
+    for name, values in parts.items():
+        table[:, PLACES[name]] = values
 
 
 def _words(
@@ -174,16 +191,13 @@ def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> F
     return _between(held @ held[best].mean(axis=0))
 
 
-def _dates(
-    question: Question, where: NDArray[np.intp], rows: Rows, form: Floats
-) -> dict[str, Floats]:
-    parts = {"when_times": form[:, FORM.index("times")] * question.asks_when}
+def _dates(question: Question, where: NDArray[np.intp], rows: Rows) -> dict[str, Floats]:
     if not question.spans:
-        return parts
+        return {}
     days = rows.days(where)
     told, slack = rows.events(where)
     names = ("day", "month", "year", "event")
-    parts |= {name: np.zeros(len(where), np.float32) for name in names}
+    parts = {name: np.zeros(len(where), np.float32) for name in names}
     for span in question.spans:
         inside = (days >= span.first) & (days <= span.last)
         if span.any_year:

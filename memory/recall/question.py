@@ -1,7 +1,9 @@
 """A query, read: its terms, words, days, and whom of the speakers it names."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +16,34 @@ from memory.recall.tongue import Tongue
 from memory.types import Vector
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """What the ranking looks for.
 
     Attributes:
         vector: `(dim,)`, or None to go by words alone.
-        found: the postings of its terms, speakers' names left out.
+        terms: the ids of its terms, each once, speakers' names left out.
         words: ids of its words' pieces in the table of word vectors, speakers' names left out.
         telling: how rare the word of each piece is, `(len(words),)`; 0 for a stop word.
         spans: the days it names.
         asks_when: whether it asks after a time.
         author: the one speaker it names, by number, or None.
+        postings: of the index it is asked of.
     """
 
     vector: Vector | None
-    found: Found
+    terms: Sequence[int]
     words: NDArray[np.int64]
     telling: NDArray[np.float32]
     spans: tuple[Span, ...]
     asks_when: bool
     author: int | None
+    postings: Postings
+
+    @cached_property
+    def found(self) -> Found:
+        """The postings of its terms."""
+        return self.postings.find(self.terms)
 
 
 def read_question(
@@ -73,12 +82,13 @@ def read_question(
     today = day_of(now) if now is not None else rows.newest_day
     return Question(
         vector,
-        postings.find(terms),
+        terms,
         np.array([number for ids in pieces for number in ids], np.int64),
         np.array(telling, np.float32),
         tuple(spans(text, today, tongue.words)),
         bool(tongue.words.asks_when.search(folded)),
         rows.authors[named[0]] if len(named) == 1 else None,
+        postings,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.recall.candidates import Candidates, Floats
+from memory.recall.compiled import brief_parts
 from memory.recall.dense import Vectors
 from memory.recall.language import looks_like
 from memory.recall.lexical import Postings
@@ -14,12 +15,10 @@ from memory.recall.parts import measure
 from memory.recall.question import Question, read_question
 from memory.recall.ranking import Weights, hand_made, learned
 from memory.recall.rows import Rows
-from memory.recall.seeds import seeds
+from memory.recall.seeds import EVERY_ROW, seeds
 from memory.recall.surroundings import Surroundings
 from memory.recall.tongue import Tongue
 from memory.types import Vector
-
-_FULL = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,23 @@ class Ranked:
     Attributes:
         query: the text.
         vector: the `(dim,)` unit vector that it was compared by; None for words alone.
-        candidates: `m` of them.
+        rows: `(m,)` ascending, those worth ranking.
         parts: `(m, len(NAMES))`, see `memory.recall.parts`.
-        contributions: of the parts to each score; see `memory.recall.ranking`.
+        columns: `(m, k)`, the parts, and what else is weighed; see `Weights.columns`.
+        weights: `(k,)`.
+        scores: `(m,)`, the columns weighed.
+        candidates: makes the candidates at the rows, with their neighbours.
         read: the question with its words, where `parts` are brief; None where they are not.
     """
 
     query: str
     vector: Vector | None
-    candidates: Candidates
+    rows: NDArray[np.intp]
     parts: Floats
-    contributions: Floats
+    columns: Floats
+    weights: Floats
+    scores: Floats
+    candidates: Callable[[], Candidates]
     read: Callable[[], Question] | None
 
     def answers(self, query: str, vector: Vector | None) -> bool:
@@ -92,13 +97,41 @@ class Ranker:
         weights = self._weigh(query)
         brief = weights.are_brief and plain
         question = self.read(query, vector, now, brief=brief)
-        candidates = self.candidates(question, among)
-        if not len(candidates.rows):
+        rows, parts, candidates = self._parts(question, among, brief=brief)
+        if not len(rows):
             return None
+        columns, weighed = weights.columns(parts, candidates, self._rows)
+        return Ranked(
+            query=query,
+            vector=vector,
+            rows=rows,
+            parts=parts,
+            columns=columns,
+            weights=weighed,
+            scores=columns @ weighed,
+            candidates=candidates,
+            read=(lambda: self.read(query, vector, now)) if brief else None,
+        )
+
+    def _parts(
+        self, question: Question, among: NDArray[np.intp] | None, *, brief: bool
+    ) -> tuple[NDArray[np.intp], Floats, Callable[[], Candidates]]:
+        """The rows worth ranking, their parts, and the candidates at those rows."""
+        kept = self._rows
+        if brief and among is None:
+            found = brief_parts(
+                question,
+                postings=self._postings,
+                vectors=self._vectors,
+                rows=kept,
+                surroundings=self._surroundings,
+            )
+            if found:
+                rows, parts = found
+                return rows, parts, lambda: Candidates.of(rows, kept)
+        candidates = self.candidates(question, among)
         parts = self.measure(question, candidates, brief=brief)
-        contributions = weights.score(parts, candidates, self._rows.sessions(candidates.rows))
-        read = (lambda: self.read(query, vector, now)) if brief else None
-        return Ranked(query, vector, candidates, parts, contributions, read)
+        return candidates.rows, parts, lambda: candidates
 
     def read(
         self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
@@ -117,7 +150,7 @@ class Ranker:
             among: only these rows, ascending; None for all.
         """
         rows = np.arange(len(self._rows)) if among is None else among
-        if len(rows) > _FULL:
+        if len(rows) > EVERY_ROW:
             rows = seeds(question, self._postings, self._vectors, self._rows, among=among)
         return Candidates.of(rows, self._rows)
 

@@ -4,6 +4,7 @@ A score is a weighted sum, so each of its parts can be shown. Learned weights al
 hand-made score ranks the candidate, its neighbours and its session.
 """
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from memory.recall.candidates import Candidates, Floats
 from memory.recall.parts import BRIEF, NAMES
+from memory.recall.rows import Rows
 
 AROUND = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
 """More columns, made of hand-made scores less that of the best candidate: those of the messages two
 and one before and after; the mean of the session's best three; the logarithm of the rank within the
 session; and how close to the best candidate's, between 0 and 1."""
 
+_BRIEF = frozenset(BRIEF)
 _FLOOR = -8.0
 _BEST_OF_SESSION = 3
 
@@ -59,24 +62,28 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def are_brief(self) -> bool:
         """Whether they weigh nothing but the parts that cost little."""
-        return self.parts.keys() <= set(BRIEF)
+        return self.parts.keys() <= _BRIEF
 
-    def score(self, parts: Floats, candidates: Candidates, sessions: NDArray[np.int32]) -> Floats:
-        """The contribution of every part to every candidate's score.
+    def columns(
+        self, parts: Floats, candidates: Callable[[], Candidates], kept: Rows
+    ) -> tuple[Floats, Floats]:
+        """What is weighed, and by how much.
 
         Args:
             parts: `(m, len(NAMES))`, see `memory.recall.parts`.
-            candidates: `m` of them.
-            sessions: `(m,)`, the session of each, by number.
+            candidates: `m` of them; asked for if needed.
+            kept: their sessions.
 
         Returns:
-            `(m, len(NAMES))`, or `(m, len(NAMES) + len(AROUND))` where `AROUND` has weights.
+            The parts, `(m, len(NAMES))`, or `(m, len(NAMES) + len(AROUND))` where `AROUND` has
+            weights; and the weight of each column.
         """
         weights = _row(tuple(self.parts.items()))
         if not weights[len(NAMES) :].any():
-            return parts * weights[: len(NAMES)]
-        columns = [parts, around(hand_scores(parts), candidates, sessions)]
-        return np.concatenate(columns, axis=1) * weights
+            return parts, weights[: len(NAMES)]
+        ranked = candidates()
+        spread = around(hand_scores(parts), ranked, kept.sessions(ranked.rows))
+        return np.concatenate([parts, spread], axis=1), weights
 
 
 def hand_scores(parts: Floats) -> Floats:

@@ -112,6 +112,21 @@ class Rows:
         """The latest day on which something was said."""
         return date.fromordinal(self._newest_day)
 
+    @property
+    def previous(self) -> NDArray[np.int64]:
+        """`(n,)`: the row before each in its session, -1 where there is none."""
+        return self._previous.values
+
+    @property
+    def next(self) -> NDArray[np.int64]:
+        """`(n,)`: the row after each in its session, -1 where there is none."""
+        return self._next.values
+
+    @property
+    def forms(self) -> NDArray[np.float32]:
+        """`(n, len(FORM))`."""
+        return self._form.values
+
     def step(self, rows: NDArray[np.intp], by: int) -> NDArray[np.intp]:
         """The rows `by` messages on (or back) in the same session, -1 where there is none."""
         column = self._next if by > 0 else self._previous

@@ -9,7 +9,11 @@ from memory.recall.lexical import Postings
 from memory.recall.question import Question
 from memory.recall.rows import Rows
 
-_SEEDS = 128
+EVERY_ROW = 400
+"""With no more rows than this, all are ranked."""
+SEEDS = 128
+"""So many of either search; their best bring their neighbours."""
+
 _WITH_NEIGHBOURS = 64
 _MOST_PASSED_OVER = 1024
 _SATURATION = 0.4
@@ -39,14 +43,26 @@ def seeds(
         scores *= kept
     scores[rows.dead] = 0
     touched = np.flatnonzero(scores > 0)
-    if len(touched) > _SEEDS:
-        touched = touched[np.argpartition(scores[touched], -_SEEDS)[-_SEEDS:]]
+    if len(touched) > SEEDS:
+        touched = _best(touched, scores[touched])
     found = [touched[np.argsort(-scores[touched], kind="stable")]]
     if question.vector is not None and vectors.fits(question.vector):
-        more = min(len(rows.dead), _MOST_PASSED_OVER)
-        near = vectors.nearest(question.vector, _SEEDS + more, among=among)
-        found.append(near[~np.isin(near, rows.dead)][:_SEEDS] if more else near)
+        more = passed_over(rows)
+        near = vectors.nearest(question.vector, SEEDS + more, among=among)
+        found.append(near[~np.isin(near, rows.dead)][:SEEDS] if more else near)
     best = np.concatenate([one[:_WITH_NEIGHBOURS] for one in found])
     beside = [rows.step(best, by) for by in (-1, 1, 2)]
     reached = distinct(np.concatenate([*found, *beside]), len(rows))
     return reached if among is None else np.intersect1d(reached, among)
+
+
+def _best(rows: NDArray[np.intp], scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The rows with the `SEEDS` best scores; of those that are even at the end, the oldest."""
+    least = np.partition(scores, -SEEDS)[-SEEDS]
+    better, even = rows[scores > least], rows[scores == least]
+    return np.sort(np.concatenate([better, even[: SEEDS - len(better)]]))
+
+
+def passed_over(rows: Rows) -> int:
+    """How many more to ask FAISS for, since deleted rows will be passed over."""
+    return min(len(rows.dead), _MOST_PASSED_OVER)

@@ -21,7 +21,7 @@ class Support:
 
     Args:
         parts: `(m, len(NAMES))`, of all candidates.
-        candidates: `m` of them.
+        candidates: `m` of them, made when they are needed.
         rows: their words.
         word_vectors: how near two words are.
         read: the question with its words, where `parts` are brief; None where they are not.
@@ -30,25 +30,25 @@ class Support:
     def __init__(
         self,
         parts: Floats,
-        candidates: Candidates,
+        candidates: Callable[[], Candidates],
         rows: Rows,
         word_vectors: WordVectors,
         read: Callable[[], Question] | None,
     ) -> None:
         self._parts, self._candidates, self._read = parts, candidates, read
         self._rows, self._word_vectors = rows, word_vectors
-        self._plain: list[bool] = (parts[:, _SUPPORT].max(axis=1) > 0).tolist()
 
     def __call__(self, place: int) -> bool:
         """Whether anything speaks for the candidate at a place."""
-        return self._plain[place] or (self._read is not None and self._is_alike(self._read, place))
+        said: list[float] = self._parts[place].take(_SUPPORT).tolist()
+        return max(said) > 0 or (self._read is not None and self._is_alike(self._read, place))
 
     def _is_alike(self, read: Callable[[], Question], place: int) -> bool:
         leaders, leading = self._led
         if place not in leading:
             return False
         only = np.array([place])
-        one, score = self._candidates.among(only), leaders[only]
+        one, score = self._candidates().among(only), leaders[only]
         alike = late_interaction(read(), one, score, self._rows, self._word_vectors)
         return bool(alike["words_alike"][0] > 0)
 

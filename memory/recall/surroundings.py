@@ -46,11 +46,16 @@ class Surroundings:
                 self._lengths[row] = math.nan
                 row = self._rows.following(row)
 
-    def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The length of each of the rows, `(m,)`."""
+    @property
+    def known(self) -> NDArray[np.float32]:
+        """The length of every row, `(n,)`; not a number where it was never asked for."""
         if missing := len(self._rows) - len(self._lengths):
             self._lengths.extend([math.nan] * missing)
-        held = self._lengths.values
+        return self._lengths.values
+
+    def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The length of each of the rows, `(m,)`."""
+        held = self.known
         if len(unknown := rows[np.isnan(held[rows])]):
             held[unknown] = self._reckoned(unknown)
         return held[rows]

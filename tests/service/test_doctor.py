@@ -10,6 +10,7 @@ import pytest
 
 from memory.store.embedded import EmbeddedRedis
 from memory.store.inspecting import RedisFacts
+from service.diagnosis import recall_finding
 from service.redis_findings import judge_redis
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
@@ -38,7 +39,7 @@ def test_on_a_fresh_machine_all_is_well(tmp_path: Path) -> None:
     code, found = _doctor(tmp_path)
     assert code == 0
     assert set(found) == {
-        *("python", "settings", "disk", "redis", "clock", "keys", "embedder", "model")
+        *("python", "settings", "disk", "redis", "clock", "keys", "embedder", "recall", "model")
     }
     assert {finding["state"] for findings in found.values() for finding in findings} == {"ok"}
     assert "append-only file always" in found["redis"][0]["told"]
@@ -66,6 +67,12 @@ async def test_what_is_away_wrong_or_misspelt_is_told(
     assert "OPENAI_API_KEY" in found["embedder"][0]["told"]
     assert found["settings"][1]["advice"] == "Did you mean STRATA_AUTH?"
     assert "disk" not in found
+
+
+def test_what_was_not_compiled_is_told() -> None:
+    finding = recall_finding(compiled=False)
+    assert finding.state == "warn"
+    assert "C compiler" in finding.advice
 
 
 def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -> None:
