@@ -82,7 +82,8 @@ function deeds(app, message) {
   const turn = turnOf(message);
   const known = app.store.get().turns.get(turn);
   const tokens = known?.layers?.reduce((sum, one) => sum + one.tokens, 0) ?? 0;
-  const label = known ? `${known.profile ? `${known.profile}, ` : ""}${number(tokens)} tokens of memory` : "What it was shown";
+  const told = known ? `${number(tokens)} tokens of memory` : message.profile ? "what it was shown" : "What it was shown";
+  const label = message.profile ? `${message.profile}, ${told}` : told;
   return make("div", { class: "deeds" },
     button([tokens ? bar(known.layers, "thin") : null, make("span", {}, label)], () => app.inspect(turn),
       { class: "quiet small inspect", "aria-label": known ? `What it was shown: ${label}` : null }),
