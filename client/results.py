@@ -28,7 +28,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it was said."""
+    """A message as it was said; `profile` names the memory that an answer was given with."""
 
     id: str
     session_id: str
@@ -38,6 +38,7 @@ class Message:
     content: str
     time: datetime
     interrupted: bool = False
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ class SessionLine(
 class MessageLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="message", forbid_unknown_fields=True
 ):
-    """A message where it stood; `time` is in Unix seconds."""
+    """A message where it stood; `time` is in Unix seconds, `profile` empty where none is known."""
 
     session: SessionId
     position: Count
@@ -71,6 +71,7 @@ class MessageLine(
     author: str | None
     time: Time
     interrupted: bool = False
+    profile: str = ""
 
 
 class MemoryLine(

@@ -198,7 +198,7 @@ class CombinedMemory:
             session = replace(session, title=title_of(turn.text))
         answer = await self._foresight.embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
-        replied = Message("assistant", reply, max(at, turn.at), interrupted=interrupted)
+        replied = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
         messages = [(said, turn.vector), (replied, answer)]
         committed = await self._store.commit(
             turn.user,

@@ -76,6 +76,7 @@ async def _messages(store: RedisStore, user: User, session: SessionLine, start: 
                 author=entry.message.author,
                 time=entry.message.at,
                 interrupted=entry.message.interrupted,
+                profile=entry.message.profile,
             )
             for entry in entries
         )

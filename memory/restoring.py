@@ -205,7 +205,7 @@ def _text(line: Line) -> str | None:
 
 
 def _message(line: MessageLine) -> Message:
-    return Message(line.role, line.content, line.time, line.author, line.interrupted)
+    return Message(line.role, line.content, line.time, line.author, line.interrupted, line.profile)
 
 
 def _session(line: SessionLine) -> SessionPiece:

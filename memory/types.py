@@ -36,6 +36,7 @@ class Message:
     Attributes:
         author: the speaker's name where there is one.
         interrupted: whether it was stopped before its end.
+        profile: of the memory that an answer was given with; empty where none is known.
     """
 
     role: Role
@@ -43,6 +44,7 @@ class Message:
     at: float
     author: str | None = None
     interrupted: bool = False
+    profile: str = ""
 
     @property
     def spoken(self) -> str:

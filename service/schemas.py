@@ -76,6 +76,11 @@ class ChatMessage(BaseModel):
     content: str
     time: datetime
     interrupted: bool = Field(False, description="Whether it was stopped before its end.")
+    profile: str | None = Field(
+        None,
+        description="The memory profile that an answer was given with; None of what a user said, "
+        "of what was imported from elsewhere, and of what was stored before it was noted.",
+    )
 
     @classmethod
     def of(cls, entry: Entry) -> "ChatMessage":
@@ -112,6 +117,7 @@ def _said(entry: Entry) -> dict[str, Any]:
         "content": message.content,
         "time": utc(message.at),
         "interrupted": message.interrupted,
+        "profile": message.profile or None,
     }
 
 

@@ -20,6 +20,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
     at: float
     author: str | None
     interrupted: bool = False
+    profile: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -32,6 +33,8 @@ _step_decoder = msgspec.msgpack.Decoder(Step)
 def pack_message(message: Message) -> bytes:
     """A message as a msgpack array, its version first."""
     packed = (_VERSION, message.role, message.content, message.at, message.author)
+    if message.profile:
+        return _encoder.encode((*packed, message.interrupted, message.profile))
     return _encoder.encode((*packed, True) if message.interrupted else packed)
 
 
@@ -50,7 +53,9 @@ def unpack_message(data: bytes) -> Message:
             f"A stored message has format {found.version!r}; this version reads {_VERSION!r}. "
             "Upgrade Strata."
         )
-    return Message(found.role, found.content, found.at, found.author, found.interrupted)
+    return Message(
+        found.role, found.content, found.at, found.author, found.interrupted, found.profile
+    )
 
 
 def pack_vector(embedder_tag: str, vector: Vector) -> bytes:

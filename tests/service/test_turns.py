@@ -37,6 +37,24 @@ def test_a_turn_tells_what_the_model_was_shown(backend: Backend) -> None:
         assert (gone.status_code, gone.json()["code"]) == (404, "unknown_turn")
 
 
+def test_each_answer_names_the_memory_that_gave_it(backend: Backend) -> None:
+    answers = [backend.say("t4", "Hello.", profile=one).json() for one in ("layered", "none")]
+    session = f"/v1/users/t4/sessions/{answers[0]['session_id']}"
+    copy = backend.client.post(f"{session}/fork").json()["session_id"]
+    exported = backend.client.get("/v1/users/t4/export").content
+    backend.client.post("/v1/users/t4-b/import", content=exported).raise_for_status()
+    for place in (session, f"/v1/users/t4/sessions/{copy}", session.replace("t4", "t4-b")):
+        messages = backend.client.get(f"{place}/messages").json()["messages"]
+        assert [one["profile"] for one in messages] == [None, "layered", None, "none"]
+    turn = backend.client.get(f"/v1/users/t4/turns/{answers[0]['turn_id']}").json()
+    assert (turn["said"]["profile"], turn["replied"]["profile"]) == (None, "layered")
+    lines = b'{"role": "user", "content": "Hi."}\n{"role": "assistant", "content": "Hello."}'
+    done = backend.client.post("/v1/users/t4-c/import", content=lines).json()
+    url = f"/v1/users/t4-c/sessions/{done['sessions'][0]}/messages"
+    messages = backend.client.get(url).json()["messages"]
+    assert [one["profile"] for one in messages] == [None, None]
+
+
 def test_a_session_begins_with_what_is_known(backend: Backend) -> None:
     backend.client.put("/v1/users/t2/preferences/tone", json={"content": "Be brief."})
     backend.client.post("/v1/users/t2/memories", json={"content": "Has a dog called Rex."})

@@ -223,3 +223,17 @@ async def test_a_session_opens_with_the_memory_of_its_last_turn(desk: Desk) -> N
     await desk.page.reload()
     await expect(desk.said).to_have_count(4)
     await expect(desk.page.locator("#profile")).to_have_value("window")
+
+
+async def test_an_old_answer_names_the_memory_that_gave_it(desk: Desk) -> None:
+    await desk.open("namer")
+    await desk.say("My dog is called Biscuit.")
+    await desk.page.locator("#profile").select_option("none")
+    await desk.say("What is my dog called?")
+    await desk.page.reload()
+    await expect(desk.said).to_have_count(4)
+    await expect(desk.said.last).to_contain_text("none, 0 tokens of memory")
+    await expect(desk.said.nth(1)).to_contain_text("layered, what it was shown")
+    await desk.click("layered, what it was shown", inside=desk.said.nth(1))
+    await expect(desk.shown).to_contain_text("with the memory “layered”")
+    await expect(desk.said.nth(1)).to_contain_text("tokens of memory")

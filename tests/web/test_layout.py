@@ -1,5 +1,7 @@
 """The page at any width, and by the keyboard alone."""
 
+from typing import Literal
+
 import pytest
 from playwright.async_api import expect
 
@@ -40,3 +42,37 @@ async def test_the_keyboard_stays_where_it_was(desk: Desk) -> None:
     await desk.page.keyboard.press("Enter")
     await expect(desk.page.locator(".session-meta")).to_contain_text("closed")
     assert await desk.page.evaluate("document.activeElement !== document.body")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_theme_is_chosen_on_a_phone_by_the_keyboard(
+    desk: Desk, scheme: Literal["light", "dark"]
+) -> None:
+    await desk.page.emulate_media(color_scheme=scheme)
+    await desk.open(f"phone-{scheme}")
+    await desk.page.set_viewport_size({"width": 390, "height": 760})
+    for pane in ("Sessions", "Inspect", "Talk"):
+        await desk.click(pane, inside=desk.page.locator("#panes-nav"))
+        await expect(
+            desk.page.get_by_role("button", name="Theme: auto", exact=True)
+        ).to_be_visible()
+    await desk.page.locator("#guide-toggle").focus()
+    await desk.page.keyboard.press("Tab")
+    for theme, paper in (("light", "rgb(245, 242, 236)"), ("dark", "rgb(20, 19, 18)")):
+        await desk.page.keyboard.press("Enter")
+        now = desk.page.get_by_role("button", name=f"Theme: {theme}", exact=True)
+        await expect(now).to_be_focused()
+        await expect(desk.page.locator("#spoken")).to_have_text(f"Theme: {theme}")
+        await expect(desk.page.locator("html")).to_have_css("background-color", paper)
+        assert await desk.violations() == []
+    await desk.page.reload()
+    await expect(desk.page.locator("html")).to_have_css("background-color", "rgb(20, 19, 18)")
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+async def test_nothing_sticks_out_of_a_phone(desk: Desk, width: int) -> None:
+    await desk.open(f"slim-{width}")
+    await desk.page.set_viewport_size({"width": width, "height": 700})
+    out = """() => [...document.querySelectorAll('.masthead *')].filter((one) =>
+        one.getBoundingClientRect().right > innerWidth).map((one) => one.id || one.className)"""
+    assert await desk.page.evaluate(out) == []

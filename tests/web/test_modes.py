@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Error, Page, expect
 
 from tests.services import environment, running_service
 
@@ -40,6 +40,11 @@ async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
         await page.keyboard.press("Enter")
         await expect(page.locator("#inuse")).to_contain_text("Offline model")
         assert key not in json.dumps(await context.storage_state())
+        await page.set_viewport_size({"width": 320, "height": 640})
+        for name in ("Forget key", "Theme: auto"):
+            box = await page.get_by_role("button", name=name).bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= 320
         other = await context.new_page()
         await other.goto(service.url)
         await expect(other.locator("#key")).to_be_visible()
@@ -90,3 +95,46 @@ async def test_a_killed_server_comes_back_and_remembers(browser: Browser, tmp_pa
         await expect(page.locator("#guide")).to_contain_text("It does not know.")
         await expect(page.locator("#guide")).not_to_contain_text("It still knows.")
         await page.close()
+
+
+async def test_the_demonstration_comes_back_where_it_was(browser: Browser, tmp_path: Path) -> None:
+    with _demo(tmp_path / "log") as url:
+        page = await browser.new_page()
+        step = page.locator("#guide [aria-current=step]")
+        await page.goto(url)
+        await page.get_by_role("button", name="Say them").click()
+        await expect(page.locator("#kill")).to_be_enabled()
+        await page.reload()
+        await expect(step).to_contain_text("Kill the server")
+        await expect(page.locator(".messages .said")).to_have_count(6)
+        await page.locator("#kill").click()
+        await expect(page.locator(".log")).to_contain_text("got SIGKILL")
+        await _reloaded(page)
+        await expect(page.locator(".log")).to_contain_text("answers,", timeout=60_000)
+        await expect(step).to_contain_text("Ask")
+        await page.get_by_role("button", name="Close the demo").click()
+        await page.reload()
+        await page.wait_for_selector("body[data-ready]")
+        await expect(page.locator("#guide")).to_be_hidden()
+        await page.locator("#guide-toggle").click()
+        await expect(step).to_contain_text("Ask")
+        await page.get_by_role("button", name="Ask what it remembers").click()
+        await expect(page.locator("#guide")).to_contain_text("It still knows.")
+        await page.reload()
+        await expect(page.locator("#guide")).to_contain_text("It still knows.")
+        assert (await page.request.delete(f"{url}/v1/users/me")).ok  # as on another scratch folder
+        await page.reload()
+        await expect(step).to_contain_text("Tell it")
+        await page.close()
+
+
+async def _reloaded(page: Page) -> None:
+    """Load the page again, as soon as there is somebody who serves it."""
+    for _ in range(600):
+        try:
+            await page.reload()
+        except Error:
+            await page.wait_for_timeout(100)
+        else:
+            return
+    raise TimeoutError

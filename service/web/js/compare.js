@@ -74,7 +74,7 @@ export function createComparison(app) {
     };
     try {
       turn.answer = await talk(api, asked, { key: newKey(), signal: stopping.signal, heard });
-      const told = { profile: side.profile, usage: turn.answer.usage, layers: turn.layers };
+      const told = { usage: turn.answer.usage, layers: turn.layers };
       store.set({ turns: new Map(store.get().turns).set(turn.answer.turn_id, told) });
     } catch (error) {
       turn.problem = error instanceof Problem ? error.message : "Stopped. Nothing of this turn is stored.";

@@ -76,7 +76,7 @@ export function createConversation({ api, store }) {
     const known = messages.length ? messages.at(-1).position + 1 : 0;
     const fresh = await read(session, known, session.messages);
     if (mine !== visit) return;
-    const told = new Map(store.get().turns).set(answer.turn_id, { profile: answer.profile, usage: answer.usage, layers: store.get().shown });
+    const told = new Map(store.get().turns).set(answer.turn_id, { usage: answer.usage, layers: store.get().shown });
     store.set({ session, messages: [...messages, ...fresh], pending: null, inspected: answer.turn_id, turns: told });
     if (!session.title) await name(session, fresh[0]);
     watchFold(answer.session_id, mine);

@@ -1,4 +1,4 @@
-/** Continuity, shown in four steps: tell, kill the server, see it come back, ask. */
+/** Continuity, shown in four steps: tell, kill the server, see it come back, ask. The tab keeps where it is. */
 
 import { Problem, of } from "./api.js";
 import { button, byId, fill, make } from "./elements.js";
@@ -8,21 +8,37 @@ const TOLD = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Bisc
 const ASKED = [["What is my dog called?", "Biscuit"], ["What am I allergic to?", "peanut"]];
 const LOOK_MS = 120;
 const PATIENCE_MS = 60_000;
+const KEPT = "strata.guide";
+const BEGUN = { isOpen: false, step: 0, log: [], known: 0, told: null, killed: null, killedAt: 0 };
 
 /** @param {object} app */
 export function createGuide(app) {
   const { api, store } = app;
   const root = byId("guide");
   const toggle = byId("guide-toggle");
-  let step = 0;
-  let log = [];
   let isBusy = false;
-  let known = 0;
+  let at = BEGUN; // `told` is the path of the session that was told, `killed` the process, `killedAt` when
+
+  function keep(changes) {
+    at = { ...at, ...changes };
+    sessionStorage.setItem(KEPT, JSON.stringify(at));
+    draw();
+  }
 
   function open(isOpen) {
     root.hidden = !isOpen;
     toggle.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen) draw();
+    keep({ isOpen });
+  }
+
+  /** Where it was before the page was loaded again; from the start where what was told is gone. */
+  async function restore() {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT));
+    const { about } = store.get();
+    const isGone = kept?.told && (await api.get(kept.told).then(() => false, (error) => error.status === 404));
+    at = isGone ? BEGUN : (kept ?? BEGUN);
+    open(kept ? kept.isOpen : Boolean(about.demo));
+    if (at.step === 2 && about.demo) await doing(back);
   }
 
   const doing = (work) => noting(async () => {
@@ -46,64 +62,60 @@ export function createGuide(app) {
     await app.leaveComparison();
     await app.sessions.begin();
     for (const line of TOLD) await say(line);
-    step = 1;
+    const { session, user } = store.get();
+    keep({ step: 1, told: of(user, "sessions", session.session_id) });
   }
 
   async function kill() {
     const { demo } = await api.get("/v1/about");
-    log = [];
     const dying = await api.post("/v1/demo/kill", { pid: demo.pid });
-    told(`Process ${dying.pid} got SIGKILL${dying.redis_pid ? `, and its Redis ${dying.redis_pid} too` : ""}.`);
-    step = 2;
-    await back(demo.pid);
+    const died = `Process ${dying.pid} got SIGKILL${dying.redis_pid ? `, and its Redis ${dying.redis_pid} too` : ""}.`;
+    keep({ step: 2, log: [died], killed: demo.pid, killedAt: Date.now() });
+    await back();
   }
 
-  async function back(killed) {
+  async function back() {
     const began = performance.now();
     while (performance.now() - began < PATIENCE_MS) {
       const about = await api.get("/v1/about").catch(() => null);
-      if (about && about.demo?.pid !== killed) {
+      if (about?.demo && about.demo.pid !== at.killed) {
         store.set({ about });
-        told(`Process ${about.demo.pid} answers, ${((performance.now() - began) / 1000).toFixed(1)} s later.`);
-        step = 3;
+        const came = `Process ${about.demo.pid} answers, ${((Date.now() - at.killedAt) / 1000).toFixed(1)} s later.`;
+        keep({ step: 3, log: [...at.log, came] });
         return;
       }
-      if (!about && log.length === 1) told("Nothing answers: the process is dead.");
-      draw();
+      if (!about && at.log.length === 1) keep({ log: [...at.log, "Nothing answers: the process is dead."] });
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     throw new Problem({ detail: "It did not come back within a minute. Was it started with `strata demo --web`?" });
   }
 
   async function ask() {
+    keep({ step: Math.min(at.step, 3), known: 0 });
     const { session, user } = store.get();
     if (session && !session.closed) await api.post(of(user, "sessions", session.session_id, "close"));
     await app.sessions.begin();
-    known = 0;
+    let known = 0;
     for (const [line, word] of ASKED) known += (await say(line)).toLowerCase().includes(word.toLowerCase()) ? 1 : 0;
-    step = 4;
+    keep({ step: 4, known });
   }
 
-  function outcome() {
+  function outcome(known) {
     if (known === ASKED.length) return "It still knows. What each answer was shown stands in the inspector.";
     const told = known ? "It knows only part of it." : "It does not know.";
     return `${told} Was this user told, with a memory that reaches back? The inspector has what each answer was shown.`;
   }
 
-  function told(line) {
-    log.push(line);
-    draw();
-  }
-
   function draw() {
     const { about } = store.get();
+    const { step, log, known } = at;
     const happened = [true, log.length > 0, log.length > 0, known === ASKED.length];
     const steps = [
       ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: isBusy })],
       ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
         about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: isBusy }) : null],
       ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
-      ["Ask", step === 4 ? outcome() : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
+      ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
     ];
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
@@ -112,10 +124,5 @@ export function createGuide(app) {
   }
 
   toggle.addEventListener("click", () => open(root.hidden));
-  store.watch(["about"], ({ about }) => {
-    if (about?.demo && !sessionStorage.getItem("strata.guided")) {
-      sessionStorage.setItem("strata.guided", "yes");
-      open(true);
-    }
-  });
+  noting(restore);
 }

@@ -31,12 +31,13 @@ export function showInspector(app) {
 function view(app, turn, evidence) {
   const { about, turns } = app.store.get();
   const known = turns.get(turn.turn_id);
+  const profile = turn.replied?.profile;
   const head = make("header", { class: "shown-head" },
-    make("p", { class: "hint" }, turn.replied ? `For the answer of ${clock(turn.replied.time)}` : "For a message without an answer", known?.profile ? `, with the memory “${known.profile}”` : ""),
+    make("p", { class: "hint" }, turn.replied ? `For the answer of ${clock(turn.replied.time)}` : "For a message without an answer", profile ? `, with the memory “${profile}”` : ""),
     make("blockquote", { class: "asked" }, turn.said.content));
   if (!turn.shown) return [head, make("p", { class: "hint" }, "What it was shown is kept for seven days, and is not kept of imported or copied turns.")];
   const total = turn.shown.reduce((sum, one) => sum + one.tokens, 0);
-  const budgets = about.profiles.find((one) => one.name === (known?.profile ?? app.store.get().profile))?.budgets ?? {};
+  const budgets = about.profiles.find((one) => one.name === profile)?.budgets ?? {};
   return [head,
     make("section", { class: "budget", "aria-label": "Tokens" },
       make("p", { class: "spread" }, make("b", {}, `${number(total)} tokens of memory`), make("span", { class: "hint figures" }, known?.usage ? `${number(known.usage.input_tokens)} in, ${number(known.usage.output_tokens)} out` : "estimated")),

@@ -27,6 +27,7 @@ const store = createStore({
 const credentials = createCredentials();
 const api = createApi(credentials, (alive) => store.set({ alive }));
 const app = { store, credentials, api, panes: createPanes() };
+let isShown = false;
 
 createTheme();
 showStatus(app);
@@ -51,12 +52,18 @@ async function said(message) {
   await Promise.all([app.sessions.load(), app.users.figures()]);
 }
 
-async function start() {
-  store.set({ about: await api.get("/v1/about") });
+/** What needs to know what is in use; once, though the start may be tried again. */
+function show() {
+  isShown = true;
   showHeading(app);
   showTranscript(app);
   showInspector(app);
   createGuide(app);
+}
+
+async function start() {
+  store.set({ about: await api.get("/v1/about") });
+  if (!isShown) show();
   await app.users.load();
   await app.users.choose(app.users.remembered());
   store.watch(["user"], () => app.tabs.select("shown"));

@@ -3,6 +3,7 @@
 import { button, byId, make } from "./elements.js";
 
 const SHOWN_MS = 6000;
+const MOST = 3;
 
 /** Tell something, with something to do about it perhaps. */
 export function note(text, { kind = "good", label, act } = {}) {
@@ -13,7 +14,9 @@ export function note(text, { kind = "good", label, act } = {}) {
       act();
     }, { class: "" }));
   }
-  byId("notes").append(line);
+  const notes = byId("notes");
+  if (notes.childElementCount >= MOST) notes.firstElementChild.remove();
+  notes.append(line);
   setTimeout(() => line.remove(), SHOWN_MS);
 }
 

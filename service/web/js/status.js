@@ -1,6 +1,7 @@
 /** What is in use, whether it answers, and how to get real answers where the model is offline. */
 
 import { button, byId, fill, make } from "./elements.js";
+import { speak } from "./notes.js";
 
 const HIDDEN = "strata.banner";
 const KINDS = { embedded: "embedded", server: "", sentinel: "Sentinel", cluster: "Cluster" };
@@ -40,17 +41,18 @@ export function showStatus({ store, credentials }) {
 /** Light, dark, or as the system has it. */
 export function createTheme() {
   const themes = ["auto", "light", "dark"];
-  const toggle = byId("theme");
+  const label = byId("theme-label");
   const set = (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    toggle.textContent = `Theme: ${theme}`;
+    label.textContent = `Theme: ${theme}`;
     localStorage.setItem("strata.theme", theme);
   };
   const known = localStorage.getItem("strata.theme");
   set(themes.includes(known) ? known : "auto");
-  toggle.addEventListener("click", () => {
+  byId("theme").addEventListener("click", () => {
     const now = document.documentElement.dataset.theme ?? "auto";
     set(themes[(themes.indexOf(now) + 1) % themes.length]);
+    speak(label.textContent);
   });
 }

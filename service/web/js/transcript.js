@@ -3,10 +3,9 @@
 import { bar } from "./bars.js";
 import { turnOf } from "./conversation.js";
 import { button, byId, fill, make } from "./elements.js";
+import { following } from "./following.js";
 import { noting } from "./notes.js";
 import { clock, count, number } from "./words.js";
-
-const NEAR_END = 120;
 
 /** @param {object} app */
 export function showTranscript(app) {
@@ -14,6 +13,7 @@ export function showTranscript(app) {
   const { store } = app;
   const list = make("ol", { class: "messages" });
   const coming = make("div", { class: "coming" });
+  const end = following(root);
   let before = { session: null, length: 0 };
 
   store.watch(["session", "messages", "turns", "inspected", "user"], () => {
@@ -23,14 +23,13 @@ export function showTranscript(app) {
     fill(root, isEmpty ? welcome(app) : [earlier(app), list], coming);
     const grown = session?.session_id !== before.session || messages.length > before.length;
     before = { session: session?.session_id, length: messages.length };
-    if (grown) root.scrollTop = root.scrollHeight;
+    if (grown) end.toEnd();
   });
 
   store.watch(["pending"], ({ pending, messages }) => {
-    const followed = root.scrollHeight - root.scrollTop - root.clientHeight < NEAR_END;
     if (pending && !messages.length) fill(root, list, coming);
     fill(coming, pending ? pendingTurn(app, pending) : null);
-    if (pending && (followed || pending.status === "waiting")) root.scrollTop = root.scrollHeight;
+    if (pending && (end.isFollowed() || pending.status === "waiting")) end.toEnd();
   });
 }
 
@@ -83,7 +82,8 @@ function deeds(app, message) {
   const turn = turnOf(message);
   const known = app.store.get().turns.get(turn);
   const tokens = known?.layers?.reduce((sum, one) => sum + one.tokens, 0) ?? 0;
-  const label = known ? `${known.profile ? `${known.profile}, ` : ""}${number(tokens)} tokens of memory` : "What it was shown";
+  const told = known ? `${number(tokens)} tokens of memory` : message.profile ? "what it was shown" : "What it was shown";
+  const label = message.profile ? `${message.profile}, ${told}` : told;
   return make("div", { class: "deeds" },
     button([tokens ? bar(known.layers, "thin") : null, make("span", {}, label)], () => app.inspect(turn),
       { class: "quiet small inspect", "aria-label": known ? `What it was shown: ${label}` : null }),

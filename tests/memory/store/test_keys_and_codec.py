@@ -1,5 +1,6 @@
 """Keys keep users apart whatever they are called; values come back as they were."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -41,10 +42,23 @@ def test_a_session_key_names_its_user(user: User) -> None:
     content=st.text(),
     at=st.floats(allow_nan=False, allow_infinity=False),
     author=st.none() | st.text(),
+    interrupted=st.booleans(),
+    profile=st.text(),
 )
-def test_a_message_comes_back_as_it_was(content: str, at: float, author: str | None) -> None:
-    message = Message("assistant", content, at, author)
+def test_a_message_comes_back_as_it_was(
+    content: str, at: float, author: str | None, interrupted: bool, profile: str
+) -> None:
+    message = Message("assistant", content, at, author, interrupted, profile)
     assert unpack_message(pack_message(message)) == message
+
+
+@pytest.mark.parametrize("later", [(), (True,), (True, "layered"), (True, "layered", "x")])
+def test_a_message_of_another_time_is_read(later: tuple[bool | str, ...]) -> None:
+    packed = msgspec.msgpack.encode((1, "assistant", "Hi.", 2.5, None, *later))
+    interrupted, profile = (*later, *(False, "")[len(later) :])[:2]
+    assert unpack_message(packed) == Message(
+        "assistant", "Hi.", 2.5, None, bool(interrupted), str(profile)
+    )
 
 
 @given(data=st.binary())
