@@ -104,7 +104,7 @@ static int take_vector(Buffers *buffers, PyObject *vector, PyObject *codes, PyOb
 
 static PyObject *ranked(const Messages *messages, const Question *question, int64_t width,
                         const int32_t *columns) {
-    int64_t found[MOST_CANDIDATES > EVERY_ROW ? MOST_CANDIDATES : EVERY_ROW];
+    int64_t found[MOST_ROWS];
     if (make_room(messages->rows) < 0) return PyErr_NoMemory();
     const int64_t count = find_candidates(messages, question, found);
     PyObject *rows = PyByteArray_FromStringAndSize((char *)found, count * sizeof *found);

@@ -6,7 +6,7 @@
 static const float BEFORE = 0.5f;  /* what each of the two messages before counts for */
 static const float SCALE = 127.0f; /* a byte's share of a component of a unit vector */
 static const float LEAST = 1e-6f;  /* what a maximum is at least, to be divided by */
-enum { ADDED = 128, MANY = 500, LANES = 16 };
+enum { ADDED = 128, MANY = 500, LANES = 16, AHEAD = 6, CACHE_LINE = 64 };
 
 /* How rare each term is among windows of five messages. */
 static void window_rarities(const Messages *messages, const Question *question, float *rare) {
@@ -49,16 +49,28 @@ static const uint8_t *codes_of(const Messages *messages, int64_t row) {
     return messages->codes + place * messages->dim;
 }
 
-/* How near a row in sight is to what is looked for, reckoned when it is first asked for; NAN for one
-   without a vector. */
-static float cosine_of(const Messages *messages, const Question *question, int64_t row,
-                       float *cosines) {
-    float *cosine = &cosines[scratch.number[row]];
-    if (isinf(*cosine)) {
-        const uint8_t *codes = codes_of(messages, row);
-        *cosine = codes ? product(codes, question->vector, messages->dim) : NAN;
+/* How near the candidates and the two before each are to what is looked for, by their numbers; NAN
+   for those without a vector. What comes soon is fetched meanwhile: they lie far apart. */
+static void compare(const Messages *messages, const Question *question, const int64_t *rows,
+                    int64_t count, float *cosines) {
+    static const uint8_t *wanted[MOST_ROWS * (HERE + 1)];
+    static uint32_t numbers[MOST_ROWS * (HERE + 1)];
+    int64_t all = 0;
+    for (int64_t at = 0; at < count; at++)
+        for (int by = -HERE; by <= 0; by++) {
+            const int64_t row = step(messages, rows[at], by);
+            const uint8_t *codes = codes_of(messages, row);
+            if (!codes || !isnan(cosines[scratch.number[row]])) continue;
+            cosines[scratch.number[row]] = 0; /* so that it is wanted once */
+            numbers[all] = scratch.number[row];
+            wanted[all++] = codes;
+        }
+    for (int64_t at = 0; at < all; at++) {
+        if (at + AHEAD < all)
+            for (int64_t byte = 0; byte < messages->dim; byte += CACHE_LINE)
+                __builtin_prefetch(wanted[at + AHEAD] + byte);
+        cosines[numbers[at]] = product(wanted[at], question->vector, messages->dim);
     }
-    return *cosine;
 }
 
 /* The length of a message's vector together with a share of those of the two before it. */
@@ -112,9 +124,10 @@ int measure(const Messages *messages, const Question *question, const int64_t *r
             const int64_t row = step(messages, rows[at], by);
             if (row < 0 || scratch.mark[row] == seen) continue;
             scratch.mark[row] = seen;
-            cosines[all] = question->vector ? INFINITY : NAN;
+            cosines[all] = NAN;
             scratch.number[row] = all++;
         }
+    if (question->vector) compare(messages, question, rows, count, cosines);
     memset(counts, 0, all * terms * sizeof *counts);
     for (int64_t term = 0; term < terms; term++) {
         const Term *held = &question->terms[term];
@@ -125,7 +138,7 @@ int measure(const Messages *messages, const Question *question, const int64_t *r
 
     float low = 1, high = -1;
     for (int64_t at = 0; at < count; at++) {
-        const float cosine = cosine_of(messages, question, rows[at], cosines);
+        const float cosine = cosines[scratch.number[rows[at]]];
         const float known = isnan(cosine) ? 0 : cosine;
         low = -greater(-low, -known);
         high = greater(high, known);
@@ -141,9 +154,7 @@ int measure(const Messages *messages, const Question *question, const int64_t *r
             const uint32_t number = scratch.number[near];
             for (int64_t term = 0; term < terms; term++)
                 together[term] += counts[number * terms + term];
-            if (by >= 0) continue;
-            const float cosine = cosine_of(messages, question, near, cosines);
-            if (!isnan(cosine)) before += cosine;
+            if (by < 0 && !isnan(cosines[number])) before += cosines[number];
         }
         const uint32_t number = scratch.number[row];
         float words = 0, around = 0;

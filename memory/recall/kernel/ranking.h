@@ -20,7 +20,7 @@ enum {
     EVERY_ROW = 400,    /* with no more rows than this, all are candidates */
     SEEDS = 128,        /* the best by words, and the best by meaning */
     WIDENED = 64,       /* of which so many bring their neighbours */
-    MOST_CANDIDATES = SEEDS * 2 + WIDENED * 2 * 3,
+    MOST_ROWS = SEEDS * 2 + WIDENED * 2 * 3, /* that are candidates, EVERY_ROW among them */
 };
 
 /* What a candidate's score is made of, in the order of PARTS in memory/recall/compiled.py. */
@@ -57,7 +57,7 @@ typedef struct {
     int asks_when;
 } Question;
 
-/* The rows worth ranking, ascending, into `found` (MOST_CANDIDATES); returns how many. */
+/* The rows worth ranking, ascending, into `found` (MOST_ROWS); returns how many. */
 int64_t find_candidates(const Messages *messages, const Question *question, int64_t *found);
 
 /* Their parts, `(count, width)`, part `p` in column `columns[p]`; other columns are left alone.
