@@ -38,17 +38,20 @@ mean over so many users who came at once; the first one's share holds what a ser
 _WHY = """\
 ## Why some bounds are missed
 
-The profile of a turn is flat, and all of it is Python: [decision 19](decisions/0019-speed.md) has
-it, with what was cut and what was left.
+The profile of a turn is flat, and but for the ranking all of it is Python:
+[decision 19](decisions/0019-speed.md) has it, with what was cut and what was left.
 
 - **p50 and turns a second beside bare.** Bare is ChatOpenAI through its SDK. Strata without memory,
   which takes a shorter way to the model, costs a single client about as much, with two calls of
   Redis of which one is synced to disk, and serves sixteen clients faster than bare. Layered memory
-  adds 2 to 3 ms of processor time to that: a search is a quarter of a turn, no other part is more
-  than a tenth, and each takes up to four times what it takes in a loop of its own, since a turn
-  runs through so much code that the processor's caches are cold for all of it.
-- **A history of 10,000 turns beside one of 10.** The vectors of 20,000 messages are compared with
-  the query one by one (0.3 ms), and they do not fit the processor's second cache.
+  adds 2 to 3 ms of processor time to that: no part is more than a sixth of a turn, and each takes
+  up to four times what it takes in a loop of its own, since a turn runs through so much code that
+  the processor's caches are cold for all of it. Ranking in compiled code
+  ([decision 20](decisions/0020-a-compiled-ranking.md)) halved the largest part; with a search that
+  took no time at all one client's p50 would still be 1.54 times bare's in a short run.
+- **A history of 10,000 turns beside one of 10** is near its bound, and beyond it in some runs. The
+  vectors of 20,000 messages are compared with the query one by one (0.3 ms), and they do not fit
+  the processor's second cache.
 - **Turns a second beside classic.** Five times classic would be more than bare itself.
 
 `strata bench turn --quick` fails when a ratio is worse than twice its bound. Three gates stand
