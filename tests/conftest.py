@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import redis.asyncio as aioredis
+from hypothesis import settings
 
 from chains.offline import OfflineChatModel
 from memory.combined import CombinedMemory
@@ -27,6 +28,10 @@ RedisClient: TypeAlias = Any
 # A shell starts what runs in its background with SIGINT ignored, and so would be what tests start
 # and press Ctrl-C on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a busy machine an example takes as long as it takes; no test judges by the clock.
+settings.register_profile("strata", settings(), deadline=None)
+settings.load_profile("strata")
 
 
 class Clock:

@@ -28,6 +28,7 @@ class StaticModel:
     def __init__(self, directory: Path = _STATIC) -> None:
         self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # "[UNK]" in a text is text
         self._tokenizer.enable_truncation(_MOST_TOKENS)  # pyright: ignore[reportUnknownMemberType]
         self._unknown = self._tokenizer.token_to_id(_UNKNOWN)
         self._known: dict[str, tuple[int, ...]] = {}

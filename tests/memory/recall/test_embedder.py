@@ -25,7 +25,9 @@ _NO_OPTIONS = EmbedderOptions()
 @cache
 def _model() -> tuple[StaticModel, Tokenizer]:
     path = files("memory.recall").joinpath("static/tokenizer.json")
-    return StaticModel(), Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    tokenizer.encode_special_tokens = True
+    return StaticModel(), tokenizer
 
 
 class LengthEmbeddings(Embeddings):
@@ -59,12 +61,20 @@ async def test_the_built_in_model_gives_unit_vectors(embedder: StaticEmbedder) -
 
 @given(st.text(st.characters(max_codepoint=127)))
 @example("Don't_stop\x0bme\x00now\r\n\tit's 3.5% (of) `x`; ~/a-b@c.d " + "x" * 120)
+@example("[UNK] and [PAD] are words, too")
 @example("pneumonoultramicroscopic " * 300)
 def test_ascii_is_split_as_the_tokenizer_splits_it(text: str) -> None:
     model, tokenizer = _model()
     tokens = tokenizer.encode(text, add_special_tokens=False).ids[:512]
     unknown = tokenizer.token_to_id("[UNK]")
     assert model.tokens([text]) == [[token for token in tokens if token != unknown]]
+
+
+def test_a_special_token_in_a_text_is_text_in_every_script() -> None:
+    model, tokenizer = _model()
+    plain, accented = model.tokens(["a [PAD] cafe [UNK]", "a [PAD] café [UNK]"])
+    assert plain == accented
+    assert tokenizer.token_to_id("[PAD]") not in plain
 
 
 async def test_what_means_the_same_is_near(embedder: StaticEmbedder) -> None:
