@@ -1,6 +1,6 @@
 """The brief parts of a score in compiled code, where it could be built; `kernel/` holds the source.
 
-Where there was no compiler at the installation, NumPy does the same in about five times the time.
+Where there was no compiler at the installation, NumPy does the same, about half as fast.
 """
 
 import numpy as np
