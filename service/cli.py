@@ -1,5 +1,6 @@
 """`strata`: the command line."""
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -17,6 +18,10 @@ from service.jobs_cli import app as jobs
 from service.keys_cli import app as keys
 from service.running_cli import app as running
 from service.talking_cli import app as talking
+
+_NEW_OBJECTS = 20_000
+"""How many are made before garbage is looked for, in place of Python's 700: of what imports make,
+nearly nothing is garbage."""
 
 app = typer.Typer(
     help="Strata: layered memory for LangChain chat, as a service.",
@@ -63,6 +68,7 @@ for name, group in {
 
 def main() -> None:
     """The console script: errors of ours and the system's are told in one line."""
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
     try:
         try:
             app(prog_name="strata")

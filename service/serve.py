@@ -22,9 +22,6 @@ from service.punctual import punctual
 from service.settings import Settings
 from service.state import State
 
-_NEW_OBJECTS = 20_000
-"""How many are made before garbage is looked for, in place of Python's 700."""
-
 
 class Server(uvicorn.Server):
     """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
@@ -162,10 +159,9 @@ async def _announce(server: uvicorn.Server, settings: Settings, *, as_json: bool
 
 
 def _spare_the_collector() -> None:
-    """Leave what the imports made out of every later collection, and collect less often."""
+    """Leave what the imports made out of every later collection."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 def loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -21,6 +21,7 @@ from memory.recall.views import Views
 from memory.store import Connection, Continuity, RedisStore
 from memory.store.embedded import EmbeddedRedis
 from memory.types import User
+from tests.services import forking_services
 
 RedisClient: TypeAlias = Any
 """A plain client of redis-py, whose own types are partial."""
@@ -45,6 +46,12 @@ class Clock:
 
     def advance(self, span: timedelta) -> None:
         self.now += span.total_seconds()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def services_are_forked() -> Iterator[None]:
+    with forking_services():
+        yield
 
 
 @pytest.fixture(scope="session")

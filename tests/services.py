@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,18 @@ from typing import IO
 
 import httpx
 
+from tests.hatching import Hatchery, Process
+
 _FOREIGN = ("OPENAI_API_KEY", "STRATA_")
+_OF_THE_TEST = "PYTEST_"
+_HATCHERY = Hatchery()
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running `strata serve`."""
 
-    process: subprocess.Popen[str]
+    process: Process
     url: str
     data_dir: Path
 
@@ -44,6 +48,16 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
+def forking_services() -> Generator[None]:
+    """While open, `running_service` forks from a process that has imported the service already.
+
+    A fresh start takes seconds of a processor, nearly all of it for imports.
+    """
+    with _HATCHERY.open(_plain(environment())):
+        yield
+
+
+@contextmanager
 def running_service(
     data_dir: Path, stderr: IO[str] | None = None, /, **settings: str
 ) -> Generator[Service]:
@@ -54,45 +68,78 @@ def running_service(
         stderr: where its log goes; to that of the tests if None.
         settings: environment variables.
     """
-    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
-    command += ["--data-dir", str(data_dir)]
-    with _running(command, data_dir, stderr, settings) as service:
+    arguments = ["serve", "--port", "0", "--data-dir", str(data_dir)]
+    chosen = _chosen(settings)
+    if not _HATCHERY.serves(_plain(chosen)):
+        with _running(arguments, data_dir, stderr, settings) as service:
+            yield service
+        return
+    with (
+        _HATCHERY.forked(
+            arguments, environment=chosen, folder=_folder(data_dir) or Path.cwd(), stderr=stderr
+        ) as process,
+        _served_by(process, data_dir) as service,
+    ):
         yield service
 
 
 @contextmanager
 def running_many(data_dir: Path, workers: int, /, **settings: str) -> Generator[Service]:
     """Start `strata serve` with several processes on a free port, and stop it with SIGTERM."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--workers", str(workers)]
-    command += ["--data-dir", str(data_dir)]
-    with _running(command, data_dir, None, settings) as service:
+    arguments = ["serve", "--port", "0", "--workers", str(workers), "--data-dir", str(data_dir)]
+    with _running(arguments, data_dir, None, settings) as service:
         yield service
 
 
 @contextmanager
 def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
     """Start `strata worker`, whose figures are on a free port, and stop it with SIGTERM."""
-    command = [sys.executable, "-m", "service", "worker", "--port", "0"]
-    command += ["--data-dir", str(data_dir)]
-    with _running(command, data_dir, None, settings) as worker:
+    arguments = ["worker", "--port", "0", "--data-dir", str(data_dir)]
+    with _running(arguments, data_dir, None, settings) as worker:
         yield worker
 
 
 @contextmanager
 def _running(
-    command: list[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
+    arguments: Sequence[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
 ) -> Generator[Service]:
-    chosen = environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
-    folder = data_dir.parent if data_dir.parent.is_dir() else None  # away from a developer's .env
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=chosen, cwd=folder
-    ) as process:
-        try:
-            yield Service(process, _address(process), data_dir)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(20)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "service", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=_chosen(settings),
+            cwd=_folder(data_dir),
+        ) as process,
+        _served_by(process, data_dir) as service,
+    ):
+        yield service
+
+
+@contextmanager
+def _served_by(process: Process, data_dir: Path) -> Generator[Service]:
+    try:
+        yield Service(process, _address(process), data_dir)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def _folder(data_dir: Path) -> Path | None:
+    """Where a service runs: away from a developer's .env."""
+    return data_dir.parent if data_dir.parent.is_dir() else None
+
+
+def _chosen(settings: dict[str, str]) -> dict[str, str]:
+    return environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
+
+
+def _plain(chosen: dict[str, str]) -> dict[str, str]:
+    """An environment without what Strata reads when it starts, and what names the test."""
+    own = (*_FOREIGN, _OF_THE_TEST)
+    return {name: value for name, value in chosen.items() if not name.startswith(own)}
 
 
 def read_transcript(client: httpx.Client, user: str) -> list[str]:
@@ -110,7 +157,7 @@ def read_transcript(client: httpx.Client, user: str) -> list[str]:
             return said
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def _address(process: Process) -> str:
     for line in process.stdout or ():
         if found := re.search(r"http://[^\s/]+", line):
             return found[0]

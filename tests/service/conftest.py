@@ -79,7 +79,7 @@ def running_backend(model: OpenAIServer, folder: Path, **settings: str) -> Gener
         "STRATA_MODEL_BASE_URL": model.base_url,
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "2",
+        "STRATA_MODEL_TIMEOUT": "5",  # on machines that are busy
         "STRATA_BREAKER_FAILURES": "0",
     }
     with running_service(folder, **plain | settings) as service, service.client() as client:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from benchmarks.cli import app as benchmarks
 from service.cli import app
+from service.exit_codes import ExitCode
 from service.sources import PREFIX
 from tests.service.terminal import strata
 
@@ -33,8 +35,17 @@ def test_every_help_ends_with_an_example_of_the_command(path: str) -> None:
         one for one in shlex.split(epilog.removeprefix("Example: ")) if not one.startswith(PREFIX)
     ]
     assert words[: 1 + len(path.split())] == ["strata", *path.split()]
-    shown = strata(*path.split(), "--help").stdout.split()
-    assert " ".join(shown).endswith(epilog)
+    done = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="strata")
+    assert done.exit_code == ExitCode.OK
+    assert " ".join(done.stdout.split()).endswith(epilog)
+
+
+@pytest.mark.parametrize("path", ["", "serve", "keys", "keys revoke", "bench", "bench turn"])
+def test_help_is_the_same_of_a_process(path: str) -> None:
+    done = strata(*path.split(), "--help")
+    assert done.returncode == ExitCode.OK
+    shown = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="strata").stdout
+    assert done.stdout.split() == shown.split()
 
 
 def test_every_command_that_prints_an_outcome_has_json() -> None:

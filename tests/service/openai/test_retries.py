@@ -73,10 +73,14 @@ def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backe
 def test_a_try_that_takes_too_long_is_overtaken_and_not_stored(backend: Backend) -> None:
     answers = iter(["one two three four five six seven eight nine ten", "another answer"])
     backend.model.reply = lambda _: next(answers)
-    backend.model.faults.append(Fault(token_delay=timedelta(seconds=0.4), purpose="completions"))
+    backend.model.faults.append(Fault(token_delay=timedelta(seconds=1), purpose="completions"))
+    asked = len(backend.model.requests)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(_post, backend, "slow", stream=True)
-        time.sleep(0.2)
+        deadline = time.monotonic() + 10
+        while len(backend.model.requests) == asked:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         again = pool.submit(_post, backend, "slow", stream=True, retry=1)
         assert "overtaken" in slow.result().text
         assert "overtaken" not in again.result().text
