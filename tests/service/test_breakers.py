@@ -1,7 +1,5 @@
 """A model or an embedder that fails again and again: turns fail, or go on without it, at once."""
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.events import read_events
 from tests.services import running_service
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -26,12 +25,6 @@ def settings(model: OpenAIServer) -> dict[str, str]:
 
 def _say(client: httpx.Client, message: str = "Hello.", **more: Any) -> httpx.Response:
     return client.post("/v1/chat", json={"user_id": "alice", "message": message, **more})
-
-
-def _until(holds: Callable[[], object], within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_now_and_then(
@@ -62,7 +55,7 @@ def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_now_and_then
         assert "strata_model_circuit 1.0" in figures
         assert 'strata_model_calls_total{outcome="model_unavailable",purpose="answer"}' in figures
         model.fault = None
-        _until(lambda: _say(client).is_success)
+        until(lambda: _say(client).is_success)
         assert "strata_model_circuit 0.0" in client.get("/metrics").text
 
 
@@ -112,13 +105,13 @@ def test_an_embedder_that_is_down_is_left_alone_and_turns_go_on_with_words(
     }
     with running_service(tmp_path, **remote) as service, service.client() as client:
         model.fault = Fault(hang=True, purpose="embeddings")
-        _until(lambda: _say(client, profile="vector") and _opened(client))
+        until(lambda: _say(client, profile="vector") and _opened(client))
         asked = sum(one.path.endswith("embeddings") for one in model.requests)
         answer = _say(client, "My bicycle is green.", profile="vector").json()
         assert answer["degraded"] == ["embedder"]
         assert sum(one.path.endswith("embeddings") for one in model.requests) <= asked + 1
         model.fault = None
-        _until(lambda: _say(client, profile="vector").json()["degraded"] == [])
+        until(lambda: _say(client, profile="vector").json()["degraded"] == [])
 
 
 def _opened(client: httpx.Client) -> bool:

@@ -8,6 +8,7 @@ import httpx
 
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import running_service
+from tests.waiting import until
 
 
 def _say(client: httpx.Client, message: str) -> dict[str, Any]:
@@ -18,12 +19,6 @@ def _say(client: httpx.Client, message: str) -> dict[str, Any]:
 def _embedded(model: OpenAIServer) -> list[str]:
     requests = [one for one in model.requests if one.path.endswith("embeddings")]
     return [text for one in requests for text in one.body["input"]]
-
-
-def _until(holds: Any, within: float = 15.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 def _parts(answer: dict[str, Any]) -> dict[str, float]:
@@ -39,7 +34,7 @@ def test_a_remote_embedder_may_be_late_down_or_changed(tmp_path: Path, model: Op
     with running_service(tmp_path, **remote) as service, service.client() as client:
         first = _say(client, "My bicycle is green.")
         assert first["degraded"] == []
-        _until(lambda: len(_embedded(model)) == 2)  # the message at once, its reply afterwards
+        until(lambda: len(_embedded(model)) == 2)  # the message at once, its reply afterwards
         assert _embedded(model)[0] == "My bicycle is green."
         _say(client, "I had soup for lunch.")
         assert _parts(_say(client, "Which colour has my bicycle?")).get("meaning")
@@ -49,7 +44,7 @@ def test_a_remote_embedder_may_be_late_down_or_changed(tmp_path: Path, model: Op
         assert answer["degraded"] == ["embedder"]
         assert "My bicycle is green." in str(answer["memory"])
         model.fault = None
-        _until(lambda: "Is my bicycle red?" in _embedded(model))
+        until(lambda: "Is my bicycle red?" in _embedded(model))
 
     with running_service(tmp_path) as service, service.client() as client:
         answer = _say(client, "What about the bicycle?")

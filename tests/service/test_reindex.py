@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from service.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import environment, running_service
+from tests.waiting import until
 
 _USERS, _TURNS = ("alice", "bo", "cleo"), 3
 
@@ -72,12 +71,6 @@ def _meaning(answer: dict[str, Any]) -> float | None:
     return answer["memory"][0]["recalled"][0]["parts"].get("meaning")
 
 
-def _until(holds: Callable[[], object], within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
-
-
 def test_reindex_embeds_everything_once_and_goes_on_after_a_failure(
     settings: dict[str, str], remote: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
@@ -107,7 +100,7 @@ def test_a_service_with_a_new_embedder_embeds_all_users_in_the_background(
     _talk(tmp_path, settings)
     since = len(model.requests)
     with running_service(tmp_path, **remote):
-        _until(lambda: len(_embedded(model, since)) == 2 * _TURNS * len(_USERS))
+        until(lambda: len(_embedded(model, since)) == 2 * _TURNS * len(_USERS))
     with running_service(tmp_path, **remote) as service, service.client() as client:
         assert _meaning(_say(client, "cleo", "Which colour has my boat?"))
 
@@ -152,7 +145,7 @@ def test_an_embedder_that_lies_degrades_the_turn_and_nothing_of_it_is_stored(
         vectors = client.get("/v1/users/alice/stats").json()["vectors"]
         assert vectors <= 2  # of the first turn
         model.fault = None
-        _until(lambda: client.get("/v1/users/alice/stats").json()["vectors"] == 4)
+        until(lambda: client.get("/v1/users/alice/stats").json()["vectors"] == 4)
         assert _meaning(_say(client, "alice", "Which colour has my bicycle?"))
 
 

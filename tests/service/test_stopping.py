@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.events import read_events
 from tests.services import environment, running_service, running_worker
+from tests.waiting import until
 
 _EAGER = """
 [profiles.layered]
@@ -57,19 +56,13 @@ def _folds(model: OpenAIServer) -> int:
     return sum("running summary" in one.messages[0][1] for one in model.requests if one.messages)
 
 
-def _until(holds: Callable[[], object], within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
-
-
 def _make_a_fold_due(client: httpx.Client, model: OpenAIServer, fault: Fault) -> None:
     """Two turns; the fold after them meets a fault."""
     before = _folds(model)
     _say(client, "The boat is called Delphi.")
     model.faults.extend([Fault(), fault])
     _say(client, "It lies in Porto.")
-    _until(lambda: _folds(model) > before)
+    until(lambda: _folds(model) > before)
 
 
 def _strata(*arguments: str, **settings: str) -> str:
@@ -105,7 +98,7 @@ def test_sigterm_hands_back_what_does_not_finish(
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
     with running_service(tmp_path, **held) as service, service.client() as client:
-        _until(lambda: _session(client)["folded_upto"] == 2)
+        until(lambda: _session(client)["folded_upto"] == 2)
 
 
 def test_what_a_killed_worker_was_at_is_done_by_one_that_runs(
@@ -120,7 +113,7 @@ def test_what_a_killed_worker_was_at_is_done_by_one_that_runs(
         _make_a_fold_due(client, model, Fault(delay=_LONG))
         killed.kill()
         with other.client() as another:
-            _until(lambda: _session(another)["folded_upto"] == 2)
+            until(lambda: _session(another)["folded_upto"] == 2)
 
 
 def test_open_streams_finish_after_sigterm(
@@ -158,7 +151,7 @@ def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_not_store
         before = len(model.requests)
         listening = threading.Thread(target=listen)
         listening.start()
-        _until(lambda: len(model.requests) > before)
+        until(lambda: len(model.requests) > before)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
         listening.join(10)
@@ -177,10 +170,10 @@ def test_a_service_leaves_its_jobs_to_a_worker(
             _say(client, f"Line {number}.")
         assert _folds(model) == before
         with running_worker(tmp_path, **chosen) as worker, worker.client() as figures:
-            _until(lambda: _session(client)["folded_upto"])
+            until(lambda: _session(client)["folded_upto"])
             assert figures.get("/readyz").is_success
             told = 'strata_job_runs_total{job="FoldDue",outcome="done"}'
-            _until(lambda: told in figures.get("/metrics").text)
+            until(lambda: told in figures.get("/metrics").text)
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(20) == 0
         assert client.get("/readyz").is_success
@@ -192,7 +185,7 @@ def test_what_was_given_up_is_listed_without_texts_and_tried_again(
     chosen = {**settings, "STRATA_JOB_ATTEMPTS": "1"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         _make_a_fold_due(client, model, Fault(status=500))
-        _until(lambda: "strata_jobs_dead 1.0" in client.get("/metrics").text)
+        until(lambda: "strata_jobs_dead 1.0" in client.get("/metrics").text)
         told = _strata("jobs", "list", "--json", **chosen)
         (given_up,) = json.loads(told)
         assert (given_up["job"], given_up["user"], given_up["failures"]) == ("fold", "alice", 1)
@@ -200,6 +193,6 @@ def test_what_was_given_up_is_listed_without_texts_and_tried_again(
         assert "Delphi" not in told
         assert _session(client)["folded_upto"] == 0
         assert "1 job is due again" in _strata("jobs", "retry", given_up["id"], **chosen)
-        _until(lambda: _session(client)["folded_upto"] == 2)
+        until(lambda: _session(client)["folded_upto"] == 2)
         assert json.loads(_strata("jobs", "list", "--json", **chosen)) == []
         assert "0 jobs are dropped" in _strata("jobs", "drop", "--all", **chosen)

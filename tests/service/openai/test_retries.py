@@ -11,6 +11,7 @@ from tests.openai_faults import Fault
 from tests.retrying import KINDS, campaign
 from tests.service.conftest import Backend
 from tests.service.openai.talk import answers_asked, from_user, transcripts
+from tests.waiting import until
 
 
 def test_each_turn_is_stored_once_however_its_answer_is_lost(workers: list[Backend]) -> None:
@@ -77,10 +78,7 @@ def test_a_try_that_takes_too_long_is_overtaken_and_not_stored(backend: Backend)
     asked = len(backend.model.requests)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(_post, backend, "slow", stream=True)
-        deadline = time.monotonic() + 10
-        while len(backend.model.requests) == asked:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: len(backend.model.requests) > asked)
         again = pool.submit(_post, backend, "slow", stream=True, retry=1)
         assert "overtaken" in slow.result().text
         assert "overtaken" not in again.result().text
