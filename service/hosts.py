@@ -6,6 +6,7 @@ name our address (DNS rebinding) names itself in `Host`; one that posts across o
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -56,6 +57,7 @@ class Hosts:
 _NAMING = (b"host", b"origin")
 
 
+@lru_cache(64)  # the same from request to request
 def _is_of_this_machine(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -49,8 +49,10 @@ class Ranked:
 
     def answers(self, query: str, vector: Vector | None) -> bool:
         """Whether it was made of this query, `(dim,)` vector included."""
-        if query != self.query or vector is None or self.vector is None:
-            return query == self.query and vector is self.vector
+        if query != self.query or vector is self.vector:
+            return query == self.query
+        if vector is None or self.vector is None:
+            return False
         return np.array_equal(vector, self.vector)
 
 
