@@ -49,7 +49,7 @@ async def answer(
     """
     call = purpose.call(model, prompt, options)
     with purpose.observer.model_call(call), purpose.around():
-        message = await answer_within(model.ainvoke(list(prompt), config, **options), within)
+        message = await answer_within(model.ainvoke(prompt, config, **options), within)
         call.message = message
         if not str(message.text).strip() and not message.tool_calls:
             raise _nothing()
@@ -90,7 +90,7 @@ async def answer_stream(
     call, began = purpose.call(model, prompt, options, streams=True), time.perf_counter()
     with purpose.observer.model_call(call):
         whole: AIMessageChunk | None = None
-        length, pieces = 0, model.astream(list(prompt), config, **options)
+        length, pieces = 0, model.astream(prompt, config, **options)
         try:
             while True:
                 async with asyncio.timeout(within.total_seconds()):

@@ -1,7 +1,7 @@
 """What a model would be shown for a message, without asking one: memory for agents of others."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import BaseMessage
@@ -23,7 +23,7 @@ class Context:
     """
 
     found: ChatReply
-    prompt: list[BaseMessage]
+    prompt: Sequence[BaseMessage]
     text: str
 
 

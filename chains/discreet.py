@@ -63,7 +63,7 @@ def _wordless(message: AIMessage | None) -> AIMessage | None:
     return AIMessage("", usage_metadata=message.usage_metadata, response_metadata=metadata)
 
 
-def shown(prompt: list[BaseMessage], discretion: Discretion) -> list[BaseMessage]:
+def shown(prompt: Sequence[BaseMessage], discretion: Discretion) -> Sequence[BaseMessage]:
     """A prompt as the policy lets the model see it: memories and instructions too."""
     if discretion.mode != "model":
         return prompt

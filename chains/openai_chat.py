@@ -1,6 +1,6 @@
 """ChatOpenAI by the shortest way: past the SDK's transform of requests, and mostly past the SDK."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, cast
@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
@@ -18,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
+from chains.prompt_messages import Prompt
 from chains.unheard import is_unheard
 from chains.wire import Answer, Wire
 
@@ -57,8 +59,16 @@ class LeanChatOpenAI(ChatOpenAI):
         if heard or any(name.startswith(_OF_TRACES) for name in kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         messages = _messages(input) or self._convert_input(input).to_messages()
-        found = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
-        return cast("AIMessage", found.generations[0].message)
+        if "stream" in kwargs or not self._is_plain:
+            found = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
+            return cast("AIMessage", found.generations[0].message)
+        return _answer(await self._agenerate(messages, stop, **kwargs))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether an answer is as the model gives it: not cached, held up, streamed or changed."""
+        cached = self.cache is not False and (self.cache is not None or get_llm_cache() is not None)
+        return not (cached or self.rate_limiter or self.streaming or self.output_version == "v1")
 
     async def _agenerate(
         self,
@@ -100,7 +110,7 @@ class LeanChatOpenAI(ChatOpenAI):
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> bytes | None:
         """The body of a request; None for one that only the SDK can make."""
-        payload = self._payload(list(messages), stop, options)
+        payload = self._payload(messages, stop, options)
         beyond = payload.get("stream") or not _FOR_THE_SDK.isdisjoint(payload)
         if beyond or "messages" not in payload:
             return None
@@ -111,16 +121,16 @@ class LeanChatOpenAI(ChatOpenAI):
             return None
 
     def _payload(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> dict[str, Any]:
-        at = _plain_from(messages)
+        at = 1 if isinstance(messages, Prompt) else _plain_from(messages)
         payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            messages[:at], stop=stop, **options
+            list(messages[:at]), stop=stop, **options
         )
         if "messages" not in payload:  # of the Responses API
-            return super()._get_request_payload(messages, stop=stop, **options)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            return super()._get_request_payload(list(messages), stop=stop, **options)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         payload["messages"] += [
-            {"content": one.content, "role": _ROLES[one.type]} for one in messages[at:]
+            {"content": text, "role": role} for role, text in _said(messages, at)
         ]
         return payload
 
@@ -170,10 +180,29 @@ async def wired(model: LeanChatOpenAI, url: str) -> AsyncGenerator[LeanChatOpenA
 
 def _messages(given: LanguageModelInput) -> list[BaseMessage]:
     """What is given, if it needs no conversion; else nothing."""
+    if isinstance(given, Prompt):
+        return cast("list[BaseMessage]", given)  # which is read, and never written
     if not isinstance(given, list):
         return []
     found = [one for one in given if isinstance(one, BaseMessage)]
     return found if len(found) == len(given) else []
+
+
+def _answer(found: ChatResult) -> AIMessage:
+    """The first of the answers, told of as LangChain does where it keeps a cache."""
+    first = found.generations[0]
+    message = cast("AIMessage", first.message)
+    of_all = (found.llm_output or {}) if len(found.generations) == 1 else {}
+    told = {**of_all, **(first.generation_info or {}), **message.response_metadata}
+    message.response_metadata = told
+    return message
+
+
+def _said(messages: Sequence[BaseMessage], at: int) -> Iterator[tuple[str, Any]]:
+    """Roles and texts from a place on, where there is nothing else."""
+    if isinstance(messages, Prompt):
+        return iter(messages.said[at:])
+    return ((_ROLES[one.type], one.content) for one in messages[at:])
 
 
 def _plain_from(messages: Sequence[BaseMessage]) -> int:

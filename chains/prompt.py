@@ -5,11 +5,13 @@ earlier sessions left (fixed for a session), the summary (changes with each fold
 grows between folds), and last what was recalled for this very message, with the message itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.fence import escaped, fenced, moment, quoted_line, quoted_record
+from chains.prompt_messages import Prompt, Role
 from chains.turn import PLAIN, Ask
 from memory.facts import is_standing
 from memory.recollection import Recollection
@@ -39,7 +41,7 @@ class Parts:
     """
 
     standing: tuple[str, ...]
-    window: tuple[BaseMessage, ...]
+    window: Prompt
     recalled: tuple[str, ...]
 
 
@@ -52,14 +54,14 @@ def parts_of(recollection: Recollection) -> Parts:
     now = f"It is {moment(recollection.turn.at)} UTC."
     return Parts(
         (*_records(STANDING, standing), *_earlier(sections), *_summary(sections)),
-        tuple(_chat_message(entry) for section in sections for entry in section.messages),
+        Prompt(_spoken(entry) for section in sections for entry in section.messages),
         (*_records(KNOWN, found), *_recalled(sections), now),
     )
 
 
 def build_prompt(
     recollection: Recollection, ask: Ask = PLAIN, *, seen: str | None = None
-) -> list[BaseMessage]:
+) -> Sequence[BaseMessage]:
     """The chat messages of a turn. A profile without layers gets the bare message.
 
     Args:
@@ -71,7 +73,7 @@ def build_prompt(
     return prompt if ask is PLAIN else _with(prompt, ask)
 
 
-def _with(prompt: list[BaseMessage], ask: Ask) -> list[BaseMessage]:
+def _with(prompt: Prompt, ask: Ask) -> list[BaseMessage]:
     *before, last = prompt
     if ask.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
@@ -99,12 +101,12 @@ def memory_text(recollection: Recollection) -> str:
     return "\n\n".join(parts)
 
 
-def _prompt(recollection: Recollection, text: str) -> list[BaseMessage]:
+def _prompt(recollection: Recollection, text: str) -> Prompt:
     if not recollection.sections:
-        return [HumanMessage(text)]
+        return Prompt([("user", text)])
     parts = parts_of(recollection)
-    head = SystemMessage("\n\n".join((INSTRUCTIONS, *parts.standing)))
-    return [head, *parts.window, HumanMessage(asked(parts, text))]
+    head = "\n\n".join((INSTRUCTIONS, *parts.standing))
+    return Prompt([("system", head), *parts.window.said, ("user", asked(parts, text))])
 
 
 def asked(parts: Parts, text: str) -> str:
@@ -140,10 +142,8 @@ def _recalled(sections: tuple[Section, ...]) -> list[str]:
     return [fenced(RECALLED, map(quoted_line, entries))] if entries else []
 
 
-def _chat_message(entry: Entry) -> BaseMessage:
+def _spoken(entry: Entry) -> tuple[Role, str]:
     message = entry.message
     if message.role == "assistant":
-        return AIMessage(message.content)
-    return HumanMessage(
-        f"{message.author}: {message.content}" if message.author else message.content
-    )
+        return "assistant", message.content
+    return "user", f"{message.author}: {message.content}" if message.author else message.content

@@ -1,6 +1,6 @@
 """The middle of a turn: from what was recalled to a prompt, and from the prompt to an answer."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
@@ -64,7 +64,7 @@ class Thinking:
 
     def _prompt(
         self, turn: ChatTurn, recollection: Recollection, discretion: Discretion
-    ) -> list[BaseMessage]:
+    ) -> Sequence[BaseMessage]:
         with self._observer.stage(Stage("prompt", turn.message, recollection)):
             seen = turn.said.seen if turn.said else turn.message
             return shown(build_prompt(recollection, turn.ask, seen=seen), discretion)

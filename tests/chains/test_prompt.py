@@ -1,7 +1,7 @@
 """The prompt's order, and what each profile puts into it."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from langchain_core.messages import BaseMessage
@@ -17,7 +17,7 @@ _Memories = Callable[[str], CombinedMemory]
 
 async def _say(
     memory: CombinedMemory, user: User, text: str, *, now: float, session_id: str | None = None
-) -> tuple[list[BaseMessage], str]:
+) -> tuple[Sequence[BaseMessage], str]:
     recollection = await memory.recall(user, text, session_id=session_id, now=now)
     committed = await memory.remember(recollection, f"Reply to: {text}", at=now)
     return build_prompt(recollection), committed.session_id
@@ -26,7 +26,7 @@ async def _say(
 async def test_the_stable_part_of_the_prompt_is_a_prefix_of_the_next_turns(
     memory_of: _Memories, user: User
 ) -> None:
-    memory, prompts = memory_of("layered"), list[list[BaseMessage]]()
+    memory, prompts = memory_of("layered"), list[Sequence[BaseMessage]]()
     for number in range(5):
         prompt, _ = await _say(memory, user, f"Remark number {number}.", now=1000.0 + number)
         prompts.append(prompt)

@@ -9,6 +9,8 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -21,6 +23,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chains.models import ModelOptions, open_model
+from chains.prompt_messages import Prompt
 from chains.wire import Wire
 from memory.bounded import LARGEST_RESPONSE_BYTES
 from tests.openai_server import Fault, OpenAIServer
@@ -68,6 +71,44 @@ async def test_requests_are_those_of_the_sdk() -> None:
                 await model.ainvoke(prompt, temperature=0.5, stop=["."])
     bodies = [request.body for request in server.requests]
     assert bodies[:6] == bodies[6:]
+
+
+async def test_a_prompt_of_texts_is_asked_and_answered_as_its_messages_are() -> None:
+    prompt = Prompt(
+        [("system", "Be brief."), ("user", "Hi."), ("assistant", "Hi."), ("user", "So?")]
+    )
+    async with OpenAIServer() as server, _model(server) as lean:
+        plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY, stream_usage=True)
+        answers = [await lean.ainvoke(prompt), await plain.ainvoke(list(prompt))]
+        async for _ in lean.astream(prompt):
+            pass
+        async for _ in plain.astream(list(prompt)):
+            pass
+        await plain.ainvoke(prompt)  # any chat model takes it
+    whole, same, streamed, alike, taken = (request.body for request in server.requests)
+    assert whole == same == taken
+    assert streamed == alike
+    ours, theirs = answers
+    assert ours.content == theirs.content
+    assert ours.usage_metadata == theirs.usage_metadata
+    told = ("finish_reason", "model_name", "model_provider")
+    assert [ours.response_metadata[one] for one in told] == [
+        theirs.response_metadata[one] for one in told
+    ]
+
+
+async def test_a_cache_of_langchains_is_asked_first() -> None:
+    prompt = Prompt([("user", "A word.")])
+    async with OpenAIServer() as server, _model(server) as lean:
+        set_llm_cache(InMemoryCache())
+        try:
+            answers = [await lean.ainvoke(prompt) for _ in range(3)]
+        finally:
+            set_llm_cache(None)
+        assert [one.content for one in answers] == ["You said: A word."] * 3
+        assert len(server.requests) == 1
+        await lean.ainvoke(prompt)
+        assert len(server.requests) == 2
 
 
 async def test_the_sdk_does_not_see_a_plain_answer(monkeypatch: pytest.MonkeyPatch) -> None:
