@@ -22,7 +22,7 @@ async def stored_reply(store: RedisStore, user: User, nonce: str) -> ChatReply |
         reply=replied.message.content,
         session_id=session.id,
         turn_id=committed.turn_id,
-        profile=session.profile,
+        profile=replied.message.profile or session.profile,
         is_new_session=committed.position == 0,
         interrupted=replied.message.interrupted,
     )

@@ -11,13 +11,17 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 _IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _DESK = ViewportSize(width=1280, height=800)
+_TALL = ViewportSize(width=1280, height=1420)
 _PHONE = ViewportSize(width=390, height=780)
 _TOLD = (
     "Hi! My name is Ada and I live in Lisbon.",
     "My dog is called Biscuit; he is a three year old beagle.",
     "I work as a cartographer and mostly map coastlines.",
+    "On Sundays I row along the river with my sister.",
+    "Next spring we want to row as far as Porto.",
 )
-_ASKED = "What is my dog called?"
+_KNOWN = {"content": "Is allergic to peanuts.", "pinned": True}
+_ASKED = ("I am back from the coast.", "What is my dog called?")
 
 
 def _say(page: Page, message: str) -> None:
@@ -38,18 +42,22 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport=_DESK, color_scheme="light")
-        page.add_init_script("sessionStorage.setItem('strata.guided', 'yes')")
+        page = browser.new_page(base_url=sys.argv[1], viewport=_DESK, color_scheme="light")
         page.add_init_script("sessionStorage.setItem('strata.banner', 'yes')")
-        page.goto(sys.argv[1])
+        page.goto("/")
         page.wait_for_selector("body[data-ready]")
+        page.get_by_role("button", name="Close the demo").click()
         for message in _TOLD:
             _say(page, message)
+        page.request.post("/v1/users/me/memories", data=_KNOWN)
         page.locator("#new-session").click()
         expect(page.locator(".messages .said")).to_have_count(0)
-        _say(page, _ASKED)
+        for message in _ASKED:
+            _say(page, message)
         _take(page, "light")
+        page.set_viewport_size(_TALL)
         page.locator("#inspector").screenshot(path=_IMAGES / "playground-inspector.png")
+        page.set_viewport_size(_DESK)
         page.emulate_media(color_scheme="dark")
         _take(page, "dark")
         page.emulate_media(color_scheme="light")
@@ -59,7 +67,9 @@ def main() -> None:
         page.locator("#compare-toggle").click()
         page.locator("#message").fill("Where do I live?")
         page.locator("#message").press("Enter")
-        expect(page.get_by_text("Go on with this")).to_have_count(2)
+        expect(page.locator(".duel button")).to_have_count(2)
+        page.locator("#side-0 .duel button").click()
+        expect(page.locator("#shown .asked")).to_have_text("Where do I live?")
         _take(page, "compare")
         browser.close()
 

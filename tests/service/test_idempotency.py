@@ -102,6 +102,15 @@ def test_a_turn_stored_just_before_a_crash_is_not_stored_again(
     assert len(backend.transcript(user)) == 2
 
 
+def test_an_answer_given_again_names_the_memory_that_gave_it(backend: Backend) -> None:
+    first = _send(backend, "key-1", user="i9", profile="layered").raise_for_status().json()
+    backend.say("i9", "Go on.", profile="none").raise_for_status()
+    _forget_answers(backend, "i9")
+    again = _send(backend, "key-1", user="i9", profile="layered").json()
+    assert again["turn_id"] == first["turn_id"]
+    assert again["profile"] == first["profile"] == "layered"
+
+
 def _forget_answers(backend: Backend, user: str) -> None:
     import redis  # noqa: PLC0415
 

@@ -91,9 +91,14 @@ async def test_a_fork_begins_where_one_says_and_a_session_is_deleted(desk: Desk)
     await expect(desk.said).to_have_count(2)
     sessions = desk.page.locator(".session")
     await expect(sessions).to_have_count(2)
-    await desk.click("Delete", inside=desk.page.locator("#sessions"))
-    await desk.click("Delete", inside=desk.page.get_by_role("dialog"))
-    await expect(sessions).to_have_count(1)
+    await desk.click("Fork here")
+    await expect(sessions).to_have_count(3)
+    titles = ["Fork of The first thing.", "Fork of The first thing.", "The first thing."]
+    await expect(desk.page.locator(".session-title")).to_have_text(titles)
+    for left in (2, 1):
+        await desk.click("Delete", inside=desk.page.locator("#sessions"))
+        await desk.click("Delete", inside=desk.page.get_by_role("dialog"))
+        await expect(sessions).to_have_count(left)
     await expect(desk.said).to_have_count(4)
 
 

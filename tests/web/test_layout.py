@@ -25,6 +25,52 @@ async def test_no_pane_covers_another(desk: Desk, width: int) -> None:
     assert max(rights) <= inspector
 
 
+async def test_a_tablet_shows_the_whole_title_and_no_way_to_where_one_is(desk: Desk) -> None:
+    await desk.open("tablet")
+    await desk.say("My name is Ada and I live in Lisbon.")
+    await desk.page.set_viewport_size({"width": 820, "height": 1100})
+    title = desk.page.locator("#talk-head h2")
+    await expect(title).to_have_text("My name is Ada and I live in Lisbon.")
+    cut = "(one) => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight"
+    assert await title.evaluate(cut) is False
+    ways = desk.page.locator("#panes-nav button").filter(visible=True)
+    await expect(ways).to_have_text(["Sessions", "Inspect"])
+    for way in ("Sessions", "Inspect"):
+        await desk.click(way, inside=desk.page.locator("#panes-nav"))
+        await expect(ways.and_(desk.page.locator("[aria-current=true]"))).to_have_text([way])
+    await desk.page.set_viewport_size({"width": 390, "height": 760})
+    await expect(ways).to_have_text(["Sessions", "Talk", "Inspect"])
+
+
+@pytest.mark.parametrize("width", [1440, 820, 390])
+async def test_the_composer_is_as_high_when_one_begins_to_write(desk: Desk, width: int) -> None:
+    await desk.open(f"beginner-{width}")
+    await desk.page.set_viewport_size({"width": width, "height": 760})
+    composer = desk.page.locator("#composer")
+    before = await composer.bounding_box()
+    await desk.page.locator("#message").fill("O")
+    assert await composer.bounding_box() == before
+    await desk.page.locator("#message").fill("One line,\nand another.")
+    assert await composer.bounding_box() != before
+
+
+@pytest.mark.parametrize("width", [1440, 820, 390])
+async def test_a_comparison_ends_above_the_composer(desk: Desk, width: int) -> None:
+    await desk.open(f"divided-{width}")
+    await desk.page.set_viewport_size({"width": width, "height": 760})
+    await desk.click("Compare")
+    sides = await desk.page.locator(".sides").bounding_box()
+    composer = await desk.page.locator("#composer").bounding_box()
+    title = await desk.page.locator("#talk-head h2").bounding_box()
+    end = await desk.page.locator("#compare-toggle").bounding_box()
+    assert sides
+    assert composer
+    assert title
+    assert end
+    assert sides["y"] + sides["height"] + 8 <= composer["y"]
+    assert end["y"] <= title["y"] <= end["y"] + end["height"]
+
+
 async def test_the_keyboard_stays_where_it_was(desk: Desk) -> None:
     await desk.open("typist")
     await desk.say("My dog is called Biscuit.")

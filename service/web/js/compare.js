@@ -4,6 +4,7 @@ import { Problem, of } from "./api.js";
 import { bar } from "./bars.js";
 import { choose, confirmed } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
+import { following } from "./following.js";
 import { profileSelect, swatches } from "./heading.js";
 import { note, noting, speak } from "./notes.js";
 import { newKey, talk } from "./talking.js";
@@ -23,7 +24,11 @@ export function createComparison(app) {
     const { about, profile } = store.get();
     const names = about.profiles.map((one) => one.name);
     const other = FIRST.find((one) => one !== profile && names.includes(one)) ?? names[0];
-    sides = [profile, other].map((name, place) => ({ place, profile: name, session: null, turns: [] }));
+    sides = [profile, other].map((name, place) => {
+      const box = make("section", { class: "side", id: `side-${place}`, tabindex: "0", "aria-label": `Memory ${place + 1}` });
+      return { place, profile: name, session: null, turns: [], box, end: following(box) };
+    });
+    fill(root, make("div", { class: "sides" }, sides.map((side) => side.box)));
     store.set({ mode: "compare" });
     show(true);
     draw();
@@ -55,6 +60,7 @@ export function createComparison(app) {
     store.set({ comparing: true });
     for (const side of sides) side.turns.push({ message, profile: side.profile, reply: "", layers: [], problem: "", answer: null, began: performance.now() });
     draw();
+    for (const side of sides) side.end.toEnd();
     await Promise.all(sides.map(forked)).catch((error) => {
       for (const side of sides) side.turns.at(-1).problem = error.message;
     });
@@ -84,13 +90,9 @@ export function createComparison(app) {
   }
 
   function draw(only = null) {
-    if (!only || !root.childElementCount) {
-      fill(root, make("div", { class: "sides" }, sides.map((side) => make("section", { class: "side", id: `side-${side.place}`, tabindex: "0", "aria-label": `Memory ${side.place + 1}` }))));
-    }
     for (const side of only ? [only] : sides) {
-      const place = byId(`side-${side.place}`);
-      fill(place, head(side), side.turns.length ? side.turns.map((turn, number) => shown(turn, most(number))) : make("p", { class: "hint" }, intro()));
-      place.scrollTop = place.scrollHeight;
+      fill(side.box, head(side), side.turns.length ? side.turns.map((turn, number) => shown(turn, most(number))) : make("p", { class: "hint" }, intro()));
+      if (side.end.isFollowed()) side.end.toEnd();
     }
   }
 

@@ -15,9 +15,13 @@ export function createComposer(app, send) {
   const submit = byId("send");
 
   function fit() {
+    if (!field.offsetParent) return; // another pane is seen: there is nothing to measure
     field.style.height = "auto";
     field.style.height = `${Math.min(TALLEST, field.scrollHeight + 2)}px`;
   }
+
+  fit();
+  addEventListener("resize", fit);
 
   function put(text) {
     field.value = text;

@@ -20,7 +20,7 @@ export function createMemories(app) {
   const more = make("div", {});
   const adding = make("div", {});
   const held = make("div", {});
-  const query = make("input", { type: "search", id: "memory-query", placeholder: "Search by meaning and words", "aria-label": "Search memories", autocomplete: "off" });
+  const query = make("input", { type: "search", id: "memory-query", placeholder: "Search memories", "aria-label": "Search memories", autocomplete: "off" });
   const archived = make("input", { type: "checkbox", id: "memory-archived" });
   const path = (...parts) => of(store.get().user, "memories", ...parts);
   let asked = 0;

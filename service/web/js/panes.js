@@ -6,15 +6,25 @@ const PANES = ["people", "talk", "inspector"];
 
 export function createPanes() {
   const nav = byId("panes-nav");
+  const phone = matchMedia("(max-width: 47rem)");
 
   function show(pane) {
     document.body.dataset.pane = PANES.includes(pane) ? pane : "talk";
+    mark();
+  }
+
+  /** Beside the talk, where there is room for two, stands the inspector. */
+  function mark() {
+    const { pane } = document.body.dataset;
+    const current = pane === "talk" && !phone.matches ? "inspector" : pane;
     for (const one of nav.children) {
-      if (one.dataset.to === document.body.dataset.pane) one.setAttribute("aria-current", "true");
+      if (one.dataset.to === current) one.setAttribute("aria-current", "true");
       else one.removeAttribute("aria-current");
     }
   }
 
+  phone.addEventListener("change", mark);
+  mark();
   nav.addEventListener("click", (event) => event.target.dataset.to && show(event.target.dataset.to));
   return { show };
 }

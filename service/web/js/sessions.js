@@ -7,6 +7,7 @@ import { note, noting } from "./notes.js";
 import { ago, count, titleOf } from "./words.js";
 
 const PAGE = 50;
+const FORK = /^Fork of /;
 
 /** @param {object} app */
 export function createSessions(app) {
@@ -41,7 +42,7 @@ export function createSessions(app) {
   async function fork(messages = null) {
     const { session, profile } = store.get();
     const copy = await api.post(path(session.session_id, "fork"), { messages, profile });
-    const named = await api.patch(path(copy.session_id), { title: `Fork of ${titleOf(session)}`.slice(0, 256) });
+    const named = await api.patch(path(copy.session_id), { title: `Fork of ${titleOf(session).replace(FORK, "")}`.slice(0, 256) });
     await load();
     await open(named);
     note("This is a copy: it goes on by itself, the original stays as it is.");

@@ -121,7 +121,7 @@ function pendingTurn(app, pending) {
 
 function welcome(app) {
   const { user, session, sessions, about } = app.store.get();
-  if (!user) return make("div", { class: "welcome" }, make("h2", {}, "Whose memory?"), make("p", { class: "hint" }, "Choose a user on the left, or make one."));
+  if (!user) return make("div", { class: "welcome" }, make("h2", {}, "Whose memory?"), make("p", { class: "hint" }, "Choose a user among the sessions, or make one."));
   const earlierOnes = sessions.filter((one) => one.session_id !== session?.session_id && one.messages).length;
   const layers = about.profiles.find((one) => one.name === app.store.get().profile)?.layers ?? [];
   return make("div", { class: "welcome" },
@@ -129,5 +129,5 @@ function welcome(app) {
     make("h2", {}, session?.closed ? "Nothing was said here" : "Say something worth remembering"),
     make("p", { class: "hint" }, earlierOnes
       ? `This session takes up what ${count(earlierOnes, "earlier session")} left. Ask about it.`
-      : "Then start another session, and ask. What the model is shown stands on the right, layer by layer."));
+      : "Then start another session, and ask. What the model is shown stands in the inspector, layer by layer."));
 }

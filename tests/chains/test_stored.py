@@ -1,0 +1,25 @@
+"""The reply of a turn that was stored is told from what was stored."""
+
+import pytest
+
+from chains.stored import stored_reply
+from memory.store import RedisStore
+from memory.types import Message, Session, User
+
+_SESSION = Session("s_0000000000000001", 1.0, 1.0, profile="layered")
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [("window", "window"), ("", "layered")],
+    ids=["named", "of an older version"],
+)
+async def test_a_reply_names_its_own_memory_or_that_of_its_session(
+    store: RedisStore, user: User, stored: str, told: str
+) -> None:
+    said, answer = Message("user", "Hi.", 1.0), Message("assistant", "Hello.", 1.0, profile=stored)
+    await store.commit(user, _SESSION, [(said, None), (answer, None)], create=True, nonce="one")
+    reply = await stored_reply(store, user, "one")
+    assert reply
+    assert (reply.reply, reply.profile, reply.is_new_session) == ("Hello.", told, True)
+    assert await stored_reply(store, user, "another") is None
