@@ -46,10 +46,14 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
     assert len(json.loads(json.dumps(as_data(figures)))["bounds"]) == 13
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text((repository() / "README.md").read_text())
-    write_docs(figures, draw(figures, tmp_path / "docs" / "images"), tmp_path)
+    plots = draw(figures, tmp_path / "docs" / "images")
+    write_docs(figures, plots, tmp_path)
     page = (tmp_path / "docs" / "performance.md").read_text()
     assert figures.hardware in page
-    assert "(images/turn-latency.svg)" in page
+    assert len(plots) == 9
+    for title, file in plots.items():
+        assert f"![{title}](images/{file.name})" in page
+        assert file.stat().st_size > 0
     assert figures.hardware in (tmp_path / "README.md").read_text()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.turn.figures import Cell, Figures
+from benchmarks.turn.figures import Cell, Figures, Size
 from benchmarks.turn.sides import CLASSIC, LAYERED
 
 _SIZE, _WHOLE = (8.0, 4.5), 100
@@ -37,12 +37,36 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
             ("clients", "turns a second"),
             folder / "turn-throughput.svg",
         ),
+        "Turns a second of one processor": _lines(
+            [one for one in figures.cells if one.history == first and one.turns_per_cpu_second],
+            lambda cell: (cell.clients, cell.turns_per_cpu_second or 0.0),
+            ("clients", "turns a second of processor time, Redis included"),
+            folder / "turn-processor.svg",
+        ),
         "A turn by the length of the history": _lines(
             [one for one in figures.cells if one.clients == 1],
             lambda cell: (cell.history, cell.p50_ms),
             ("turns that the user had before (logarithmic)", "p50, ms (logarithmic)"),
             folder / "turn-history.svg",
             scale="log",
+        ),
+        "The first token": _bars(
+            list(figures.first_token_ms),
+            {"p50": list(figures.first_token_ms.values())},
+            "ms",
+            folder / "turn-first-token.svg",
+            scale="linear",
+        ),
+        "Calls a turn": _bars(
+            [one.side for one in figures.calls],
+            {
+                "of the model": [one.model_calls for one in figures.calls],
+                "of the embedder": [one.embedding_calls for one in figures.calls],
+                "of it, awaited": [one.awaited_embedding_calls for one in figures.calls],
+            },
+            "calls",
+            folder / "turn-calls.svg",
+            scale="linear",
         ),
         "Prompt tokens a turn": _bars(
             [one.side for one in figures.calls],
@@ -56,19 +80,26 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
         ),
         "Bytes in Redis by the length of the history": _lines(
             [one for one in figures.cells if one.side in _GROWING and one.clients == 1],
-            lambda cell: (cell.history, _redis_bytes(figures, cell)),
+            lambda cell: (cell.history, float(_size(figures, cell).redis_bytes or 0)),
             ("turns that the user had before (logarithmic)", "bytes (logarithmic)"),
             folder / "turn-bytes.svg",
+            scale="log",
+        ),
+        "Bytes in the server by the length of the history": _lines(
+            [one for one in figures.cells if one.side in _GROWING and one.clients == 1],
+            lambda cell: (cell.history, float(_size(figures, cell).resident_bytes or 0)),
+            ("turns that the user had before (logarithmic)", "bytes (logarithmic)"),
+            folder / "turn-resident.svg",
             scale="log",
         ),
     }
 
 
-def _redis_bytes(figures: Figures, cell: Cell) -> float:
+def _size(figures: Figures, cell: Cell) -> Size:
     for size in figures.sizes:
         if (size.side, size.history) == (cell.side, cell.history):
-            return float(size.redis_bytes or 0)
-    return 0.0
+            return size
+    return Size(cell.side, cell.history, 1, None, None)
 
 
 def _bars(
