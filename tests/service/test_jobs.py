@@ -149,7 +149,7 @@ async def test_what_waits_for_quiet_is_done_once_nothing_like_it_comes_up(
             jobs.submit(ExtractDue(alice, "s_1", "", final=True, quiet=quiet))
             await eventually(lambda: len(asyncio.all_tasks()) == 3)
         jobs.submit(ExtractDue(alice, "s_2", "", final=True, quiet=60.0))
-        await eventually(lambda: len(ran) == 1)
+        await eventually(lambda: len(ran) == 1 and not jobs.waiting)
     assert ran == [ExtractDue(alice, "s_1", "", final=True)]
     assert await redis.zcard("strata:{due}:waiting") == 1
 
