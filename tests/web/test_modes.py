@@ -1,5 +1,6 @@
 """The page where a key is wanted, and where the server may be killed."""
 
+import asyncio
 import json
 import re
 import signal
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Error, Page, expect
+from playwright.async_api import Browser, Error, Page, Route, expect
 
 from tests.services import environment, running_service
 
@@ -126,6 +127,25 @@ async def test_the_demonstration_comes_back_where_it_was(browser: Browser, tmp_p
         await page.reload()
         await expect(step).to_contain_text("Tell it")
         await page.close()
+
+
+async def test_the_demonstration_waits_until_it_is_known_who_speaks(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with _demo(tmp_path / "log") as url:
+        page = await browser.new_page()
+        await page.route("**/v1/users?*", _late)
+        await page.goto(url)
+        await page.get_by_role("button", name="Say them").click()
+        await expect(page.locator(".messages .said")).to_have_count(6)
+        users = await (await page.request.get(f"{url}/v1/users")).json()
+        assert [one["user_id"] for one in users["users"]] == ["me"]
+        await page.close()
+
+
+async def _late(route: Route) -> None:
+    await asyncio.sleep(1)
+    await route.continue_()
 
 
 async def _reloaded(page: Page) -> None:

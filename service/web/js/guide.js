@@ -107,15 +107,16 @@ export function createGuide(app) {
   }
 
   function draw() {
-    const { about } = store.get();
+    const { about, user } = store.get();
     const { step, log, known } = at;
+    const waits = isBusy || !user; // before it is known who speaks, there is nobody to speak as
     const happened = [true, log.length > 0, log.length > 0, known === ASKED.length];
     const steps = [
-      ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: isBusy })],
+      ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: waits })],
       ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
-        about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: isBusy }) : null],
+        about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: waits }) : null],
       ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
-      ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: isBusy })],
+      ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: waits })],
     ];
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),
@@ -124,5 +125,6 @@ export function createGuide(app) {
   }
 
   toggle.addEventListener("click", () => open(root.hidden));
+  store.watch(["user"], draw);
   noting(restore);
 }
