@@ -33,6 +33,11 @@ export function createComposer(app, send) {
     event.preventDefault();
     const message = field.value.trim();
     if (!message || submit.disabled || submit.hidden) return;
+    const { moving } = app.store.get();
+    if (moving) {
+      moving.then(() => form.requestSubmit(), () => {}); // where there is no way, it stays in the field
+      return;
+    }
     field.value = "";
     fit();
     send(message);

@@ -31,8 +31,33 @@ export function button(label, act, properties = {}) {
 const FOCUSABLE = "button:enabled, select:enabled, input:enabled, textarea:enabled, a[href], [tabindex='0']";
 const labelOf = (one) => one.getAttribute("aria-label") ?? one.textContent;
 
-/** Put children in place of what a node holds; what had the focus has it again, or what is nearest to it. */
+let pressed = null; // the button that the pointer is down on
+const waiting = new Map(); // what is to be put into nodes around it, once the pointer is up
+
+addEventListener("pointerdown", (event) => {
+  pressed = event.target instanceof Element ? event.target.closest("button") : null;
+}, true);
+for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, released, true);
+
+/** The click comes right after the pointer is up: it must find its button where it was pressed. */
+function released(event) {
+  if (event.type === "blur" && event.target !== window) return;
+  pressed = null;
+  setTimeout(() => {
+    for (const [node, children] of [...waiting]) fill(node, ...children);
+  });
+}
+
+/**
+ * Put children in place of what a node holds; what had the focus has it again, or what is nearest to it.
+ * While a button in the node is pressed, that waits: taken away under the pointer it would not be clicked.
+ */
 export function fill(node, ...children) {
+  waiting.delete(node);
+  if (pressed && node.contains(pressed)) {
+    waiting.set(node, children);
+    return node;
+  }
   const focused = node.contains(document.activeElement) && document.activeElement !== node ? document.activeElement : null;
   const alike = (one) => one.localName === focused.localName && labelOf(one) === labelOf(focused);
   const place = focused ? [...node.querySelectorAll(FOCUSABLE)].filter(alike).indexOf(focused) : -1;

@@ -25,28 +25,39 @@ export function createSessions(app) {
     return store.set({ sessions: more ? [...store.get().sessions, ...page.sessions] : page.sessions });
   }
 
-  async function open(session) {
+  /** Go to another session; what is sent on the way waits, and is said there. */
+  async function going(there) {
+    const moving = there();
+    store.set({ moving });
+    try {
+      return await moving;
+    } finally {
+      if (store.get().moving === moving) store.set({ moving: null });
+    }
+  }
+
+  const open = (session) => going(async () => {
     await app.leaveComparison();
     await app.conversation.open(session);
     app.panes.show("talk");
-  }
+  });
 
-  async function begin(profile = store.get().profile) {
+  const begin = (profile = store.get().profile) => going(async () => {
     const { session } = await api.post(path(), { profile });
     await load();
     await open(session);
     app.composer.focus();
     return session;
-  }
+  });
 
-  async function fork(messages = null) {
+  const fork = (messages = null) => going(async () => {
     const { session, profile } = store.get();
     const copy = await api.post(path(session.session_id, "fork"), { messages, profile });
     const named = await api.patch(path(copy.session_id), { title: `Fork of ${titleOf(session).replace(FORK, "")}`.slice(0, 256) });
     await load();
     await open(named);
     note("This is a copy: it goes on by itself, the original stays as it is.");
-  }
+  });
 
   async function rename(session) {
     const title = await line({ title: "Rename the session", label: "Title", value: titleOf(session) });

@@ -1,0 +1,92 @@
+"""Who is faster than the page: clicks while it redraws, words on the way to another session."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Route, expect
+
+from tests.services import Service
+from tests.web.desk import Desk
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def _late(route: Route) -> None:
+    await asyncio.sleep(1)
+    await route.continue_()
+
+
+async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(desk: Desk) -> None:
+    await desk.open("presser")
+    figures = desk.page.locator("#user .figures")
+    await expect(figures).to_contain_text("0 messages")
+    is_known = asyncio.Event()
+
+    async def seen(route: Route) -> None:
+        response = await route.fetch()
+        await route.fulfill(response=response)
+        if (await response.json())["messages"]:
+            is_known.set()
+
+    await desk.page.route("**/presser/stats", seen)
+    await desk.write("Hello!")
+    await desk.page.get_by_role("button", name="New user", exact=True).hover()
+    await desk.page.mouse.down()
+    async with asyncio.timeout(30):
+        await is_known.wait()
+    await desk.page.evaluate("new Promise(requestAnimationFrame)")
+    await expect(figures).to_contain_text("0 messages")
+    await desk.page.mouse.up()
+    await expect(desk.page.get_by_role("dialog")).to_be_visible()
+    await expect(figures).to_contain_text("2 messages")
+    await desk.page.keyboard.press("Escape")
+
+
+async def test_a_press_that_ends_elsewhere_holds_nothing_up(desk: Desk) -> None:
+    await desk.open("wanderer")
+    await desk.write("Hello!")
+    await desk.page.get_by_role("button", name="New user", exact=True).hover()
+    await desk.page.mouse.down()
+    await expect(desk.said).to_have_count(2)
+    await desk.page.locator("#message").hover()
+    await desk.page.mouse.up()
+    await expect(desk.page.locator("#user .figures")).to_contain_text("2 messages")
+    await expect(desk.page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_what_is_sent_on_the_way_to_a_new_session_is_said_there(
+    desk: Desk, service: Service
+) -> None:
+    await desk.open("hasty")
+    await desk.say("In the first session.")
+    await desk.page.route("**/hasty/sessions", _late)
+    await desk.click("New session")
+    await desk.write("In the second session.")
+    await desk.page.locator("#message").press("Enter")  # impatience sends nothing twice
+    await expect(desk.page.locator("#message")).to_have_value("In the second session.")
+    await expect(desk.said.first).to_contain_text("In the second session.")
+    await expect(desk.said).to_have_count(2)
+    await expect(desk.page.locator("#message")).to_have_value("")
+    with service.client() as client:
+        told = client.get("/v1/users/hasty/sessions").raise_for_status().json()["sessions"]
+    assert [one["messages"] for one in told] == [2, 2]
+
+
+async def test_what_was_sent_stays_in_the_field_where_no_session_could_be_begun(desk: Desk) -> None:
+    await desk.open("stranded")
+    await desk.page.route("**/stranded/sessions", _refused)
+    await desk.click("New session")
+    await desk.write("To nobody yet.")
+    await expect(desk.page.locator("#notes")).to_contain_text("Out of order.")
+    await expect(desk.page.locator("#message")).to_have_value("To nobody yet.")
+    await expect(desk.said).to_have_count(0)
+    await desk.page.locator("#message").press("Enter")
+    await expect(desk.said).to_have_count(2)
+
+
+async def _refused(route: Route) -> None:
+    await asyncio.sleep(1)
+    if route.request.method == "POST":
+        await route.fulfill(status=503, json={"code": "broken", "detail": "Out of order."})
+    else:
+        await route.continue_()
