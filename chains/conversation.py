@@ -195,6 +195,7 @@ class ConversationChain(WaitingRunnable):
                 now=self._clock(),
                 hold=Hold.of(turn.on_conflict or memory.on_conflict),
                 fresh=turn.fresh,
+                apart=turn.apart_from,
             )
         return stage.recollection
 

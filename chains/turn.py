@@ -47,6 +47,7 @@ class ChatTurn:
             profile says.
         nonce: names the turn: under the same nonce it is stored once.
         ask: what goes to the model beside the message.
+        apart_from: sessions that nothing is recalled of.
         said: what the chain makes of the message; then `message` is what is kept of it.
     """
 
@@ -58,6 +59,7 @@ class ChatTurn:
     nonce: str = ""
     ask: Ask = PLAIN
     fresh: bool = False
+    apart_from: tuple[str, ...] = ()
     said: Said | None = field(default=None, repr=False)
 
     @property

@@ -1,7 +1,7 @@
 """The asynchronous client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -71,6 +71,7 @@ class StrataClient:
         session_id: str | None = None,
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
+        apart_from: Sequence[str] | None = None,
         key: str | None = None,
     ) -> Reply:
         """Say something; once the answer is here, the turn is stored.
@@ -81,10 +82,12 @@ class StrataClient:
             session_id: the session to go on with; None for the latest, or a new one.
             profile: the memory profile.
             on_conflict: what to do when another turn is under way on the session.
+            apart_from: sessions that nothing is recalled of.
             key: names the turn: under the same key it is done once, for a day. Drawn if None.
         """
         given: dict[str, Any] = {"session_id": session_id, "profile": profile}
-        turn = calls.chat(user_id, message, key, on_conflict=on_conflict, **given)
+        given |= {"on_conflict": on_conflict, "apart_from": apart_from}
+        turn = calls.chat(user_id, message, key, **given)
         return await self._do(turn)
 
     async def stream(
@@ -95,11 +98,13 @@ class StrataClient:
         session_id: str | None = None,
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
+        apart_from: Sequence[str] | None = None,
         key: str | None = None,
     ) -> AsyncIterator[Token | Reply]:
         """The same in pieces: tokens, and last the whole reply. Who stops before stores nothing."""
         given: dict[str, Any] = {"session_id": session_id, "profile": profile, "stream": True}
-        turn = calls.chat(user_id, message, key, on_conflict=on_conflict, **given)
+        given |= {"on_conflict": on_conflict, "apart_from": apart_from}
+        turn = calls.chat(user_id, message, key, **given)
         events = Events()
         async with self._streamed(**arguments(turn)) as response:
             async for line in response.aiter_lines():

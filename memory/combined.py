@@ -1,13 +1,14 @@
 """CombinedMemory: the layers of one profile, over one store."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
 from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
+from memory.apart import ids_apart
 from memory.changes import Cursor
 from memory.classic_memories import Sources
 from memory.due import Due
@@ -84,15 +85,19 @@ class CombinedMemory:
         now: float,
         hold: Hold | None = None,
         fresh: bool = False,
+        apart: Sequence[str] = (),
     ) -> Recollection:
         """All that the layers have to say to `text`, in one round trip to Redis.
 
+        Nothing is recalled of the sessions `apart`; they cost a round trip each.
+
         Raises:
-            UnknownSessionError: the user has no session `session_id`.
+            UnknownSessionError: the user has no session `session_id`, or one of `apart`.
             SessionClosedError: it was closed.
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
+        held_back = await ids_apart(self._store, user, apart)
         embedding = asyncio.ensure_future(self._foresight.ahead(user, text))
         try:
             snapshot = await held(
@@ -101,7 +106,7 @@ class CombinedMemory:
             vector = await embedding
         finally:
             embedding.cancel()
-        turn = Turn(user, text, now, snapshot, vector, hold=hold)
+        turn = Turn(user, text, now, snapshot, vector, hold=hold, held=held_back)
         try:
             return await self._recollected(turn)
         except BaseException:
@@ -112,7 +117,7 @@ class CombinedMemory:
         user, snapshot = turn.user, turn.snapshot
         view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
         index, records = (view.index, view.records) if view else (None, None)
-        held_back = view.quarantine.held if view else frozenset[str]()
+        held_back = turn.held | view.quarantine.held if view else turn.held
         snapshot = await self._within_budget(user, snapshot, held_back)
         asked = await self._foresight.focused(turn.text, turn.vector, index)
         turn = replace(

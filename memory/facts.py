@@ -47,7 +47,11 @@ class FactsLayer:
 
 
 def _recalled(turn: Turn) -> Callable[[Record], bool]:
-    return lambda one: one.is_recalled(turn.at) and one.entry().id not in turn.held
+    return lambda one: (
+        one.is_recalled(turn.at)
+        and one.entry().id not in turn.held
+        and (one.source or "").partition(".")[0] not in turn.held
+    )
 
 
 def is_standing(record: Record) -> bool:

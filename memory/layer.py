@@ -23,7 +23,8 @@ class Turn:
         query: the `(dim,)` vector to search the index by.
         records: the user's records; None where the profile has no use for them.
         hold: the turn's claim on its session.
-        held: ids of messages and records that are held back.
+        held: ids of messages and records that are held back, of sessions set apart, and of the
+            messages in these.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 

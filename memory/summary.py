@@ -39,6 +39,8 @@ class SummaryLayer:
         kept: list[Digest] = []
         left = self._carry_tokens
         for digest in digests:
+            if digest.session_id in held:
+                continue
             summary = fold_text(digest.fold, left)
             tail = newest_within(shown_of(digest.tail, held), left - count_tokens(summary))
             if not summary and not tail:

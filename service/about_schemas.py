@@ -9,6 +9,12 @@ from memory.profiles import Profile
 RedisKind = Literal["embedded", "server", "sentinel", "cluster"]
 
 
+class Health(BaseModel):
+    """Whether the service is well."""
+
+    status: Literal["ok"]
+
+
 class ModelInUse(BaseModel):
     """The chat model that answers."""
 

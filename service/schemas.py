@@ -62,6 +62,12 @@ class ChatRequest(BaseModel):
         "this one (409), `interrupt` that one (what it said so far is kept), or go on in "
         "`parallel`. Left out, what the profile says.",
     )
+    apart_from: list[SessionId] = Field(
+        [],
+        max_length=16,
+        description="Sessions of the user that nothing is recalled of, such as the other side of "
+        "a comparison.",
+    )
     stream: bool = Field(False, description="Answer with server-sent events.")
 
 
@@ -221,12 +227,6 @@ class ImportDone(BaseModel):
     messages: int = Field(description="Messages that this try stored.")
     memories: int = Field(description="Memories that this try restored from an export.")
     sessions: list[str]
-
-
-class Health(BaseModel):
-    """Whether the service is well."""
-
-    status: Literal["ok"]
 
 
 class Problem(BaseModel):

@@ -41,7 +41,15 @@ async def chat(
     user = await admitted(request, state, principal, body.user_id)
     await count_turn(request, state, user)
     nonce = turn_nonce(request)
-    turn = ChatTurn(user, body.message, body.session_id, body.profile, body.on_conflict, nonce)
+    turn = ChatTurn(
+        user,
+        body.message,
+        body.session_id,
+        body.profile,
+        body.on_conflict,
+        nonce,
+        apart_from=tuple(body.apart_from),
+    )
     request.state.withheld = state.chain.withholds(turn)
     known = await stored_reply(state.store, user, nonce) if nonce else None
     if not body.stream:

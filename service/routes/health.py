@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from service.about_schemas import Health
 from service.dependencies import StateDep
 from service.errors import problem_responses
-from service.schemas import Health
 
 router = APIRouter(tags=["health"])
 _METRICS: dict[str, Any] = {

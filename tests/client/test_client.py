@@ -128,6 +128,7 @@ async def test_errors_have_the_codes_of_the_service(service: Service) -> None:
             (strata.memory("ed", "m_0000000000000000"), "unknown_memory", 404),
             (strata.chat("ed", "Hi.", profile="nothing"), "unknown_profile", 422),
             (strata.chat("ed", " "), "invalid_input", 422),
+            (strata.chat("ed", "Hi.", apart_from=["s_0000000000000000"]), "unknown_session", 404),
         ):
             with pytest.raises(StrataApiError) as raised:
                 await asked
@@ -137,6 +138,9 @@ async def test_errors_have_the_codes_of_the_service(service: Service) -> None:
         assert raised.value.errors[0]["where"] == "body.content"
         with pytest.raises(StrataApiError) as raised:
             [one async for one in strata.stream("ed", "Hi.", session_id="s_0000000000000000")]
+        assert raised.value.code == "unknown_session"
+        with pytest.raises(StrataApiError) as raised:
+            [one async for one in strata.stream("ed", "Hi.", apart_from=["s_0000000000000000"])]
         assert raised.value.code == "unknown_session"
 
 

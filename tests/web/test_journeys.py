@@ -166,6 +166,9 @@ async def test_two_memories_are_compared_and_one_is_gone_on_with(desk: Desk) -> 
     await expect(first).to_contain_text("0 turns recalled,")
     await expect(second).to_contain_text("0 tokens of memory")
     await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await desk.write("Is my cat called Nimbus?")  # which each side has heard of the other
+    await expect(desk.page.locator(".duel button")).to_have_count(4)
+    await expect(first.locator(".duel").last).to_contain_text("0 turns recalled,")
     await desk.click("What it was shown", inside=first)
     await expect(desk.shown).to_contain_text("Nimbus")
     await desk.click("What it was shown", inside=second)
@@ -178,7 +181,7 @@ async def test_two_memories_are_compared_and_one_is_gone_on_with(desk: Desk) -> 
     await desk.click("Go on with this", inside=first)
     await desk.click("Delete the other", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".session")).to_have_count(2)
-    await expect(desk.said).to_have_count(4)
+    await expect(desk.said).to_have_count(6)
     await desk.click("Compare")
     await desk.write("And my dog?")
     await expect(desk.page.locator(".duel button")).to_have_count(2)

@@ -72,7 +72,8 @@ export function createComparison(app) {
 
   async function answered(side, turn) {
     if (turn.problem) return draw();
-    const asked = { user_id: store.get().user, message: turn.message, session_id: side.session.session_id, profile: side.profile };
+    const others = sides.filter((one) => one !== side).map((one) => one.session.session_id); // neither recalls the other
+    const asked = { user_id: store.get().user, message: turn.message, session_id: side.session.session_id, profile: side.profile, apart_from: others };
     const heard = (event, data) => {
       if (event === "memory") turn.layers = data.memory;
       if (event === "token") turn.reply += data.text;
