@@ -1,5 +1,6 @@
 """Short notes stand beside what is said, never over it."""
 
+import asyncio
 import json
 from typing import Any, Literal
 
@@ -72,6 +73,16 @@ async def test_a_note_covers_neither_the_last_message_nor_the_composer(
     await desk.page.wait_for_function(_CLEAR, timeout=_SOON_MS)
 
 
+async def _settled(desk: Desk) -> object:
+    """Where everything is, once the page has taken on its size."""
+    before: object = None
+    async with asyncio.timeout(30):
+        while (now := await desk.page.evaluate(_PLACES)) != before:
+            before = now
+            await desk.page.evaluate("new Promise((done) => setTimeout(done, 200))")
+    return before
+
+
 @pytest.mark.parametrize("width", _WIDTHS)
 async def test_nothing_moves_when_a_note_comes_or_goes(
     desk: Desk, service: Service, width: int
@@ -82,7 +93,7 @@ async def test_nothing_moves_when_a_note_comes_or_goes(
     await desk.page.set_viewport_size({"width": width, "height": _WIDTHS[width]})
     await expect(desk.said).to_have_count(40)
     await expect(desk.page.locator("#m-39")).to_be_in_viewport(ratio=1)
-    before = await desk.page.evaluate(_PLACES)
+    before = await _settled(desk)
     told = desk.page.locator("#notes[role=status][aria-live=polite] .note")
     for text in ("Deleted.", _COPY):
         await _note(desk, text)
