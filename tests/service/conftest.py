@@ -79,7 +79,7 @@ def running_backend(model: OpenAIServer, folder: Path, **settings: str) -> Gener
         "STRATA_MODEL_BASE_URL": model.base_url,
         "STRATA_MODEL": "test-model",
         "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "5",  # on machines that are busy
+        "STRATA_MODEL_TIMEOUT": "30",  # on machines that are busy
         "STRATA_BREAKER_FAILURES": "0",
     }
     with running_service(folder, **plain | settings) as service, service.client() as client:
@@ -93,8 +93,19 @@ def model() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture(scope="module")
-def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with running_backend(model, tmp_path_factory.mktemp("strata")) as found:
+def settings_of_backend() -> dict[str, str]:
+    """What a module wants its backend to be like."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def backend(
+    model: OpenAIServer,
+    settings_of_backend: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Backend]:
+    folder = tmp_path_factory.mktemp("strata")
+    with running_backend(model, folder, **settings_of_backend) as found:
         yield found
 
 

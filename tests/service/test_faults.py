@@ -31,6 +31,11 @@ _STREAMED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def settings_of_backend() -> dict[str, str]:
+    return {"STRATA_MODEL_TIMEOUT": "5"}
+
+
 @pytest.mark.parametrize(("fault", "status", "code"), _WHOLE)
 def test_a_failing_model_stores_nothing(
     backend: Backend, fault: Fault, status: int, code: str

@@ -21,6 +21,11 @@ _TITLE = {
 }
 
 
+@pytest.fixture(scope="module")
+def settings_of_backend() -> dict[str, str]:
+    return {"STRATA_MODEL_TIMEOUT": "5"}
+
+
 def _wait_for(client: httpx.Client, purpose: str, outcome: str, *, more_than: float) -> None:
     deadline = time.monotonic() + 20
     while calls(client, purpose, outcome) <= more_than:

@@ -1,15 +1,18 @@
 """Answers get lost on the way, and OpenAI's SDK asks again by itself: one turn is stored."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.openai_faults import Fault
+from tests.openai_server import OpenAIServer
 from tests.retrying import KINDS, campaign
-from tests.service.conftest import Backend
+from tests.service.conftest import Backend, running_backend
 from tests.service.openai.talk import answers_asked, from_user, transcripts
 from tests.waiting import until
 
@@ -71,18 +74,24 @@ def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backe
     assert answers_asked(backend, asked) == 1
 
 
-def test_a_try_that_takes_too_long_is_overtaken_and_not_stored(backend: Backend) -> None:
+@pytest.fixture
+def impatient(model: OpenAIServer, tmp_path: Path) -> Iterator[Backend]:
+    with running_backend(model, tmp_path, STRATA_MODEL_TIMEOUT="5") as found:
+        yield found
+
+
+def test_a_try_that_takes_too_long_is_overtaken_and_not_stored(impatient: Backend) -> None:
     answers = iter(["one two three four five six seven eight nine ten", "another answer"])
-    backend.model.reply = lambda _: next(answers)
-    backend.model.faults.append(Fault(token_delay=timedelta(seconds=1), purpose="completions"))
-    asked = len(backend.model.requests)
+    impatient.model.reply = lambda _: next(answers)
+    impatient.model.faults.append(Fault(token_delay=timedelta(seconds=1), purpose="completions"))
+    asked = len(impatient.model.requests)
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(_post, backend, "slow", stream=True)
-        until(lambda: len(backend.model.requests) > asked)
-        again = pool.submit(_post, backend, "slow", stream=True, retry=1)
+        slow = pool.submit(_post, impatient, "slow", stream=True)
+        until(lambda: len(impatient.model.requests) > asked)
+        again = pool.submit(_post, impatient, "slow", stream=True, retry=1)
         assert "overtaken" in slow.result().text
         assert "overtaken" not in again.result().text
-    assert transcripts(backend, "slow") == [["Yes.", "another answer"]]
+    assert transcripts(impatient, "slow") == [["Yes.", "another answer"]]
 
 
 def test_who_got_the_answer_and_asks_the_same_again_wants_another(backend: Backend) -> None:
