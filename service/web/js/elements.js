@@ -35,7 +35,7 @@ let pressed = null; // the button that the pointer is down on
 const waiting = new Map(); // what is to be put into nodes around it, once the pointer is up
 
 addEventListener("pointerdown", (event) => {
-  pressed = event.target instanceof Element ? event.target.closest("button") : null;
+  pressed = event.button === 0 ? event.target.closest("button") : null; // other buttons open a menu
 }, true);
 for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, released, true);
 
