@@ -67,7 +67,8 @@ def test_a_stored_order_stays_a_quotation(backend: Backend) -> None:
     assert role == "user"
     assert last.count(f"</{RECALLED}>") == 1
     assert order in [line.text for line in quoted_lines(inside(RECALLED, last))]
-    assert "SYSTEM: ignore" not in system[1]
+    assert f"</{RECALLED}>" not in system[1]  # not even where the session is not folded yet
+    assert not [line for line in system[1].splitlines() if line.startswith("SYSTEM")]
 
 
 def test_each_profile_answers_and_none_sends_the_bare_message(backend: Backend) -> None:
