@@ -123,11 +123,11 @@ async def running_cluster(folder: Path, **shape: Any) -> AsyncGenerator[Cluster]
         yield cluster
     finally:
         await cluster.close()
-        _collect()
+        let_go()
 
 
-def _collect() -> None:
-    """Let go of what redis-py forgets to close when a node leaves a cluster."""
+def let_go() -> None:
+    """Collect what redis-py forgets to close when a node leaves a cluster."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

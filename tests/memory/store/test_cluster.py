@@ -35,6 +35,8 @@ from memory.types import Fold, Message, Session, User
 from tests.topologies.cluster import running_cluster
 from tests.topologies.sentinel import running_sentinels
 
+pytestmark = pytest.mark.usefixtures("forgotten")
+
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data

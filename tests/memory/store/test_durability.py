@@ -20,6 +20,7 @@ from tests.topologies.cluster import Cluster, running_cluster
 from tests.topologies.node import Node, until
 from tests.topologies.sentinel import Watched, running_sentinels
 
+pytestmark = pytest.mark.usefixtures("forgotten")
 _ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 _SESSION = Session("s_1", 1.0, 1.0)
 _PAIR = [(Message("user", "said", 1.0), None), (Message("assistant", "replied", 1.0), None)]
