@@ -10,6 +10,7 @@ import pytest
 
 from tests.openai_faults import Fault
 from tests.service.conftest import Backend
+from tests.waiting import until
 
 
 def _send(
@@ -48,10 +49,11 @@ def test_a_key_for_another_request_is_refused(backend: Backend) -> None:
 
 
 def test_while_the_first_is_under_way_the_second_is_told_so(backend: Backend) -> None:
-    backend.model.faults.append(Fault(delay=timedelta(seconds=0.5), purpose="completions"))
+    backend.model.faults.append(Fault(delay=timedelta(seconds=2), purpose="completions"))
+    asked = len(backend.model.requests)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(_send, backend, "key-1", user="i4")
-        time.sleep(0.2)
+        until(lambda: len(backend.model.requests) > asked)
         second = _send(backend, "key-1", user="i4")
         assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
         assert first.result().is_success

@@ -1,12 +1,12 @@
 """Memories over HTTP: kept, found, changed, undone; and what a prompt shows of them."""
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import Backend
+from tests.waiting import until
 
 
 def _keep(backend: Backend, user: str, content: str, **more: object) -> dict[str, Any]:
@@ -111,13 +111,9 @@ def test_being_shown_counts_as_use_after_the_answer(backend: Backend) -> None:
         answer = backend.say("m6", "What is the boat called?").json()
         shown = [one for layer in answer["memory"] for one in layer["records"]]
         assert shown == [kept["id"]]
-    deadline = time.monotonic() + 10
-    while True:
-        now = backend.client.get(f"/v1/users/m6/memories/{kept['id']}").json()
-        if now["access_count"] == 5:
-            break
-        assert time.monotonic() < deadline, now
-        time.sleep(0.05)
+    url = f"/v1/users/m6/memories/{kept['id']}"
+    until(lambda: backend.client.get(url).json()["access_count"] == 5)
+    now = backend.client.get(url).json()
     assert (now["term"], now["expires"], now["importance"]) == ("long", None, 0.76)
 
 

@@ -56,7 +56,7 @@ def test_the_same_request_at_once_is_one_turn_even_without_a_count(backend: Back
         answers = [first.result(), pool.submit(_post, backend, "twice").result()]
     assert [one.status_code for one in answers] == [200, 200]
     assert sorted(map(len, transcripts(backend, "twice"))) == [2, 2]  # the first had been told
-    backend.model.fault = Fault(delay=timedelta(seconds=0.4), purpose="completions")
+    backend.model.fault = Fault(delay=timedelta(seconds=2), purpose="completions")
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(_post, backend, "at-once") for _ in range(2)]
         turns = {one.result().json()["metadata"]["turn_id"] for one in both}
