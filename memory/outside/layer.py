@@ -11,6 +11,8 @@ from memory.types import Hit, Section
 from memory.vector import within_budget
 
 _log = logging.getLogger("strata.memory")
+_MOST = 1_000
+"""The most ids that the database is asked for, however many of them may not be shown."""
 
 
 class OutsideVectorLayer:
@@ -43,11 +45,10 @@ class OutsideVectorLayer:
         if turn.vector is None:
             return Section(self.name)
         left_out = turn.shown | turn.held
+        most = min(self._top_k + len(left_out), _MOST)
         try:
             async with asyncio.timeout(self._seconds):
-                ids = await self._outside.search(
-                    turn.user, turn.vector, top_k=self._top_k + len(left_out)
-                )
+                ids = await self._outside.search(turn.user, turn.vector, top_k=most)
         except Exception as error:  # noqa: BLE001 - every database has errors of its own
             _log.warning("vector store failed", extra={"error": type(error).__name__})
             return Section(self.name, missing="vector_store")
