@@ -8,12 +8,11 @@ from datetime import timedelta
 from langchain_core.language_models import BaseChatModel
 
 from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
-from memory.apart import ids_apart
 from memory.changes import Cursor
 from memory.classic_memories import Sources
 from memory.due import Due
 from memory.folding import fold_overflow
-from memory.layer import Turn
+from memory.layer import Turn, check_apart
 from memory.outside.outside import Outside
 from memory.privacy.discretion import UNREDACTED, Discretion
 from memory.profiles import Profile, build_layers
@@ -89,15 +88,15 @@ class CombinedMemory:
     ) -> Recollection:
         """All that the layers have to say to `text`, in one round trip to Redis.
 
-        Nothing is recalled of the sessions `apart`; they cost a round trip each.
+        Nothing is recalled of the sessions `apart`.
 
         Raises:
-            UnknownSessionError: the user has no session `session_id`, or one of `apart`.
+            InvalidInputError: the turn's own session is `apart`.
+            UnknownSessionError: the user has no session `session_id`.
             SessionClosedError: it was closed.
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        held_back = await ids_apart(self._store, user, apart)
         embedding = asyncio.ensure_future(self._foresight.ahead(user, text))
         try:
             snapshot = await held(
@@ -106,7 +105,7 @@ class CombinedMemory:
             vector = await embedding
         finally:
             embedding.cancel()
-        turn = Turn(user, text, now, snapshot, vector, hold=hold, held=held_back)
+        turn = Turn(user, text, now, snapshot, vector, hold=hold, apart=frozenset(apart))
         try:
             return await self._recollected(turn)
         except BaseException:
@@ -115,9 +114,10 @@ class CombinedMemory:
 
     async def _recollected(self, turn: Turn) -> Recollection:
         user, snapshot = turn.user, turn.snapshot
+        check_apart(turn)
         view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
         index, records = (view.index, view.records) if view else (None, None)
-        held_back = turn.held | view.quarantine.held if view else turn.held
+        held_back = view.quarantine.held if view else frozenset[str]()
         snapshot = await self._within_budget(user, snapshot, held_back)
         asked = await self._foresight.focused(turn.text, turn.vector, index)
         turn = replace(

@@ -48,10 +48,14 @@ class FactsLayer:
 
 def _recalled(turn: Turn) -> Callable[[Record], bool]:
     return lambda one: (
-        one.is_recalled(turn.at)
-        and one.entry().id not in turn.held
-        and (one.source or "").partition(".")[0] not in turn.held
+        one.is_recalled(turn.at) and one.entry().id not in turn.held and not _is_apart(one, turn)
     )
+
+
+def _is_apart(record: Record, turn: Turn) -> bool:
+    """Whether nobody said it but sessions set apart."""
+    told = [one.partition(".")[0] for one in (record.source, *record.confirmed) if one]
+    return bool(told) and turn.apart.issuperset(told)
 
 
 def is_standing(record: Record) -> bool:

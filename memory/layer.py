@@ -1,8 +1,10 @@
 """What a layer of memory is: a name, and what it puts into the prompt of a turn."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from memory.errors import InvalidInputError
 from memory.recall.index import UserIndex
 from memory.recall.record_index import RecordIndex
 from memory.turns import Hold
@@ -23,8 +25,8 @@ class Turn:
         query: the `(dim,)` vector to search the index by.
         records: the user's records; None where the profile has no use for them.
         hold: the turn's claim on its session.
-        held: ids of messages and records that are held back, of sessions set apart, and of the
-            messages in these.
+        held: ids of messages and records that are held back.
+        apart: ids of sessions that nothing is recalled of.
         shown: ids of the messages that the layers before this one put into the prompt.
     """
 
@@ -38,7 +40,38 @@ class Turn:
     records: RecordIndex | None = None
     hold: Hold | None = None
     held: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     shown: frozenset[str] = field(default_factory=frozenset[str])
+
+    @property
+    def unwanted(self) -> Container[str]:
+        """The ids of messages that are not to be recalled."""
+        ids = self.shown | self.held
+        return _Unwanted(ids, self.apart) if self.apart else ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwanted(Container[str]):
+    """Some ids, and those of all messages of some sessions, what is being said in them too."""
+
+    ids: frozenset[str]
+    sessions: frozenset[str]
+
+    def __contains__(self, message_id: object) -> bool:
+        return message_id in self.ids or str(message_id).rpartition(":")[0] in self.sessions
+
+
+def check_apart(turn: Turn) -> None:
+    """Refuse a turn in a session that it sets apart.
+
+    Raises:
+        InvalidInputError: it is in one.
+    """
+    if turn.snapshot.session.id in turn.apart:
+        raise InvalidInputError(
+            "The turn's own session is in apart_from. Take it out, or name another session_id: "
+            "without one, a turn is in the latest session."
+        )
 
 
 class Layer(Protocol):

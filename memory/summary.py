@@ -28,7 +28,9 @@ class SummaryLayer:
         """Summary, digests and, where no window shows them, the unfolded messages."""
         snapshot = turn.snapshot
         text = fold_text(snapshot.session.fold, self._budget_tokens)
-        digests = self._within_budget(snapshot.digests, turn.held)
+        digests = self._within_budget(
+            tuple(one for one in snapshot.digests if one.session_id not in turn.apart), turn.held
+        )
         messages = snapshot.unfolded if self._show_unfolded else ()
         tokens = count_tokens(text) + window_tokens(messages) + sum(map(digest_tokens, digests))
         return Section(self.name, tokens=tokens, messages=messages, text=text, digests=digests)
@@ -39,8 +41,6 @@ class SummaryLayer:
         kept: list[Digest] = []
         left = self._carry_tokens
         for digest in digests:
-            if digest.session_id in held:
-                continue
             summary = fold_text(digest.fold, left)
             tail = newest_within(shown_of(digest.tail, held), left - count_tokens(summary))
             if not summary and not tail:

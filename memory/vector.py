@@ -37,7 +37,7 @@ class VectorLayer:
             turn.text,
             turn.query,
             top_k=self._top_k,
-            exclude=turn.shown | turn.held,
+            exclude=turn.unwanted,
             selection=self._selection,
             beyond=turn.text,
         )

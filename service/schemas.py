@@ -66,7 +66,7 @@ class ChatRequest(BaseModel):
         [],
         max_length=16,
         description="Sessions of the user that nothing is recalled of, such as the other side of "
-        "a comparison.",
+        "a comparison: no message, no summary, no memory that was drawn from them alone.",
     )
     stream: bool = Field(False, description="Answer with server-sent events.")
 

@@ -11,8 +11,6 @@ from memory.types import Hit, Section
 from memory.vector import within_budget
 
 _log = logging.getLogger("strata.memory")
-_MOST = 1_000
-"""The most ids that the database is asked for, however many of them may not be shown."""
 
 
 class OutsideVectorLayer:
@@ -44,8 +42,9 @@ class OutsideVectorLayer:
         """The hits that fit the budget, best first."""
         if turn.vector is None:
             return Section(self.name)
-        left_out = turn.shown | turn.held
-        most = min(self._top_k + len(left_out), _MOST)
+        left_out = turn.unwanted
+        copies = 1 + len(turn.apart)  # of a message, where sessions are forks of each other
+        most = (self._top_k + len(turn.shown) + len(turn.held)) * copies
         try:
             async with asyncio.timeout(self._seconds):
                 ids = await self._outside.search(turn.user, turn.vector, top_k=most)

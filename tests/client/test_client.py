@@ -128,7 +128,7 @@ async def test_errors_have_the_codes_of_the_service(service: Service) -> None:
             (strata.memory("ed", "m_0000000000000000"), "unknown_memory", 404),
             (strata.chat("ed", "Hi.", profile="nothing"), "unknown_profile", 422),
             (strata.chat("ed", " "), "invalid_input", 422),
-            (strata.chat("ed", "Hi.", apart_from=["s_0000000000000000"]), "unknown_session", 404),
+            (strata.chat("ed", "Hi.", apart_from=["mine"]), "invalid_input", 422),
         ):
             with pytest.raises(StrataApiError) as raised:
                 await asked
@@ -140,8 +140,8 @@ async def test_errors_have_the_codes_of_the_service(service: Service) -> None:
             [one async for one in strata.stream("ed", "Hi.", session_id="s_0000000000000000")]
         assert raised.value.code == "unknown_session"
         with pytest.raises(StrataApiError) as raised:
-            [one async for one in strata.stream("ed", "Hi.", apart_from=["s_0000000000000000"])]
-        assert raised.value.code == "unknown_session"
+            [one async for one in strata.stream("ed", "Hi.", apart_from=["mine"])]
+        assert raised.value.status == 422
 
 
 async def test_a_turn_that_is_sent_again_is_stored_once(service: Service) -> None:
