@@ -1,14 +1,23 @@
 """Who is faster than the page: clicks while it redraws, words on the way to another session."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from playwright.async_api import Route, expect
 
+from tests.openai_faults import Fault
+from tests.openai_server import OpenAIServer
 from tests.services import Service
 from tests.web.desk import Desk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_AT_END = """() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.querySelector('#transcript');
+  return scrollHeight > clientHeight && scrollTop + clientHeight >= scrollHeight - 1;
+}"""
+_SLOW = Fault(delay=timedelta(seconds=2), purpose="completions")
 
 
 async def _late(route: Route) -> None:
@@ -34,7 +43,8 @@ async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(de
     await desk.page.mouse.down()
     async with asyncio.timeout(30):
         await is_known.wait()
-    await desk.page.evaluate("new Promise(requestAnimationFrame)")
+    later = "fetch('/v1/users/presser/stats').then((answer) => answer.json())"
+    await desk.page.evaluate(later)  # by then the page has taken in the answer before
     await expect(figures).to_contain_text("0 messages")
     await desk.page.mouse.up()
     await expect(desk.page.get_by_role("dialog")).to_be_visible()
@@ -42,16 +52,43 @@ async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(de
     await desk.page.keyboard.press("Escape")
 
 
-async def test_a_press_that_ends_elsewhere_holds_nothing_up(desk: Desk) -> None:
-    await desk.open("wanderer")
-    await desk.write("Hello!")
-    await desk.page.get_by_role("button", name="New user", exact=True).hover()
+async def test_a_button_keeps_its_place_while_an_answer_comes(
+    desk: Desk, model: OpenAIServer
+) -> None:
+    await desk.page.set_viewport_size({"width": 1440, "height": 480})
+    await desk.open("waverer")
+    for text in ("One.", "Two.", "Three."):
+        await desk.say(text)
+    model.faults.append(_SLOW)
+    await desk.write("\n".join(["A long one."] * 20))
+    await desk.page.get_by_role("button", name="Fork here").last.hover()
     await desk.page.mouse.down()
-    await expect(desk.said).to_have_count(2)
+    await expect(desk.page.locator("#spoken")).to_contain_text("A long one.")
+    await expect(desk.said).to_have_count(6)
+    await desk.page.mouse.up()
+    await expect(desk.page.locator(".note")).to_contain_text("This is a copy")
+    await expect(desk.said).to_have_count(6)
+    await expect(desk.page.locator(".session")).to_have_count(2)
+
+
+async def test_a_press_that_ends_elsewhere_holds_nothing_up(
+    desk: Desk, model: OpenAIServer
+) -> None:
+    await desk.page.set_viewport_size({"width": 1440, "height": 480})
+    await desk.open("wanderer")
+    for text in ("One.", "Two.", "Three."):
+        await desk.say(text)
+    model.faults.append(_SLOW)
+    await desk.write("\n".join(["Four."] * 20))
+    await desk.page.get_by_role("button", name="Fork here").last.hover()
+    await desk.page.mouse.down()
+    await expect(desk.page.locator("#spoken")).to_contain_text("Four.")
+    await expect(desk.said).to_have_count(6)
     await desk.page.locator("#message").hover()
     await desk.page.mouse.up()
-    await expect(desk.page.locator("#user .figures")).to_contain_text("2 messages")
-    await expect(desk.page.get_by_role("dialog")).to_have_count(0)
+    await expect(desk.said).to_have_count(8)
+    await desk.page.wait_for_function(_AT_END)  # who followed still does
+    await expect(desk.page.locator(".session")).to_have_count(1)
 
 
 async def test_what_is_sent_on_the_way_to_a_new_session_is_said_there(

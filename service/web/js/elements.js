@@ -32,7 +32,7 @@ const FOCUSABLE = "button:enabled, select:enabled, input:enabled, textarea:enabl
 const labelOf = (one) => one.getAttribute("aria-label") ?? one.textContent;
 
 let pressed = null; // the button that the pointer is down on
-const waiting = new Map(); // what is to be put into nodes around it, once the pointer is up
+const waiting = new Map(); // what is to be put into nodes of its pane, once the pointer is up
 
 addEventListener("pointerdown", (event) => {
   pressed = event.button === 0 ? event.target.closest("button") : null; // other buttons open a menu
@@ -44,17 +44,24 @@ function released(event) {
   if (event.type === "blur" && event.target !== window) return;
   pressed = null;
   setTimeout(() => {
-    for (const [node, children] of [...waiting]) fill(node, ...children);
+    for (const [node, children] of [...waiting]) {
+      fill(node, ...children).dispatchEvent(new Event("put", { bubbles: true }));
+    }
   });
+}
+
+/** Whether nothing may move in a node for now, since a button of it, or of its pane, is pressed. */
+export function isHeld(node) {
+  return Boolean(pressed) && (node.contains(pressed) || Boolean(pressed.closest(".pane")?.contains(node)));
 }
 
 /**
  * Put children in place of what a node holds; what had the focus has it again, or what is nearest to it.
- * While a button in the node is pressed, that waits: taken away under the pointer it would not be clicked.
+ * Where it is held, that waits: a button that is taken or moved away under the pointer is not clicked.
  */
 export function fill(node, ...children) {
   waiting.delete(node);
-  if (pressed && node.contains(pressed)) {
+  if (isHeld(node)) {
     waiting.set(node, children);
     return node;
   }

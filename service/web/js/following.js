@@ -1,5 +1,7 @@
 /** A box that stays at its end while it grows and shrinks, until its reader goes further up. */
 
+import { isHeld } from "./elements.js";
+
 const NEAR_END_PX = 120;
 
 /**
@@ -16,13 +18,13 @@ export function following(box) {
     if (isNear || box.scrollTop < before) isFollowed = isNear; // on the way down to the end it is not near yet
     before = box.scrollTop;
   }, { passive: true });
+  box.addEventListener("put", () => isFollowed && toEnd());
   new ResizeObserver(() => isFollowed && box.scrollTo({ top: box.scrollHeight, behavior: "instant" })).observe(box);
 
-  return {
-    isFollowed: () => isFollowed,
-    toEnd() {
-      isFollowed = true;
-      box.scrollTop = box.scrollHeight;
-    },
-  };
+  function toEnd() {
+    isFollowed = true;
+    if (!isHeld(box)) box.scrollTop = box.scrollHeight;
+  }
+
+  return { toEnd, isFollowed: () => isFollowed };
 }
