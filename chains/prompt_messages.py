@@ -1,4 +1,4 @@
-"""A prompt of texts: LangChain's messages are made of it where somebody looks at them."""
+"""A prompt of texts: LangChain's messages are made where somebody looks at them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias, overload

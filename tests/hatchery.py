@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -41,7 +42,7 @@ def _tell_the_ended(told: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        with told.pop(pid) as one:
+        with told.pop(pid) as one, suppress(BrokenPipeError, ConnectionResetError):
             one.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 

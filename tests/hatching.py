@@ -120,6 +120,7 @@ class Hatchery:
                 yield process
             finally:
                 process.kill()
+                process.wait(_ENDS_WITHIN)
 
     def _start(self) -> socket.socket:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

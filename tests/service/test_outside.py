@@ -13,9 +13,13 @@ from tests.services import running_service
 _ASKED = "What is my dog called?"
 
 
+def _turn(client: httpx.Client, message: str, **more: object) -> dict[str, Any]:
+    turn = {"user_id": "ann", "message": message, "profile": "vector", **more}
+    return client.post("/v1/chat", json=turn).raise_for_status().json()
+
+
 def _say(client: httpx.Client, message: str) -> str:
-    turn = {"user_id": "ann", "message": message, "profile": "vector"}
-    return client.post("/v1/chat", json=turn).raise_for_status().json()["reply"]
+    return _turn(client, message)["reply"]
 
 
 def _shown(client: httpx.Client) -> str:
@@ -38,8 +42,9 @@ def _settings(kind: str, folder: Path) -> dict[str, str]:
 async def test_it_is_filled_after_the_answer_and_erased(kind: str, tmp_path: Path) -> None:
     settings = _settings(kind, tmp_path)
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
-        _say(client, "My dog is called Biscuit.")
+        told = _turn(client, "My dog is called Biscuit.")["session_id"]
         await eventually(lambda: "Biscuit" in _shown(client), within=20)
+        assert "Biscuit" not in _turn(client, _ASKED, apart_from=[told])["reply"]
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
         assert "Biscuit" in _say(client, _ASKED)
         client.delete("/v1/users/ann").raise_for_status()

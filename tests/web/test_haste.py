@@ -109,6 +109,24 @@ async def test_what_is_sent_on_the_way_to_a_new_session_is_said_there(
     assert [one["messages"] for one in told] == [2, 2]
 
 
+async def test_what_is_sent_on_the_way_is_not_said_as_the_user_chosen_meanwhile(
+    desk: Desk, service: Service
+) -> None:
+    await desk.open("stranger")
+    await desk.say("As stranger.")
+    await desk.open("changer")
+    await desk.page.route("**/changer/sessions", _late)
+    await desk.click("New session")
+    await desk.write("As changer.")
+    await desk.page.locator("#user-choice").select_option("stranger")
+    await desk.page.wait_for_timeout(2_500)  # longer than both late answers
+    await expect(desk.page.locator("#message")).to_have_value("As changer.")
+    await expect(desk.said).to_have_count(2)
+    with service.client() as client:
+        told = client.get("/v1/users/stranger/sessions").raise_for_status().json()["sessions"]
+    assert [one["messages"] for one in told] == [2]
+
+
 async def test_what_was_sent_stays_in_the_field_where_no_session_could_be_begun(desk: Desk) -> None:
     await desk.open("stranded")
     await desk.page.route("**/stranded/sessions", _refused)

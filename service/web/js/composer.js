@@ -33,9 +33,10 @@ export function createComposer(app, send) {
     event.preventDefault();
     const message = field.value.trim();
     if (!message || submit.disabled || submit.hidden) return;
-    const { moving } = app.store.get();
+    const { moving, user } = app.store.get();
     if (moving) {
-      moving.then(() => form.requestSubmit(), () => {}); // where there is no way, it stays in the field
+      const arrived = () => user === app.store.get().user && form.requestSubmit();
+      moving.then(arrived, () => {}); // where there is no way, it stays in the field
       return;
     }
     field.value = "";

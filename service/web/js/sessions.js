@@ -36,6 +36,11 @@ export function createSessions(app) {
     }
   }
 
+  /** Whoever speaks as somebody else by now does not go where the one before wanted to. */
+  function stayed(user) {
+    if (user !== store.get().user) throw new DOMException("Another user was chosen.", "AbortError");
+  }
+
   const open = (session) => going(async () => {
     await app.leaveComparison();
     await app.conversation.open(session);
@@ -43,18 +48,22 @@ export function createSessions(app) {
   });
 
   const begin = (profile = store.get().profile) => going(async () => {
+    const { user } = store.get();
     const { session } = await api.post(path(), { profile });
     await load();
+    stayed(user);
     await open(session);
     app.composer.focus();
     return session;
   });
 
   const fork = (messages = null) => going(async () => {
-    const { session, profile } = store.get();
+    const { user, session, profile } = store.get();
     const copy = await api.post(path(session.session_id, "fork"), { messages, profile });
+    stayed(user);
     const named = await api.patch(path(copy.session_id), { title: `Fork of ${titleOf(session).replace(FORK, "")}`.slice(0, 256) });
     await load();
+    stayed(user);
     await open(named);
     note("This is a copy: it goes on by itself, the original stays as it is.");
   });
