@@ -1,13 +1,10 @@
 """Who is faster than the page: clicks while it redraws, words on the way to another session."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.openai_faults import Fault
-from tests.openai_server import OpenAIServer
 from tests.services import Service
 from tests.web.desk import Desk
 
@@ -17,7 +14,6 @@ _AT_END = """() => {
   const { scrollHeight, scrollTop, clientHeight } = document.querySelector('#transcript');
   return scrollHeight > clientHeight && scrollTop + clientHeight >= scrollHeight - 1;
 }"""
-_SLOW = Fault(delay=timedelta(seconds=2), purpose="completions")
 
 
 async def _late(route: Route) -> None:
@@ -29,9 +25,10 @@ async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(de
     await desk.open("presser")
     figures = desk.page.locator("#user .figures")
     await expect(figures).to_contain_text("0 messages")
-    is_known = asyncio.Event()
+    is_known, is_pressed = asyncio.Event(), asyncio.Event()
 
     async def seen(route: Route) -> None:
+        await is_pressed.wait()
         response = await route.fetch()
         await route.fulfill(response=response)
         if (await response.json())["messages"]:
@@ -41,6 +38,7 @@ async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(de
     await desk.write("Hello!")
     await desk.page.get_by_role("button", name="New user", exact=True).hover()
     await desk.page.mouse.down()
+    is_pressed.set()
     async with asyncio.timeout(30):
         await is_known.wait()
     later = "fetch('/v1/users/presser/stats').then((answer) => answer.json())"
@@ -52,38 +50,37 @@ async def test_a_button_is_clicked_though_what_is_around_it_changes_meanwhile(de
     await desk.page.keyboard.press("Escape")
 
 
-async def test_a_button_keeps_its_place_while_an_answer_comes(
-    desk: Desk, model: OpenAIServer
-) -> None:
+async def _press_while_an_answer_comes(desk: Desk, user: str) -> None:
+    """Three turns, a fourth under way, and its answer come while "Fork here" is pressed."""
+    is_pressed = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await is_pressed.wait()
+        await route.continue_()
+
     await desk.page.set_viewport_size({"width": 1440, "height": 480})
-    await desk.open("waverer")
+    await desk.open(user)
     for text in ("One.", "Two.", "Three."):
         await desk.say(text)
-    model.faults.append(_SLOW)
+    await desk.page.route("**/v1/chat", held)
     await desk.write("\n".join(["A long one."] * 20))
     await desk.page.get_by_role("button", name="Fork here").last.hover()
     await desk.page.mouse.down()
+    is_pressed.set()
     await expect(desk.page.locator("#spoken")).to_contain_text("A long one.")
     await expect(desk.said).to_have_count(6)
+
+
+async def test_a_button_keeps_its_place_while_an_answer_comes(desk: Desk) -> None:
+    await _press_while_an_answer_comes(desk, "waverer")
     await desk.page.mouse.up()
     await expect(desk.page.locator(".note")).to_contain_text("This is a copy")
     await expect(desk.said).to_have_count(6)
     await expect(desk.page.locator(".session")).to_have_count(2)
 
 
-async def test_a_press_that_ends_elsewhere_holds_nothing_up(
-    desk: Desk, model: OpenAIServer
-) -> None:
-    await desk.page.set_viewport_size({"width": 1440, "height": 480})
-    await desk.open("wanderer")
-    for text in ("One.", "Two.", "Three."):
-        await desk.say(text)
-    model.faults.append(_SLOW)
-    await desk.write("\n".join(["Four."] * 20))
-    await desk.page.get_by_role("button", name="Fork here").last.hover()
-    await desk.page.mouse.down()
-    await expect(desk.page.locator("#spoken")).to_contain_text("Four.")
-    await expect(desk.said).to_have_count(6)
+async def test_a_press_that_ends_elsewhere_holds_nothing_up(desk: Desk) -> None:
+    await _press_while_an_answer_comes(desk, "wanderer")
     await desk.page.locator("#message").hover()
     await desk.page.mouse.up()
     await expect(desk.said).to_have_count(8)
