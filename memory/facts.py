@@ -48,14 +48,16 @@ class FactsLayer:
 
 def _recalled(turn: Turn) -> Callable[[Record], bool]:
     return lambda one: (
-        one.is_recalled(turn.at) and one.entry().id not in turn.held and not _is_apart(one, turn)
+        one.is_recalled(turn.at)
+        and one.entry().id not in turn.held
+        and not (turn.apart and _is_from(turn.apart, one))
     )
 
 
-def _is_apart(record: Record, turn: Turn) -> bool:
-    """Whether nobody said it but sessions set apart."""
+def _is_from(sessions: frozenset[str], record: Record) -> bool:
+    """Whether it was said in these sessions, and in no other."""
     told = [one.partition(".")[0] for one in (record.source, *record.confirmed) if one]
-    return bool(told) and turn.apart.issuperset(told)
+    return bool(told) and sessions.issuperset(told)
 
 
 def is_standing(record: Record) -> bool:
