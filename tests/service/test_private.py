@@ -204,9 +204,10 @@ def test_a_restored_export_is_kept_without_it(backend: Watched) -> None:
 def test_failures_of_the_model_tell_nothing(backend: Watched) -> None:
     for fault in (Fault(status=500), Fault(hang=True), Fault(body=b"canary")):
         for stream in (False, True):
-            backend.model.faults.append(fault)
+            backend.model.fault = fault  # also of a job that comes between
             failed = backend.say("failing", _SAID, stream=stream)
             assert "canary" not in failed.text
+    backend.model.fault = None
     assert backend.transcript("failing") == []
 
 
