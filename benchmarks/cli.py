@@ -1,4 +1,4 @@
-"""`strata bench`: what a turn costs, beside others."""
+"""`onionskin bench`: what a turn costs, beside others."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.exit_codes import ExitCode
-from service.options import AsJson, example
+from onionskin.service.cli.exit_codes import ExitCode
+from onionskin.service.cli.options import AsJson, example
 
 _ROOT = Path(__file__).parents[1]
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     help="Measure speed beside other designs.",
     no_args_is_help=True,
     add_completion=False,
-    epilog=example("strata bench turn --quick"),
+    epilog=example("onionskin bench turn --quick"),
 )
 
 
@@ -24,7 +24,7 @@ def _group() -> None:
     """Measure speed beside other designs."""
 
 
-@app.command(epilog=example("strata bench turn --quick --json > turn.json"))
+@app.command(epilog=example("onionskin bench turn --quick --json > turn.json"))
 def turn(
     *,
     quick: Annotated[
@@ -36,7 +36,7 @@ def turn(
         bool, typer.Option("--write-docs", help="Write docs/performance.md and README's table.")
     ] = False,
 ) -> None:
-    """Measure a turn of Strata, of a bare endpoint, and of other memories, side by side.
+    """Measure a turn of Onionskin, of a bare endpoint, and of other memories, side by side.
 
     Ends with 1 when a bound is missed; with --quick, when a ratio is worse than twice its bound.
     """
@@ -44,17 +44,17 @@ def turn(
 
     from rich.console import Console
 
-    from benchmarks.turn.bounds import bounds
-    from benchmarks.turn.docs import write_docs as write
-    from benchmarks.turn.plan import FULL, QUICK
-    from benchmarks.turn.plots import draw
-    from benchmarks.turn.report import as_data, show
-    from benchmarks.turn.run import measure
-    from memory.errors import ConfigurationError
-    from service.printing import say_json
+    from onionskin.benchmarks.turn.bounds import bounds
+    from onionskin.benchmarks.turn.docs import write_docs as write
+    from onionskin.benchmarks.turn.plan import FULL, QUICK
+    from onionskin.benchmarks.turn.plots import draw
+    from onionskin.benchmarks.turn.report import as_data, show
+    from onionskin.benchmarks.turn.run import measure
+    from onionskin.memory.errors import ConfigurationError
+    from onionskin.service.console import say_json
 
     if (out or write_docs) and find_spec("matplotlib") is None:
-        raise ConfigurationError("Pictures need matplotlib: pip install 'strata-memory[bench]'.")
+        raise ConfigurationError("Pictures need matplotlib: pip install 'onionskin[bench]'.")
     figures = measure(QUICK if quick else FULL)
     if as_json:
         say_json(as_data(figures))
@@ -68,7 +68,7 @@ def turn(
     raise typer.Exit(ExitCode.FAILED if missed else ExitCode.OK)
 
 
-@app.command(epilog=example("strata bench scaling --json > scaling.json"))
+@app.command(epilog=example("onionskin bench scaling --json > scaling.json"))
 def scaling(
     *,
     as_json: AsJson = False,
@@ -79,10 +79,10 @@ def scaling(
     """Measure what a user and a turn cost, and simulate what a cluster serves by it."""
     from rich.console import Console
 
-    from benchmarks.scaling.docs import write
-    from benchmarks.scaling.report import show, tables
-    from benchmarks.scaling.run import find
-    from service.printing import say_json
+    from onionskin.benchmarks.scaling.docs import write
+    from onionskin.benchmarks.scaling.report import show, tables
+    from onionskin.benchmarks.scaling.run import find
+    from onionskin.service.console import say_json
 
     console = Console()
     found = find(Console(stderr=True))

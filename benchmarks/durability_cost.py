@@ -1,6 +1,6 @@
 """What each durability costs: a turn's recall and remember, every setting by turns in one run.
 
-    .venv/bin/python -m benchmarks.durability_cost --turns 200
+    .venv/bin/python -m onionskin.benchmarks.durability_cost --turns 200
 
 Two primaries on loopback with a replica each, one pair with `appendfsync everysec` and one with
 `always`; a user for each setting, in one process, without HTTP and without a model. Each line has
@@ -16,15 +16,15 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from memory.combined import CombinedMemory
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.store import Connection, RedisStore
-from memory.store.durability import Durability
-from memory.types import User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.durability import Durability
+from onionskin.memory.types.messages import User
 from tests.topologies.node import Node, until
 
 _FSYNCS = ("everysec", "always")

@@ -1,6 +1,6 @@
 """What encryption at rest costs: a turn, and a view that is filled anew, plain and sealed by turns.
 
-    .venv/bin/python -m benchmarks.encryption_cost --messages 10000 --turns 400
+    .venv/bin/python -m onionskin.benchmarks.encryption_cost --messages 10000 --turns 400
 
 One embedded Redis (`appendfsync always`), two users on two stores in one process, without HTTP and
 without a model. Plain and sealed are measured by turns, because the machine may be busy with other
@@ -16,18 +16,18 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from memory.combined import CombinedMemory
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.store.keyring import Keyring
-from memory.store.master_keys import drawn_master_key, read_master_keys
-from memory.store.room import user_room
-from memory.types import Message, Session, User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.encryption.keyring import Keyring
+from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store.users import user_room
+from onionskin.memory.types.messages import Message, Session, User
 
 _BATCH = 200
 _WORDS = [one + two for one in ("ba", "do", "fi", "ge", "ku") for two in ("ra", "se", "ti", "mo")]

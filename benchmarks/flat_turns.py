@@ -1,6 +1,6 @@
 """Does a turn's cost grow with history? One user's session of thousands of turns over HTTP.
 
-    .venv/bin/python -m benchmarks.flat_turns --turns 5000 --runs 2
+    .venv/bin/python -m onionskin.benchmarks.flat_turns --turns 5000 --runs 2
 
 Service, embedded Redis (`appendfsync always`) and a local server that speaks the OpenAI protocol
 run as processes of their own; folds happen meanwhile. Prints the p50 of the first and of the last
@@ -60,7 +60,7 @@ def _session(
     ):
         assert model.stdout
         url = model.stdout.readline().split()[-1]
-        settings = {"STRATA_MODEL_BASE_URL": url, "STRATA_MODEL": "test-model"}
+        settings = {"ONIONSKIN_MODEL_BASE_URL": url, "ONIONSKIN_MODEL": "test-model"}
         with running_service(Path(folder), **settings) as service, service.client() as client:
             took = [
                 _turn(client, "old", _sentence(draw), profile)

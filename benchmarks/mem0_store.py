@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from memory.types import Vector
+from onionskin.memory.types.messages import Vector
 
 _USER = "u"
 

@@ -1,6 +1,6 @@
 """How much the quarantine holds: of the attacks of the test suite, and of ordinary messages.
 
-    .venv/bin/python -m benchmarks.quarantine [FILE ...]
+    .venv/bin/python -m onionskin.benchmarks.quarantine [FILE ...]
 
 Ordinary are our own assistant chats, LoCoMo's conversations where they are there, and the `content`
 of each line of the JSONL files named. What is held wrongly is printed, so that it can be looked at.
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from memory.suspicion import is_suspicious
+from onionskin.memory.quarantine import is_suspicious
 from tests.attacks import payloads
 from tests.conftest import repository
 from tests.locomo import load_locomo, locomo_file

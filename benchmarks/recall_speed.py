@@ -1,6 +1,6 @@
 """Recall's speed and memory, beside LangChain-community's FAISS store and mem0.
 
-    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.recall_speed [--quick] [--json OUT]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m onionskin.benchmarks.recall_speed [--quick] [--json OUT]
 
 Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by
 the built-in model. On one core, interleaved, the same texts and queries for all; mem0 (over FAISS,
@@ -28,16 +28,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.mem0_store import Mem0
-from memory.changes import Cursor
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.recall.word_vectors import word_vectors
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.types import Entry, Message, Session, User, Vectors
+from onionskin.benchmarks.mem0_store import Mem0
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.word_vectors import word_vectors
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Entry, Message, Session, User, Vectors
 
 _SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
 _QUERIES, _ADDS = 200, 500

@@ -1,6 +1,6 @@
 """Do clients that dribble their requests in slow the others?
 
-    .venv/bin/python -m benchmarks.slow_clients --slow 1000
+    .venv/bin/python -m onionskin.benchmarks.slow_clients --slow 1000
 
 Turns of one ordinary client, in stretches with and without so many slow connections, alternating
 in one run. The slow ones live in a process of their own; each sends a byte of its head a second,
@@ -45,7 +45,7 @@ def _measure(slow: int, stretches: int, turns: int) -> None:
     beset: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_service(Path(folder), STRATA_MODEL="offline") as service,
+        running_service(Path(folder), ONIONSKIN_MODEL="offline") as service,
         service.client() as client,
     ):
         _turns(client, turns)
@@ -54,7 +54,13 @@ def _measure(slow: int, stretches: int, turns: int) -> None:
                 alone += _turns(client, turns)
                 continue
             address = service.url.removeprefix("http://")
-            command = [sys.executable, "-m", "benchmarks.slow_clients", "--dribble", address]
+            command = [
+                sys.executable,
+                "-m",
+                "onionskin.benchmarks.slow_clients",
+                "--dribble",
+                address,
+            ]
             with subprocess.Popen([*command, "--slow", str(slow)]) as others:
                 time.sleep(_SETTLE_SECONDS)
                 beset += _turns(client, turns)

@@ -1,8 +1,13 @@
-"""ConversationChain: one turn as a LangChain Runnable. Recall, think, remember."""
+"""ConversationChain: one turn as a LangChain Runnable. Recall, think, remember.
+
+The synchronous face of the chain: each call waits for the asynchronous one.
+
+A turn that ends without an answer lets the next one have its session.
+"""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
@@ -10,21 +15,78 @@ from typing import Any, cast
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 
-from chains.contexts import memory_of
-from chains.discreet import untraced
-from chains.giving_up import given_up_on_failure
-from chains.observing import Observer, Stage, Unobserved
-from chains.thinking import Thinking
-from chains.turn import ChatReply, ChatTurn, beginning_of, check_message
-from chains.unheard import is_unheard, quiet
-from chains.waiting import WaitingRunnable
-from memory.combined import CombinedMemory
-from memory.due import Due, SpendDue
-from memory.langchain.portal import Portal
-from memory.recollection import Recollection
-from memory.turns import Hold, InterruptedTurnError
+from onionskin.chains.callbacks import is_unheard, quiet
+from onionskin.chains.context import memory_of
+from onionskin.chains.generation import Thinking
+from onionskin.chains.observers import Observer, Stage, Unobserved, outcome_of, untraced
+from onionskin.chains.turn import ChatReply, ChatTurn, beginning_of, check_message
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.langchain.event_loop_thread import Portal
+from onionskin.memory.layers.base import Recollection
+from onionskin.memory.session_lock import Hold, InterruptedTurnError
+from onionskin.memory.types.tasks import Due, SpendDue
+
+
+class WaitingRunnable(Runnable[ChatTurn, ChatReply]):
+    """A chain that is asynchronous, for programs that are not.
+
+    Args:
+        portal: the way to the event loop, where there is one for threads that have none.
+    """
+
+    def __init__(self, portal: Portal | None) -> None:
+        self._portal = portal
+
+    def invoke(
+        self,
+        input: ChatTurn,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> ChatReply:
+        """As `ainvoke`; `batch` likewise.
+
+        Raises:
+            TypeError: the chain was made without a portal.
+        """
+        return self._way().wait(self.ainvoke(input, config, **kwargs))
+
+    def stream(
+        self,
+        input: ChatTurn,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatReply]:
+        """As `astream`.
+
+        Raises:
+            TypeError: the chain was made without a portal.
+        """
+        return self._way().iterate(self.astream(input, config, **kwargs))
+
+    def _way(self) -> Portal:
+        if self._portal is None:
+            raise TypeError(
+                "This chain is asynchronous: `await chain.ainvoke(...)`, or give it a portal."
+            )
+        return self._portal
+
+
+@asynccontextmanager
+async def given_up_on_failure(
+    memory: CombinedMemory, recollection: Recollection, observer: Observer
+) -> AsyncGenerator[None]:
+    """The session is free for the next turn, however this one ends."""
+    try:
+        yield
+    except BaseException as error:
+        outcome = outcome_of(error)
+        if outcome != InterruptedTurnError.code:
+            observer.turn(memory.name, outcome, ())
+        await memory.give_up(recollection)
+        raise
+
 
 UNANSWERED = "(interrupted before it was answered)"
 
@@ -75,7 +137,7 @@ class ConversationChain(WaitingRunnable):
         """The whole answer, once it is stored.
 
         Raises:
-            StrataError: see `chains.errors` and `memory.errors`; nothing was stored.
+            OnionskinError: see `onionskin.chains.errors` and `onionskin.memory.errors`; nothing was stored.
         """
         turn = self._prepared(input)
         if turn.is_withheld:
@@ -95,7 +157,7 @@ class ConversationChain(WaitingRunnable):
         A consumer that goes away before the last piece leaves nothing stored.
 
         Raises:
-            StrataError: as `ainvoke`.
+            OnionskinError: as `ainvoke`.
         """
         turn = self._prepared(input)
 
@@ -115,7 +177,7 @@ class ConversationChain(WaitingRunnable):
         """Whether the answer to a turn is stored with something taken out of it, and only so.
 
         Raises:
-            StrataError: it is no turn that can be answered.
+            OnionskinError: it is no turn that can be answered.
         """
         return self._prepared(turn).is_withheld or self._memory_of(turn.profile).discretion.redacts
 

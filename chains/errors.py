@@ -3,10 +3,10 @@
 import math
 from datetime import timedelta
 
-from memory.errors import StrataError
+from onionskin.memory.errors import OnionskinError
 
 
-class ModelError(StrataError):
+class ModelError(OnionskinError):
     """The model failed, broke off, or answered nothing that could be used.
 
     Attributes:

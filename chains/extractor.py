@@ -3,28 +3,100 @@
 A job that can be killed anywhere and run again: records and the place up to which they were drawn
 are written together, or not at all. A model that fails leaves the lines for later; one that answers
 nonsense is asked once more, and then the lines are passed over and counted.
+
+Asking a chat model for plain data of a given form.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable
 
-from chains.fence import fenced, quoted_line, quoted_record
-from chains.observing import Observer, Purpose, Unobserved
-from chains.structured import StructuredModel
-from memory.extraction import LONGEST_CONTENT, Drawn, ExtractionPolicy, extraction_end, usable
-from memory.learning import Learner
-from memory.privacy.discretion import UNREDACTED, Discretion
-from memory.quarantine import Held, nothing_held, shown_of
-from memory.records import Record
-from memory.store import RedisStore
-from memory.store.leases import HOLD, leased
-from memory.store.reading import get_session, read_messages
-from memory.store.recording import Extracted
-from memory.types import Entry, User
+from onionskin.chains.errors import ModelError
+from onionskin.chains.generation import answer_within
+from onionskin.chains.observers import Observer, Purpose, Unobserved
+from onionskin.chains.quoting import fenced, quoted_line, quoted_record
+from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.quarantine import Held, nothing_held, shown_of
+from onionskin.memory.records.consolidation import Learner
+from onionskin.memory.records.extraction import (
+    LONGEST_CONTENT,
+    Drawn,
+    ExtractionPolicy,
+    extraction_end,
+    usable,
+)
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.locks import HOLD, leased
+from onionskin.memory.store.records import Extracted
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.types.messages import Entry, User
+from onionskin.memory.types.records import Record
+
+_UNPARSED = ("LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError")
+"""How SDKs say that an answer came, but not whole or not in the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a model answered.
+
+    Attributes:
+        data: as plain data, of whatever form; None if it was no data at all.
+        tokens: that the call took, as far as the model tells.
+    """
+
+    data: Any
+    tokens: int
+
+
+class StructuredModel:
+    """A chat model that answers with data.
+
+    Args:
+        model: the chat model.
+        schema: JSON Schema of the answer, with a title.
+        purpose: what it is called for, and who is told of it.
+    """
+
+    def __init__(self, model: BaseChatModel, schema: Mapping[str, Any], purpose: Purpose) -> None:
+        self._model, self._purpose = model, purpose
+        try:
+            bound = model.with_structured_output(dict(schema), include_raw=True)
+        except NotImplementedError:
+            bound = None
+        self._bound = cast("Runnable[list[BaseMessage], dict[str, Any]] | None", bound)
+
+    @property
+    def able(self) -> bool:
+        """Whether the model can do it; the offline one cannot."""
+        return self._bound is not None
+
+    async def ask(self, prompt: Sequence[BaseMessage], *, within: timedelta) -> Structure:
+        """The model's answer as data.
+
+        Raises:
+            ModelTimeoutError: it took longer than `within`.
+            ModelError: it failed.
+        """
+        if self._bound is None:
+            raise ModelError("The chat model cannot answer with structured output.")
+        call = self._purpose.call(self._model, prompt)
+        with self._purpose.observer.model_call(call):
+            try:
+                found = await answer_within(self._bound.ainvoke(list(prompt)), within)
+            except ModelError as error:
+                if type(error.__cause__).__name__ in _UNPARSED:
+                    return Structure(None, 0)
+                raise
+            call.message = raw = cast("AIMessage", found["raw"])
+        tokens = raw.usage_metadata["total_tokens"] if raw.usage_metadata else 0
+        return Structure(found["parsed"], tokens)
+
 
 _CONTEXT_LINES, _TRIES = 4, 2
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"

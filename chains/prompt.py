@@ -3,20 +3,60 @@
 Providers cache the longest common beginning of prompts. So the instructions come first, then what
 earlier sessions left (fixed for a session), the summary (changes with each fold), the window (only
 grows between folds), and last what was recalled for this very message, with the message itself.
+
+A prompt of texts: LangChain's messages are made where somebody looks at them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, overload
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from chains.fence import escaped, fenced, moment, quoted_line, quoted_record
-from chains.prompt_messages import Prompt, Role
-from chains.turn import PLAIN, Ask
-from memory.facts import is_standing
-from memory.recollection import Recollection
-from memory.records import Record
-from memory.types import Digest, Entry, Section
+from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
+from onionskin.chains.turn import PLAIN, Ask
+from onionskin.memory.layers.base import Recollection
+from onionskin.memory.layers.facts import is_standing
+from onionskin.memory.types.messages import Digest, Entry, Section
+from onionskin.memory.types.records import Record
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+class Prompt(Sequence[BaseMessage]):
+    """Chat messages that are a role and a text each.
+
+    It goes to any chat model as a list of messages does. One that sends nothing but roles and texts
+    takes `said`: a message of LangChain's costs more than all else that is done with it.
+
+    Args:
+        said: roles and texts, in order.
+    """
+
+    def __init__(self, said: Iterable[tuple[Role, str]] = ()) -> None:
+        self.said = tuple(said)
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+    @overload
+    def __getitem__(self, place: int) -> BaseMessage: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[BaseMessage]: ...
+    def __getitem__(self, place: int | slice) -> BaseMessage | list[BaseMessage]:
+        if isinstance(place, slice):
+            return [_message(*one) for one in self.said[place]]
+        return _message(*self.said[place])
+
+    def __iter__(self) -> Iterator[BaseMessage]:
+        return iter(self[:])
+
+
+def _message(role: Role, text: str) -> BaseMessage:
+    if role == "assistant":
+        return AIMessage(text)
+    return HumanMessage(text) if role == "user" else SystemMessage(text)
+
 
 INSTRUCTIONS = """\
 You are a helpful assistant who remembers this user across conversations.

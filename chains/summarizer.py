@@ -10,18 +10,18 @@ from datetime import timedelta
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from chains.answering import answer
-from chains.fence import escaped, fenced, quoted_line
-from chains.observing import Observer, Purpose, Unobserved
-from memory.folding import FoldPolicy, fold_target
-from memory.privacy.discretion import UNREDACTED, Discretion
-from memory.quarantine import Held, nothing_held, shown_of
-from memory.store import RedisStore
-from memory.store.leases import HOLD, leased
-from memory.store.reading import get_session, read_messages
-from memory.tokens import clip_tokens
-from memory.types import Entry, Fold, User
-from memory.window import message_tokens
+from onionskin.chains.generation import answer
+from onionskin.chains.observers import Observer, Purpose, Unobserved
+from onionskin.chains.quoting import escaped, fenced, quoted_line
+from onionskin.memory.layers.window import message_tokens
+from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.quarantine import Held, nothing_held, shown_of
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.locks import HOLD, leased
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.summarization import FoldPolicy, fold_target
+from onionskin.memory.tokens import clip_tokens
+from onionskin.memory.types.messages import Entry, Fold, User
 
 NEW_LINES = "new_lines"
 _BATCH_TOKENS = 4000

@@ -1,4 +1,7 @@
-"""What goes into a turn and what comes out of it."""
+"""What goes into a turn and what comes out of it.
+
+The reply of a turn that was stored, though its answer may have been lost on the way.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,11 +10,14 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
-from memory.errors import InvalidInputError, MessageTooLongError
-from memory.privacy.discretion import Said
-from memory.recollection import Recollection
-from memory.turns import OnConflict
-from memory.types import Section, User
+from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownSessionError
+from onionskin.memory.layers.base import Recollection
+from onionskin.memory.privacy.policy import Said
+from onionskin.memory.session_lock import OnConflict
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.idempotency import find_turn
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import Section, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +153,25 @@ def check_message(message: str, longest: int) -> None:
     if len(message) > longest:
         raise MessageTooLongError(
             f"The message has {len(message)} characters; {longest} are allowed. "
-            "Send it in parts, or raise STRATA_LONGEST_MESSAGE."
+            "Send it in parts, or raise ONIONSKIN_LONGEST_MESSAGE."
         )
+
+
+async def stored_reply(store: RedisStore, user: User, nonce: str) -> ChatReply | None:
+    """The reply of the turn that was committed under a nonce; None if there is none."""
+    found = await find_turn(store, user, nonce)
+    if found is None or len(found[1]) < 2:  # noqa: PLR2004 - a turn is a pair
+        return None
+    committed, (_, replied) = found
+    try:
+        session = await get_session(store, user, committed.session_id)
+    except UnknownSessionError:
+        return None
+    return ChatReply(
+        reply=replied.message.content,
+        session_id=session.id,
+        turn_id=committed.turn_id,
+        profile=replied.message.profile or session.profile,
+        is_new_session=committed.position == 0,
+        interrupted=replied.message.interrupted,
+    )

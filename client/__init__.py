@@ -1,8 +1,14 @@
-"""A client of Strata's service: typed, asynchronous and synchronous, on httpx alone."""
+"""A client of Onionskin's service: typed, asynchronous and synchronous, on httpx alone."""
 
-from client.asynchronous import StrataClient
-from client.errors import StrataApiError, UnreachableError
-from client.results import Token
-from client.synchronous import SyncStrataClient
+from onionskin.client.asynchronous import OnionskinClient
+from onionskin.client.errors import OnionskinApiError, UnreachableError
+from onionskin.client.results import Token
+from onionskin.client.synchronous import SyncOnionskinClient
 
-__all__ = ["StrataApiError", "StrataClient", "SyncStrataClient", "Token", "UnreachableError"]
+__all__ = [
+    "OnionskinApiError",
+    "OnionskinClient",
+    "SyncOnionskinClient",
+    "Token",
+    "UnreachableError",
+]

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from client.parsing import parsed, parser
-from client.results import (
+from onionskin.client.parsing import parsed, parser
+from onionskin.client.results import (
     Found,
     Imported,
     Memory,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 
-class StrataApiError(Exception):
+class OnionskinApiError(Exception):
     """The service answered with a problem (RFC 9457).
 
     Attributes:
@@ -27,14 +27,14 @@ class StrataApiError(Exception):
         self.code, self.status, self.retry_after, self.errors = code, status, retry_after, errors
 
 
-class UnreachableError(StrataApiError):
+class UnreachableError(OnionskinApiError):
     """There was no answer: the service is away, or the connection broke."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, code="unreachable")
 
 
-def problem_of(status: int, body: object, retry_after: str | None = None) -> StrataApiError:
+def problem_of(status: int, body: object, retry_after: str | None = None) -> OnionskinApiError:
     """The error of an answer, whatever stands in it.
 
     Args:
@@ -44,7 +44,7 @@ def problem_of(status: int, body: object, retry_after: str | None = None) -> Str
     """
     found = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     wait = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
-    return StrataApiError(
+    return OnionskinApiError(
         str(found.get("detail") or f"The service answered {status}."),
         code=str(found.get("code") or "unknown"),
         status=status,

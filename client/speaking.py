@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from client.calls import Call
-from client.errors import StrataApiError, UnreachableError, problem_of
-from client.parsing import parsed
-from client.results import LayerUse, Reply, Token
+from onionskin.client.calls import Call
+from onionskin.client.errors import OnionskinApiError, UnreachableError, problem_of
+from onionskin.client.parsing import parsed
+from onionskin.client.results import LayerUse, Reply, Token
 
 T = TypeVar("T")
 _MOST_SECONDS = 30.0
@@ -38,13 +38,13 @@ def result(call: Call[T], response: httpx.Response) -> T:
     """What an answer says.
 
     Raises:
-        StrataApiError: a problem, or something that is no answer of Strata's.
+        OnionskinApiError: a problem, or something that is no answer of Onionskin's.
     """
     check(response)
     try:
         return call.read(response.json())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StrataApiError(
+        raise OnionskinApiError(
             f"The answer to {call.method} {call.path} cannot be read: {error}.",
             code="unreadable",
             status=response.status_code,
@@ -67,7 +67,7 @@ def unreachable(url: httpx.URL, error: httpx.HTTPError) -> UnreachableError:
     return UnreachableError(f"The service at {url} gave no answer ({type(error).__name__}).")
 
 
-def pause(call: Call[Any], error: StrataApiError, tries: int, most: int) -> float | None:
+def pause(call: Call[Any], error: OnionskinApiError, tries: int, most: int) -> float | None:
     """How many seconds to wait before a call is sent again; None where it is not.
 
     Args:
@@ -99,7 +99,7 @@ class Events:
         """What a line completes, if anything that is told.
 
         Raises:
-            StrataApiError: the answer broke off; nothing was stored.
+            OnionskinApiError: the answer broke off; nothing was stored.
         """
         if line.startswith("event:"):
             self._name = line.removeprefix("event:").strip()

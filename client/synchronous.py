@@ -7,10 +7,10 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from client import calls
-from client.calls import Call
-from client.errors import StrataApiError
-from client.results import (
+from onionskin.client import calls
+from onionskin.client.calls import Call
+from onionskin.client.errors import OnionskinApiError
+from onionskin.client.results import (
     Found,
     Imported,
     Memory,
@@ -23,15 +23,15 @@ from client.results import (
     Token,
     UserFigures,
 )
-from client.speaking import Events, arguments, check, options, pause, result, unreachable
+from onionskin.client.speaking import Events, arguments, check, options, pause, result, unreachable
 
 T = TypeVar("T")
 
 
-class SyncStrataClient:
-    """Asks Strata's service; use `with SyncStrataClient(url) as strata: ...`.
+class SyncOnionskinClient:
+    """Asks Onionskin's service; use `with SyncOnionskinClient(url) as onionskin: ...`.
 
-    Every method raises StrataApiError with the service's `code`, or UnreachableError. What may be
+    Every method raises OnionskinApiError with the service's `code`, or UnreachableError. What may be
     sent again without harm is sent again when the service is away: a turn is named by a key, so
     that it is stored once.
 
@@ -194,7 +194,7 @@ class SyncStrataClient:
             tries += 1
             try:
                 return result(call, self._sent(call))
-            except StrataApiError as error:
+            except OnionskinApiError as error:
                 wait = pause(call, error, tries, self._retries)
                 if wait is None:
                     raise

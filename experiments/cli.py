@@ -1,4 +1,4 @@
-"""`strata experiment`: memory types compared on conversations."""
+"""`onionskin experiment`: memory types compared on conversations."""
 
 import asyncio
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from service.options import URL, AsJson, Url, User, example, profile_names
+from onionskin.service.cli.options import URL, AsJson, Url, User, example, profile_names
 
 if TYPE_CHECKING:
-    from memory.profiles import Profile
-    from memory.recall.embedder import EmbedderOptions
+    from onionskin.memory.profiles import Profile
+    from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
 
 app = typer.Typer(
     help="Compare memory types on conversations.",
     no_args_is_help=True,
-    epilog=example("strata experiment replay --user alice --profiles layered,window"),
+    epilog=example("onionskin experiment replay --user alice --profiles layered,window"),
 )
 
 Data = Annotated[
@@ -32,7 +32,9 @@ Names = Annotated[
 ]
 
 
-@app.command(epilog=example("strata experiment recall --data locomo.json --top-k 5,10,25 --json"))
+@app.command(
+    epilog=example("onionskin experiment recall --data locomo.json --top-k 5,10,25 --json")
+)
 def recall(
     *,
     data: Data,
@@ -57,9 +59,9 @@ def recall(
     from rich.console import Console
     from rich.progress import Progress
 
-    from experiments.conversations import read_conversations
-    from experiments.recall_run import Plan, figures_of, run_recall, show
-    from service.printing import progress, say_json
+    from onionskin.experiments.conversations import read_conversations
+    from onionskin.experiments.recall_run import Plan, figures_of, run_recall, show
+    from onionskin.service.console import progress, say_json
 
     plan = Plan(
         read_conversations(data),
@@ -89,9 +91,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _profiles(names: list[str]) -> "dict[str, Profile]":
-    from memory.errors import ConfigurationError
-    from memory.profiles import load_profiles
-    from service.loading import load_settings
+    from onionskin.memory.errors import ConfigurationError
+    from onionskin.memory.profiles import load_profiles
+    from onionskin.service.settings_loading import load_settings
 
     known = load_profiles(load_settings().profiles)
     if missing := [name for name in names if name not in known]:
@@ -100,15 +102,15 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
 
 def _embedder_options() -> "EmbedderOptions":
-    from memory.recall.embedder import EmbedderOptions
-    from service.loading import load_settings
+    from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
+    from onionskin.service.settings_loading import load_settings
 
     settings = load_settings()
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
 
 
 @app.command(
-    epilog=example("strata experiment profiles --data locomo.json --profiles layered,window")
+    epilog=example("onionskin experiment profiles --data locomo.json --profiles layered,window")
 )
 def profiles(
     *,
@@ -129,8 +131,8 @@ def profiles(
     as_json: AsJson = False,
 ) -> None:
     """Play conversations under several memory profiles and compare what reaches the model."""
-    from experiments.conversations import read_conversations
-    from experiments.session import compare_and_report
+    from onionskin.experiments.conversations import read_conversations
+    from onionskin.experiments.session import compare_and_report
 
     compare_and_report(
         read_conversations(data)[:conversations],
@@ -144,7 +146,7 @@ def profiles(
     )
 
 
-@app.command(epilog=example("strata experiment replay --user alice --profiles layered,window"))
+@app.command(epilog=example("onionskin experiment replay --user alice --profiles layered,window"))
 def replay(
     *,
     user: User,
@@ -155,8 +157,8 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Play what a user of the running service said under other memories; nothing of it changes."""
-    from experiments.replaying import read_user
-    from experiments.session import compare_and_report
+    from onionskin.experiments.replaying import read_user
+    from onionskin.experiments.session import compare_and_report
 
     chosen = _profiles(names.split(","))
     said = read_user(url, user)

@@ -20,14 +20,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from memory.errors import StrataError
-from memory.types import Message, Role
+from onionskin.memory.errors import OnionskinError
+from onionskin.memory.types.messages import Message, Role
 
 _CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open domain", 4: "single-hop", 5: "adversarial"}
 _TURN = re.compile(r"D\d+:\d+")
 
 
-class UnreadableDataError(StrataError):
+class UnreadableDataError(OnionskinError):
     """A data file is in neither format, or something in it is wrong."""
 
     code = "unreadable_data"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.conversations import Conversation
-from experiments.recall import Indexed
-from memory.recall.candidates import Candidates, Floats
-from memory.recall.parts import NAMES
-from memory.recall.ranking import AROUND, Weights, around, hand_scores
+from onionskin.experiments.conversations import Conversation
+from onionskin.experiments.recall import Indexed
+from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
+from onionskin.memory.retrieval.ranking.features import NAMES
+from onionskin.memory.retrieval.ranking.weights import AROUND, Weights, around, hand_scores
 
 _SLACK, _PENALTY = 3.0, 0.003
 _STEPS, _RATE = 300, 0.05

@@ -17,21 +17,21 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from chains.conversation import ChatTurn, ConversationChain
-from chains.prompt import build_prompt
-from chains.summarizer import Summarizer
-from experiments.conversations import Conversation, Said
-from memory.combined import CombinedMemory
-from memory.due import FoldDue
-from memory.profiles import Profile
-from memory.recall.embedding import Embedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.recollection import Recollection
-from memory.store import RedisStore
-from memory.tokens import count_tokens
-from memory.types import Section, User
+from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.prompt import build_prompt
+from onionskin.chains.summarizer import Summarizer
+from onionskin.experiments.conversations import Conversation, Said
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.layers.base import Recollection
+from onionskin.memory.profiles import Profile
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import RedisStore
+from onionskin.memory.tokens import count_tokens
+from onionskin.memory.types.messages import Section, User
+from onionskin.memory.types.tasks import FoldDue
 
 _WITHIN = timedelta(seconds=120)
 _DAY = 86_400.0
@@ -85,7 +85,7 @@ class ReplayModel(BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return "strata-replay"
+        return "onionskin-replay"
 
     def next_reply(self, reply: str) -> None:
         """What the next call answers."""
@@ -116,7 +116,7 @@ class CountingModel(BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return "strata-counted"
+        return "onionskin-counted"
 
     def _generate(
         self,

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from experiments.profiles_run import Cell
-from experiments.report import Row
-from memory.errors import ConfigurationError
+from onionskin.experiments.profiles_run import Cell
+from onionskin.experiments.report import Row
+from onionskin.memory.errors import ConfigurationError
 
 _SIZE = (9.0, 5.0)
 _SMOOTH = 15
@@ -25,7 +25,7 @@ def draw(cells: Sequence[Cell], rows: Sequence[Row], out: Path) -> dict[str, tup
         import matplotlib as mpl  # noqa: PLC0415 - the extra `experiments`
     except ImportError as error:
         raise ConfigurationError(
-            "Plots need matplotlib: pip install 'strata-memory[experiments]'."
+            "Plots need matplotlib: pip install 'onionskin[experiments]'."
         ) from error
     mpl.use("agg")
     made = {

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 from langchain_core.language_models import BaseChatModel
 
-from experiments.conversations import Conversation
-from experiments.judging import Judged, judge_all
-from experiments.playing import Played, pairs, play
-from memory.profiles import Profile
-from memory.recall.embedding import Embedder
-from memory.recall.tongue import Tongue
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.tokens import count_tokens
+from onionskin.experiments.conversations import Conversation
+from onionskin.experiments.judging import Judged, judge_all
+from onionskin.experiments.playing import Played, pairs, play
+from onionskin.memory.profiles import Profile
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.tokens import count_tokens
 
 _TIMEOUT = timedelta(seconds=60)
 _REPLY_TOKENS = 150
@@ -75,7 +75,7 @@ async def compare(
     cells_folder.mkdir(parents=True, exist_ok=True)
     tongue = Tongue.of(comparison.language)
     cells: list[Cell] = []
-    with tempfile.TemporaryDirectory(prefix="strata-experiment-") as folder:
+    with tempfile.TemporaryDirectory(prefix="onionskin-experiment-") as folder:
         async with EmbeddedRedis(Path(folder)) as redis:
             connection = Connection(redis.url, timeout=_TIMEOUT)
             store = RedisStore(connection, embedder_tag=comparison.embedder.tag)

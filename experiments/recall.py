@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.conversations import Conversation
-from memory.recall.embedding import Embedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.types import Entry, Vector
+from onionskin.experiments.conversations import Conversation
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.types.messages import Entry, Vector
 
 _BATCH = 256
 

@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from experiments.conversations import Conversation
-from experiments.learning import examples, learn_without
-from experiments.recall import Answered, ask, index_conversation, newest_first
-from experiments.statistics import Estimate, estimate
-from memory.errors import ConfigurationError
-from memory.profiles import Profile
-from memory.recall.embedder import EmbedderOptions, open_embedder
-from memory.recall.ranking import Weights, hand_made
-from memory.recall.tongue import Tongue
+from onionskin.experiments.conversations import Conversation
+from onionskin.experiments.learning import examples, learn_without
+from onionskin.experiments.recall import Answered, ask, index_conversation, newest_first
+from onionskin.experiments.statistics import Estimate, estimate
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.profiles import Profile
+from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking.weights import Weights, hand_made
 
 _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 
@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         profiles: by name; one with the vector layer searches, one with a window alone takes the
             newest messages first, any other recalls nothing.
-        embedders: their names, as for `STRATA_EMBEDDER`.
+        embedders: their names, as for `ONIONSKIN_EMBEDDER`.
         ranking: `learned` as the service does; `cross-validated`, learned from the other
             conversations of the file; `hand-made`.
     """

@@ -5,15 +5,15 @@ from urllib.parse import quote
 
 import httpx
 
-from experiments.conversations import Conversation, Said
-from memory.errors import StrataError
-from memory.types import Message
-from service.client import open_client, refused, unreachable
+from onionskin.experiments.conversations import Conversation, Said
+from onionskin.memory.errors import OnionskinError
+from onionskin.memory.types.messages import Message
+from onionskin.service.http_client import open_client, refused, unreachable
 
 _PAGE = 200
 
 
-class UnreadableUserError(StrataError):
+class UnreadableUserError(OnionskinError):
     """The user has said nothing."""
 
     code = "unreadable_user"

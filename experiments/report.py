@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.profiles_run import Cell
-from experiments.statistics import Estimate, estimate
+from onionskin.experiments.profiles_run import Cell
+from onionskin.experiments.statistics import Estimate, estimate
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; }

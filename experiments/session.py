@@ -7,18 +7,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-from chains.models import open_model
-from chains.offline import OfflineChatModel
-from experiments.conversations import Conversation
-from experiments.plots import draw
-from experiments.profiles_run import Cell, Comparison, compare, estimated_cost
-from experiments.report import as_data, rows_of, show, write_report
-from memory.errors import ConfigurationError
-from memory.profiles import Profile
-from memory.recall.embedder import EmbedderOptions, open_embedder
-from service.choices import model_options
-from service.loading import load_settings
-from service.printing import confirm, progress, remark, say, say_json
+from onionskin.chains.models.factory import open_model
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.experiments.conversations import Conversation
+from onionskin.experiments.plots import draw
+from onionskin.experiments.profiles_run import Cell, Comparison, compare, estimated_cost
+from onionskin.experiments.report import as_data, rows_of, show, write_report
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.profiles import Profile
+from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
+from onionskin.service.console import confirm, progress, remark, say, say_json
+from onionskin.service.factories import model_options
+from onionskin.service.settings_loading import load_settings
 
 
 def compare_and_report(
@@ -61,7 +61,7 @@ def compare_and_report(
             offline = isinstance(model, OfflineChatModel)
             if answers and offline:
                 raise ConfigurationError(
-                    "Answers need a real model: set OPENAI_API_KEY or STRATA_MODEL."
+                    "Answers need a real model: set OPENAI_API_KEY or ONIONSKIN_MODEL."
                 )
             if not offline and not yes:
                 _confirm(comparison)

@@ -7,28 +7,26 @@ from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
-from memory.afterwards import embedding_due, extraction_due, fold_due, use_due
-from memory.changes import Cursor
-from memory.classic_memories import Sources
-from memory.due import Due
-from memory.folding import fold_overflow
-from memory.layer import Turn, check_apart
-from memory.outside.outside import Outside
-from memory.privacy.discretion import UNREDACTED, Discretion
-from memory.profiles import Profile, build_layers
-from memory.recall.embedding import Embedder
-from memory.recall.foresight import Foresight
-from memory.recall.views import Views
-from memory.recollection import Recollection
-from memory.store import RedisStore
-from memory.store.committing import stored_entries
-from memory.store.holding import give_back, renew_hold
-from memory.summary import shown_ids
-from memory.tokens import title_of
-from memory.traces import pack_trace
-from memory.tracing import traced
-from memory.turns import Hold, OnConflict, Watch, held
-from memory.types import Committed, Message, Section, Snapshot, User
+from onionskin.memory.layers.base import Recollection, Turn, check_apart
+from onionskin.memory.layers.langchain_classic_factories import Sources
+from onionskin.memory.layers.summary import shown_ids
+from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.profiles import Profile, build_layers
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.prefetch import Foresight
+from onionskin.memory.session_lock import Hold, OnConflict, Watch, held
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.locks import give_back, renew_hold
+from onionskin.memory.store.store import stored_entries
+from onionskin.memory.summarization import fold_overflow
+from onionskin.memory.task_planning import embedding_due, extraction_due, fold_due, use_due
+from onionskin.memory.tokens import title_of
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Committed, Message, Section, Snapshot, User
+from onionskin.memory.types.prompt_trace import pack_trace, traced
+from onionskin.memory.types.tasks import Due
+from onionskin.memory.vector_databases.mirror import Outside
 
 
 class CombinedMemory:

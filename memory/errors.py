@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 
-class StrataError(Exception):
-    """The root of Strata's errors.
+class OnionskinError(Exception):
+    """The root of Onionskin's errors.
 
     Attributes:
         code: stable, for programs. The message is for people: what happened and what to do next.
@@ -15,7 +15,7 @@ class StrataError(Exception):
     retry_after: timedelta | None = None
 
 
-class InvalidInputError(StrataError):
+class InvalidInputError(OnionskinError):
     """What was handed in cannot be used as it is."""
 
     code = "invalid_input"
@@ -33,13 +33,13 @@ class UnknownProfileError(InvalidInputError):
     code = "unknown_profile"
 
 
-class ConfigurationError(StrataError):
+class ConfigurationError(OnionskinError):
     """The settings or the profiles file cannot be used; nothing was started."""
 
     code = "configuration"
 
 
-class UnknownSessionError(StrataError):
+class UnknownSessionError(OnionskinError):
     """This user has no such session (another user's session is unknown, too)."""
 
     code = "unknown_session"
@@ -51,7 +51,7 @@ class UnknownSessionError(StrataError):
         )
 
 
-class UnknownTurnError(StrataError):
+class UnknownTurnError(OnionskinError):
     """This user has no such turn (another user's is unknown, too)."""
 
     code = "unknown_turn"
@@ -60,7 +60,7 @@ class UnknownTurnError(StrataError):
         super().__init__(f"No turn {turn_id!r} for this user. Answers tell their `turn_id`.")
 
 
-class SessionClosedError(StrataError):
+class SessionClosedError(OnionskinError):
     """The session was closed; it can be read, but not gone on with."""
 
     code = "session_closed"
@@ -71,7 +71,7 @@ class SessionClosedError(StrataError):
         )
 
 
-class SessionBusyError(StrataError):
+class SessionBusyError(OnionskinError):
     """Another turn is under way on the session.
 
     Attributes:
@@ -88,7 +88,7 @@ class SessionBusyError(StrataError):
         )
 
 
-class OvertakenError(StrataError):
+class OvertakenError(OnionskinError):
     """The client asked again meanwhile, and the later try took this one's place."""
 
     code = "overtaken"
@@ -100,7 +100,7 @@ class OvertakenError(StrataError):
         )
 
 
-class UnknownRecordError(StrataError):
+class UnknownRecordError(OnionskinError):
     """This user has no such memory (another user's is unknown, too)."""
 
     code = "unknown_memory"
@@ -109,7 +109,7 @@ class UnknownRecordError(StrataError):
         super().__init__(f"No memory {record_id!r} for this user. List the memories to find it.")
 
 
-class RecordConflictError(StrataError):
+class RecordConflictError(OnionskinError):
     """A memory was changed between reading and writing it."""
 
     code = "memory_conflict"
@@ -118,7 +118,7 @@ class RecordConflictError(StrataError):
         super().__init__(f"Memory {record_id!r} was changed meanwhile. Read it and try again.")
 
 
-class TopicTakenError(StrataError):
+class TopicTakenError(OnionskinError):
     """Another memory holds the topic.
 
     Attributes:
@@ -132,7 +132,7 @@ class TopicTakenError(StrataError):
         self.holder = holder
 
 
-class RecordsFullError(StrataError):
+class RecordsFullError(OnionskinError):
     """The user has as many memories as are allowed."""
 
     code = "memories_full"
@@ -140,24 +140,24 @@ class RecordsFullError(StrataError):
     def __init__(self, most: int) -> None:
         super().__init__(
             f"This user has {most} memories, the most that are allowed. Delete some, or raise "
-            "STRATA_MOST_MEMORIES."
+            "ONIONSKIN_MOST_MEMORIES."
         )
 
 
-class ImportConflictError(StrataError):
+class ImportConflictError(OnionskinError):
     """Two imports under one import id ran at once, or the input changed between two tries."""
 
     code = "import_conflict"
 
 
-class StoreUnavailableError(StrataError):
+class StoreUnavailableError(OnionskinError):
     """Redis cannot be reached, is loading, or took too long; nothing was half-written."""
 
     code = "store_unavailable"
     retry_after = timedelta(seconds=1)
 
 
-class ThreadGoneError(StrataError):
+class ThreadGoneError(OnionskinError):
     """The checkpoint that a graph goes on from was deleted meanwhile; nothing was stored."""
 
     code = "thread_gone"
@@ -169,38 +169,38 @@ class ThreadGoneError(StrataError):
         )
 
 
-class UnderWayError(StrataError):
+class UnderWayError(OnionskinError):
     """Another worker is at this job of a user's."""
 
     code = "under_way"
     retry_after = timedelta(seconds=5)
 
 
-class StoreRefusedError(StrataError):
+class StoreRefusedError(OnionskinError):
     """Redis answered, but would not store: out of memory, read-only, or not permitted."""
 
     code = "store_refused"
 
 
-class CorruptValueError(StrataError):
+class CorruptValueError(OnionskinError):
     """A stored value does not decode to what was stored there."""
 
     code = "corrupt_value"
 
 
-class SealedError(StrataError):
+class SealedError(OnionskinError):
     """What is stored of a user is encrypted, and the key is not at hand; nothing was written."""
 
     code = "sealed"
 
 
-class EmbeddedRedisError(StrataError):
+class EmbeddedRedisError(OnionskinError):
     """The private Redis server cannot be started."""
 
     code = "embedded_redis"
 
 
-class EmbedderError(StrataError):
+class EmbedderError(OnionskinError):
     """Texts could not be embedded; lexical recall goes on without vectors."""
 
     code = "embedder"

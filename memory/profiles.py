@@ -6,21 +6,20 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from memory.classic import ClassicLayer
-from memory.classic_memories import WITH_MODEL, ClassicOptions, Sources
-from memory.errors import ConfigurationError
-from memory.extraction import ExtractionPolicy
-from memory.facts import FactsLayer
-from memory.folding import FoldPolicy
-from memory.layer import Layer
-from memory.outside.layer import OutsideVectorLayer
-from memory.privacy.discretion import Redact
-from memory.privacy.options import Discretions, RedactionOptions
-from memory.privacy.retention import RetentionOptions
-from memory.summary import SummaryLayer
-from memory.turns import OnConflict
-from memory.vector import VectorLayer
-from memory.window import WindowLayer
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.layers.base import Layer
+from onionskin.memory.layers.facts import FactsLayer
+from onionskin.memory.layers.langchain_classic import ClassicLayer
+from onionskin.memory.layers.langchain_classic_factories import WITH_MODEL, ClassicOptions, Sources
+from onionskin.memory.layers.summary import SummaryLayer
+from onionskin.memory.layers.vector import VectorLayer
+from onionskin.memory.layers.vector_database import OutsideVectorLayer
+from onionskin.memory.layers.window import WindowLayer
+from onionskin.memory.privacy.policy import Discretions, Redact, RedactionOptions
+from onionskin.memory.privacy.retention import RetentionOptions
+from onionskin.memory.records.extraction import ExtractionPolicy
+from onionskin.memory.session_lock import OnConflict
+from onionskin.memory.summarization import FoldPolicy
 
 LayerName = Literal["window", "summary", "facts", "vector", "classic"]
 _Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -13,8 +13,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOURCES = Path("memory", "recall", "kernel")
-_BUILT = Path("memory", "recall", "_kernel.abi3.so")
+_FOLDER = Path("memory", "retrieval", "ranking")
+_BUILT = _FOLDER / "_kernel.abi3.so"
 _FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 
 
@@ -29,7 +29,7 @@ class KernelHook(BuildHookInterface[Any]):
         if why := compile_kernel(Path(self.root)):
             self.app.display_warning(f"recall is built without its compiled kernel: {why}")
             return
-        build_data["artifacts"].append(_BUILT.as_posix())
+        build_data["artifacts"].append(_BUILT.name)
         build_data["pure_python"] = False
         tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"cp311-abi3-{tag}"
@@ -49,7 +49,7 @@ def compile_kernel(root: Path) -> str:
         ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
     )
     headers = sysconfig.get_path("include")
-    sources = map(str, sorted((root / _SOURCES).glob("*.c")))
+    sources = map(str, sorted((root / _FOLDER / "kernel").glob("*.c")))
     command = [*compiler, *_FLAGS, *shared, f"-I{headers}", *sources, "-o", str(made), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

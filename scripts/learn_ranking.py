@@ -1,4 +1,4 @@
-"""Learn the weights of recall's parts and write `memory/recall/weights.toml`.
+"""Learn the weights of recall's parts and write `memory/retrieval/ranking/weights.toml`.
 
     .venv/bin/python scripts/learn_ranking.py ../shared/locomo/locomo_dev.json
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.conversations import read_conversations
-from experiments.learning import examples, learn, learn_without
-from experiments.recall import Answered, ask, index_conversation
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.tongue import Tongue
+from onionskin.experiments.conversations import read_conversations
+from onionskin.experiments.learning import examples, learn, learn_without
+from onionskin.experiments.recall import Answered, ask, index_conversation
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.language.analyzer import Tongue
 
-_WEIGHTS = Path(__file__).parent.parent / "memory" / "recall" / "weights.toml"
+_WEIGHTS = Path(__file__).parent.parent / "memory" / "retrieval" / "ranking" / "weights.toml"
 _TOP_K = (5, 10, 25)
 
 
@@ -41,7 +41,7 @@ async def main() -> None:
     recall = 100 * np.mean([one.recall for one in answered], axis=0)
     print("    " + ", ".join(f"R@{k} {r:.1f}" for k, r in zip(_TOP_K, recall, strict=True)))
     lines = [
-        "# What each part of a score weighs, by language; its parts: memory/recall/parts.py",
+        "# What each part of a score weighs, by language; its parts: memory/retrieval/ranking/features.py",
         "# Learned by scripts/learn_ranking.py from five conversations in English, those of",
         "# LoCoMo's development set; cross-validated by conversation: "
         + ", ".join(f"R@{k} {r:.1f}" for k, r in zip(_TOP_K, recall, strict=True)),

@@ -1,6 +1,6 @@
 """Photograph the playground for the docs: `python scripts/screenshots.py http://127.0.0.1:8000`.
 
-The service needs an empty folder: `strata demo --web`.
+The service needs an empty folder: `onionskin demo --web`.
 """
 
 import shutil
@@ -43,7 +43,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(base_url=sys.argv[1], viewport=_DESK, color_scheme="light")
-        page.add_init_script("sessionStorage.setItem('strata.banner', 'yes')")
+        page.add_init_script("sessionStorage.setItem('onionskin.banner', 'yes')")
         page.goto("/")
         page.wait_for_selector("body[data-ready]")
         page.get_by_role("button", name="Close the demo").click()

@@ -1,1 +1,1 @@
-"""How Strata is reached: HTTP and the command line."""
+"""How Onionskin is reached: HTTP and the command line."""

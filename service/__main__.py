@@ -1,5 +1,5 @@
-"""`python -m service` is `strata`."""
+"""`python -m onionskin.service` is `onionskin`."""
 
-from service.cli import main
+from onionskin.service.cli.main import main
 
 main()

@@ -11,38 +11,31 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from service.deadlines import Deadlines
-from service.dependencies import BEARER
-from service.errors import add_error_handlers
-from service.hosts import Hosts, is_loopback
-from service.mcp.endpoint import McpEndpoint
-from service.opening import open_state
-from service.requests import Requests
-from service.routes import (
-    about,
-    chat,
-    context,
-    demo,
-    health,
-    memories,
-    openai,
-    playground,
-    preferences,
-    quarantine,
-    sessions,
-    turns,
-    user_data,
-    user_list,
-    users,
-)
-from service.schemas import Problem
-from service.settings import Settings
-from service.state import State
-from service.version import VERSION
+from onionskin.service.chat.routes import chat_router, context_router
+from onionskin.service.container import open_state
+from onionskin.service.dependencies import BEARER
+from onionskin.service.errors import add_error_handlers
+from onionskin.service.mcp.endpoint import McpEndpoint
+from onionskin.service.memories import preferences
+from onionskin.service.memories.routes import memories_router, quarantine_router
+from onionskin.service.middleware.request_log import Requests
+from onionskin.service.middleware.timeouts import Deadlines
+from onionskin.service.middleware.trusted_hosts import Hosts, is_loopback
+from onionskin.service.openai import routes as openai
+from onionskin.service.schemas import Problem
+from onionskin.service.sessions.routes import sessions_router, turns_router
+from onionskin.service.settings import Settings
+from onionskin.service.state import State
+from onionskin.service.system import playground
+from onionskin.service.system.routes import about_router, demo_router, health_router
+from onionskin.service.users.routes import user_data_router, user_list_router, users_router
+from onionskin.service.version import VERSION
 
 _ROUTES = (
-    *(chat, context, openai, sessions, turns, memories, preferences, quarantine),
-    *(users, user_data, user_list, about, health, playground),
+    *(chat_router, context_router, openai.router, sessions_router, turns_router),
+    *(memories_router, preferences.router, quarantine_router),
+    *(users_router, user_data_router, user_list_router),
+    *(about_router, health_router, playground.router),
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
     "tracing": False,
@@ -84,10 +77,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
         async with opened(settings) as state, mcp:
-            yield {"strata": state}
+            yield {"onionskin": state}
 
     app = _Application(
-        title="Strata",
+        title="Onionskin",
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
@@ -96,10 +89,10 @@ def create_app(
         telemetry=_NO_TELEMETRY,
     )
     mcp = McpEndpoint(app, app.version)
-    for module in _ROUTES:
-        app.include_router(module.router)
+    for router in _ROUTES:
+        app.include_router(router)
     if settings.demo:
-        app.include_router(demo.router)
+        app.include_router(demo_router)
     app.router.routes.append(Route("/mcp", mcp))
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:

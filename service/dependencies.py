@@ -6,15 +6,15 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from memory.types import User
-from service import schemas
-from service.auth.principals import Principal
-from service.quotas import note
-from service.state import State
+from onionskin.memory.types.messages import User
+from onionskin.service import schemas
+from onionskin.service.auth.principals import Principal
+from onionskin.service.limits.headers import note
+from onionskin.service.state import State
 
 
 async def _state(request: Request) -> State:  # FastAPI would run a plain function in a thread
-    return cast("State", request.state.strata)
+    return cast("State", request.state.onionskin)
 
 
 BEARER = "HTTPBearer"
@@ -36,7 +36,7 @@ class _Credentials(SecurityBase):
 
     async def __call__(self, request: Request) -> Principal:
         """Who asks."""
-        state = cast("State", request.state.strata)
+        state = cast("State", request.state.onionskin)
         principal = await state.authenticator.authenticate(request.headers)
         note(request, await state.limits.principal(principal.id))
         return principal

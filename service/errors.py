@@ -9,12 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from memory.errors import StrataError
-from service.auth.principals import UnauthorizedError
-from service.budgets import BudgetSpentError
-from service.limits import RateLimitedError
-from service.openai.errors import is_openai, openai_error
-from service.quotas import note
+from onionskin.memory.errors import OnionskinError
+from onionskin.service.auth.principals import UnauthorizedError
+from onionskin.service.limits.budgets import BudgetSpentError
+from onionskin.service.limits.headers import note
+from onionskin.service.limits.rate_limits import RateLimitedError
+from onionskin.service.openai.errors import is_openai, openai_error
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,7 +54,7 @@ _ALWAYS = (400, 401, 413, 429, 503, 504)
 _Json = dict[str, Any]
 
 
-def problem(error: StrataError) -> _Json:
+def problem(error: OnionskinError) -> _Json:
     """The problem details of an error: also the data of an `error` event in a stream."""
     status = _STATUS.get(error.code, 500)
     detail = str(error) if error.code in _STATUS else "Something went wrong here; it was logged."
@@ -80,13 +80,13 @@ _ADVICE = {
 
 def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of `app` with problem details."""
-    app.add_exception_handler(StrataError, _on_strata_error)
+    app.add_exception_handler(OnionskinError, _on_onionskin_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_anything_else)
 
 
-def error_response(request: Request, error: StrataError) -> JSONResponse:
+def error_response(request: Request, error: OnionskinError) -> JSONResponse:
     """The answer to a request that ended in `error`."""
     body = problem(error)
     headers: dict[str, str] = {}
@@ -99,8 +99,8 @@ def error_response(request: Request, error: StrataError) -> JSONResponse:
     return _answer(request, body, headers)
 
 
-async def _on_strata_error(request: Request, error: Exception) -> JSONResponse:
-    return error_response(request, cast("StrataError", error))
+async def _on_onionskin_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(request, cast("OnionskinError", error))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -143,7 +143,7 @@ def _answer(request: Request, body: _Json, headers: dict[str, str] | None = None
 def _details(status: int, code: str, detail: str) -> _Json:
     title = HTTPStatus(status).phrase
     return {
-        "type": f"urn:strata:error:{code}",
+        "type": f"urn:onionskin:error:{code}",
         "title": title,
         "status": status,
         "detail": detail,

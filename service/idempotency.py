@@ -18,11 +18,11 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
 
-from memory.errors import InvalidInputError, StoreUnavailableError, StrataError
-from memory.privacy.discretion import Discretion
-from memory.store.once import Outcome, claim_request, keep_outcome
-from memory.types import User
-from service.state import State
+from onionskin.memory.errors import InvalidInputError, OnionskinError, StoreUnavailableError
+from onionskin.memory.privacy.policy import Discretion
+from onionskin.memory.store.idempotency import Outcome, claim_request, keep_outcome
+from onionskin.memory.types.messages import User
+from onionskin.service.state import State
 
 _LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
 _MARGIN = timedelta(seconds=30)
@@ -46,13 +46,13 @@ class _Claim:
         await self.state.claims.give_back(self.user, self.name, self.token, held=self.hold)
 
 
-class KeyReusedError(StrataError):
+class KeyReusedError(OnionskinError):
     """The key was used for another request."""
 
     code = "idempotency_key_reused"
 
 
-class InFlightError(StrataError):
+class InFlightError(OnionskinError):
     """The request of this key is under way."""
 
     code = "idempotency_in_flight"
@@ -82,7 +82,7 @@ def turn_nonce(request: Request) -> str:
 async def _once(request: Request, key: str, plain: Handler) -> Response:
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= _LONGEST_KEY):
         raise InvalidInputError("Idempotency-Key must be 1 to 255 visible ASCII characters.")
-    state = cast("State", request.state.strata)
+    state = cast("State", request.state.onionskin)
     principal = await state.authenticator.authenticate(request.headers)
     body = await request.body()
     user_id = request.path_params.get("user_id") or _user_in(body)

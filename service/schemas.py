@@ -1,16 +1,20 @@
-"""What comes in and goes out over HTTP."""
+"""What comes in and goes out over HTTP.
 
+What clients may note beside things of ours: a small JSON object.
+"""
+
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages.ai import UsageMetadata
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
-from chains.conversation import ChatReply
-from memory.summary import verbatim
-from memory.turns import OnConflict
-from memory.types import Entry, Hit, Section
+from onionskin.chains.conversation import ChatReply
+from onionskin.memory.layers.summary import verbatim
+from onionskin.memory.session_lock import OnConflict
+from onionskin.memory.types.messages import Entry, Hit, Section
 
 
 def _reachable(value: str) -> str:
@@ -232,7 +236,7 @@ class ImportDone(BaseModel):
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
-    type: str = Field(examples=["urn:strata:error:unknown_session"])
+    type: str = Field(examples=["urn:onionskin:error:unknown_session"])
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(description="What happened and what to do next.")
@@ -243,3 +247,36 @@ class Problem(BaseModel):
 def utc(at: float) -> datetime:
     """A time, Unix seconds, as ISO 8601 shows it."""
     return datetime.fromtimestamp(at, UTC)
+
+
+_LARGEST_METADATA, _DEEPEST_METADATA = 4096, 8
+
+
+def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if _depth(value) > _DEEPEST_METADATA:
+        raise ValueError(f"may not be nested deeper than {_DEEPEST_METADATA}")
+    if not _fits(value):
+        raise ValueError("may not hold whole numbers of more than 64 bits")
+    if len(json.dumps(value, ensure_ascii=False)) > _LARGEST_METADATA:
+        raise ValueError(f"may not be longer than {_LARGEST_METADATA} characters as JSON")
+    return value
+
+
+def _fits(value: JsonValue) -> bool:
+    if isinstance(value, dict):
+        return all(map(_fits, value.values()))
+    if isinstance(value, list):
+        return all(map(_fits, value))
+    return not isinstance(value, int) or -(2**63) <= value < 2**64
+
+
+def _depth(value: JsonValue) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+"""Up to 4,096 characters as JSON, nested up to eight deep, whole numbers of up to 64 bits."""

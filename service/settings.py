@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.sources import DOT_ENV, settings_file
+from onionskin.service.settings_sources import DOT_ENV, settings_file
 
 
 def _seconds(value: Any) -> Any:
@@ -24,12 +24,12 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 class Settings(BaseSettings):
     """What can be configured. A duration is a number of seconds or ISO 8601 (`PT30M`).
 
-    What is chosen in code or on the command line goes before `STRATA_*` of the environment, that
-    before `.env`, that before `strata.toml` (its names in lower case, without STRATA_).
+    What is chosen in code or on the command line goes before `ONIONSKIN_*` of the environment, that
+    before `.env`, that before `onionskin.toml` (its names in lower case, without ONIONSKIN_).
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="STRATA_",
+        env_prefix="ONIONSKIN_",
         frozen=True,
         env_ignore_empty=True,
         populate_by_name=True,
@@ -65,7 +65,9 @@ class Settings(BaseSettings):
         "auto", description="Traces; `auto` makes them where OpenTelemetry's endpoint is set."
     )
     otel_content: bool = Field(False, description="Whether traces hold texts.")
-    data_dir: Path = Field(Path(".strata"), description="Where the embedded Redis keeps its data.")
+    data_dir: Path = Field(
+        Path(".onionskin"), description="Where the embedded Redis keeps its data."
+    )
     redis_url: SecretStr | None = Field(
         None, description="A Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )
@@ -101,7 +103,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, description="What `iss` must be.")
     jwt_tenant_claim: str = Field("tenant", description="The claim that names the tenant.")
     jwt_admin_scope: str = Field(
-        "strata:admin", description="A token with this scope reaches all users of its tenant."
+        "onionskin:admin", description="A token with this scope reaches all users of its tenant."
     )
     openwebui_secret: SecretStr | None = Field(
         None, description="Verifies the signed user header of Open WebUI."
@@ -139,7 +141,7 @@ class Settings(BaseSettings):
     )
     openai_api_key: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("STRATA_OPENAI_API_KEY", "OPENAI_API_KEY"),
+        validation_alias=AliasChoices("ONIONSKIN_OPENAI_API_KEY", "OPENAI_API_KEY"),
         description="Read from OPENAI_API_KEY.",
     )
 
@@ -192,7 +194,7 @@ class Settings(BaseSettings):
     )
     fold_concurrency: int = Field(2, ge=1, description="Sessions folded at once by a worker.")
     jobs: Literal["here", "elsewhere"] = Field(
-        "here", description="Whether `strata serve` does jobs itself, or leaves them to workers."
+        "here", description="Whether `onionskin serve` does jobs itself, or leaves them to workers."
     )
     job_attempts: int = Field(
         10, ge=1, description="After so many failures in a row a job is given up."

@@ -6,30 +6,30 @@ from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
-from chains.contexts import Contexts
-from chains.conversation import ConversationChain
-from chains.observing import Observer
-from memory.errors import UnknownProfileError
-from memory.intake import Intake
-from memory.memories import Memories
-from memory.outside.outside import Outside
-from memory.privacy.options import Discretions
-from memory.profiles import Profile
-from memory.recall.views import Views
-from memory.store import RedisStore
-from service.auth.principals import Authenticator
-from service.budgets import Budgets
-from service.claims import Claims
-from service.jobs import Jobs
-from service.limits import Limits
-from service.openai.continuity import Conversations
-from service.pseudonyms import Pseudonyms
-from service.rooms import Rooms
-from service.settings import Settings
-from service.telemetry import Telemetry
+from onionskin.chains.context import Contexts
+from onionskin.chains.conversation import ConversationChain
+from onionskin.chains.observers import Observer
+from onionskin.memory.errors import UnknownProfileError
+from onionskin.memory.privacy.policy import Discretions
+from onionskin.memory.profiles import Profile
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.vector_databases.mirror import Outside
+from onionskin.service.auth.principals import Authenticator
+from onionskin.service.limits.budgets import Budgets
+from onionskin.service.limits.rate_limits import Limits
+from onionskin.service.limits.storage_quotas import Rooms
+from onionskin.service.observability.metrics import Telemetry
+from onionskin.service.observability.pseudonyms import Pseudonyms
+from onionskin.service.openai.session_matching import Conversations
+from onionskin.service.settings import Settings
+from onionskin.service.tasks.claim_release import Claims
+from onionskin.service.tasks.runner import Jobs
 
 if TYPE_CHECKING:
-    from service.tracing.spans import Tracing
+    from onionskin.service.observability.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)

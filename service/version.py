@@ -1,5 +1,5 @@
-"""Which Strata this is."""
+"""Which Onionskin this is."""
 
 from importlib.metadata import version
 
-VERSION = version("strata-memory")
+VERSION = version("onionskin")

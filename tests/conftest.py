@@ -11,16 +11,16 @@ import pytest
 import redis.asyncio as aioredis
 from hypothesis import settings
 
-from chains.offline import OfflineChatModel
-from memory.combined import CombinedMemory
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.store import Connection, Continuity, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.types import User
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import Connection, Continuity, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.types.messages import User
 from tests.services import forking_services
 
 RedisClient: TypeAlias = Any
@@ -31,8 +31,8 @@ RedisClient: TypeAlias = Any
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine an example takes as long as it takes; no test judges by the clock.
-settings.register_profile("strata", settings(), deadline=None)
-settings.load_profile("strata")
+settings.register_profile("onionskin", settings(), deadline=None)
+settings.load_profile("onionskin")
 
 
 class Clock:
@@ -75,7 +75,7 @@ async def redis(redis_url: str) -> AsyncIterator[RedisClient]:
 
 @pytest.fixture
 async def connection(redis: RedisClient, redis_url: str) -> AsyncIterator[Connection]:
-    """Strata's connection, to the same empty Redis."""
+    """Onionskin's connection, to the same empty Redis."""
     assert redis
     opened = Connection(redis_url, timeout=timedelta(seconds=15))  # on machines that are busy
     yield opened
@@ -138,7 +138,7 @@ async def no_task_outlives_its_test() -> AsyncIterator[None]:
 
 
 def plain_client(url: str) -> RedisClient:
-    """A client of redis-py, without Strata's connection."""
+    """A client of redis-py, without Onionskin's connection."""
     return aioredis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -23,11 +23,11 @@ _CHECKS = (
 def fuzz(examples: int, seconds: int) -> int:
     """Run it; the exit code."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"STRATA_AUTH": "keys", "STRATA_MODEL": "offline"}
+        settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_MODEL": "offline"}
         with running_service(Path(folder), **settings) as service:
             made = subprocess.run(
-                [sys.executable, "-m", "service", "keys", "create", "--json"],
-                env=environment(STRATA_DATA_DIR=folder),
+                [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"],
+                env=environment(ONIONSKIN_DATA_DIR=folder),
                 capture_output=True,
                 text=True,
                 check=True,

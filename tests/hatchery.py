@@ -2,8 +2,8 @@
 
 Each order is a packet on the socket named on the command line: JSON, `{"arguments": [...],
 "environment": {...}, "folder": path}`, and three descriptors: where the process id is told and in
-the end how it ended, standard output and standard error. What is forked is `strata` as the command
-line runs it, with the imports of `strata serve` behind it.
+the end how it ended, standard output and standard error. What is forked is `onionskin` as the command
+line runs it, with the imports of `onionskin serve` behind it.
 """
 
 import gc
@@ -17,13 +17,14 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-import chains.openai_chat
-from service import cli, serve
+import onionskin.chains.models.openai
+from onionskin.service.cli import main as cli
+from onionskin.service.server import run as serve
 
 _LARGEST_ORDER = 1 << 17
 
 
-def _becomes_strata(order: dict[str, Any], output: int, errors: int) -> None:
+def _becomes_onionskin(order: dict[str, Any], output: int, errors: int) -> None:
     """What is left of a start once the imports are done."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,7 +34,7 @@ def _becomes_strata(order: dict[str, Any], output: int, errors: int) -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
-    sys.argv = ["strata", *order["arguments"]]
+    sys.argv = ["onionskin", *order["arguments"]]
     cli.main()
 
 
@@ -52,7 +53,7 @@ def _ended(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Fork until there are no more orders."""
-    assert chains.openai_chat
+    assert onionskin.chains.models.openai
     assert serve
     orders = socket.socket(fileno=int(sys.argv[1]))
     woken, waking = os.pipe()
@@ -82,7 +83,7 @@ def main() -> None:
                 one.close()
             for descriptor in (woken, waking, teller):
                 os.close(descriptor)
-            _becomes_strata(json.loads(order), output, errors)
+            _becomes_onionskin(json.loads(order), output, errors)
             return
         os.close(output)
         os.close(errors)

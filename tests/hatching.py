@@ -44,7 +44,7 @@ class Forked:
             try:
                 told = self._told.recv(64)
             except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired("strata", timeout or 0.0) from None
+                raise subprocess.TimeoutExpired("onionskin", timeout or 0.0) from None
             assert told, "what forks services has ended"
             self.returncode = int(told)
         return self.returncode
@@ -70,7 +70,7 @@ class Hatchery:
     """The process that forks, started with the first order.
 
     It is used while it is `open`, on Linux, and for environments that differ from that in which
-    its imports were made in nothing but Strata's own settings.
+    its imports were made in nothing but Onionskin's own settings.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Hatchery:
 
     @contextmanager
     def open(self, plain: dict[str, str]) -> Generator[None]:
-        """Fork from now on, for environments that are `plain` but for Strata's settings."""
+        """Fork from now on, for environments that are `plain` but for Onionskin's settings."""
         self._is_open, self._began_with = sys.platform == "linux", plain
         try:
             yield
@@ -104,7 +104,7 @@ class Hatchery:
         folder: Path,
         stderr: IO[str] | None,
     ) -> Generator[Forked]:
-        """`strata` with these arguments."""
+        """`onionskin` with these arguments."""
         orders = self._orders or self._start()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         read, written = os.pipe()

@@ -1,7 +1,7 @@
 """LoCoMo's conversations as import lines, and its questions with the turns that hold the evidence.
 
 Source: Maharana et al., "Evaluating Very Long-Term Conversational Memory of LLM Agents", ACL 2024.
-The data are not part of this project; they are looked for at STRATA_LOCOMO, or in
+The data are not part of this project; they are looked for at ONIONSKIN_LOCOMO, or in
 `shared/locomo/locomo_dev.json` beside the repository.
 """
 
@@ -38,7 +38,7 @@ class Conversation:
 def locomo_file() -> Path:
     """Where the data set is, if it is there."""
     beside = repository().parent / "shared" / "locomo" / "locomo_dev.json"
-    return Path(os.environ.get("STRATA_LOCOMO", beside))
+    return Path(os.environ.get("ONIONSKIN_LOCOMO", beside))
 
 
 def load_locomo(path: Path) -> list[Conversation]:

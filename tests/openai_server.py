@@ -29,7 +29,7 @@ __all__ = ["Fault", "OpenAIServer", "Request"]
 
 _MODELS = (
     b'{"object":"list","data":'
-    b'[{"id":"test-model","object":"model","created":0,"owned_by":"strata"}]}'
+    b'[{"id":"test-model","object":"model","created":0,"owned_by":"onionskin"}]}'
 )
 
 

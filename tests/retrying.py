@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.service.conftest import Backend, running_backend, serving_model
 from tests.service.openai.losing import Loss, losing_relay
 from tests.service.openai.talk import (
@@ -145,7 +145,7 @@ def main(rounds: int, lanes: int, seed: int) -> int:
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with tempfile.TemporaryDirectory() as folder, serving_model() as model:
-        shared = {"STRATA_REDIS_URL": EmbeddedRedis(Path(folder)).url}
+        shared = {"ONIONSKIN_REDIS_URL": EmbeddedRedis(Path(folder)).url}
         with (
             running_backend(model, Path(folder)) as one,
             running_backend(model, Path(folder), **shared) as other,

@@ -15,14 +15,14 @@ import httpx
 
 from tests.hatching import Hatchery, Process
 
-_FOREIGN = ("OPENAI_API_KEY", "STRATA_")
+_FOREIGN = ("OPENAI_API_KEY", "ONIONSKIN_")
 _OF_THE_TEST = "PYTEST_"
 _HATCHERY = Hatchery()
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running `strata serve`."""
+    """A running `onionskin serve`."""
 
     process: Process
     url: str
@@ -42,7 +42,7 @@ class Service:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without settings of Strata's, and then `settings`."""
+    """This process's environment without settings of Onionskin's, and then `settings`."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return plain | settings
 
@@ -61,10 +61,10 @@ def forking_services() -> Generator[None]:
 def running_service(
     data_dir: Path, stderr: IO[str] | None = None, /, **settings: str
 ) -> Generator[Service]:
-    """Start `strata serve` on a free port, and stop it in the end with SIGTERM.
+    """Start `onionskin serve` on a free port, and stop it in the end with SIGTERM.
 
     Args:
-        data_dir: for the embedded Redis, where `STRATA_REDIS_URL` is not among the settings.
+        data_dir: for the embedded Redis, where `ONIONSKIN_REDIS_URL` is not among the settings.
         stderr: where its log goes; to that of the tests if None.
         settings: environment variables.
     """
@@ -85,7 +85,7 @@ def running_service(
 
 @contextmanager
 def running_many(data_dir: Path, workers: int, /, **settings: str) -> Generator[Service]:
-    """Start `strata serve` with several processes on a free port, and stop it with SIGTERM."""
+    """Start `onionskin serve` with several processes on a free port, and stop it with SIGTERM."""
     arguments = ["serve", "--port", "0", "--workers", str(workers), "--data-dir", str(data_dir)]
     with _running(arguments, data_dir, None, settings) as service:
         yield service
@@ -93,7 +93,7 @@ def running_many(data_dir: Path, workers: int, /, **settings: str) -> Generator[
 
 @contextmanager
 def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
-    """Start `strata worker`, whose figures are on a free port, and stop it with SIGTERM."""
+    """Start `onionskin worker`, whose figures are on a free port, and stop it with SIGTERM."""
     arguments = ["worker", "--port", "0", "--data-dir", str(data_dir)]
     with _running(arguments, data_dir, None, settings) as worker:
         yield worker
@@ -105,7 +105,7 @@ def _running(
 ) -> Generator[Service]:
     with (
         subprocess.Popen(
-            [sys.executable, "-m", "service", *arguments],
+            [sys.executable, "-P", "-m", "onionskin.service", *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -133,11 +133,11 @@ def _folder(data_dir: Path) -> Path | None:
 
 
 def _chosen(settings: dict[str, str]) -> dict[str, str]:
-    return environment(**{"STRATA_DRAIN_TIMEOUT": "5", **settings})
+    return environment(**{"ONIONSKIN_DRAIN_TIMEOUT": "5", **settings})
 
 
 def _plain(chosen: dict[str, str]) -> dict[str, str]:
-    """An environment without what Strata reads when it starts, and what names the test."""
+    """An environment without what Onionskin reads when it starts, and what names the test."""
     own = (*_FOREIGN, _OF_THE_TEST)
     return {name: value for name, value in chosen.items() if not name.startswith(own)}
 

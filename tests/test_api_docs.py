@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from service.app import create_app
-from service.loading import load_settings
+from onionskin.service.app import create_app
+from onionskin.service.settings_loading import load_settings
 from tests.conftest import repository
 from tests.services import environment, running_service
 
@@ -23,7 +23,7 @@ def test_every_operation_is_in_it() -> None:
 
 def test_its_commands_run(tmp_path: Path) -> None:
     blocks = re.findall(r"^```bash\n(.*?)^```", _page(), re.MULTILINE | re.DOTALL)
-    with running_service(tmp_path / "data", STRATA_MODEL="offline") as service:
+    with running_service(tmp_path / "data", ONIONSKIN_MODEL="offline") as service:
         script = "\n".join(blocks).replace("http://127.0.0.1:8000", service.url)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],

@@ -17,7 +17,7 @@ _LOADERS = {"langchain_core.load", "langchain.load", "langchain_classic", "langc
 _ADAPTERS = {
     "classic_memories.py": ("langchain_classic.memory",),  # they live in the process
     "classic_memory.py": ("langchain_classic.base_memory",),  # an interface
-    "faiss_folder.py": (  # they write; what is read goes through memory/langchain/pickled.py
+    "faiss_folder.py": (  # they write; what is read goes through memory/langchain/safe_unpickler.py
         "langchain_community.docstore.in_memory",
         "langchain_community.vectorstores.faiss",
     ),
@@ -113,8 +113,17 @@ def test_files_hold_one_idea() -> None:
 
 
 _MODULES = (
-    *("service.app", "chains.conversation", "memory.combined", "client", "chains.middleware"),
-    *(f"memory.langchain.{name}" for name in ("checkpoints", "items", "vectors", "faiss_folder")),
+    *(
+        "onionskin.service.app",
+        "onionskin.chains.conversation",
+        "onionskin.memory.combined",
+        "client",
+        "onionskin.chains.agent_middleware",
+    ),
+    *(
+        f"onionskin.memory.langchain.{name}"
+        for name in ("checkpoints", "items", "vectors", "faiss_folder")
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""`strata bench scaling`: the simulation by what must hold, and one small run for real."""
+"""`onionskin bench scaling`: the simulation by what must hold, and one small run for real."""
 
 import io
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.scaling.constants import Constants, Effort
-from benchmarks.scaling.docs import write
-from benchmarks.scaling.report import most_per_second, show, tables
-from benchmarks.scaling.run import find
-from benchmarks.scaling.simulation import Cluster, simulate
-from memory.errors import ConfigurationError
+from onionskin.benchmarks.scaling.constants import Constants, Effort
+from onionskin.benchmarks.scaling.docs import write
+from onionskin.benchmarks.scaling.report import most_per_second, show, tables
+from onionskin.benchmarks.scaling.run import find
+from onionskin.benchmarks.scaling.simulation import Cluster, simulate
+from onionskin.memory.errors import ConfigurationError
 
 _COSTS = Constants(
     worker_seconds=0.004,

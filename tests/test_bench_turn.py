@@ -1,4 +1,4 @@
-"""`strata bench turn`, once for real, in its smallest form."""
+"""`onionskin bench turn`, once for real, in its smallest form."""
 
 import io
 import json
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.turn.bounds import bounds
-from benchmarks.turn.docs import write_docs
-from benchmarks.turn.plan import TINY
-from benchmarks.turn.plots import draw
-from benchmarks.turn.prompts import read_prompts
-from benchmarks.turn.report import as_data, show
-from benchmarks.turn.run import measure
-from benchmarks.turn.sides import BARE, CLASSIC, LAYERED, NONE, REMOTE
-from memory.errors import ConfigurationError
-from service.exit_codes import ExitCode
+from onionskin.benchmarks.turn.bounds import bounds
+from onionskin.benchmarks.turn.docs import write_docs
+from onionskin.benchmarks.turn.plan import TINY
+from onionskin.benchmarks.turn.plots import draw
+from onionskin.benchmarks.turn.prompts import read_prompts
+from onionskin.benchmarks.turn.report import as_data, show
+from onionskin.benchmarks.turn.run import measure
+from onionskin.benchmarks.turn.sides import BARE, CLASSIC, LAYERED, NONE, REMOTE
+from onionskin.memory.errors import ConfigurationError
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 
 
@@ -75,7 +75,7 @@ def test_prompts_of_turns_are_told_from_other_calls() -> None:
 
 def test_a_missing_wrk_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "service", "bench", "turn", "--quick"],
+        [sys.executable, "-P", "-m", "onionskin.service", "bench", "turn", "--quick"],
         env={"PATH": str(tmp_path)},
         cwd=repository(),
         capture_output=True,

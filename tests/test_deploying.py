@@ -13,10 +13,10 @@ import redis
 import yaml  # noqa: TID251 - files of our own
 from typer.main import get_command
 
-from memory.store.embedded import find_server
-from service.cli import app
-from service.settings import Settings
-from service.sources import variable
+from onionskin.memory.store.redis.embedded import find_server
+from onionskin.service.cli.main import app
+from onionskin.service.settings import Settings
+from onionskin.service.settings_sources import variable
 from tests.conftest import repository
 
 _KUBERNETES = sorted((repository() / "deploy/kubernetes").glob("*.yaml"))
@@ -76,7 +76,7 @@ def test_the_manifests_are_kubernetes_own(file: Path) -> None:
 @pytest.mark.parametrize("file", [*_YAML, _COMPOSE, repository() / "Dockerfile"], ids=str)
 def test_only_settings_that_there_are_are_named(file: Path) -> None:
     known = {variable(name) for name in Settings.model_fields}
-    named = set(re.findall(r"\bSTRATA_[A-Z_]+\b", re.sub("#.*", "", file.read_text())))
+    named = set(re.findall(r"\bONIONSKIN_[A-Z_]+\b", re.sub("#.*", "", file.read_text())))
     assert named <= known
 
 

@@ -13,10 +13,10 @@ _TOLD = {
     "ConversationChain": "Biscuit",
     "create_agent": "You said:",
     "RunnableWithMessageHistory": "2\n",
-    "StrataMemory": "My cat is called Ink.",
-    "StrataVectorStore": "Taxes are due in May.",
+    "OnionskinMemory": "My cat is called Ink.",
+    "OnionskinVectorStore": "Taxes are due in May.",
     "export_faiss": "True\n",
-    "SyncStrataClient": "unknown_session\n",
+    "SyncOnionskinClient": "unknown_session\n",
 }
 
 
@@ -25,7 +25,7 @@ async def test_its_programs_run(tmp_path: Path) -> None:
     programs = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(programs) == len(_TOLD)
     async with OpenAIServer() as model:
-        with running_service(tmp_path / "service", STRATA_MODEL="offline") as service:
+        with running_service(tmp_path / "service", ONIONSKIN_MODEL="offline") as service:
             for program, (name, told) in zip(programs, _TOLD.items(), strict=True):
                 assert name in program
                 process = await asyncio.create_subprocess_exec(

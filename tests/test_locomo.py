@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chains.fence import inside, quoted_lines
-from chains.prompt import EARLIER, RECALLED
+from onionskin.chains.prompt import EARLIER, RECALLED
+from onionskin.chains.quoting import inside, quoted_lines
 from tests.locomo import Conversation, load_locomo, locomo_file
 from tests.openai_server import OpenAIServer, Request
 from tests.services import Service, running_service
@@ -20,7 +20,7 @@ _LEAST_SHARE = 0.60
 async def test_the_evidence_of_real_questions_reaches_the_prompt(tmp_path: Path) -> None:
     async with OpenAIServer() as model:
         model.reply = lambda _: "I see."
-        settings = {"STRATA_MODEL_BASE_URL": model.base_url, "STRATA_MODEL": "test-model"}
+        settings = {"ONIONSKIN_MODEL_BASE_URL": model.base_url, "ONIONSKIN_MODEL": "test-model"}
         with running_service(tmp_path, **settings) as service:
             shares = [
                 share

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memory.profiles import load_profiles
-from service.settings import Settings
+from onionskin.memory.profiles import load_profiles
+from onionskin.service.settings import Settings
 from tests.conftest import repository
 from tests.services import environment
 
@@ -26,7 +26,7 @@ def _blocks(language: str, file: str = "README.md") -> list[str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`make run` as the README has it, but for port and data directory; its address."""
     data = tmp_path_factory.mktemp("readme")
-    settings = environment(STRATA_PORT="0", STRATA_DATA_DIR=str(data / "strata"))
+    settings = environment(ONIONSKIN_PORT="0", ONIONSKIN_DATA_DIR=str(data / "onionskin"))
     assert "make run\n" in _blocks("bash")
     with subprocess.Popen(
         ["make", "run"], cwd=repository(), stdout=subprocess.PIPE, text=True, env=settings
@@ -51,7 +51,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
         done = subprocess.run(
             ["bash", "-euc", command],
             cwd=tmp_path,
-            env=environment(STRATA_URL=made, PATH=os.environ["PATH"]),
+            env=environment(ONIONSKIN_URL=made, PATH=os.environ["PATH"]),
             capture_output=True,
             text=True,
             check=False,
@@ -70,7 +70,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     *exported, receipt = map(json.loads, erased.splitlines())
     assert [line["kind"] for line in exported][1:-1] == ["session", "message", "message"]
     assert receipt["messages"] == 2
-    assert "STRATA_DRAIN_TIMEOUT" in looked
+    assert "ONIONSKIN_DRAIN_TIMEOUT" in looked
     assert "the offline model: it quotes" in looked
 
 
@@ -85,7 +85,7 @@ def test_every_make_target_of_the_readme_is_there() -> None:
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
     text = (repository() / "README.md").read_text()
     for name, field in Settings.model_fields.items():
-        variable = "OPENAI_API_KEY" if name == "openai_api_key" else f"STRATA_{name.upper()}"
+        variable = "OPENAI_API_KEY" if name == "openai_api_key" else f"ONIONSKIN_{name.upper()}"
         assert f"`{variable}`" in text, variable
         if isinstance(field.default, int) and name != "port":
             row = re.search(rf"^\| `{variable}` \| (\S+) \|", text, re.MULTILINE)

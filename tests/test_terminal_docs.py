@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.exit_codes import MEANINGS
+from onionskin.service.cli.exit_codes import MEANINGS
 from tests.conftest import repository
 from tests.services import environment, running_service
 
@@ -35,7 +35,7 @@ def test_the_commands_of_the_page_print_what_it_says(tmp_path: Path) -> None:
     data = tmp_path / "data"
     path = f"{_BINARIES}:{os.environ['PATH']}"
     with running_service(data) as service:
-        settings = environment(STRATA_URL=service.url, STRATA_DATA_DIR=str(data), PATH=path)
+        settings = environment(ONIONSKIN_URL=service.url, ONIONSKIN_DATA_DIR=str(data), PATH=path)
         for command, printed in _shown():
             done = subprocess.run(
                 ["bash", "-uc", command],

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.scaling.crew import Crew, open_crews
-from benchmarks.turn.client import Client
-from benchmarks.turn.histories import sentence, sentences
-from benchmarks.turn.load import Load, Loads, load
+from onionskin.benchmarks.scaling.crew import Crew, open_crews
+from onionskin.benchmarks.turn.client import Client
+from onionskin.benchmarks.turn.histories import sentence, sentences
+from onionskin.benchmarks.turn.load import Load, Loads, load
 
 _APART = 100_000
 _WARM_TURNS = 20

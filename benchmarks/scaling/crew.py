@@ -1,12 +1,12 @@
-"""`strata serve --workers n` under measurement, and what each of its processes used."""
+"""`onionskin serve --workers n` under measurement, and what each of its processes used."""
 
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.turn.processes import Server, running
-from benchmarks.turn.sides import LAYERED, Side
+from onionskin.benchmarks.turn.processes import Server, running
+from onionskin.benchmarks.turn.sides import LAYERED, Side
 
 _REDIS = ("valkey", "redis")
 
@@ -61,7 +61,7 @@ def open_crews(folder: Path, sizes: Iterable[int]) -> Generator[dict[int, Crew]]
     """Start the model, and a crew of each size; stop them in the end."""
     with ExitStack() as stack:
         log = folder / "model.log"
-        model = stack.enter_context(running("benchmarks.turn.model_server", log=log))
+        model = stack.enter_context(running("onionskin.benchmarks.turn.model_server", log=log))
         crews: dict[int, Crew] = {}
         for workers in sizes:
             name, data = f"crew-{workers}", folder / f"data-{workers}"
@@ -72,7 +72,10 @@ def open_crews(folder: Path, sizes: Iterable[int]) -> Generator[dict[int, Crew]]
                     "service",
                     *served,
                     log=folder / f"{name}.log",
-                    settings={"STRATA_MODEL_BASE_URL": f"{asked}/v1", "STRATA_MODEL": "bench"},
+                    settings={
+                        "ONIONSKIN_MODEL_BASE_URL": f"{asked}/v1",
+                        "ONIONSKIN_MODEL": "bench",
+                    },
                 )
             )
             crews[workers] = Crew(Side(LAYERED, server, "", data, asked), model)

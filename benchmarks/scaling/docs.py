@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.scaling.constants import Constants
-from benchmarks.scaling.report import (
+from onionskin.benchmarks.scaling.constants import Constants
+from onionskin.benchmarks.scaling.report import (
     MODEL_SECONDS,
     STRANGERS,
     STRANGERS_WORKERS,
@@ -15,18 +15,18 @@ from benchmarks.scaling.report import (
     Section,
     most_per_second,
 )
-from benchmarks.turn.report import markdown
+from onionskin.benchmarks.turn.report import markdown
 
 _PICTURE = "images/scaling.svg"
 _MASTERS, _MOST_WORKERS = (1, 2, 4), 32
 _HEAD = """\
 # How it scales
 
-Written by `strata bench scaling --write-docs`, which needs wrk, the extra `bench` and
+Written by `onionskin bench scaling --write-docs`, which needs wrk, the extra `bench` and
 `langchain-chroma`, on: {hardware}.
 
 A worker keeps nothing that Redis does not have, so workers are added and taken away at will
-(`strata serve --workers 4`, or as many services as you like before one Redis), and a Redis Cluster
+(`onionskin serve --workers 4`, or as many services as you like before one Redis), and a Redis Cluster
 spreads users over its masters: all keys of a user live in one slot, and no turn touches two. A turn
 costs a worker and a master some processor time each; it waits for the model without costing
 either anything. So:
@@ -50,7 +50,7 @@ history. Messages are as long as in the other benchmark: a sentence, and answers
 Clients, workers, Redis and the stand-in of a model share the cores of this machine, in the
 measurement and in the simulation alike: a second worker brings what the others leave of them.""",
     "Users for a gibibyte": """\
-Of Redis, and of a worker's indexes (`STRATA_VIEW_BYTES`; who has not spoken for longest is
+Of Redis, and of a worker's indexes (`ONIONSKIN_VIEW_BYTES`; who has not spoken for longest is
 forgotten first, and read again when they come back).""",
     "A cluster": f"""\
 Simulated; each process has a core of its own. Answers take {MODEL_SECONDS:g} s, clients wait
@@ -65,7 +65,7 @@ then.""",
     "A long history": """\
 A search for one user, p50, query by query in turn: the worker's own index, which looks at words,
 meaning, dates and neighbours, beside Chroma in the same process, which looks at vectors alone. With
-a database behind the vector layer ([`STRATA_VECTOR_STORE`](langchain.md)) a worker that meets a
+a database behind the vector layer ([`ONIONSKIN_VECTOR_STORE`](langchain.md)) a worker that meets a
 user has nothing to read. The own index is faster as long as histories are read within a second or
 so; a user with more than that, on workers that forget them, is what a database is for. Redis 8's
 vector sets were not measured: the embedded server is Valkey, which has none.""",
@@ -96,7 +96,7 @@ def _draw(costs: Constants, file: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - heavy
 
     mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "strata"
+    mpl.rcParams["svg.hashsalt"] = "onionskin"
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     figure, axes = cast("tuple[Any, Any]", plt.subplots(figsize=(8.0, 4.5), layout="constrained"))

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from benchmarks.turn.histories import history, sentences
-from memory.outside.collections import open_collections
-from memory.outside.handed import Handed
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.types import Entry, Message, Role, Vector
+from onionskin.benchmarks.turn.histories import history, sentences
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.types.messages import Entry, Message, Role, Vector
+from onionskin.memory.vector_databases.base import Handed, open_collections
 
 SIZES = (1_000, 10_000, 50_000)
 _QUERIES, _TOP_K = 100, 12
@@ -56,9 +55,9 @@ def measure_large(sizes: Sequence[int], tell: Tell) -> list[Searched]:
     known = {one.id: one.vector for one in entries if one.vector is not None} | asked
     handed = Handed({name: vector.astype(np.float32).tolist() for name, vector in known.items()})
     index, found, filled = UserIndex(Tongue.of()), list[Searched](), 0
-    with tempfile.TemporaryDirectory(prefix="strata-chroma-") as folder:
+    with tempfile.TemporaryDirectory(prefix="onionskin-chroma-") as folder:
         collections = open_collections("chroma", folder, None)
-        store = collections.open("strata-benchmark", handed, len(vectors[0]))
+        store = collections.open("onionskin-benchmark", handed, len(vectors[0]))
         for size in sizes:
             tell(f"a history of {size:,} messages, here and in Chroma")
             for start in range(filled, size, _BATCH):

@@ -7,17 +7,17 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scaling.constants import Constants
-from benchmarks.scaling.large import Searched
-from benchmarks.scaling.simulation import Cluster, Served, simulate
-from benchmarks.turn.report import Row
+from onionskin.benchmarks.scaling.constants import Constants
+from onionskin.benchmarks.scaling.large import Searched
+from onionskin.benchmarks.scaling.simulation import Cluster, Served, simulate
+from onionskin.benchmarks.turn.report import Row
 
 MODEL_SECONDS, THINK_SECONDS, UTILISATION = 1.5, 10.0, 0.75
 """In simulated clusters: how long an answer takes, how long clients wait before they speak again,
 and how much of what is possible they ask for."""
 
 STRANGERS, STRANGERS_WORKERS = Cluster(users=4_000, messages=1_000, views_bytes=1e9), 4
-"""Users who are too many for the indexes of one worker, at STRATA_VIEW_BYTES as it is set."""
+"""Users who are too many for the indexes of one worker, at ONIONSKIN_VIEW_BYTES as it is set."""
 
 _CLIENTS, _SECONDS, _LONG_SECONDS = 16, 20.0, 300.0
 _CLUSTERS = ((1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (16, 2), (16, 4))

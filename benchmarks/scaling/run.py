@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks.scaling.constants import Effort, measure
-from benchmarks.scaling.large import SIZES, measure_large
-from benchmarks.scaling.report import Findings
-from benchmarks.turn.run import hardware
+from onionskin.benchmarks.scaling.constants import Effort, measure
+from onionskin.benchmarks.scaling.large import SIZES, measure_large
+from onionskin.benchmarks.scaling.report import Findings
+from onionskin.benchmarks.turn.run import hardware
 
 
 def find(
@@ -28,7 +28,7 @@ def find(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        tempfile.TemporaryDirectory(prefix="strata-bench-") as made,
+        tempfile.TemporaryDirectory(prefix="onionskin-bench-") as made,
     ):
         task = progress.add_task("starting the servers")
 

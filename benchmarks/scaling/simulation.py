@@ -2,7 +2,7 @@
 
 Each process does one thing at a time, first come, first served; what it does holds a core of its
 machine. A turn visits its worker, its user's Redis, the worker, the model, the worker and Redis
-again, as `chains.conversation` does; then its client speaks anew.
+again, as `onionskin.chains.conversation` does; then its client speaks anew.
 """
 
 import heapq
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.scaling.constants import Constants
+from onionskin.benchmarks.scaling.constants import Constants
 
 _BEFORE, _PROMPT, _AFTER = 0.1, 0.6, 0.3  # shares of a worker's time: until Redis, the model, after
 _WARM_UP = 0.2  # the share of the time that is not counted

@@ -1,1 +1,1 @@
-"""What a turn costs, beside others: `strata bench turn`."""
+"""What a turn costs, beside others: `onionskin bench turn`."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.turn.histories import replies, sentence, sentences
+from onionskin.benchmarks.turn.histories import replies, sentence, sentences
 
 _DISTINCT, _SUMMARY_SENTENCES, _STREAMED_WORDS = 500, 12, 8
 _DIMENSIONS, _WORDS_KNOWN = 1536, 4096

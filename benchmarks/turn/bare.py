@@ -1,6 +1,6 @@
 """The least that can be done: an endpoint that hands the message to ChatOpenAI, no memory.
 
-python -m benchmarks.turn.bare MODEL_URL
+python -m onionskin.benchmarks.turn.bare MODEL_URL
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from benchmarks.turn.peer import Message, Reply, chat_model, model_url, serve
+from onionskin.benchmarks.turn.peer import Message, Reply, chat_model, model_url, serve
 
 app = FastAPI()
 model = chat_model(model_url())

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.turn.figures import Cell, Figures, ratio
-from benchmarks.turn.sides import BARE, CLASSIC, LAYERED, REMOTE
+from onionskin.benchmarks.turn.figures import Cell, Figures, ratio
+from onionskin.benchmarks.turn.sides import BARE, CLASSIC, LAYERED, REMOTE
 
 _MANY = 16
 _FAR = 2.0

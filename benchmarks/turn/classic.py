@@ -1,10 +1,10 @@
 """The classic design: LangChain's CombinedMemory of window, summary and vectors, behind FastAPI.
 
-    python -m benchmarks.turn.classic MODEL_URL
+    python -m onionskin.benchmarks.turn.classic MODEL_URL
 
 Each user has a ConversationChain, kept in a dictionary. The window is read from and written to
 Redis by RedisChatMessageHistory; a ConversationSummaryMemory calls the model with each turn; a
-VectorStoreRetrieverMemory on FAISS embeds with Strata's built-in model. All sizes are LangChain's
+VectorStoreRetrieverMemory on FAISS embeds with Onionskin's built-in model. All sizes are LangChain's
 defaults. Its Redis is a private one that syncs its file each second, as Redis does by default.
 """
 
@@ -32,9 +32,17 @@ from langchain_community.vectorstores import FAISS
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import PromptTemplate
 
-from benchmarks.turn.histories import history, sentences
-from benchmarks.turn.peer import BuiltIn, Fill, Message, Reply, chat_model, model_url, serve
-from memory.store.embedded import EmbeddedRedis
+from onionskin.benchmarks.turn.histories import history, sentences
+from onionskin.benchmarks.turn.peer import (
+    BuiltIn,
+    Fill,
+    Message,
+    Reply,
+    chat_model,
+    model_url,
+    serve,
+)
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 
 _PROMPT = PromptTemplate.from_template(
     "You are a helpful assistant who remembers this user.\n\nSummary so far:\n{summary}\n\n"

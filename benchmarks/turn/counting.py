@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
-from benchmarks.turn.client import Client
-from benchmarks.turn.figures import Calls
-from benchmarks.turn.histories import sentences
-from benchmarks.turn.model_server import Ways
-from benchmarks.turn.sides import BARE, LAYERED, Side
+from onionskin.benchmarks.turn.client import Client
+from onionskin.benchmarks.turn.figures import Calls
+from onionskin.benchmarks.turn.histories import sentences
+from onionskin.benchmarks.turn.model_server import Ways
+from onionskin.benchmarks.turn.sides import BARE, LAYERED, Side
 
 SLOW = Ways(chat_ms=300.0, embed_ms=50.0)
 _AT_ONCE = Ways()

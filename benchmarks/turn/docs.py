@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from benchmarks.turn.figures import Figures
-from benchmarks.turn.report import markdown, tables
+from onionskin.benchmarks.turn.figures import Figures
+from onionskin.benchmarks.turn.report import markdown, tables
 
-_COMMAND = "strata bench turn --write-docs"
-_BEGIN, _END = "<!-- turn: written by strata bench turn -->", "<!-- turn ends -->"
+_COMMAND = "onionskin bench turn --write-docs"
+_BEGIN, _END = "<!-- turn: written by onionskin bench turn -->", "<!-- turn ends -->"
 _HOW = f"""\
 # What a turn costs
 
@@ -19,17 +19,17 @@ are interleaved, and ratios compare stretches of the same round, since the machi
 other things; milliseconds and turns a second are of this machine, and of that hour.
 
 - `bare`: a FastAPI endpoint that hands the message to ChatOpenAI. No memory.
-- `strata none`, `strata layered`: `strata serve`, its Redis embedded (`appendfsync always`), with
+- `onionskin none`, `onionskin layered`: `onionskin serve`, its Redis embedded (`appendfsync always`), with
   the built-in embedder; `remote`: with OpenAI's, on the same local server.
 - `classic`: LangChain's ConversationChain with a CombinedMemory of RedisChatMessageHistory,
   ConversationSummaryMemory and VectorStoreRetrieverMemory on FAISS, at their defaults, with
-  Strata's built-in embedder and a Redis of its own that syncs its file each second.
+  Onionskin's built-in embedder and a Redis of its own that syncs its file each second.
 - `mem0`: search, call, add, over its FAISS store with the built-in embedder; without and with its
   inference, which calls the model after each turn. One client alone: that store is not made for
   several threads.
 
 A turn's p99 is wrk's, corrected for coordinated omission. The processor time is that of the server
-and its Redis. Prompt tokens are estimated as Strata's budgets are: four ASCII characters a token.
+and its Redis. Prompt tokens are estimated as Onionskin's budgets are: four ASCII characters a token.
 Awaited are the embedding calls that a turn waits for; the others follow the answer. Cacheable is
 the share of a prompt, in characters, that is the beginning of the one before it in the session.
 Histories are imported or filled in bulk, in sessions of twenty turns. What a user takes up is the
@@ -41,7 +41,7 @@ _WHY = """\
 The profile of a turn is flat, and but for the ranking all of it is Python:
 [decision 19](decisions/0019-speed.md) has it, with what was cut and what was left.
 
-- **p50 and turns a second beside bare.** Bare is ChatOpenAI through its SDK. Strata without memory,
+- **p50 and turns a second beside bare.** Bare is ChatOpenAI through its SDK. Onionskin without memory,
   which takes a shorter way to the model, costs a single client about as much, with two calls of
   Redis of which one is synced to disk, and serves sixteen clients faster than bare. Layered memory
   adds 2 to 3 ms of processor time to that: no part is more than a sixth of a turn, and each takes
@@ -54,7 +54,7 @@ The profile of a turn is flat, and but for the ranking all of it is Python:
   the processor's second cache.
 - **Turns a second beside classic.** Five times classic would be more than bare itself.
 
-`strata bench turn --quick` fails when a ratio is worse than twice its bound. Three gates stand
+`onionskin bench turn --quick` fails when a ratio is worse than twice its bound. Three gates stand
 further out: 6 and 8 times bare for one client's p50 (in an hour when neighbours took most of this
 machine, a short run came to 3.6 and 5.1), and classic's turns a second.
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from benchmarks.turn.load import Load, Loads
+from onionskin.benchmarks.turn.load import Load, Loads
 
 
 class Cell(msgspec.Struct):
@@ -43,7 +43,7 @@ class Calls(msgspec.Struct):
         turns: how many, the same for each figure.
         model_calls, embedding_calls: a turn, folds and the like included.
         awaited_embedding_calls: those that turns wait for.
-        prompt_tokens: a turn's prompt on average, estimated as Strata's budgets are.
+        prompt_tokens: a turn's prompt on average, estimated as Onionskin's budgets are.
         most_prompt_tokens: of the longest prompt.
         cacheable: the share of a prompt that is the beginning of the one before it.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 
-from memory.recall.word_vectors import word_vectors
+from onionskin.memory.retrieval.language.word_vectors import word_vectors
 
 _SHORTEST_WORD, _WORDS = 3, 12
 REPLY_SENTENCES = 4

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from memory.errors import ConfigurationError
+from onionskin.memory.errors import ConfigurationError
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 

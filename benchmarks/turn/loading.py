@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.turn.client import Client
-from benchmarks.turn.figures import Cell, Size, cell_of
-from benchmarks.turn.histories import sentence, sentences
-from benchmarks.turn.load import Load, load
-from benchmarks.turn.plan import Plan
-from benchmarks.turn.sides import CLASSIC, LAYERED, MEM0, MEM0_INFERS, Side
+from onionskin.benchmarks.turn.client import Client
+from onionskin.benchmarks.turn.figures import Cell, Size, cell_of
+from onionskin.benchmarks.turn.histories import sentence, sentences
+from onionskin.benchmarks.turn.load import Load, load
+from onionskin.benchmarks.turn.plan import Plan
+from onionskin.benchmarks.turn.sides import CLASSIC, LAYERED, MEM0, MEM0_INFERS, Side
 
 _SENTENCES, _APART = 500, 1_000_000
 _AT_ONE_CLIENT = (MEM0, MEM0_INFERS)  # its FAISS store is not made for several threads

@@ -1,8 +1,8 @@
 """mem0 in its usual place: search, call the model, add; with its inference or without.
 
-    python -m benchmarks.turn.mem0_chat MODEL_URL
+    python -m onionskin.benchmarks.turn.mem0_chat MODEL_URL
 
-`profile` of a message is `infer` or `plain`. mem0 runs over its FAISS store, embeds with Strata's
+`profile` of a message is `infer` or `plain`. mem0 runs over its FAISS store, embeds with Onionskin's
 built-in model, and never leaves the machine. Wants the extra `bench`.
 """
 
@@ -18,8 +18,8 @@ os.environ["MEM0_DIR"] = _folder.name
 from fastapi import FastAPI  # noqa: E402 - mem0 reads its environment at import
 from langchain_core.messages import HumanMessage, SystemMessage  # noqa: E402
 
-from benchmarks.turn.histories import history  # noqa: E402
-from benchmarks.turn.peer import (  # noqa: E402
+from onionskin.benchmarks.turn.histories import history  # noqa: E402
+from onionskin.benchmarks.turn.peer import (  # noqa: E402
     BuiltIn,
     Fill,
     Message,

@@ -1,6 +1,6 @@
 """The model that everybody asks: OpenAI's protocol, and next to no work of its own.
 
-    python -m benchmarks.turn.model_server
+    python -m onionskin.benchmarks.turn.model_server
 
 Prints its address and serves until SIGTERM. `/<side>/v1` is the base URL of one side, whose calls
 are counted apart. `POST /<side>` with a JSON object sets how long answers take and whether
@@ -17,8 +17,8 @@ from typing import cast
 import msgspec
 import uvloop
 
-from benchmarks.turn.answers import Answers, response
-from benchmarks.turn.prompts import MARK, read_prompts
+from onionskin.benchmarks.turn.answers import Answers, response
+from onionskin.benchmarks.turn.prompts import MARK, read_prompts
 
 _MARK = re.compile(MARK.pattern.encode())
 _HEAD_END = b"\r\n\r\n"

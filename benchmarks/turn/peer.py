@@ -12,11 +12,11 @@ from langchain_core.embeddings import Embeddings
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
-from memory.recall.static_model import StaticModel
+from onionskin.memory.retrieval.embedders.static import StaticModel
 
 
 class Message(BaseModel):
-    """A chat message, as Strata takes it."""
+    """A chat message, as Onionskin takes it."""
 
     user_id: str
     message: str
@@ -38,7 +38,7 @@ class Fill(BaseModel):
 
 
 class BuiltIn(Embeddings):
-    """Strata's built-in embedder as LangChain's `Embeddings`, so that peers have one as fast."""
+    """Onionskin's built-in embedder as LangChain's `Embeddings`, so that peers have one as fast."""
 
     def __init__(self) -> None:
         self._model = StaticModel()
@@ -60,7 +60,7 @@ def model_url() -> str:
 
 
 def chat_model(url: str) -> ChatOpenAI:
-    """LangChain's OpenAI client as Strata makes it."""
+    """LangChain's OpenAI client as Onionskin makes it."""
     return ChatOpenAI(
         model="bench",
         api_key=SecretStr("none"),
@@ -72,7 +72,7 @@ def chat_model(url: str) -> ChatOpenAI:
 
 
 def serve(app: FastAPI) -> None:
-    """Serve on a free port of this machine, as Strata is served; prints the address."""
+    """Serve on a free port of this machine, as Onionskin is served; prints the address."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, access_log=False, log_level="warning", http="httptools"
     )

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.turn.figures import Cell, Figures, Size
-from benchmarks.turn.sides import CLASSIC, LAYERED
+from onionskin.benchmarks.turn.figures import Cell, Figures, Size
+from onionskin.benchmarks.turn.sides import CLASSIC, LAYERED
 
 _SIZE, _WHOLE = (8.0, 4.5), 100
 _GROWING = (LAYERED, CLASSIC)
@@ -20,7 +20,7 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
     import matplotlib as mpl  # noqa: PLC0415 - heavy
 
     mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "strata"
+    mpl.rcParams["svg.hashsalt"] = "onionskin"
     folder.mkdir(parents=True, exist_ok=True)
     first = figures.cells[0].history
     alone = [one for one in figures.cells if one.clients == 1 and one.history == first]

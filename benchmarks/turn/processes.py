@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from memory.errors import ConfigurationError
+from onionskin.memory.errors import ConfigurationError
 
 _STOP_SECONDS = 30.0
-_FOREIGN = ("OPENAI_", "STRATA_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
+_FOREIGN = ("OPENAI_", "ONIONSKIN_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
 _UTIME, _STIME = 11, 12  # of the fields behind the name, proc_pid_stat(5)
 
 
@@ -70,9 +70,9 @@ def running(
         module: what to run.
         arguments: of its command line.
         log: a file for its complaints.
-        settings: environment variables. None of Strata's or OpenAI's are passed on beside them.
+        settings: environment variables. None of Onionskin's or OpenAI's are passed on beside them.
     """
-    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    command = [sys.executable, "-W", "ignore", "-P", "-m", module, *arguments]
     with (
         log.open("w") as complaints,
         subprocess.Popen(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from memory.tokens import count_tokens
+from onionskin.memory.tokens import count_tokens
 
 MARK = re.compile(r"#(\w+)-(\d+)#")
 """Of a message: its user and its number."""
@@ -24,7 +24,7 @@ class Asked:
     """The prompts of turns, in order.
 
     Attributes:
-        tokens: of each turn's prompt, by the estimate that Strata's budgets are kept by.
+        tokens: of each turn's prompt, by the estimate that Onionskin's budgets are kept by.
         cacheable: the share of each prompt, in characters, that is the beginning of the one before
             it in its session: what a provider's prompt cache can serve.
     """

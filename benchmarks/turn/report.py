@@ -7,8 +7,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.turn.bounds import Bound, bounds
-from benchmarks.turn.figures import Cell, Figures
+from onionskin.benchmarks.turn.bounds import Bound, bounds
+from onionskin.benchmarks.turn.figures import Cell, Figures
 
 Row = Sequence[str]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks.turn.counting import count_calls, first_tokens, longest_prompt, slow_model
-from benchmarks.turn.figures import Figures
-from benchmarks.turn.load import find_wrk
-from benchmarks.turn.loading import Loading, Tell
-from benchmarks.turn.plan import Plan
-from benchmarks.turn.sides import (
+from onionskin.benchmarks.turn.counting import count_calls, first_tokens, longest_prompt, slow_model
+from onionskin.benchmarks.turn.figures import Figures
+from onionskin.benchmarks.turn.load import find_wrk
+from onionskin.benchmarks.turn.loading import Loading, Tell
+from onionskin.benchmarks.turn.plan import Plan
+from onionskin.benchmarks.turn.sides import (
     BARE,
     CLASSIC,
     LAYERED,
@@ -24,9 +24,9 @@ from benchmarks.turn.sides import (
     missing,
     open_sides,
 )
-from benchmarks.turn.starting import embedder_ms, first_answer_seconds, import_seconds
-from memory.profiles import load_profiles
-from service.printing import progress
+from onionskin.benchmarks.turn.starting import embedder_ms, first_answer_seconds, import_seconds
+from onionskin.memory.profiles import load_profiles
+from onionskin.service.console import progress
 
 _GIB = 1 << 30
 _FRAMES_TOKENS = 400  # instructions, tags and the time
@@ -42,7 +42,7 @@ def measure(plan: Plan) -> Figures:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
         progress(*columns) as shown,
-        tempfile.TemporaryDirectory(prefix="strata-bench-") as made,
+        tempfile.TemporaryDirectory(prefix="onionskin-bench-") as made,
     ):
         task = shown.add_task("starting")
         return _measure(plan, Path(made), lambda what: shown.update(task, description=what))

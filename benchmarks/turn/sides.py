@@ -12,14 +12,19 @@ from typing import Any, cast
 import httpx
 import redis
 
-from benchmarks.turn.histories import json_lines
-from benchmarks.turn.model_server import Counted, Ways
-from benchmarks.turn.processes import Server, running
-from memory.store.embedded import socket_path
+from onionskin.benchmarks.turn.histories import json_lines
+from onionskin.benchmarks.turn.model_server import Counted, Ways
+from onionskin.benchmarks.turn.processes import Server, running
+from onionskin.memory.store.redis.embedded import socket_path
 
-BARE, NONE, LAYERED, REMOTE = "bare", "strata none", "strata layered", "strata layered, remote"
+BARE, NONE, LAYERED, REMOTE = (
+    "bare",
+    "onionskin none",
+    "onionskin layered",
+    "onionskin layered, remote",
+)
 CLASSIC, MEM0, MEM0_INFERS = "classic", "mem0", "mem0, inferring"
-STRATA = (NONE, LAYERED, REMOTE)
+ONIONSKIN = (NONE, LAYERED, REMOTE)
 FORGETFUL = (BARE, NONE)
 """Sides to which a history makes no difference."""
 
@@ -34,7 +39,7 @@ class Side:
     Attributes:
         name: what it is called in the tables.
         rest: what its bodies hold beside user and message.
-        data: where Strata's Redis lives; None for the others.
+        data: where Onionskin's Redis lives; None for the others.
     """
 
     name: str
@@ -73,7 +78,7 @@ class Side:
         """Give a user a history, in bulk."""
         if self.name in FORGETFUL:
             return
-        if self.name not in STRATA:
+        if self.name not in ONIONSKIN:
             body = {"user_id": user, "turns": turns, "seed": seed}
             url = f"{self.server.url}/fill"
             httpx.post(url, json=body, timeout=_LONG_SECONDS).raise_for_status()
@@ -87,7 +92,7 @@ class Side:
 def missing(name: str) -> str:
     """Why a side is left out; empty when it is not."""
     if name in {MEM0, MEM0_INFERS} and find_spec("mem0") is None:
-        return f"{name} is left out: mem0 is not installed (pip install 'strata-memory[bench]')."
+        return f"{name} is left out: mem0 is not installed (pip install 'onionskin[bench]')."
     return ""
 
 
@@ -96,7 +101,7 @@ def open_sides(names: Iterable[str], folder: Path) -> Generator[dict[str, Side]]
     """Start the model and a server for each side, and stop them in the end."""
     with ExitStack() as stack:
         model = stack.enter_context(
-            running("benchmarks.turn.model_server", log=folder / "model.log")
+            running("onionskin.benchmarks.turn.model_server", log=folder / "model.log")
         )
         sides = {name: _open(name, model.url, folder, stack) for name in names}
         for side in sides.values():
@@ -112,20 +117,24 @@ def _open(name: str, model: str, folder: Path, stack: ExitStack) -> Side:
         log = folder / f"{label}.log"
         return stack.enter_context(running(module, *arguments, log=log, settings=settings))
 
-    if name in STRATA:
-        return _strata(name, asked, folder / label, start)
+    if name in ONIONSKIN:
+        return _onionskin(name, asked, folder / label, start)
     if name == CLASSIC:
-        return Side(name, start("benchmarks.turn.classic", f"{asked}/v1"), "", None, asked)
+        return Side(
+            name, start("onionskin.benchmarks.turn.classic", f"{asked}/v1"), "", None, asked
+        )
     if name == BARE:
-        return Side(name, start("benchmarks.turn.bare", f"{asked}/v1"), "", None, asked)
+        return Side(name, start("onionskin.benchmarks.turn.bare", f"{asked}/v1"), "", None, asked)
     profile = ',"profile":"infer"' if name == MEM0_INFERS else ""
-    return Side(name, start("benchmarks.turn.mem0_chat", f"{asked}/v1"), profile, None, asked)
+    return Side(
+        name, start("onionskin.benchmarks.turn.mem0_chat", f"{asked}/v1"), profile, None, asked
+    )
 
 
-def _strata(name: str, asked: str, data: Path, start: Callable[..., Server]) -> Side:
-    settings = {"STRATA_MODEL_BASE_URL": f"{asked}/v1", "STRATA_MODEL": "bench"}
+def _onionskin(name: str, asked: str, data: Path, start: Callable[..., Server]) -> Side:
+    settings = {"ONIONSKIN_MODEL_BASE_URL": f"{asked}/v1", "ONIONSKIN_MODEL": "bench"}
     if name == REMOTE:
-        settings |= {"STRATA_EMBEDDER": "openai", "STRATA_EMBEDDER_BASE_URL": f"{asked}/v1"}
+        settings |= {"ONIONSKIN_EMBEDDER": "openai", "ONIONSKIN_EMBEDDER_BASE_URL": f"{asked}/v1"}
     served = ("service", "serve", "--port", "0", "--data-dir", str(data))
     server = start(*served, **settings)
     rest = ',"profile":"none"' if name == NONE else ""

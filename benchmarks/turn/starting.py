@@ -9,19 +9,19 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.turn.histories import sentences
-from benchmarks.turn.processes import address, plain_environment, stop
-from memory.errors import ConfigurationError
-from memory.recall.embedder import StaticEmbedder
+from onionskin.benchmarks.turn.histories import sentences
+from onionskin.benchmarks.turn.processes import address, plain_environment, stop
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 
 _TEXTS = 500
-_IMPORT = "import time; t = time.perf_counter(); import service.serve; print(time.perf_counter()-t)"
+_IMPORT = "import time; t = time.perf_counter(); import onionskin.service.server.run; print(time.perf_counter()-t)"
 
 
 def first_answer_seconds(folder: Path, starts: int) -> float:
     """From `make run`, everything installed, to the first answer: the median.
 
-    Where there is no Makefile, from `strata serve`.
+    Where there is no Makefile, from `onionskin serve`.
     """
     return statistics.median(_first_answer(folder / f"start-{one}") for one in range(starts))
 
@@ -39,8 +39,14 @@ def embedder_ms() -> float:
 def _first_answer(data: Path) -> float:
     checkout = Path(__file__).parents[2]
     made = (checkout / "Makefile").exists()
-    command = ["make", "run"] if made else [sys.executable, "-m", "service", "serve"]
-    settings = {"STRATA_PORT": "0", "STRATA_DATA_DIR": str(data), "STRATA_MODEL": "offline"}
+    command = (
+        ["make", "run"] if made else [sys.executable, "-P", "-m", "onionskin.service", "serve"]
+    )
+    settings = {
+        "ONIONSKIN_PORT": "0",
+        "ONIONSKIN_DATA_DIR": str(data),
+        "ONIONSKIN_MODEL": "offline",
+    }
     began = time.perf_counter()
     with subprocess.Popen(
         command,

@@ -1,1 +1,1 @@
-"""Strata's memory as the classes that LangChain and LangGraph know."""
+"""Onionskin's memory as the classes that LangChain and LangGraph know."""

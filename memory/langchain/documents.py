@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 from langchain_core.documents import Document
 
-from memory.errors import InvalidInputError
-from memory.recall.record_index import RecordIndex
-from memory.records import Record
-from memory.types import Entry
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.retrieval.index.record_index import RecordIndex
+from onionskin.memory.types.messages import Entry
+from onionskin.memory.types.records import Record
 
 Filter: TypeAlias = Mapping[str, Any] | Callable[[Document], bool] | None
 """What a document's metadata must hold, or a function of the document."""

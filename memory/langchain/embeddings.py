@@ -1,20 +1,20 @@
-"""Strata's embedder as LangChain's."""
+"""Onionskin's embedder as LangChain's."""
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from memory.langchain.opening import Strata
+from onionskin.memory.langchain.client import Onionskin
 
 
-class StrataEmbeddings(Embeddings):
-    """The embedder of an open Strata.
+class OnionskinEmbeddings(Embeddings):
+    """The embedder of an open Onionskin.
 
     Args:
-        strata: whose embedder.
+        onionskin: whose embedder.
     """
 
-    def __init__(self, strata: Strata) -> None:
-        self._embedder, self._portal = strata.embedder, strata.portal
+    def __init__(self, onionskin: Onionskin) -> None:
+        self._embedder, self._portal = onionskin.embedder, onionskin.portal
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `aembed_documents`, from a thread without an event loop."""

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import msgspec
 
-from memory.errors import ConfigurationError
-from memory.records import HISTORY_SECONDS, KINDS, Kind, Record
-from memory.traces import TRACE_SECONDS
-from memory.types import User
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.prompt_trace import TRACE_SECONDS
+from onionskin.memory.types.records import HISTORY_SECONDS, KINDS, Kind, Record
 
 _FOR_EVER, _NEVER_BEFORE = timedelta(), -1e12
 

@@ -1,7 +1,6 @@
 """Where everything is kept: Redis, and nothing but Redis."""
 
-from memory.store.connection import Connection
-from memory.store.continuity import Continuity
-from memory.store.redis import RedisStore
+from onionskin.memory.store.redis.connection import Connection
+from onionskin.memory.store.store import Continuity, RedisStore
 
 __all__ = ["Connection", "Continuity", "RedisStore"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from memory.errors import CorruptValueError
-from memory.store import keys
-from memory.store.connection import Connection
+from onionskin.memory.errors import CorruptValueError
+from onionskin.memory.store import keys
+from onionskin.memory.store.redis.connection import Connection
 
-_PREFIX = "sk-strata"
+_PREFIX = "sk-onionskin"
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.errors import CorruptValueError
-from memory.records import Record, Step
-from memory.types import Message, Role, Vector
+from onionskin.memory.errors import CorruptValueError
+from onionskin.memory.types.messages import Message, Role, Vector
+from onionskin.memory.types.records import Record, Step
 
 _VERSION = 1
 
@@ -51,7 +51,7 @@ def unpack_message(data: bytes) -> Message:
     if found.version != _VERSION:
         raise CorruptValueError(
             f"A stored message has format {found.version!r}; this version reads {_VERSION!r}. "
-            "Upgrade Strata."
+            "Upgrade Onionskin."
         )
     return Message(
         found.role, found.content, found.at, found.author, found.interrupted, found.profile

@@ -44,9 +44,9 @@ server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no
 
 from urllib.parse import quote, unquote
 
-from memory.types import User
+from onionskin.memory.types.messages import User
 
-NAMESPACE = "strata"
+NAMESPACE = "onionskin"
 API_KEYS = f"{NAMESPACE}:api-keys"
 """A hash of every API key, by id; permanent, and of no user."""
 PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
@@ -78,7 +78,7 @@ DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
 
 
 def prefix(user: User) -> str:
-    """The beginning of every key of `user`: `strata:{<tenant>/<user>}:`."""
+    """The beginning of every key of `user`: `onionskin:{<tenant>/<user>}:`."""
     return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
 
 

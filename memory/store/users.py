@@ -1,13 +1,19 @@
-"""Which users there are, and how much is stored of each."""
+"""Which users there are, and how much is stored of each.
+
+What users and tenants have used of a model, day by day (UTC).
+
+How much room users take: the bytes of messages, memories and vectors, and how many memories.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from heapq import nsmallest
 
-from memory.store import keys
-from memory.store.redis import RedisStore
-from memory.store.scripts import Script
-from memory.types import User
+from onionskin.memory.store import keys
+from onionskin.memory.store.redis.scripts import Script
+from onionskin.memory.store.store import RedisStore
+from onionskin.memory.types.messages import User
 
 _STATS = Script("stats")
 _SCAN_COUNT, _ROOM = 1000, 4
@@ -81,3 +87,65 @@ async def scan_keys(store: RedisStore, pattern: str) -> AsyncIterator[str]:
 async def _user_ids(store: RedisStore, tenant: str) -> AsyncIterator[str]:
     async for name in scan_keys(store, keys.user_keys(tenant)):
         yield keys.parse_user(name).id
+
+
+_USAGE = Script("usage")
+_KEPT_SECONDS, _ONCE_SECONDS = 3 * 24 * 3600, 2 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """So many calls and tokens of one day."""
+
+    calls: int
+    tokens: int
+
+
+async def add_usage(
+    store: RedisStore, user: User, *, now: float, calls: int, tokens: int, once: str = ""
+) -> tuple[Used, Used]:
+    """Add to a day's usage, perhaps nothing; what the user and the tenant have used by then.
+
+    What is added under a name, `once`, is added only once within two hours.
+    """
+    return (
+        await _added(store, keys.usage(user, _day(now)), calls, tokens, once),
+        await _added(store, keys.tenant_usage(user.tenant, _day(now)), calls, tokens, once),
+    )
+
+
+async def _added(store: RedisStore, key: str, calls: int, tokens: int, once: str) -> Used:
+    args = (calls, tokens, _KEPT_SECONDS, once, _ONCE_SECONDS)
+    found = await store.connection.run(_USAGE, key, *args)
+    return Used(int(found[0]), int(found[1]))
+
+
+def _day(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is stored: `bytes` as packed, without what Redis itself needs."""
+
+    bytes: int = 0
+    memories: int = 0
+
+    def __add__(self, other: "Room") -> "Room":
+        return Room(self.bytes + other.bytes, self.memories + other.memories)
+
+
+async def user_room(store: RedisStore, user: User) -> Room:
+    """What a user takes."""
+    call, commands = store.connection.call, store.connection.commands
+    counted = await call(commands.hget(f"{keys.prefix(user)}user", "bytes"))
+    return Room(int(counted or 0), await call(commands.hlen(keys.records(user))))
+
+
+async def tenant_room(store: RedisStore, tenant: str) -> Room:
+    """What all users of a tenant take; every key is looked at, by SCAN."""
+    names = {name async for name in scan_keys(store, keys.user_keys(tenant))}
+    total = Room()
+    for name in names:
+        total += await user_room(store, keys.parse_user(name))
+    return total

@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from memory.errors import StrataError
-from memory.types import User
+from onionskin.memory.errors import OnionskinError
+from onionskin.memory.types.messages import User
 
 DEFAULT_TENANT = "default"
 
 
-class UnauthorizedError(StrataError):
+class UnauthorizedError(OnionskinError):
     """No credentials came, or none that hold."""
 
     code = "unauthorized"
 
 
-class ForbiddenError(StrataError):
+class ForbiddenError(OnionskinError):
     """The principal is known, but this is not for its scope."""
 
     code = "forbidden"
 
 
-class UnknownUserError(StrataError):
+class UnknownUserError(OnionskinError):
     """For this principal there is no such user."""
 
     code = "unknown_user"
@@ -81,7 +81,7 @@ class Authenticator(Protocol):
 
 
 class Anybody:
-    """`STRATA_AUTH=off`: whoever reaches the service is its owner."""
+    """`ONIONSKIN_AUTH=off`: whoever reaches the service is its owner."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """The one principal there is."""

@@ -10,17 +10,17 @@ import httpx
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from memory.ending import end
-from memory.errors import InvalidInputError
-from service.auth.principals import Principal
-from service.quotas import note
-from service.state import State
+from onionskin.memory.cancellation import end
+from onionskin.memory.errors import InvalidInputError
+from onionskin.service.auth.principals import Principal
+from onionskin.service.limits.headers import note
+from onionskin.service.state import State
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
-_USER = "strata.mcp.user"
-_NAMED_BY = "x-strata-user"
+_USER = "onionskin.mcp.user"
+_NAMED_BY = "x-onionskin-user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class McpEndpoint:
     """The ASGI application at `/mcp`, and while it is entered, the server behind it.
 
     The user is the one that the credentials reach; where they reach several, the one that
-    `X-Strata-User` or `?user=` names. Tools call the API of `app`, so that what holds there holds
+    `X-Onionskin-User` or `?user=` names. Tools call the API of `app`, so that what holds there holds
     for them: authentication, limits, budgets, traces.
     """
 
@@ -59,7 +59,7 @@ class McpEndpoint:
             UnauthorizedError: its credentials do not hold.
             InvalidInputError: nobody can tell which user it is about.
         """
-        state: State = scope["state"]["strata"]
+        state: State = scope["state"]["onionskin"]
         request = Request(scope)
         principal = await state.authenticator.authenticate(request.headers)
         note(request, await state.limits.principal(principal.id))
@@ -81,11 +81,11 @@ class McpEndpoint:
     async def _serve(self, state: State, ready: asyncio.Future[ASGIApp]) -> None:
         from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
-        from service.mcp.reaching import Api  # noqa: PLC0415
-        from service.mcp.server import make_server  # noqa: PLC0415
+        from onionskin.service.mcp.api_client import Api  # noqa: PLC0415
+        from onionskin.service.mcp.server import make_server  # noqa: PLC0415
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["state"] = {"strata": state}
+            scope["state"] = {"onionskin": state}
             await self._app(scope, receive, send)
 
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
@@ -109,7 +109,7 @@ def _user(request: Request, principal: Principal) -> str:
         return named or principal.user_id or ""
     raise InvalidInputError(
         "Whose memory? These credentials reach several users: name one with the header "
-        "X-Strata-User, or with ?user= behind the address."
+        "X-Onionskin-User, or with ?user= behind the address."
     )
 
 

@@ -8,7 +8,8 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from service.mcp.answers import (
+from onionskin.service.mcp.api_client import Api, Caller, segment
+from onionskin.service.mcp.schemas import (
     ContextAnswer,
     ForgottenAnswer,
     MemoriesAnswer,
@@ -16,7 +17,6 @@ from service.mcp.answers import (
     SessionsAnswer,
     TranscriptAnswer,
 )
-from service.mcp.reaching import Api, Caller, segment
 
 Ctx = Context[Any, Any]
 Kind = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
@@ -50,10 +50,14 @@ def make_server(api: Api, caller_of: Callable[[Ctx], Caller], *, version: str) -
     Args:
         api: where memory is.
         caller_of: who calls, by the context of the call; raises ToolError if nobody can tell.
-        version: of Strata.
+        version: of Onionskin.
     """
     server = _Server(
-        "strata", title="Strata", instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
+        "onionskin",
+        title="Onionskin",
+        instructions=_INSTRUCTIONS,
+        version=version,
+        log_level="WARNING",
     )
     _add_memories(server, api, caller_of)
     _add_conversations(server, api, caller_of)
@@ -130,13 +134,13 @@ def _add_conversations(
 
 
 def _add_resources(server: MCPServer[Any], api: Api, caller_of: Callable[[Ctx], Caller]) -> None:
-    @server.resource("strata://preferences", title="Preferences", mime_type="text/plain")
+    @server.resource("onionskin://preferences", title="Preferences", mime_type="text/plain")
     async def preferences() -> str:
         """How the user wants to be answered."""
         said = await api.ask(caller_of(_READING.get()), "GET", "preferences")
         return "\n".join(f"{one['category']}: {one['content']}" for one in said["preferences"])
 
-    @server.resource("strata://summaries", title="Summaries", mime_type="text/plain")
+    @server.resource("onionskin://summaries", title="Summaries", mime_type="text/plain")
     async def summaries() -> str:
         """What the user's latest conversations came to."""
         said = await api.ask(caller_of(_READING.get()), "GET", "sessions", limit=20)

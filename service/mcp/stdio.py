@@ -1,4 +1,4 @@
-"""`strata mcp`: MCP over standard input and output, in front of a running service."""
+"""`onionskin mcp`: MCP over standard input and output, in front of a running service."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 from mcp.server.mcpserver import Context
 
-from service.client import credentials
-from service.mcp.reaching import Api
-from service.mcp.server import make_server
+from onionskin.service.http_client import credentials
+from onionskin.service.mcp.api_client import Api
+from onionskin.service.mcp.server import make_server
 
 _SECONDS = 60.0
 

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chains.stored import stored_reply
-from chains.turn import ChatReply
-from memory.store import RedisStore
-from memory.store.attempts import Try, answer_was_told, begin_try, overtake_try, try_failed
-from memory.types import User
-from service.openai.schemas import CompletionRequest
+from onionskin.chains.turn import ChatReply, stored_reply
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.idempotency import (
+    Try,
+    answer_was_told,
+    begin_try,
+    overtake_try,
+    try_failed,
+)
+from onionskin.memory.types.messages import User
+from onionskin.service.openai.schemas import CompletionRequest
 
 _RETRY_COUNT, _KEY = "x-stainless-retry-count", "idempotency-key"
 _LOOK_SECONDS = 0.1

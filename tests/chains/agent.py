@@ -12,9 +12,9 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chains.middleware import LayeredMemoryMiddleware
-from memory.langchain.checkpoints import StrataSaver
-from memory.langchain.opening import open_strata
+from onionskin.chains.agent_middleware import LayeredMemoryMiddleware
+from onionskin.memory.langchain.checkpointer import OnionskinSaver
+from onionskin.memory.langchain.client import open_onionskin
 
 _agents: Any = langchain_agents
 create_agent = _agents.create_agent
@@ -29,13 +29,13 @@ def weather(city: str) -> str:
 
 async def main(redis_url: str, model_url: str, user: str, thread: str) -> None:
     """Answer each line."""
-    async with open_strata(redis_url) as strata:
+    async with open_onionskin(redis_url) as onionskin:
         agent = create_agent(
             ChatOpenAI(model="test-model", base_url=model_url, api_key=SecretStr("none")),
             [weather],
             system_prompt="You are a guide.",
-            middleware=[LayeredMemoryMiddleware(strata)],
-            checkpointer=StrataSaver(strata),
+            middleware=[LayeredMemoryMiddleware(onionskin)],
+            checkpointer=OnionskinSaver(onionskin),
         )
         for line in sys.stdin:
             state = await agent.ainvoke(

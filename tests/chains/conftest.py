@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from chains.conversation import ConversationChain
-from chains.extractor import Extractor
-from chains.models import ModelOptions, open_model
-from memory.combined import CombinedMemory
-from memory.learning import Learner
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.types import User
+from onionskin.chains.conversation import ConversationChain
+from onionskin.chains.extractor import Extractor
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.records.consolidation import Learner
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import User
 from tests.chains.notebook import Notebook, not_counted
 from tests.conftest import Clock
 from tests.openai_server import OpenAIServer

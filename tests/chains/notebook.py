@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from chains.conversation import ChatTurn, ConversationChain
-from chains.extractor import Extractor
-from memory.extraction import ExtractionPolicy
-from memory.memories import Memories
-from memory.records import Record
-from memory.types import User
+from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.extractor import Extractor
+from onionskin.memory.records.extraction import ExtractionPolicy
+from onionskin.memory.records.service import Memories
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.records import Record
 from tests.openai_server import OpenAIServer
 
 POLICY = ExtractionPolicy(messages=4, batch=8)

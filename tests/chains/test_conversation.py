@@ -9,13 +9,13 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableLambda
 
-from chains.conversation import ChatReply, ChatTurn, ConversationChain
-from chains.models import ModelOptions, open_model
-from memory.combined import CombinedMemory
-from memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
-from memory.store import RedisStore
-from memory.store.reading import list_sessions, read_messages
-from memory.types import User
+from onionskin.chains.conversation import ChatReply, ChatTurn, ConversationChain
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import list_sessions, read_messages
+from onionskin.memory.types.messages import User
 from tests.conftest import Clock
 from tests.openai_server import OpenAIServer
 

@@ -13,11 +13,11 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 from langsmith.utils import tracing_is_enabled  # pyright: ignore[reportUnknownVariableType]
 from pydantic import Field
 
-from chains.conversation import ChatReply, ChatTurn, ConversationChain
-from chains.observing import ModelCall, Stage
-from chains.offline import OfflineChatModel
-from memory.combined import CombinedMemory
-from memory.types import Section, User
+from onionskin.chains.conversation import ChatReply, ChatTurn, ConversationChain
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.chains.observers import ModelCall, Stage
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.types.messages import Section, User
 
 _SAID = "It is <private>canary-1</private>."
 

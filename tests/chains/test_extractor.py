@@ -1,7 +1,7 @@
 """Drawing records from what was said, with a model that works."""
 
-from memory.reasons import reasons
-from memory.store import RedisStore
+from onionskin.memory.records.provenance import reasons
+from onionskin.memory.store import RedisStore
 from tests.chains.notebook import POLICY, Notebook, note
 from tests.openai_server import Request
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from chains.errors import ModelError
-from chains.extractor import Extractor
-from chains.offline import OfflineChatModel
-from memory.learning import Learner
-from memory.recall.embedder import StaticEmbedder
-from memory.store import RedisStore
-from memory.store.reading import get_session
-from memory.store.users import user_stats
+from onionskin.chains.errors import ModelError
+from onionskin.chains.extractor import Extractor
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.records.consolidation import Learner
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.store.users import user_stats
 from tests.chains.notebook import POLICY, Notebook, not_counted, note
 from tests.openai_server import Fault
 

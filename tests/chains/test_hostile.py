@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from chains.conversation import ChatTurn, ConversationChain
-from chains.models import ModelOptions, open_model
-from chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS
-from memory.combined import CombinedMemory
-from memory.intake import Intake
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.store.reading import get_session
-from memory.types import Fold, User
+from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.types.messages import Fold, User
 from tests.attacks import ORDERS, SHAPES, payloads
 from tests.openai_server import OpenAIServer
 

@@ -13,13 +13,13 @@ from langchain_openai import ChatOpenAI
 from langgraph.runtime import Runtime  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import SecretStr
 
-from chains.middleware import LayeredMemoryMiddleware
-from memory.errors import InvalidInputError, UnknownProfileError
-from memory.langchain.checkpoints import StrataSaver
-from memory.langchain.named import session_named
-from memory.langchain.opening import Strata, open_strata, strata_in_thread
-from memory.store.reading import read_messages
-from memory.types import User
+from onionskin.chains.agent_middleware import LayeredMemoryMiddleware
+from onionskin.memory.errors import InvalidInputError, UnknownProfileError
+from onionskin.memory.langchain.checkpointer import OnionskinSaver
+from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
+from onionskin.memory.langchain.named_sessions import session_named
+from onionskin.memory.store.transcripts import read_messages
+from onionskin.memory.types.messages import User
 from tests.chains.agent import create_agent, weather
 from tests.conftest import RedisClient, repository
 from tests.openai_server import Fault, OpenAIServer
@@ -46,14 +46,14 @@ def _model(server: OpenAIServer) -> ChatOpenAI:
     return ChatOpenAI(model="m", base_url=server.base_url, api_key=SecretStr("none"))
 
 
-def _agent(strata: Strata, server: OpenAIServer, **options: Any) -> Any:
-    remembering = LayeredMemoryMiddleware(strata, **options)
+def _agent(onionskin: Onionskin, server: OpenAIServer, **options: Any) -> Any:
+    remembering = LayeredMemoryMiddleware(onionskin, **options)
     return create_agent(
         _model(server),
         [weather],
         system_prompt="You are a guide.",
         middleware=[remembering],
-        checkpointer=StrataSaver(strata),
+        checkpointer=OnionskinSaver(onionskin),
     )
 
 
@@ -62,16 +62,16 @@ def _said(text: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def strata(redis: RedisClient, redis_url: str) -> Any:
+async def onionskin(redis: RedisClient, redis_url: str) -> Any:
     assert redis
-    async with open_strata(redis_url) as opened:
+    async with open_onionskin(redis_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def waiting(redis: RedisClient, redis_url: str) -> Iterator[Strata]:
+def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
     assert redis
-    with strata_in_thread(redis_url) as opened:
+    with onionskin_in_thread(redis_url) as opened:
         yield opened
 
 
@@ -111,26 +111,26 @@ async def test_an_agent_with_tools_remembers_across_threads_and_restarts(
         ]
 
 
-async def test_a_turn_is_stored_once_as_it_was_said(strata: Strata) -> None:
+async def test_a_turn_is_stored_once_as_it_was_said(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
         server.faults.append(_calling("Porto"))
-        agent = _agent(strata, server)
+        agent = _agent(onionskin, server)
         state = await agent.ainvoke(_said("What about Porto?"), _config("t"))
-    again = LayeredMemoryMiddleware(strata)
+    again = LayeredMemoryMiddleware(onionskin)
 
     async def repeated(state: Any) -> None:
         await again.aafter_agent(state, Runtime())
 
     await RunnableLambda(repeated).ainvoke(state, _config("t"))
-    said = await read_messages(strata.store, _ALICE, session_named("t"), start=0, count=9)
+    said = await read_messages(onionskin.store, _ALICE, session_named("t"), start=0, count=9)
     assert [one.message.role for one in said] == ["user", "assistant"]
     assert said[0].message.content == "What about Porto?"
 
 
-async def test_the_window_can_stand_in_place_of_the_thread(strata: Strata) -> None:
+async def test_the_window_can_stand_in_place_of_the_thread(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
         server.reply = lambda _: "Yes."
-        agent = _agent(strata, server, history="window", profile="window")
+        agent = _agent(onionskin, server, history="window", profile="window")
         for number in range(9):
             await agent.ainvoke(_said(f"Number {number}."), _config("t"))
         roles = [role for role, _ in server.requests[-1].messages]
@@ -139,12 +139,14 @@ async def test_the_window_can_stand_in_place_of_the_thread(strata: Strata) -> No
         assert len(state.values["messages"]) == 18
 
 
-async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(strata: Strata) -> None:
+async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(
+    onionskin: Onionskin,
+) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     text = {"type": "text", "text": "My pin is <private>1234</private>."}
     async with OpenAIServer() as server:
         server.reply = lambda _: "It is 1234."
-        agent = _agent(strata, server)
+        agent = _agent(onionskin, server)
         state = await agent.ainvoke(_said([text, image]), _config("t"))
         sent = server.requests[0].body["messages"][-1]["content"]
         assert sent[1] == image
@@ -153,31 +155,31 @@ async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(strata
         assert state["messages"][0].content[1] == image
         await agent.ainvoke(_said("What is it?"), _config("another"))
         assert "1234" not in str(server.requests[-1].messages)
-    said = await read_messages(strata.store, _ALICE, session_named("t"), start=0, count=9)
+    said = await read_messages(onionskin.store, _ALICE, session_named("t"), start=0, count=9)
     assert len(said) == 2
     assert not any("1234" in one.message.content for one in said)
 
 
-async def test_users_never_meet_and_nobody_is_refused(strata: Strata) -> None:
+async def test_users_never_meet_and_nobody_is_refused(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
-        agent = _agent(strata, server)
+        agent = _agent(onionskin, server)
         await agent.ainvoke(_said("My dog is called Biscuit."), _config("t"))
         await agent.ainvoke(_said("What is my dog called?"), _config("t", "bob"))
         assert "Biscuit" not in str(server.requests[-1].messages)
-        bare = create_agent(_model(server), [], middleware=[LayeredMemoryMiddleware(strata)])
+        bare = create_agent(_model(server), [], middleware=[LayeredMemoryMiddleware(onionskin)])
         with pytest.raises(InvalidInputError, match="whose memory"):
             await bare.ainvoke(_said("Hello."))
-        remembering = LayeredMemoryMiddleware(strata, _ALICE)
+        remembering = LayeredMemoryMiddleware(onionskin, _ALICE)
         own = create_agent(_model(server), [], middleware=[remembering])
         await own.ainvoke(_said("Who is Biscuit?"))
         assert "My dog is called Biscuit." in str(server.requests[-1].messages)
         with pytest.raises(InvalidInputError, match="'bob'"):
             await own.ainvoke(_said("Hello."), _config("t", "bob"))
     with pytest.raises(UnknownProfileError, match="layered"):
-        LayeredMemoryMiddleware(strata, profile="nothing")
+        LayeredMemoryMiddleware(onionskin, profile="nothing")
 
 
-def test_agents_without_an_event_loop_remember_too(waiting: Strata) -> None:
+def test_agents_without_an_event_loop_remember_too(waiting: Onionskin) -> None:
     server = waiting.portal.wait(OpenAIServer().__aenter__())
     agent = _agent(waiting, server)
     agent.invoke(_said("My dog is called Biscuit."), _config("one"))

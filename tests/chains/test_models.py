@@ -4,9 +4,9 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chains.models import DEFAULT_OPENAI_MODEL, ModelOptions, open_model
-from chains.offline import OfflineChatModel
-from memory.errors import ConfigurationError
+from onionskin.chains.models.factory import DEFAULT_OPENAI_MODEL, ModelOptions, open_model
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.errors import ConfigurationError
 
 _KEY = SecretStr("sk-test")
 

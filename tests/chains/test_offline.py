@@ -2,11 +2,11 @@
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from chains.fence import fenced, quoted_line
-from chains.offline import NOTICE, OfflineChatModel
-from chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, RECALLED
-from chains.summarizer import fold_prompt
-from memory.types import Entry, Message
+from onionskin.chains.models.offline import NOTICE, OfflineChatModel
+from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, RECALLED
+from onionskin.chains.quoting import fenced, quoted_line
+from onionskin.chains.summarizer import fold_prompt
+from onionskin.memory.types.messages import Entry, Message
 
 
 def _entry(text: str, role: str = "user") -> Entry:

@@ -16,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai._utils import _transform  # pyright: ignore[reportPrivateUsage]
 from pydantic import BaseModel
 
-from chains.openai_chat import LeanChatOpenAI
+from onionskin.chains.models.openai import LeanChatOpenAI
 from tests.openai_server import OpenAIServer, Request
 
 _PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import pytest
 from langchain_core.messages import BaseMessage
 
-from chains.prompt import build_prompt
-from memory.combined import CombinedMemory
-from memory.store import RedisStore
-from memory.store.reading import get_session
-from memory.types import Fold, User
+from onionskin.chains.prompt import build_prompt
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import Fold, User
 
 _Memories = Callable[[str], CombinedMemory]
 

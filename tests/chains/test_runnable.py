@@ -8,12 +8,12 @@ import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import RunnableLambda
 
-from chains.conversation import ConversationChain
-from chains.offline import OfflineChatModel
-from chains.turn import ChatReply, ChatTurn
-from memory.langchain.opening import Strata, open_strata, strata_in_thread
-from memory.store.reading import get_session
-from memory.types import User
+from onionskin.chains.conversation import ConversationChain
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.chains.turn import ChatReply, ChatTurn
+from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
 
@@ -33,14 +33,14 @@ class _Told(AsyncCallbackHandler):
 @pytest.fixture
 async def chain(redis: RedisClient, redis_url: str) -> Any:
     assert redis
-    async with open_strata(redis_url) as strata:
-        yield ConversationChain(strata.memories, OfflineChatModel())
+    async with open_onionskin(redis_url) as onionskin:
+        yield ConversationChain(onionskin.memories, OfflineChatModel())
 
 
 @pytest.fixture
-def waiting(redis: RedisClient, redis_url: str) -> Iterator[Strata]:
+def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
     assert redis
-    with strata_in_thread(redis_url) as opened:
+    with onionskin_in_thread(redis_url) as opened:
         yield opened
 
 
@@ -82,7 +82,7 @@ async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
         chain.invoke(_turn("Hello."))
 
 
-def test_programs_without_an_event_loop_use_it_too(waiting: Strata) -> None:
+def test_programs_without_an_event_loop_use_it_too(waiting: Onionskin) -> None:
     chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
     assert chain.invoke(_turn("My dog is called Biscuit.")).turn_id
     *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
@@ -90,7 +90,7 @@ def test_programs_without_an_event_loop_use_it_too(waiting: Strata) -> None:
     assert sum(chain.stream(_turn("Bye.")), ChatReply()).turn_id
 
 
-def test_who_stops_listening_leaves_nothing_stored(waiting: Strata) -> None:
+def test_who_stops_listening_leaves_nothing_stored(waiting: Onionskin) -> None:
     chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
     session_id = chain.invoke(_turn("Hello.")).session_id
     pieces: Any = chain.stream(_turn("Never mind."))

@@ -4,7 +4,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from chains.offline import OfflineChatModel
+from onionskin.chains.models.offline import OfflineChatModel
 
 
 class TestUnit(ChatModelUnitTests):

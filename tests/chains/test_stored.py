@@ -2,9 +2,9 @@
 
 import pytest
 
-from chains.stored import stored_reply
-from memory.store import RedisStore
-from memory.types import Message, Session, User
+from onionskin.chains.turn import stored_reply
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import Message, Session, User
 
 _SESSION = Session("s_0000000000000001", 1.0, 1.0, profile="layered")
 

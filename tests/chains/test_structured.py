@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from chains.errors import ModelError, ModelTimeoutError
-from chains.models import ModelOptions, open_model
-from chains.observing import Purpose
-from chains.structured import StructuredModel
-from service.telemetry import Telemetry
+from onionskin.chains.errors import ModelError, ModelTimeoutError
+from onionskin.chains.extractor import StructuredModel
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.chains.observers import Purpose
+from onionskin.service.observability.metrics import Telemetry
 from tests.openai_server import Fault, OpenAIServer
 
 _SCHEMA: dict[str, Any] = {"title": "found", "type": "object", "properties": {}}
@@ -39,6 +39,6 @@ async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAI
             await structured.ask(_PROMPT, within=_WITHIN)
     told = telemetry.exposition().decode()
     for outcome in ("answered", "model_failed", "model_timeout"):
-        name = f'strata_model_calls_total{{outcome="{outcome}",purpose="extract"}}'
+        name = f'onionskin_model_calls_total{{outcome="{outcome}",purpose="extract"}}'
         assert f"{name} 1.0" in told
-    assert 'strata_model_tokens_total{kind="output",purpose="extract"}' in told
+    assert 'onionskin_model_tokens_total{kind="output",purpose="extract"}' in told

@@ -22,10 +22,10 @@ from langchain_core.messages import (
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chains.models import ModelOptions, open_model
-from chains.prompt_messages import Prompt
-from chains.wire import Wire
-from memory.bounded import LARGEST_RESPONSE_BYTES
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.chains.models.openai import Wire
+from onionskin.chains.prompt import Prompt
+from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 from tests.openai_server import Fault, OpenAIServer
 
 _KEY = SecretStr("sk-test")

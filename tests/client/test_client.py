@@ -10,10 +10,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from client import StrataApiError, StrataClient, SyncStrataClient, Token, UnreachableError, results
-from client.errors import problem_of
-from client.results import Reply
-from service import memory_queries, memory_schemas, schemas, session_schemas, user_schemas
+from onionskin.client import (
+    OnionskinApiError,
+    OnionskinClient,
+    SyncOnionskinClient,
+    Token,
+    UnreachableError,
+    results,
+)
+from onionskin.client.errors import problem_of
+from onionskin.client.results import Reply
+from onionskin.service import schemas
+from onionskin.service.memories import queries as memory_queries
+from onionskin.service.memories import schemas as memory_schemas
+from onionskin.service.sessions import schemas as session_schemas
+from onionskin.service.users import schemas as user_schemas
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import Service, running_service
 
@@ -34,7 +45,7 @@ _SAME: dict[type, type[BaseModel]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("client"), STRATA_MODEL="offline") as running:
+    with running_service(tmp_path_factory.mktemp("client"), ONIONSKIN_MODEL="offline") as running:
         yield running
 
 
@@ -52,135 +63,137 @@ def test_both_clients_offer_the_same() -> None:
             if not name.startswith("_") and name not in {"close", "aclose"}
         }
 
-    assert offered(StrataClient) == offered(SyncStrataClient)
+    assert offered(OnionskinClient) == offered(SyncOnionskinClient)
 
 
 async def test_a_conversation_is_remembered_streamed_and_read_back(service: Service) -> None:
-    async with StrataClient(service.url) as strata:
-        told = await strata.chat("ann", "My dog is called Biscuit.", profile="layered")
+    async with OnionskinClient(service.url) as onionskin:
+        told = await onionskin.chat("ann", "My dog is called Biscuit.", profile="layered")
         assert (told.new_session, told.profile) == (True, "layered")
-        pieces = [one async for one in strata.stream("ann", "What is my dog called?")]
+        pieces = [one async for one in onionskin.stream("ann", "What is my dog called?")]
         *tokens, whole = pieces
         assert isinstance(whole, Reply)
         assert "".join(one.text for one in tokens if isinstance(one, Token)) == whole.reply
         assert "Biscuit" in whole.reply
         assert {one.layer for one in whole.memory} == {"window", "summary", "facts", "vector"}
-        page = await strata.messages("ann", told.session_id, limit=3)
+        page = await onionskin.messages("ann", told.session_id, limit=3)
         assert [one.role for one in page.items] == ["user", "assistant", "user"]
         assert page.items[0].time.tzinfo is not None
-        rest = await strata.messages("ann", told.session_id, cursor=page.next_cursor)
+        rest = await onionskin.messages("ann", told.session_id, cursor=page.next_cursor)
         assert (len(rest.items), rest.next_cursor) == (1, None)
-        assert (await strata.session("ann", told.session_id)).messages == 4
-        assert (await strata.close_session("ann", told.session_id)).closed
-        assert [one.session_id for one in (await strata.sessions("ann")).items] == [told.session_id]
-        assert await strata.delete_session("ann", told.session_id) == 4
+        assert (await onionskin.session("ann", told.session_id)).messages == 4
+        assert (await onionskin.close_session("ann", told.session_id)).closed
+        assert [one.session_id for one in (await onionskin.sessions("ann")).items] == [
+            told.session_id
+        ]
+        assert await onionskin.delete_session("ann", told.session_id) == 4
 
 
 async def test_memories_are_kept_found_changed_and_forgotten(service: Service) -> None:
     until = datetime.now(UTC) + timedelta(days=1)
-    async with StrataClient(service.url) as strata:
-        kept = await strata.remember("bo ?&#%", "Is allergic to nuts.")
+    async with OnionskinClient(service.url) as onionskin:
+        kept = await onionskin.remember("bo ?&#%", "Is allergic to nuts.")
         assert kept.kind == "fact"
-        kept = await strata.remember("bo", "Meets Ann.", term="short", expires=until, tags=["a"])
+        kept = await onionskin.remember("bo", "Meets Ann.", term="short", expires=until, tags=["a"])
         assert kept.expires == until
         assert kept.tags == ("a",)
-        await strata.remember("bo", "Likes blue.", kind="preference")
-        (found, *_) = await strata.search("bo", "Whom does he meet?", top_k=1)
+        await onionskin.remember("bo", "Likes blue.", kind="preference")
+        (found, *_) = await onionskin.search("bo", "Whom does he meet?", top_k=1)
         assert found.memory == kept
         assert sum(found.parts.values()) == pytest.approx(found.score, abs=0.01)
-        changed = await strata.change("bo", kept.id, pinned=True, expires=None)
+        changed = await onionskin.change("bo", kept.id, pinned=True, expires=None)
         assert (changed.pinned, changed.expires, changed.revision) == (True, None, 2)
-        assert await strata.memory("bo", kept.id) == changed
-        listed = await strata.memories("bo", kind="preference")
+        assert await onionskin.memory("bo", kept.id) == changed
+        listed = await onionskin.memories("bo", kind="preference")
         assert [one.content for one in listed.items] == ["Likes blue."]
-        assert await strata.forget("bo", kept.id) == 1
-        assert (await strata.figures("bo")).memories == 1
+        assert await onionskin.forget("bo", kept.id) == 1
+        assert (await onionskin.figures("bo")).memories == 1
 
 
 async def test_a_user_is_carried_elsewhere_and_erased(service: Service) -> None:
-    async with StrataClient(service.url) as strata:
-        await strata.chat("cy", "Hello.")
-        exported = b"".join([piece async for piece in strata.export("cy")])
-        done = await strata.import_lines("cy-2", exported, import_id="moving")
+    async with OnionskinClient(service.url) as onionskin:
+        await onionskin.chat("cy", "Hello.")
+        exported = b"".join([piece async for piece in onionskin.export("cy")])
+        done = await onionskin.import_lines("cy-2", exported, import_id="moving")
         assert done.messages == 2
-        receipt = await strata.erase("cy")
+        receipt = await onionskin.erase("cy")
         assert (receipt.user_id, receipt.messages) == ("cy", 2)
-        assert (await strata.figures("cy")).sessions == 0
+        assert (await onionskin.figures("cy")).sessions == 0
 
 
 def test_the_synchronous_client_does_the_same(service: Service) -> None:
-    with SyncStrataClient(service.url) as strata:
-        told = strata.chat("di", "My dog is called Biscuit.")
-        *_, whole = strata.stream("di", "What is my dog called?", session_id=told.session_id)
+    with SyncOnionskinClient(service.url) as onionskin:
+        told = onionskin.chat("di", "My dog is called Biscuit.")
+        *_, whole = onionskin.stream("di", "What is my dog called?", session_id=told.session_id)
         assert isinstance(whole, Reply)
         assert "Biscuit" in whole.reply
-        assert strata.session("di", told.session_id).messages == 4
-        kept = strata.remember("di", "Likes blue.")
-        assert strata.search("di", "colour blue")[0].memory.id == kept.id
-        assert strata.import_lines("di-2", b"".join(strata.export("di"))).memories == 1
-        assert strata.erase("di").memories == 1
+        assert onionskin.session("di", told.session_id).messages == 4
+        kept = onionskin.remember("di", "Likes blue.")
+        assert onionskin.search("di", "colour blue")[0].memory.id == kept.id
+        assert onionskin.import_lines("di-2", b"".join(onionskin.export("di"))).memories == 1
+        assert onionskin.erase("di").memories == 1
 
 
 async def test_errors_have_the_codes_of_the_service(service: Service) -> None:
-    async with StrataClient(service.url) as strata:
+    async with OnionskinClient(service.url) as onionskin:
         for asked, code, status in (
-            (strata.session("ed", "s_0000000000000000"), "unknown_session", 404),
-            (strata.memory("ed", "m_0000000000000000"), "unknown_memory", 404),
-            (strata.chat("ed", "Hi.", profile="nothing"), "unknown_profile", 422),
-            (strata.chat("ed", " "), "invalid_input", 422),
-            (strata.chat("ed", "Hi.", apart_from=["mine"]), "invalid_input", 422),
+            (onionskin.session("ed", "s_0000000000000000"), "unknown_session", 404),
+            (onionskin.memory("ed", "m_0000000000000000"), "unknown_memory", 404),
+            (onionskin.chat("ed", "Hi.", profile="nothing"), "unknown_profile", 422),
+            (onionskin.chat("ed", " "), "invalid_input", 422),
+            (onionskin.chat("ed", "Hi.", apart_from=["mine"]), "invalid_input", 422),
         ):
-            with pytest.raises(StrataApiError) as raised:
+            with pytest.raises(OnionskinApiError) as raised:
                 await asked
             assert (raised.value.code, raised.value.status) == (code, status)
-        with pytest.raises(StrataApiError) as raised:
-            await strata.remember("ed", "")
+        with pytest.raises(OnionskinApiError) as raised:
+            await onionskin.remember("ed", "")
         assert raised.value.errors[0]["where"] == "body.content"
-        with pytest.raises(StrataApiError) as raised:
-            [one async for one in strata.stream("ed", "Hi.", session_id="s_0000000000000000")]
+        with pytest.raises(OnionskinApiError) as raised:
+            [one async for one in onionskin.stream("ed", "Hi.", session_id="s_0000000000000000")]
         assert raised.value.code == "unknown_session"
-        with pytest.raises(StrataApiError) as raised:
-            [one async for one in strata.stream("ed", "Hi.", apart_from=["mine"])]
+        with pytest.raises(OnionskinApiError) as raised:
+            [one async for one in onionskin.stream("ed", "Hi.", apart_from=["mine"])]
         assert raised.value.status == 422
 
 
 async def test_a_turn_that_is_sent_again_is_stored_once(service: Service) -> None:
-    async with StrataClient(service.url) as strata:
-        first = await strata.chat("fi", "Count me once.", key="k1")
-        again = await strata.chat("fi", "Count me once.", key="k1")
+    async with OnionskinClient(service.url) as onionskin:
+        first = await onionskin.chat("fi", "Count me once.", key="k1")
+        again = await onionskin.chat("fi", "Count me once.", key="k1")
         assert first == again
-        with pytest.raises(StrataApiError) as raised:
-            await strata.chat("fi", "Another.", key="k1")
+        with pytest.raises(OnionskinApiError) as raised:
+            await onionskin.chat("fi", "Another.", key="k1")
         assert raised.value.code == "idempotency_key_reused"
 
 
 async def test_a_service_that_is_away_is_told_and_a_model_that_fails_too(tmp_path: Path) -> None:
     async with OpenAIServer() as server:
         settings: dict[str, Any] = {
-            "STRATA_MODEL": "m",
-            "STRATA_MODEL_BASE_URL": server.base_url,
-            "STRATA_MODEL_RETRIES": "0",
+            "ONIONSKIN_MODEL": "m",
+            "ONIONSKIN_MODEL_BASE_URL": server.base_url,
+            "ONIONSKIN_MODEL_RETRIES": "0",
         }
         with running_service(tmp_path, **settings) as service:
-            async with StrataClient(service.url, retries=1) as strata:
+            async with OnionskinClient(service.url, retries=1) as onionskin:
                 server.faults.append(Fault(status=400))
-                with pytest.raises(StrataApiError) as raised:
-                    await strata.chat("gi", "Hello.")
+                with pytest.raises(OnionskinApiError) as raised:
+                    await onionskin.chat("gi", "Hello.")
                 assert raised.value.code == "model_failed"
                 server.faults.append(Fault(end_after_tokens=1))
-                with pytest.raises(StrataApiError):
-                    [one async for one in strata.stream("gi", "Hello there, you.")]
-                assert (await strata.figures("gi")).messages == 0
+                with pytest.raises(OnionskinApiError):
+                    [one async for one in onionskin.stream("gi", "Hello there, you.")]
+                assert (await onionskin.figures("gi")).messages == 0
                 server.faults.append(Fault(status=429, retry_after=timedelta(seconds=1)))
-                assert (await strata.chat("gi", "Hello.")).turn_id  # waited, and sent again
+                assert (await onionskin.chat("gi", "Hello.")).turn_id  # waited, and sent again
                 service.kill()
                 service.stop_redis()
                 with pytest.raises(UnreachableError) as away:
-                    await strata.chat("gi", "Hello.")
+                    await onionskin.chat("gi", "Hello.")
                 assert (away.value.code, away.value.status) == ("unreachable", 0)
 
 
-def test_answers_that_are_not_stratas_are_told() -> None:
+def test_answers_that_are_not_onionskins_are_told() -> None:
     error = problem_of(502, None, "7")
     assert (error.code, error.retry_after) == ("unknown", timedelta(seconds=7))
     assert str(error) == "The service answered 502."

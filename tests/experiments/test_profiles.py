@@ -1,4 +1,4 @@
-"""`strata experiment profiles` and `replay`: what is played, reported, resumed and left alone."""
+"""`onionskin experiment profiles` and `replay`: what is played, reported, resumed and left alone."""
 
 import asyncio
 import json
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from experiments.conversations import Said
-from experiments.judging import token_f1
-from experiments.playing import pairs
-from memory.types import Message
-from service.cli import app
+from onionskin.experiments.conversations import Said
+from onionskin.experiments.judging import token_f1
+from onionskin.experiments.playing import pairs
+from onionskin.memory.types.messages import Message
+from onionskin.service.cli.main import app
 from tests.conftest import repository
 from tests.openai_server import OpenAIServer
 from tests.services import running_service
@@ -116,7 +116,7 @@ async def test_answers_are_given_by_the_model_and_judged(tmp_path: Path) -> None
     async with OpenAIServer() as model:
         model.reply = lambda _: "yes"
         asked = ("--data", _DATA, "--profiles", "none", "--conversations", 1, "--out", tmp_path)
-        settings = {"STRATA_MODEL_BASE_URL": model.base_url, "STRATA_MODEL": "any"}
+        settings = {"ONIONSKIN_MODEL_BASE_URL": model.base_url, "ONIONSKIN_MODEL": "any"}
         command = ["experiment", "profiles", *map(str, asked), "--judge", "--yes"]
         done = await asyncio.to_thread(CliRunner().invoke, app, command, env=settings)
         assert done.exit_code == 0, done.output

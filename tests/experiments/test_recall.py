@@ -1,4 +1,4 @@
-"""`strata experiment recall`: figures that can be checked by hand, and refusals that help."""
+"""`onionskin experiment recall`: figures that can be checked by hand, and refusals that help."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from experiments.conversations import UnreadableDataError, read_conversations
-from experiments.statistics import estimate
-from service.cli import app
+from onionskin.experiments.conversations import UnreadableDataError, read_conversations
+from onionskin.experiments.statistics import estimate
+from onionskin.service.cli.main import app
 from tests.conftest import repository
 
 _DATA = repository() / "experiments" / "data" / "assistant_japanese.jsonl"

@@ -63,7 +63,7 @@ def main() -> int:
     if options.fresh or options.quick:
         shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("strata").setLevel(logging.CRITICAL)  # it is told of every fault
+    logging.getLogger("onionskin").setLevel(logging.CRITICAL)  # it is told of every fault
     plan = QUICK if options.quick else FULL
     ledgers = dict[str, Ledger]()
     columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn())
@@ -87,7 +87,7 @@ def _show(progress: Progress, task: TaskID, ledger: Ledger) -> None:
 
 
 def _run(part: Part, ledger: Ledger) -> None:
-    with tempfile.TemporaryDirectory(prefix="strata-faults-") as folder:
+    with tempfile.TemporaryDirectory(prefix="onionskin-faults-") as folder:
         try:
             asyncio.run(part(ledger, Path(folder)))
         except Exception:  # noqa: BLE001 - a part that breaks off is a failure; others go on

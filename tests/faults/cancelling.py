@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.types import User
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.types.messages import User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
 from tests.faults.truth import stored_turns
@@ -52,7 +52,7 @@ class Canary:
 
 async def run(ledger: Ledger, folder: Path) -> None:
     """Cancel until the goal is reached, in blocks of users who are new each time."""
-    offline = {"STRATA_MODEL": "offline", "STRATA_MODEL_BASE_URL": ""}
+    offline = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_MODEL_BASE_URL": ""}
     async with (
         EmbeddedRedis(folder / "redis") as redis,
         working(folder / "workers", redis.url, _WORKERS, **offline) as workers,

@@ -14,11 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
-from chains.conversation import UNANSWERED
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.turns import OnConflict
-from memory.types import User
+from onionskin.chains.conversation import UNANSWERED
+from onionskin.memory.session_lock import OnConflict
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.types.messages import User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import answer_to, working
 from tests.faults.truth import stored_turns
@@ -65,7 +65,7 @@ def echoed(policy: str) -> str:
 
 async def run(ledger: Ledger, folder: Path) -> None:
     """Every policy, before both models."""
-    offline = {"STRATA_MODEL": "offline", "STRATA_MODEL_BASE_URL": ""}
+    offline = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_MODEL_BASE_URL": ""}
     async with EmbeddedRedis(folder / "redis") as redis:
         for name, settings in ((turns, offline), (echoed, {})):
             if any(ledger.wants(name(policy)) for policy in POLICIES):

@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis, answers
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis, answers
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
 from tests.faults.speaking import Speaker

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.faults.cancelling import CANCELLED, Canary, hang_up_often, plant
 from tests.faults.concurrency import POLICIES, crowd
 from tests.faults.ledger import Ledger
@@ -45,7 +45,7 @@ async def run(ledger: Ledger, folder: Path) -> None:
     """Every policy, with everything going on."""
     profiles = folder / "profiles.toml"
     profiles.write_text(_PROFILES)
-    settings = {"STRATA_PROFILES": str(profiles), "STRATA_QUARANTINE": "on"}
+    settings = {"ONIONSKIN_PROFILES": str(profiles), "ONIONSKIN_QUARANTINE": "on"}
     async with (
         EmbeddedRedis(folder / "redis") as redis,
         working(folder / "workers", redis.url, _WORKERS, **settings) as workers,
@@ -164,5 +164,5 @@ async def _see_that_it_went_on(workers: Workers, ledger: Ledger) -> None:
 async def _runs(url: str, job: str) -> float:
     async with Line(url) as line:
         figures = (await line.ask("GET", "/metrics")).body.decode()
-    found = re.search(rf'strata_job_runs_total{{job="{job}",outcome="done"}} (\S+)', figures)
+    found = re.search(rf'onionskin_job_runs_total{{job="{job}",outcome="done"}} (\S+)', figures)
     return float(found[1]) if found else 0.0

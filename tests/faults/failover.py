@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore, keys
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore, keys
 from tests.faults.crashes import erase, look, new_cast
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
@@ -62,7 +62,7 @@ async def run(ledger: Ledger, folder: Path) -> None:
 
 async def _play(what: str, topology: Topology, ledger: Ledger, folder: Path) -> None:
     embedder = StaticEmbedder()
-    settings = {"STRATA_DURABILITY": DURABILITY[what]}
+    settings = {"ONIONSKIN_DURABILITY": DURABILITY[what]}
     async with working(folder, topology.url, _WORKERS, **settings) as workers:
         connection = Connection(topology.url)
         store = RedisStore(connection, embedder_tag=embedder.tag)

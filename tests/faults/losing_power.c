@@ -2,7 +2,7 @@
  * the process at a chosen fsync, just before it or just after it.
  *
  * SIGKILL leaves the page cache alone, a power loss does not: what was written after the last fsync
- * may be gone. The campaign cuts files there, by what stands in the table that STRATA_SYNCED names.
+ * may be gone. The campaign cuts files there, by what stands in the table that ONIONSKIN_SYNCED names.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,7 +29,7 @@ static struct table *table;
 static pid_t server; /* not a child that rewrites the log */
 
 __attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("STRATA_SYNCED");
+    const char *path = getenv("ONIONSKIN_SYNCED");
     int file = path ? open(path, O_RDWR) : -1;
     if (file < 0)
         return;

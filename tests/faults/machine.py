@@ -21,10 +21,10 @@ async def working(
     async with OpenAIServer(keep_requests=False) as model:
         model.reply = echo
         chosen = {
-            "STRATA_REDIS_URL": redis_url,
-            "STRATA_MODEL": "echo",
-            "STRATA_MODEL_BASE_URL": model.base_url,
-            "STRATA_MODEL_RETRIES": "0",
+            "ONIONSKIN_REDIS_URL": redis_url,
+            "ONIONSKIN_MODEL": "echo",
+            "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+            "ONIONSKIN_MODEL_RETRIES": "0",
         }
         workers = Workers(folder, chosen | settings, model)
         try:

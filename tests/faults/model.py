@@ -6,9 +6,9 @@ import math
 import time
 from pathlib import Path
 
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.types import User
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.types.messages import User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import answer_to, echo
 from tests.faults.model_faults import EMBEDDING, FAULTS, ModelFault
@@ -20,11 +20,11 @@ from tests.openai_server import OpenAIServer
 VECTORS = "vectors filled in later"
 _RETRIES, _WITHIN, _BACK_WITHIN, _FILLED_WITHIN = 2, 3.0, 15.0, 150.0
 _SETTINGS = {
-    "STRATA_MODEL": "echo",
-    "STRATA_MODEL_RETRIES": str(_RETRIES),
-    "STRATA_MODEL_TIMEOUT": str(_WITHIN),
-    "STRATA_EMBEDDER": "openai",
-    "STRATA_EMBEDDER_TIMEOUT": "0.5",
+    "ONIONSKIN_MODEL": "echo",
+    "ONIONSKIN_MODEL_RETRIES": str(_RETRIES),
+    "ONIONSKIN_MODEL_TIMEOUT": str(_WITHIN),
+    "ONIONSKIN_EMBEDDER": "openai",
+    "ONIONSKIN_EMBEDDER_TIMEOUT": "0.5",
 }
 
 
@@ -35,9 +35,9 @@ async def run(ledger: Ledger, folder: Path) -> None:
     async with EmbeddedRedis(folder.parent / "redis") as redis, OpenAIServer() as model:
         model.reply = echo
         settings = _SETTINGS | {
-            "STRATA_REDIS_URL": redis.url,
-            "STRATA_MODEL_BASE_URL": model.base_url,
-            "STRATA_EMBEDDER_BASE_URL": model.base_url,
+            "ONIONSKIN_REDIS_URL": redis.url,
+            "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+            "ONIONSKIN_EMBEDDER_BASE_URL": model.base_url,
         }
         workers, connection = Workers(folder, settings, model), Connection(redis.url)
         try:

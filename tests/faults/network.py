@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import plain_client
 from tests.faults.crashes import erase, look, new_cast
 from tests.faults.ledger import Ledger

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from memory.store.committing import COMMIT
+from onionskin.memory.store.store import COMMIT
 from tests.conftest import RedisClient
 from tests.faults.proxy import Proxy
 

@@ -1,7 +1,7 @@
 """A process that has imported the service, and forks workers: each begins at once.
 
 Reads lines of JSON, `{"environment": {...}, "arguments": [...], "out": path, "log": path}`, and
-prints the process id of each worker. Workers run `strata` as the command line does.
+prints the process id of each worker. Workers run `onionskin` as the command line does.
 """
 
 import ctypes
@@ -13,7 +13,8 @@ from typing import Any
 
 import langchain_openai
 
-from service import cli, serve
+from onionskin.service.cli import main as cli
+from onionskin.service.server import run as serve
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -27,7 +28,7 @@ def _become_worker(order: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.open(order["out"], os.O_WRONLY | os.O_CREAT), 1)
     os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-    sys.argv = ["strata", *order["arguments"]]
+    sys.argv = ["onionskin", *order["arguments"]]
     cli.main()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from memory.store.embedded import answers, configuration, find_server, socket_path
+from onionskin.memory.store.redis.embedded import answers, configuration, find_server, socket_path
 
 _SOURCE = Path(__file__).with_name("losing_power.c")
 _HEAD, _FILE, _SIZE = struct.Struct("iiQ"), struct.Struct("QQ"), 1 << 14
@@ -52,7 +52,8 @@ class PowerlessRedis:
         self._process = await asyncio.create_subprocess_exec(
             find_server(),
             *configuration(self._data, self.socket, self._data / "redis.log"),
-            env=os.environ | {"LD_PRELOAD": str(self._library), "STRATA_SYNCED": str(self._notes)},
+            env=os.environ
+            | {"LD_PRELOAD": str(self._library), "ONIONSKIN_SYNCED": str(self._notes)},
         )
         while not await answers(self.socket):
             if self._process.returncode is not None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore
 from tests.conftest import plain_client
 from tests.faults.crashes import erase, look, new_cast
 from tests.faults.ledger import Ledger

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from memory.store import Connection
+from onionskin.memory.store import Connection
 from tests.faults.workers import Worker
 
 MEGABYTE, KILOBYTE = 1 << 20, 1 << 10

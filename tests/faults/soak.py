@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from memory.errors import StrataError
-from memory.store import Connection, RedisStore, keys
-from memory.store.embedded import EmbeddedRedis
-from memory.store.users import scan_keys
+from onionskin.memory.errors import OnionskinError
+from onionskin.memory.store import Connection, RedisStore, keys
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store.users import scan_keys
 from tests.faults.crashes import back
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
@@ -55,9 +55,9 @@ async def run(ledger: Ledger, folder: Path) -> None:
         return
     ledger.counts.clear()
     settings = {
-        "STRATA_VIEW_BYTES": str(_VIEW_BYTES),
-        "STRATA_QUARANTINE": "on",
-        "STRATA_JOB_HOLD": "5",
+        "ONIONSKIN_VIEW_BYTES": str(_VIEW_BYTES),
+        "ONIONSKIN_QUARANTINE": "on",
+        "ONIONSKIN_JOB_HOLD": "5",
     }
     async with (
         EmbeddedRedis(folder / "redis") as redis,
@@ -110,7 +110,7 @@ async def _watch(scene: _Scene) -> None:
         passed = time.monotonic() - began
         ledger.counts[SECONDS] = min(round(passed), goal)
         ledger.told()
-        with contextlib.suppress(StrataError):
+        with contextlib.suppress(OnionskinError):
             turns = ledger.counts["turns acknowledged"]
             await scene.samples.take(scene.workers.running, turns)
         if passed >= goal:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from memory.types import User
+from onionskin.memory.types.messages import User
 from tests.faults.ledger import Ledger
 from tests.faults.wire import Answer, Line, LostError
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from memory.store import RedisStore
-from memory.store.reading import list_sessions, read_messages
-from memory.types import Entry, User
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import list_sessions, read_messages
+from onionskin.memory.types.messages import Entry, User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import answer_to
 from tests.faults.speaking import Speaker

@@ -4,13 +4,13 @@ import json
 import time
 from typing import Any
 
-from memory.combined import CombinedMemory
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import View, Views
-from memory.store import RedisStore
-from memory.types import User
-from service.schemas import LayerUse
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import View, Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import User
+from onionskin.service.schemas import LayerUse
 from tests.conftest import make_views
 from tests.faults.ledger import Ledger
 from tests.faults.machine import PROBE

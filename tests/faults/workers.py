@@ -25,7 +25,7 @@ class Worker:
 
 
 class Workers:
-    """Processes that run `strata serve`, each forked from one that has imported it already.
+    """Processes that run `onionskin serve`, each forked from one that has imported it already.
 
     Args:
         folder: for their files.

@@ -1,4 +1,4 @@
-// Vercel's AI SDK, against a running Strata.
+// Vercel's AI SDK, against a running Onionskin.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,17 +6,17 @@ import { test } from "node:test";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 
-import { losing, transcripts, url } from "./strata.js";
+import { losing, transcripts, url } from "./onionskin.js";
 
-const strata = createOpenAICompatible({
-  name: "strata",
+const onionskin = createOpenAICompatible({
+  name: "onionskin",
   baseURL: `${url}/v1`,
   apiKey: "any",
   includeUsage: true,
 });
 const of = (user) => ({
-  model: strata("layered"),
-  providerOptions: { strata: { user } },
+  model: onionskin("layered"),
+  providerOptions: { onionskin: { user } },
   maxRetries: 0,
 });
 const said = (content) => ({ role: "user", content });
@@ -49,7 +49,7 @@ test("a stream is stored as it was told, and its session goes on by name", async
 });
 
 test("a request that names itself is stored once, though its answer was lost", async () => {
-  const lossy = createOpenAICompatible({ name: "strata", baseURL: `${losing}/v1`, apiKey: "any" });
+  const lossy = createOpenAICompatible({ name: "onionskin", baseURL: `${losing}/v1`, apiKey: "any" });
   for (const name of ["One", "Two"]) {
     const request = {
       ...of("ai3"),

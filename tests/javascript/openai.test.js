@@ -1,11 +1,11 @@
-// OpenAI's SDK for JavaScript, against a running Strata.
+// OpenAI's SDK for JavaScript, against a running Onionskin.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import OpenAI from "openai";
 
-import { losing, transcripts, url } from "./strata.js";
+import { losing, transcripts, url } from "./onionskin.js";
 
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "any", maxRetries: 0 });
 const said = (content) => ({ role: "user", content });

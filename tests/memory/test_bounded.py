@@ -10,7 +10,7 @@ import httpx
 import httpx2
 import pytest
 
-from memory.bounded import LARGEST_RESPONSE_BYTES, UnboundedError, bounded_hooks
+from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES, UnboundedError, bounded_hooks
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%b\r\n"
 _CLIENTS: list[Any] = [httpx.AsyncClient, httpx2.AsyncClient]

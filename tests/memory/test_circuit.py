@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from memory.circuit import Circuit
+from onionskin.memory.circuit_breaker import Circuit
 from tests.conftest import Clock
 
 _SECOND, _MOMENT = timedelta(seconds=1), timedelta(milliseconds=1)

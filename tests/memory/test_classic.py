@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from chains.offline import OfflineChatModel
-from memory.classic import ClassicLayer
-from memory.classic_memories import ClassicOptions, Sources
-from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.types import User
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.layers.langchain_classic import ClassicLayer
+from onionskin.memory.layers.langchain_classic_factories import ClassicOptions, Sources
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import User
 
 _CLASSIC = [name for name in load_profiles() if name.startswith("classic-")]
 _BY_MODEL = {"classic-entity", "classic-summary"}  # the offline model fails them

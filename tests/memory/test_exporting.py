@@ -9,18 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory.due import Due, EmbedDue
-from memory.errors import ImportConflictError, InvalidInputError
-from memory.exporting import export_user
-from memory.importing import ImportReport
-from memory.intake import Intake
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.store.erasing import erase_user
-from memory.store.users import user_stats
-from memory.types import Fold, Message, Session, User
+from onionskin.memory.errors import ImportConflictError, InvalidInputError
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.users import user_stats
+from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.transfer.importer import ImportReport
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.types.messages import Fold, Message, Session, User
+from onionskin.memory.types.tasks import Due, EmbedDue
 from tests.conftest import Clock, RedisClient, make_views
 
 _TO = User("someone else", "elsewhere")
@@ -84,7 +84,7 @@ async def _live(redis: RedisClient, store: RedisStore, memories: Memories, user:
             fold = Fold(400, 300, "Summary: \U0001f980", "Extract.")
             assert await store.fold(user, session_id, Fold(), fold)
     await store.close(user, "s_0000000000000001")
-    prefix = "strata:{default/alice}:session:s_0000000000000001"
+    prefix = "onionskin:{default/alice}:session:s_0000000000000001"
     await redis.hset(prefix, mapping={"metadata": '{"a":1}', "sealed": b"\xff\xfe\0"})
     kept = await memories.create(
         user,
@@ -110,7 +110,7 @@ async def test_an_export_is_complete_and_restored_it_is_the_same(
     await _live(redis, store, memories, user)
     data = await exported(store, user)
     lines = _lines(data)
-    assert lines[0] == {"kind": "strata-export", "version": 1}
+    assert lines[0] == {"kind": "onionskin-export", "version": 1}
     kinds = [line["kind"] for line in lines]
     assert [kinds.count(kind) for kind in ("session", "message", "memory", "step")] == [
         3,

@@ -4,11 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.extractive import extract, most_telling
-from memory.folding import FoldPolicy, fold_overflow, fold_target
-from memory.tokens import clip_tokens, count_tokens
-from memory.types import Entry, Fold, Message, Role, Session
-from memory.window import window_tokens
+from onionskin.memory.layers.window import window_tokens
+from onionskin.memory.summarization import (
+    FoldPolicy,
+    extract,
+    fold_overflow,
+    fold_target,
+    most_telling,
+)
+from onionskin.memory.tokens import clip_tokens, count_tokens
+from onionskin.memory.types.messages import Entry, Fold, Message, Role, Session
 
 _POLICY = FoldPolicy(keep_pairs=2, messages=4, tokens=100, window_tokens=200, summary_tokens=80)
 

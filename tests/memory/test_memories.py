@@ -4,21 +4,21 @@ import asyncio
 
 import pytest
 
-from memory.changes import Cursor
-from memory.errors import (
+from onionskin.memory.errors import (
     InvalidInputError,
     RecordsFullError,
     TopicTakenError,
     UnknownRecordError,
 )
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness
-from memory.store import RedisStore
-from memory.store.erasing import erase_user
-from memory.store.recording import Write, write_records
-from memory.store.users import user_stats
-from memory.types import User
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.records import Write, write_records
+from onionskin.memory.store.users import user_stats
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness
 from tests.conftest import make_views
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from memory.classic_memories import Sources
-from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
-from memory.memories import Memories
-from memory.profiles import build_layers, load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.store import RedisStore
-from memory.types import Fold, User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.layers.langchain_classic_factories import Sources
+from onionskin.memory.profiles import build_layers, load_profiles
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import Fold, User
 from tests.conftest import make_views
 
 _NATIVE = ("layered", "window", "summary", "vector", "facts", "none")

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from memory.errors import InvalidInputError
-from memory.exporting import export_user
-from memory.intake import Intake
-from memory.recall.embedder import StaticEmbedder
-from memory.store import RedisStore
-from memory.types import User
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.types.messages import User
 from tests.conftest import Clock
 
 _NO_TEXT: dict[str, str] = {}
-_HEADER: dict[str, Any] = {"kind": "strata-export", "version": 1}
+_HEADER: dict[str, Any] = {"kind": "onionskin-export", "version": 1}
 _SESSION: dict[str, Any] = {
     "kind": "session",
     "id": "s_0123456789abcdef",
@@ -75,7 +75,7 @@ def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> Intake:
         (0, _HEADER | {"version": 2}, "version 2"),
         (1, b"nonsense", "Line 2"),
         (1, b'{"kind": "mystery"}', "mystery"),
-        (1, _HEADER, "strata-export"),
+        (1, _HEADER, "onionskin-export"),
         (1, _MESSAGE, "does not follow its session"),
         (1, _SESSION | {"id": "s_1"}, "id"),
         (1, _SESSION | {"id": "s_0123456789abcdef\n"}, "id"),

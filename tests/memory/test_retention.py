@@ -6,31 +6,29 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from memory.combined import CombinedMemory
-from memory.errors import (
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import (
     ConfigurationError,
     UnknownRecordError,
     UnknownSessionError,
     UnknownTurnError,
 )
-from memory.exporting import export_user
-from memory.memories import Memories
-from memory.privacy.retention import Retention, RetentionOptions
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.records import KINDS
-from memory.store import Connection, RedisStore
-from memory.store.erasures import Compactor
-from memory.store.expiring import expire_records, expire_session
-from memory.store.forking import fork_session
-from memory.store.reading import get_session, list_sessions
-from memory.store.session_notes import note_session
-from memory.store.turns import read_entries, read_turn
-from memory.store.users import all_users
-from memory.types import Committed, User
+from onionskin.memory.privacy.retention import Retention, RetentionOptions
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.aof_rewrite import Compactor
+from onionskin.memory.store.deletion import expire_records, expire_session
+from onionskin.memory.store.sessions import fork_session, note_session
+from onionskin.memory.store.transcripts import get_session, list_sessions, read_entries, read_turn
+from onionskin.memory.store.users import all_users
+from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.types.messages import Committed, User
+from onionskin.memory.types.records import KINDS
 from tests.conftest import Clock, RedisClient, make_views
 
 _HOUR = timedelta(hours=1)

@@ -9,17 +9,17 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chains.errors import ModelError
-from chains.models import ModelOptions, open_model
-from chains.prompt import build_prompt
-from chains.summarizer import Summarizer
-from memory.combined import CombinedMemory
-from memory.errors import UnderWayError
-from memory.profiles import Profile, SummaryOptions, WindowOptions
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore
-from memory.store.reading import get_session, read_messages
-from memory.types import User
+from onionskin.chains.errors import ModelError
+from onionskin.chains.models.factory import ModelOptions, open_model
+from onionskin.chains.prompt import build_prompt
+from onionskin.chains.summarizer import Summarizer
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import UnderWayError
+from onionskin.memory.profiles import Profile, SummaryOptions, WindowOptions
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.types.messages import User
 from tests.conftest import make_views
 from tests.openai_server import Fault, OpenAIServer, Request
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.openai_server import OpenAIServer
 from tests.services import Service, running_service
 
@@ -76,11 +76,11 @@ def serving_model() -> Generator[OpenAIServer]:
 def running_backend(model: OpenAIServer, folder: Path, **settings: str) -> Generator[Backend]:
     """A service that asks `model`, and a client of it."""
     plain = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "30",  # on machines that are busy
-        "STRATA_BREAKER_FAILURES": "0",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_MODEL_TIMEOUT": "30",  # on machines that are busy
+        "ONIONSKIN_BREAKER_FAILURES": "0",
     }
     with running_service(folder, **plain | settings) as service, service.client() as client:
         yield Backend(service, client, model)
@@ -104,7 +104,7 @@ def backend(
     settings_of_backend: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Backend]:
-    folder = tmp_path_factory.mktemp("strata")
+    folder = tmp_path_factory.mktemp("onionskin")
     with running_backend(model, folder, **settings_of_backend) as found:
         yield found
 

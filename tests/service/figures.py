@@ -16,9 +16,9 @@ def figure(client: httpx.Client, name: str) -> float:
 def calls(client: httpx.Client, purpose: str, outcome: str = "answered") -> float:
     """How often the model was called for a purpose, with an outcome."""
     labels = f'outcome="{outcome}",purpose="{purpose}"'
-    return figure(client, f"strata_model_calls_total{{{labels}}}")
+    return figure(client, f"onionskin_model_calls_total{{{labels}}}")
 
 
 def tokens(client: httpx.Client, purpose: str) -> float:
     """The tokens that the model gave for a purpose."""
-    return figure(client, f'strata_model_tokens_total{{kind="output",purpose="{purpose}"}}')
+    return figure(client, f'onionskin_model_tokens_total{{kind="output",purpose="{purpose}"}}')

@@ -5,7 +5,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from memory.store.embedded import socket_path
+from onionskin.memory.store.redis.embedded import socket_path
 from tests.conftest import RedisClient, plain_client
 
 

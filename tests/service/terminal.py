@@ -8,15 +8,15 @@ from pathlib import Path
 
 from tests.services import environment
 
-STRATA = [sys.executable, "-m", "service"]
+ONIONSKIN = [sys.executable, "-P", "-m", "onionskin.service"]
 
 
-def strata(
+def onionskin(
     *arguments: str, typed: str = "", folder: Path | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, with no terminal anywhere."""
     return subprocess.run(
-        [*STRATA, *arguments],
+        [*ONIONSKIN, *arguments],
         cwd=folder,
         env=environment(**settings),
         input=typed,
@@ -37,7 +37,7 @@ def on_a_terminal(*arguments: str, **settings: str) -> tuple[str, str]:
     """Run a command whose standard error is a terminal; its output, and what the terminal saw."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*STRATA, *arguments],
+        [*ONIONSKIN, *arguments],
         env=environment(TERM="xterm", COLUMNS="200", **settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

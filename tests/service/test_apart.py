@@ -74,7 +74,7 @@ def test_what_was_learned_there_is_not_recalled(model: OpenAIServer, tmp_path: P
     model.reply = reply
     profiles = tmp_path / "profiles.toml"
     profiles.write_text(_PROFILES)
-    settings = {"STRATA_PROFILES": str(profiles), "STRATA_PROFILE": "learning"}
+    settings = {"ONIONSKIN_PROFILES": str(profiles), "ONIONSKIN_PROFILE": "learning"}
     with running_backend(model, tmp_path, **settings) as backend:
         other = _told(backend, "ann")
         url = "/v1/users/ann/memories"

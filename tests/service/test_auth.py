@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.services import Service, environment, running_service
 
 
 def _keys(data_dir: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "service", "keys", *arguments],
-        env=environment(STRATA_DATA_DIR=str(data_dir)),
+        [sys.executable, "-P", "-m", "onionskin.service", "keys", *arguments],
+        env=environment(ONIONSKIN_DATA_DIR=str(data_dir)),
         capture_output=True,
         text=True,
         check=False,
@@ -39,7 +39,7 @@ def _bearer(key: str) -> dict[str, str]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
     """A service that asks for API keys."""
     data_dir = tmp_path_factory.mktemp("guarded")
-    with running_service(data_dir, STRATA_AUTH="keys", STRATA_MODEL="offline") as service:
+    with running_service(data_dir, ONIONSKIN_AUTH="keys", ONIONSKIN_MODEL="offline") as service:
         yield service, data_dir
 
 
@@ -53,10 +53,10 @@ def test_without_a_key_nothing_is_told(guarded: tuple[Service, Path]) -> None:
     with service.client() as client:
         for headers in (
             [],
-            [(b"Authorization", b"Bearer sk-strata-nothing")],
+            [(b"Authorization", b"Bearer sk-onionskin-nothing")],
             [(b"Authorization", b"Bearer " + b"x" * 5000)],
             [(b"Authorization", b"Basic YTpi")],
-            [(b"X-API-Key", "sk-strata-\u00e9-\u00e9".encode())],
+            [(b"X-API-Key", "sk-onionskin-\u00e9-\u00e9".encode())],
         ):
             answer = client.get("/v1/users/alice/sessions", headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
@@ -114,21 +114,31 @@ def test_keys_are_stored_hashed(guarded: tuple[Service, Path]) -> None:
 
 
 def test_it_listens_beyond_the_machine_only_with_authentication(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--host", "0.0.0.0"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "onionskin.service",
+        "serve",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",
+    ]
     done = subprocess.run(
         command,
-        env=environment(STRATA_DATA_DIR=str(tmp_path)),
+        env=environment(ONIONSKIN_DATA_DIR=str(tmp_path)),
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
     assert done.returncode == ExitCode.USAGE
-    assert "STRATA_AUTH" in done.stderr
+    assert "ONIONSKIN_AUTH" in done.stderr
 
 
 def test_more_requests_than_allowed_wait(tmp_path: Path) -> None:
-    settings = {"STRATA_MODEL": "offline", "STRATA_RATE_USER": "3/minute"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_RATE_USER": "3/minute"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         url = "/v1/users/alice/sessions"
         answers = [client.get(url) for _ in range(5)]

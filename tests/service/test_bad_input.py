@@ -16,7 +16,7 @@ def _assert_problem(response: httpx.Response, status: int, code: str) -> dict[st
     problem = response.json()
     assert problem["status"] == status
     assert problem["code"] == code
-    assert problem["type"] == f"urn:strata:error:{code}"
+    assert problem["type"] == f"urn:onionskin:error:{code}"
     assert problem["title"]
     assert problem["detail"]
     return problem

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.bounded import LARGEST_RESPONSE_BYTES
+from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 from tests.openai_faults import Fault
 from tests.service.conftest import Backend
 

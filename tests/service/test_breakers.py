@@ -16,10 +16,10 @@ from tests.waiting import until
 @pytest.fixture
 def settings(model: OpenAIServer) -> dict[str, str]:
     return {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_BREAKER_FAILURES": "3",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_BREAKER_FAILURES": "3",
     }
 
 
@@ -52,11 +52,13 @@ def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_now_and_then
         assert answer.headers["retry-after"]
         assert len(model.requests) == asked
         figures = client.get("/metrics").text
-        assert "strata_model_circuit 1.0" in figures
-        assert 'strata_model_calls_total{outcome="model_unavailable",purpose="answer"}' in figures
+        assert "onionskin_model_circuit 1.0" in figures
+        assert (
+            'onionskin_model_calls_total{outcome="model_unavailable",purpose="answer"}' in figures
+        )
         model.fault = None
         until(lambda: _say(client).is_success)
-        assert "strata_model_circuit 0.0" in client.get("/metrics").text
+        assert "onionskin_model_circuit 0.0" in client.get("/metrics").text
 
 
 def test_what_the_model_refuses_opens_nothing(
@@ -84,7 +86,7 @@ def test_a_model_that_says_when_to_come_back_is_left_alone_until_then(
 def test_retries_of_the_client_lie_within_the_time_limit(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
-    slow = {**settings, "STRATA_MODEL_RETRIES": "50", "STRATA_MODEL_TIMEOUT": "2"}
+    slow = {**settings, "ONIONSKIN_MODEL_RETRIES": "50", "ONIONSKIN_MODEL_TIMEOUT": "2"}
     with running_service(tmp_path, **slow) as service, service.client(15) as client:
         model.fault = Fault(status=500)
         assert _say(client).status_code == 504  # with all its pauses, 50 tries take minutes
@@ -99,9 +101,9 @@ def test_an_embedder_that_is_down_is_left_alone_and_turns_go_on_with_words(
 ) -> None:
     remote = {
         **settings,
-        "STRATA_EMBEDDER": "openai",
-        "STRATA_EMBEDDER_BASE_URL": model.base_url,
-        "STRATA_EMBEDDER_TIMEOUT": "1",
+        "ONIONSKIN_EMBEDDER": "openai",
+        "ONIONSKIN_EMBEDDER_BASE_URL": model.base_url,
+        "ONIONSKIN_EMBEDDER_TIMEOUT": "1",
     }
     with running_service(tmp_path, **remote) as service, service.client() as client:
         model.fault = Fault(hang=True, purpose="embeddings")
@@ -115,4 +117,4 @@ def test_an_embedder_that_is_down_is_left_alone_and_turns_go_on_with_words(
 
 
 def _opened(client: httpx.Client) -> bool:
-    return "strata_embedder_circuit 1.0" in client.get("/metrics").text
+    return "onionskin_embedder_circuit 1.0" in client.get("/metrics").text

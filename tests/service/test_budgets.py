@@ -22,7 +22,7 @@ def _refused(client: httpx.Client, user: str) -> httpx.Response:
 
 
 def test_a_spent_budget_waits_for_the_next_day(tmp_path: Path) -> None:
-    settings = {"STRATA_MODEL": "offline", "STRATA_BUDGET_USER_TOKENS": "20"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_BUDGET_USER_TOKENS": "20"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         assert _say(client, "ann").is_success
         refused = _refused(client, "ann")
@@ -33,7 +33,7 @@ def test_a_spent_budget_waits_for_the_next_day(tmp_path: Path) -> None:
 
 
 def test_a_tenants_budget_counts_all_its_users(tmp_path: Path) -> None:
-    settings = {"STRATA_MODEL": "offline", "STRATA_BUDGET_TENANT_CALLS": "2"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_BUDGET_TENANT_CALLS": "2"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         assert _say(client, "ann").is_success
         assert _say(client, "bob").is_success

@@ -1,7 +1,7 @@
 """One turn end to end over HTTP, whole and streamed."""
 
-from chains.fence import inside, quoted_lines
-from chains.prompt import RECALLED
+from onionskin.chains.prompt import RECALLED
+from onionskin.chains.quoting import inside, quoted_lines
 from tests.service.conftest import Backend
 from tests.service.events import read_events
 

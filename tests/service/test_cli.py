@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
 
 
-def _strata(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+def _onionskin(
+    *arguments: str, typed: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
         cwd=repository(),
         env=environment(**settings),
         input=typed,
@@ -36,23 +38,23 @@ def _told(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"STRATA_PROFILE": "deep"}, "layered"),
-        ({"STRATA_EMBEDDER": "nonsense"}, "static"),
-        ({"STRATA_EMBEDDER": "no.such.Module"}, "no.such.Module"),
-        ({"STRATA_EMBEDDER": "openai"}, "OPENAI_API_KEY"),
-        ({"STRATA_LANGUAGE": "klingon"}, "klingon"),
-        ({"STRATA_MODEL": "nonsense"}, "STRATA_MODEL"),
-        ({"STRATA_REDIS_URL": "http://x"}, "redis+cluster://"),
-        ({"STRATA_PROFILES": "/no/such/file.toml"}, "/no/such/file.toml"),
-        ({"STRATA_LARGEST_BODY": "many"}, "STRATA_LARGEST_BODY"),
-        ({"STRATA_IDLE_TIMEOUT": "soon"}, "STRATA_IDLE_TIMEOUT"),
-        ({"STRATA_HOST": "0.0.0.0"}, "--insecure"),
+        ({"ONIONSKIN_PROFILE": "deep"}, "layered"),
+        ({"ONIONSKIN_EMBEDDER": "nonsense"}, "static"),
+        ({"ONIONSKIN_EMBEDDER": "no.such.Module"}, "no.such.Module"),
+        ({"ONIONSKIN_EMBEDDER": "openai"}, "OPENAI_API_KEY"),
+        ({"ONIONSKIN_LANGUAGE": "klingon"}, "klingon"),
+        ({"ONIONSKIN_MODEL": "nonsense"}, "ONIONSKIN_MODEL"),
+        ({"ONIONSKIN_REDIS_URL": "http://x"}, "redis+cluster://"),
+        ({"ONIONSKIN_PROFILES": "/no/such/file.toml"}, "/no/such/file.toml"),
+        ({"ONIONSKIN_LARGEST_BODY": "many"}, "ONIONSKIN_LARGEST_BODY"),
+        ({"ONIONSKIN_IDLE_TIMEOUT": "soon"}, "ONIONSKIN_IDLE_TIMEOUT"),
+        ({"ONIONSKIN_HOST": "0.0.0.0"}, "--insecure"),
     ],
 )
 def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
     tmp_path: Path, settings: dict[str, str], named: str
 ) -> None:
-    done = _strata("serve", "--port", "0", "--data-dir", str(tmp_path), **settings)
+    done = _onionskin("serve", "--port", "0", "--data-dir", str(tmp_path), **settings)
     assert done.returncode == ExitCode.USAGE
     assert named in _told(done)
     assert done.stdout == ""
@@ -61,7 +63,7 @@ def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
 def test_a_port_that_is_taken_is_said_and_leaves_no_redis(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = _strata("serve", "--port", port, "--data-dir", str(tmp_path))
+        done = _onionskin("serve", "--port", port, "--data-dir", str(tmp_path))
     assert done.returncode == ExitCode.USAGE
     assert "--port" in _told(done)
     pid = int((tmp_path / "redis.pid").read_text())
@@ -83,12 +85,12 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     file = tmp_path / "chat.jsonl"
     file.write_text('{"role": "user", "content": "I sold the boat."}\n' * 3)
     command = ("import", str(file), "--user", "bo}:{", "--url", backend.service.url)
-    assert "3 messages stored in 1 session" in _strata(*command).stdout
-    again = _strata(*command).stdout
+    assert "3 messages stored in 1 session" in _onionskin(*command).stdout
+    again = _onionskin(*command).stdout
     assert "0 messages stored" in again
     assert "went on after line 3" in again
     file.write_text('{"role": "user"}\n')
-    done = _strata(*command)
+    done = _onionskin(*command)
     assert done.returncode == ExitCode.FAILED
     assert "Line 1 cannot be used" in _told(done)
 
@@ -96,7 +98,7 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
 def test_an_import_of_another_form_is_told_to_name_it(tmp_path: Path) -> None:
     file = tmp_path / "history.json"
     file.write_text('\n[{"type": "human", "data": {"content": "x"}}]')
-    done = _strata("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
+    done = _onionskin("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
     assert done.returncode == ExitCode.FAILED
     assert "--form langchain" in _told(done)
 
@@ -104,14 +106,14 @@ def test_an_import_of_another_form_is_told_to_name_it(tmp_path: Path) -> None:
 def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text('{"role": "user", "content": "x"}\n')
-    done = _strata("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
+    done = _onionskin("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
     assert done.returncode == ExitCode.AWAY
-    assert "strata serve" in _told(done)
+    assert "onionskin serve" in _told(done)
 
 
 def test_a_conversation_in_the_terminal(backend: Backend) -> None:
     typed = "My cat is called Tux.\n\nWhat is my cat called?\n"
-    done = _strata("chat", "--user", "terminal", "--url", backend.service.url, typed=typed)
+    done = _onionskin("chat", "--user", "terminal", "--url", backend.service.url, typed=typed)
     assert done.returncode == 0
     assert done.stdout.count("You said:") >= 2
     assert "window: 2 messages" in done.stdout
@@ -120,6 +122,6 @@ def test_a_conversation_in_the_terminal(backend: Backend) -> None:
 
 
 def test_help_names_every_command() -> None:
-    told = _strata("--help").stdout
+    told = _onionskin("--help").stdout
     for command in ("serve", "chat", "import", "demo"):
         assert command in told

@@ -8,32 +8,32 @@ import pytest
 
 from tests.services import environment
 
-_STRATA = Path(sys.executable).with_name("strata")
+_ONIONSKIN = Path(sys.executable).with_name("onionskin")
 
 
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("strata se", ["serve"]),
-        ("strata ex", ["export", "experiment"]),
-        ("strata keys re", ["revoke"]),
-        ("strata export --us", ["--user"]),
-        ("strata chat --profile lay", ["layered"]),
+        ("onionskin se", ["serve"]),
+        ("onionskin ex", ["export", "experiment"]),
+        ("onionskin keys re", ["revoke"]),
+        ("onionskin export --us", ["--user"]),
+        ("onionskin chat --profile lay", ["layered"]),
         (
-            "strata experiment recall --profile classic-s",
+            "onionskin experiment recall --profile classic-s",
             ["classic-summary", "classic-summary-buffer"],
         ),
-        ("strata experiment replay --profiles window,lay", ["window,layered"]),
+        ("onionskin experiment replay --profiles window,lay", ["window,layered"]),
     ],
 )
 def test_bash_is_offered_what_goes_on_so(words: str, offered: list[str], tmp_path: Path) -> None:
     settings = environment(
-        _STRATA_COMPLETE="complete_bash",
+        _ONIONSKIN_COMPLETE="complete_bash",
         COMP_WORDS=words,
         COMP_CWORD=str(len(words.split()) - 1),
     )
     done = subprocess.run(
-        [_STRATA], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
+        [_ONIONSKIN], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.split()) == sorted(offered)
     assert done.stderr == ""
@@ -41,19 +41,19 @@ def test_bash_is_offered_what_goes_on_so(words: str, offered: list[str], tmp_pat
 
 def test_settings_that_cannot_be_used_offer_nothing_and_say_nothing(tmp_path: Path) -> None:
     settings = environment(
-        _STRATA_COMPLETE="complete_bash",
-        COMP_WORDS="strata chat --profile lay",
+        _ONIONSKIN_COMPLETE="complete_bash",
+        COMP_WORDS="onionskin chat --profile lay",
         COMP_CWORD="3",
-        STRATA_PORT="x",
+        ONIONSKIN_PORT="x",
     )
     done = subprocess.run(
-        [_STRATA], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
+        [_ONIONSKIN], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
 def test_completion_is_shown_and_installed_for_the_shell(tmp_path: Path) -> None:
-    script = f"{_STRATA} --show-completion; {_STRATA} --install-completion >&2; true"
+    script = f"{_ONIONSKIN} --show-completion; {_ONIONSKIN} --install-completion >&2; true"
     done = subprocess.run(
         ["bash", "-c", script],
         env=environment(HOME=str(tmp_path)),
@@ -61,13 +61,13 @@ def test_completion_is_shown_and_installed_for_the_shell(tmp_path: Path) -> None
         text=True,
         check=True,
     )
-    assert "complete -o default -F _strata_completion strata" in done.stdout
-    (installed,) = tmp_path.rglob("strata.sh")
+    assert "complete -o default -F _onionskin_completion onionskin" in done.stdout
+    (installed,) = tmp_path.rglob("onionskin.sh")
     assert str(installed) in (tmp_path / ".bashrc").read_text()
-    words = 'source "$1"; COMP_WORDS=(strata se); COMP_CWORD=1; _strata_completion "$2"'
+    words = 'source "$1"; COMP_WORDS=(onionskin se); COMP_CWORD=1; _onionskin_completion "$2"'
     script = f'{words}; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(
-        ["bash", "-c", script, "-", installed, _STRATA],
+        ["bash", "-c", script, "-", installed, _ONIONSKIN],
         env=environment(),
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend
@@ -25,11 +25,11 @@ def workers(
 ) -> Iterator[tuple[Backend, Backend]]:
     """Two workers on one Redis, before a model that takes its time when told to."""
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "20",
-        "STRATA_REDIS_URL": private_redis.url,
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_MODEL_TIMEOUT": "20",
+        "ONIONSKIN_REDIS_URL": private_redis.url,
     }
     folder = tmp_path_factory.mktemp("workers")
     with (

@@ -1,4 +1,4 @@
-"""`strata chat`: typed by a person, or piped by a program."""
+"""`onionskin chat`: typed by a person, or piped by a program."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.conftest import Backend
-from tests.service.terminal import STRATA, strata, told
+from tests.service.terminal import ONIONSKIN, onionskin, told
 from tests.services import environment, running_service
 
 
 class _Typing:
-    """A person at a terminal that runs `strata chat`."""
+    """A person at a terminal that runs `onionskin chat`."""
 
     def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
         self._terminal, self.process, self.seen = terminal, process, ""
@@ -36,7 +36,7 @@ class _Typing:
 @contextmanager
 def _typing(url: str) -> Generator[_Typing]:
     terminal, theirs = pty.openpty()
-    command = [*STRATA, "chat", "--user", "typist", "--url", url]
+    command = [*ONIONSKIN, "chat", "--user", "typist", "--url", url]
     settings = environment(TERM="xterm")
     with subprocess.Popen(
         command, env=settings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
@@ -51,7 +51,7 @@ def _typing(url: str) -> Generator[_Typing]:
 
 def test_each_answer_is_a_line_of_json(backend: Backend) -> None:
     typed = "My cat is called Tux.\n\nWhat is my cat called?\n"
-    done = strata("chat", "--user", "js", "--json", "--url", backend.service.url, typed=typed)
+    done = onionskin("chat", "--user", "js", "--json", "--url", backend.service.url, typed=typed)
     first, second = map(json.loads, done.stdout.splitlines())
     assert first["session_id"] == second["session_id"]
     assert "My cat is called Tux." in first["reply"]
@@ -62,7 +62,7 @@ def test_what_a_model_says_is_neither_markup_nor_a_command_to_the_terminal(
     backend: Backend,
 ) -> None:
     typed = "[bold]:smile:[/nope] \x1b]0;owned\x07\n"
-    done = strata("chat", "--user", "esc", "--url", backend.service.url, typed=typed)
+    done = onionskin("chat", "--user", "esc", "--url", backend.service.url, typed=typed)
     assert done.returncode == 0
     assert "[bold]:smile:[/nope]" in done.stdout
     assert "\x1b" not in done.stdout
@@ -73,7 +73,7 @@ def test_a_person_goes_on_after_an_answer_that_was_broken_off(
     tmp_path: Path, model: OpenAIServer
 ) -> None:
     model.reply = lambda _: "Fine."
-    settings = {"STRATA_MODEL": "test-model", "STRATA_MODEL_BASE_URL": model.base_url}
+    settings = {"ONIONSKIN_MODEL": "test-model", "ONIONSKIN_MODEL_BASE_URL": model.base_url}
     with running_service(tmp_path / "data", **settings) as service, _typing(service.url) as person:
         person.wait_for("you>")
         person.type("How are you?\n")
@@ -104,7 +104,7 @@ def _interrupted(process: subprocess.Popen[bytes]) -> int:
 
 def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path) -> None:
     with (
-        running_service(tmp_path / "data", STRATA_MODEL="offline") as service,
+        running_service(tmp_path / "data", ONIONSKIN_MODEL="offline") as service,
         _typing(service.url) as person,
     ):
         person.wait_for("you>")
@@ -114,6 +114,6 @@ def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path
         person.wait_for("cannot be reached")
         person.wait_for("you>")
         assert _interrupted(person.process) == ExitCode.INTERRUPTED
-    done = strata("chat", "--url", service.url, typed="Are you there?\n")
+    done = onionskin("chat", "--url", service.url, typed="Are you there?\n")
     assert done.returncode == ExitCode.AWAY
-    assert "strata serve" in told(done)
+    assert "onionskin serve" in told(done)

@@ -20,10 +20,10 @@ from tests.services import running_service
 def impatient(model: OpenAIServer, tmp_path: Path) -> Iterator[Backend]:
     """A service that waits for its model longer than for its requests."""
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_REQUEST_TIMEOUT": "1",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_REQUEST_TIMEOUT": "1",
     }
     with running_service(tmp_path, **settings) as service, service.client() as client:
         yield Backend(service, client, model)
@@ -39,9 +39,9 @@ def test_a_request_that_takes_too_long_is_a_504(impatient: Backend) -> None:
     assert "1 seconds" in problem["detail"]
     assert impatient.transcript("t1") == []
     assert calls(impatient.client, "answer", "cancelled") == 1
-    assert figure(impatient.client, 'strata_turns_total{outcome="cancelled",profile="layered"}'), (
-        "the turn is over"
-    )
+    assert figure(
+        impatient.client, 'onionskin_turns_total{outcome="cancelled",profile="layered"}'
+    ), "the turn is over"
     impatient.say("t1", "Again.").raise_for_status()
     assert len(impatient.transcript("t1")) == 2
 

@@ -1,4 +1,4 @@
-"""`strata doctor` tells what is well, what is not, and what to do."""
+"""`onionskin doctor` tells what is well, what is not, and what to do."""
 
 import json
 import subprocess
@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
-from memory.store.inspecting import RedisFacts
-from service.diagnosis import recall_finding
-from service.redis_findings import judge_redis
+from onionskin.memory.store.redis.diagnostics import RedisFacts
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.service.cli.doctor import judge_redis, recall_finding
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
 from tests.services import environment
@@ -21,7 +20,7 @@ _FACTS = RedisFacts("redis 8.2.1", True, "always", "", 1 << 20, 0, 0, 0.001, 0.0
 
 def _doctor(folder: Path, *options: str, **settings: str) -> tuple[int, dict[str, list[Any]]]:
     done = subprocess.run(
-        [sys.executable, "-m", "service", "doctor", "--json", *options],
+        [sys.executable, "-P", "-m", "onionskin.service", "doctor", "--json", *options],
         cwd=folder,
         env=environment(**settings),
         stdout=subprocess.PIPE,
@@ -54,18 +53,18 @@ async def test_what_is_away_wrong_or_misspelt_is_told(
     await client.aclose()
     code, found = _doctor(
         tmp_path,
-        STRATA_REDIS_URL=private_redis.url,
-        STRATA_MODEL_BASE_URL=model.base_url,
-        STRATA_MODEL="test-model",
-        STRATA_EMBEDDER="openai",
-        STRATA_AUHT="keys",
+        ONIONSKIN_REDIS_URL=private_redis.url,
+        ONIONSKIN_MODEL_BASE_URL=model.base_url,
+        ONIONSKIN_MODEL="test-model",
+        ONIONSKIN_EMBEDDER="openai",
+        ONIONSKIN_AUHT="keys",
     )
     assert code == 1
     assert [finding["state"] for finding in found["redis"]] == ["ok", "fail"]
     assert "allkeys-lru" in found["redis"][1]["told"]
     assert "test-model answered" in found["model"][0]["told"]
     assert "OPENAI_API_KEY" in found["embedder"][0]["told"]
-    assert found["settings"][1]["advice"] == "Did you mean STRATA_AUTH?"
+    assert found["settings"][1]["advice"] == "Did you mean ONIONSKIN_AUTH?"
     assert "disk" not in found
 
 
@@ -76,20 +75,24 @@ def test_what_was_not_compiled_is_told() -> None:
 
 
 def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -> None:
-    away = {"STRATA_MODEL_BASE_URL": "http://127.0.0.1:1", "STRATA_MODEL_RETRIES": "0"}
-    code, found = _doctor(tmp_path, STRATA_REDIS_URL="redis://127.0.0.1:1", **away)
+    away = {"ONIONSKIN_MODEL_BASE_URL": "http://127.0.0.1:1", "ONIONSKIN_MODEL_RETRIES": "0"}
+    code, found = _doctor(tmp_path, ONIONSKIN_REDIS_URL="redis://127.0.0.1:1", **away)
     assert code == 1
     assert found["redis"][0]["state"] == found["model"][0]["state"] == "fail"
     assert found["embedder"][0]["state"] == "ok"
-    code, found = _doctor(tmp_path, "--no-model", STRATA_REDIS_URL="redis://127.0.0.1:1", **away)
+    code, found = _doctor(tmp_path, "--no-model", ONIONSKIN_REDIS_URL="redis://127.0.0.1:1", **away)
     assert found["model"][0]["told"].endswith("not asked")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("STRATA_PORT", "x", "STRATA_PORT cannot be 'x'"),
-        ("STRATA_PROFILE", "nope", "STRATA_PROFILE 'nope' is none of the profiles: classic-buffer"),
+        ("ONIONSKIN_PORT", "x", "ONIONSKIN_PORT cannot be 'x'"),
+        (
+            "ONIONSKIN_PROFILE",
+            "nope",
+            "ONIONSKIN_PROFILE 'nope' is none of the profiles: classic-buffer",
+        ),
     ],
 )
 def test_settings_that_cannot_be_used_are_told(

@@ -27,9 +27,9 @@ def _parts(answer: dict[str, Any]) -> dict[str, float]:
 
 def test_a_remote_embedder_may_be_late_down_or_changed(tmp_path: Path, model: OpenAIServer) -> None:
     remote = {
-        "STRATA_EMBEDDER": "openai",
-        "STRATA_EMBEDDER_BASE_URL": model.base_url,
-        "STRATA_EMBEDDER_TIMEOUT": "0.5",
+        "ONIONSKIN_EMBEDDER": "openai",
+        "ONIONSKIN_EMBEDDER_BASE_URL": model.base_url,
+        "ONIONSKIN_EMBEDDER_TIMEOUT": "0.5",
     }
     with running_service(tmp_path, **remote) as service, service.client() as client:
         first = _say(client, "My bicycle is green.")

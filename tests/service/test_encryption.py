@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from memory.store.master_keys import drawn_master_key, read_master_keys
-from service.exit_codes import ExitCode
+from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.services import environment, read_transcript, running_service
 
 _TEXT = "My xylograph is called Biscuit."
@@ -18,15 +18,15 @@ _ONCE = {"Idempotency-Key": "once"}
 
 @contextmanager
 def _service(folder: Path, keys: str, **more: str) -> Generator[httpx.Client]:
-    settings = {"STRATA_MODEL": "offline", "STRATA_ENCRYPTION_KEYS": keys} | more
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_ENCRYPTION_KEYS": keys} | more
     with running_service(folder, **settings) as service, service.client() as client:
         yield client
 
 
-def _strata(folder: Path, keys: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = environment(STRATA_DATA_DIR=str(folder), STRATA_ENCRYPTION_KEYS=keys)
+def _onionskin(folder: Path, keys: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = environment(ONIONSKIN_DATA_DIR=str(folder), ONIONSKIN_ENCRYPTION_KEYS=keys)
     return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
         env=settings,
         capture_output=True,
         text=True,
@@ -63,7 +63,7 @@ def test_the_disk_tells_nothing_and_the_service_everything(tmp_path: Path) -> No
     file = tmp_path / "keys"
     file.write_text(drawn_master_key("k1") + "\n")
     for _ in range(2):
-        more = {"STRATA_ENCRYPTION_KEYS_FILE": str(file)}
+        more = {"ONIONSKIN_ENCRYPTION_KEYS_FILE": str(file)}
         with _service(tmp_path / "sealed", "", **more) as client:
             session_id = _live(client)
             again = _say(client)
@@ -88,14 +88,14 @@ def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
     keys = drawn_master_key("k1")
     with _service(tmp_path, "") as client:
         _live(client)
-    refused = _strata(tmp_path, "", "encryption", "seal")
+    refused = _onionskin(tmp_path, "", "encryption", "seal")
     assert refused.returncode == ExitCode.USAGE
-    assert "set STRATA_ENCRYPTION_KEYS" in refused.stderr
-    done = _strata(tmp_path, keys, "encryption", "seal")
+    assert "set ONIONSKIN_ENCRYPTION_KEYS" in refused.stderr
+    done = _onionskin(tmp_path, keys, "encryption", "seal")
     assert done.returncode == 0, done.stderr
     assert " values sealed, in " in done.stdout
     assert b"xylograph" not in _disk(tmp_path)
-    with _service(tmp_path, keys, STRATA_ENCRYPTION_PLAINTEXT="refuse") as client:
+    with _service(tmp_path, keys, ONIONSKIN_ENCRYPTION_PLAINTEXT="refuse") as client:
         assert _TEXT in read_transcript(client, "alice")
 
 
@@ -109,12 +109,12 @@ def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
         (drawn_master_key("k1"), "another one than that"),
         ("k1:short", "'k1' is no key"),
     ):
-        told = _strata(tmp_path, keys, "serve", "--port", "0")
+        told = _onionskin(tmp_path, keys, "serve", "--port", "0")
         assert told.returncode == ExitCode.USAGE
         assert said in " ".join(told.stderr.split())
         assert "Traceback" not in told.stderr
-    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == 0
-    assert _strata(tmp_path, second, "encryption", "forget", "k1").returncode == ExitCode.FAILED
+    assert _onionskin(tmp_path, second, "encryption", "forget", "k1").returncode == 0
+    assert _onionskin(tmp_path, second, "encryption", "forget", "k1").returncode == ExitCode.FAILED
     with _service(tmp_path, second) as client:
         for answer in (_say(client), client.get("/v1/users/alice/sessions")):
             assert answer.status_code == 503
@@ -126,11 +126,13 @@ def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
 
 
 def test_a_master_key_is_drawn_on_request(tmp_path: Path) -> None:
-    made, other = (_strata(tmp_path, "", "encryption", "key", "2026-11").stdout for _ in range(2))
+    made, other = (
+        _onionskin(tmp_path, "", "encryption", "key", "2026-11").stdout for _ in range(2)
+    )
     assert made.startswith("2026-11:")
     assert made != other
     assert list(read_master_keys(f"{made} {other.replace('2026-11', 'b')}").keys) == [
         "2026-11",
         "b",
     ]
-    assert _strata(tmp_path, "", "encryption", "key", "a b").returncode == ExitCode.USAGE
+    assert _onionskin(tmp_path, "", "encryption", "key", "a b").returncode == ExitCode.USAGE

@@ -37,7 +37,7 @@ def _wait_until_gone(folder: Path, *wanted: str) -> None:
 
 def test_an_erased_user_is_in_no_file_after_a_minute(tmp_path: Path) -> None:
     data, log = tmp_path / "data", tmp_path / "log"
-    settings = {"STRATA_MODEL": "offline", "STRATA_LOG_LEVEL": "debug"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_LOG_LEVEL": "debug"}
     with (
         log.open("w") as file,
         running_service(data, file, **settings) as service,
@@ -55,7 +55,7 @@ def test_an_erased_user_is_in_no_file_after_a_minute(tmp_path: Path) -> None:
 
 def test_a_rewrite_that_a_killed_service_left_due_is_made_by_the_next(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    settings = {"STRATA_MODEL": "offline"}
+    settings = {"ONIONSKIN_MODEL": "offline"}
     with running_service(data, **settings) as service, service.client() as client:
         _live(client, "canary-user")
         client.delete("/v1/users/canary-user").raise_for_status()
@@ -65,7 +65,7 @@ def test_a_rewrite_that_a_killed_service_left_due_is_made_by_the_next(tmp_path: 
 
 
 def test_a_session_past_its_time_is_not_read_and_then_deleted(tmp_path: Path) -> None:
-    settings = {"STRATA_MODEL": "offline", "STRATA_RETAIN_SESSIONS": "1"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_RETAIN_SESSIONS": "1"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         body = {"user_id": "alice", "message": _SAID}
         answer = client.post("/v1/chat", json=body).raise_for_status().json()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from service.exit_codes import MEANINGS, ExitCode
+from onionskin.service.cli.exit_codes import MEANINGS, ExitCode
 from tests.service.conftest import Backend
-from tests.service.terminal import STRATA, strata, told
+from tests.service.terminal import ONIONSKIN, onionskin, told
 from tests.services import environment
 
-_NO_REDIS = {"STRATA_REDIS_URL": "redis://127.0.0.1:1"}
+_NO_REDIS = {"ONIONSKIN_REDIS_URL": "redis://127.0.0.1:1"}
 _NO_SERVICE = ("--url", "http://127.0.0.1:9")
 
 
@@ -29,7 +29,7 @@ _NO_SERVICE = ("--url", "http://127.0.0.1:9")
         (ExitCode.USAGE, ("nonsense",), {}),
         (ExitCode.USAGE, ("serve", "--port", "x"), {}),
         (ExitCode.USAGE, ("serve", "--port", "99999"), {}),
-        (ExitCode.USAGE, ("config", "show"), {"STRATA_PORT": "x"}),
+        (ExitCode.USAGE, ("config", "show"), {"ONIONSKIN_PORT": "x"}),
         (ExitCode.USAGE, ("jobs", "retry"), {}),
         (ExitCode.USAGE, ("import", "no-such-file", "--user", "bo"), {}),
         (ExitCode.USAGE, ("import", ".", "--user", "bo"), {}),
@@ -44,13 +44,13 @@ _NO_SERVICE = ("--url", "http://127.0.0.1:9")
         (ExitCode.AWAY, ("keys", "list"), _NO_REDIS),
         (ExitCode.AWAY, ("jobs", "list", "--json"), _NO_REDIS),
         (ExitCode.AWAY, ("reindex", "--json"), _NO_REDIS),
-        (ExitCode.AWAY, ("keys", "list"), {"STRATA_DATA_DIR": "/proc/none"}),
+        (ExitCode.AWAY, ("keys", "list"), {"ONIONSKIN_DATA_DIR": "/proc/none"}),
     ],
 )
 def test_each_kind_of_ending_has_its_number(
     tmp_path: Path, code: ExitCode, arguments: tuple[str, ...], settings: dict[str, str]
 ) -> None:
-    done = strata(*arguments, folder=tmp_path, **settings)
+    done = onionskin(*arguments, folder=tmp_path, **settings)
     assert done.returncode == code, done
     told(done)
     if code is not ExitCode.OK and arguments and arguments[0] != "doctor":
@@ -64,16 +64,16 @@ def test_what_needs_the_service_tells_a_refusal_from_its_absence(
     file = tmp_path / "chat.jsonl"
     file.write_bytes(b"\xbd\x00")
     at = ("--url", backend.service.url)
-    done = strata("import", str(file), "--user", "bo", *at)
+    done = onionskin("import", str(file), "--user", "bo", *at)
     assert done.returncode == ExitCode.FAILED
-    assert told(done).startswith("strata: Line 1 cannot be used")
-    done = strata("chat", "--profile", "deep", *at, typed="Hello?\nAnd now?\n")
+    assert told(done).startswith("onionskin: Line 1 cannot be used")
+    done = onionskin("chat", "--profile", "deep", *at, typed="Hello?\nAnd now?\n")
     assert done.returncode == ExitCode.FAILED
-    assert told(done).startswith("strata: No memory profile 'deep'")
+    assert told(done).startswith("onionskin: No memory profile 'deep'")
 
 
 def test_ctrl_c_ends_a_command_without_a_word(backend: Backend) -> None:
-    command = [*STRATA, "chat", "--json", "--url", backend.service.url]
+    command = [*ONIONSKIN, "chat", "--json", "--url", backend.service.url]
     with subprocess.Popen(
         command,
         env=environment(),
@@ -104,12 +104,12 @@ def test_a_reader_that_goes_and_a_full_disk_make_no_traceback(
     full = os.open("/dev/full", os.O_WRONLY) if Path("/dev/full").exists() else None
     for output, code, said in (
         (theirs, ExitCode.UNREAD, ""),
-        (full, ExitCode.FAILED, "strata: No space left on device.\n"),
+        (full, ExitCode.FAILED, "onionskin: No space left on device.\n"),
     ):
         if output is None:
             continue
         done = subprocess.run(
-            [*STRATA, *arguments],
+            [*ONIONSKIN, *arguments],
             cwd=tmp_path,
             env=environment(),
             stdout=output,
@@ -122,6 +122,6 @@ def test_a_reader_that_goes_and_a_full_disk_make_no_traceback(
 
 
 def test_help_names_every_code() -> None:
-    shown = " ".join(strata("--help").stdout.split())
+    shown = " ".join(onionskin("--help").stdout.split())
     for code, meaning in MEANINGS.items():
         assert f"{code.value} {meaning}" in shown

@@ -24,10 +24,10 @@ def settings(tmp_path: Path, model: OpenAIServer) -> dict[str, str]:
     profiles = tmp_path / "profiles.toml"
     profiles.write_text(_PROFILES)
     return {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_PROFILES": str(profiles),
-        "STRATA_PROFILE": "learning",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_PROFILES": str(profiles),
+        "ONIONSKIN_PROFILE": "learning",
     }
 
 
@@ -93,7 +93,7 @@ def test_what_was_said_is_known_later_and_why(
         stats = client.get("/v1/users/ann/stats").json()
         assert stats["extraction"]["drawn"] == 1
         figures = client.get("/metrics").text
-        assert 'strata_extractions_total{outcome="drawn"} 1.0' in figures
+        assert 'onionskin_extractions_total{outcome="drawn"} 1.0' in figures
         assert 'purpose="extract"' in figures
 
 
@@ -101,7 +101,7 @@ def test_a_killed_worker_leaves_what_is_due_to_the_next(
     settings: dict[str, str], tmp_path: Path, noting: Callable[[str], None]
 ) -> None:
     noting("Lives in Porto.")
-    slow = Path(settings["STRATA_PROFILES"])
+    slow = Path(settings["ONIONSKIN_PROFILES"])
     slow.write_text(_PROFILES.replace("quiet_seconds = 1", "quiet_seconds = 600"))
     with running_service(tmp_path, **settings) as service, service.client() as client:
         _say(client, "I live in Porto.")
@@ -114,7 +114,7 @@ def test_a_killed_worker_leaves_what_is_due_to_the_next(
 def test_the_offline_model_says_that_it_draws_nothing(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    offline = {**settings, "STRATA_MODEL": "offline"}
+    offline = {**settings, "ONIONSKIN_MODEL": "offline"}
     with running_service(tmp_path, **offline) as service, service.client() as client:
         for number in range(4):
             assert _say(client, f"This is remark {number}.")["degraded"] == ["extraction"]
@@ -128,7 +128,7 @@ def test_a_spent_budget_ends_extraction_and_if_so_configured_not_the_answers(
     noting: Callable[[str], None],
 ) -> None:
     noting("Lives in Porto.")
-    chosen = {**settings, "STRATA_BUDGET_USER_CALLS": "1", "STRATA_BUDGET_SPENT": "answer"}
+    chosen = {**settings, "ONIONSKIN_BUDGET_USER_CALLS": "1", "ONIONSKIN_BUDGET_SPENT": "answer"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         for number in range(4):
             _say(client, f"This is remark {number}.")

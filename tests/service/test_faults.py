@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from chains.answering import LONGEST_ANSWER
+from onionskin.chains.generation import LONGEST_ANSWER
 from tests.openai_server import Fault, Request
 from tests.service.conftest import Backend
 from tests.service.events import read_events
@@ -33,7 +33,7 @@ _STREAMED = [
 
 @pytest.fixture(scope="module")
 def settings_of_backend() -> dict[str, str]:
-    return {"STRATA_MODEL_TIMEOUT": "5"}
+    return {"ONIONSKIN_MODEL_TIMEOUT": "5"}
 
 
 @pytest.mark.parametrize(("fault", "status", "code"), _WHOLE)

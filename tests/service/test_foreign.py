@@ -14,7 +14,7 @@ from tests.services import environment
 def _import(
     backend: Backend, user: str, file: Path, form: str, *more: str
 ) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "service", "import", str(file), "--user", user]
+    command = [sys.executable, "-P", "-m", "onionskin.service", "import", str(file), "--user", user]
     return subprocess.run(
         [*command, "--form", form, "--url", backend.service.url, *more],
         env=environment(),

@@ -9,11 +9,11 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from benchmarks.cli import app as benchmarks
-from service.cli import app
-from service.exit_codes import ExitCode
-from service.sources import PREFIX
-from tests.service.terminal import strata
+from onionskin.benchmarks.cli import app as benchmarks
+from onionskin.service.cli.exit_codes import ExitCode
+from onionskin.service.cli.main import app
+from onionskin.service.settings_sources import PREFIX
+from tests.service.terminal import onionskin
 
 _WITHOUT_JSON = {"export", "mcp", "bench"}  # JSON lines always, a protocol, a group of its own
 
@@ -34,17 +34,17 @@ def test_every_help_ends_with_an_example_of_the_command(path: str) -> None:
     words = [
         one for one in shlex.split(epilog.removeprefix("Example: ")) if not one.startswith(PREFIX)
     ]
-    assert words[: 1 + len(path.split())] == ["strata", *path.split()]
-    done = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="strata")
+    assert words[: 1 + len(path.split())] == ["onionskin", *path.split()]
+    done = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="onionskin")
     assert done.exit_code == ExitCode.OK
     assert " ".join(done.stdout.split()).endswith(epilog)
 
 
 @pytest.mark.parametrize("path", ["", "serve", "keys", "keys revoke", "bench", "bench turn"])
 def test_help_is_the_same_of_a_process(path: str) -> None:
-    done = strata(*path.split(), "--help")
+    done = onionskin(*path.split(), "--help")
     assert done.returncode == ExitCode.OK
-    shown = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="strata").stdout
+    shown = CliRunner().invoke(app, [*path.split(), "--help"], prog_name="onionskin").stdout
     assert done.stdout.split() == shown.split()
 
 
@@ -56,7 +56,7 @@ def test_every_command_that_prints_an_outcome_has_json() -> None:
 
 
 def test_help_loads_neither_the_store_nor_a_model() -> None:
-    program = "import sys, service.cli; print(*sys.modules)"
+    program = "import sys, onionskin.service.cli.main; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -23,7 +23,7 @@ def test_this_machine_is_answered_by_any_of_its_names(backend: Backend, host: st
 def test_a_name_that_was_given_our_address_is_refused(backend: Backend, host: str) -> None:
     response = _ask(backend, Host=host)
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
-    assert "STRATA_AUTH" in response.json()["detail"]
+    assert "ONIONSKIN_AUTH" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://6.6.6.6", "null"])
@@ -43,7 +43,7 @@ def test_a_page_of_our_own_is_answered(backend: Backend) -> None:
 
 
 def test_a_named_site_may_ask(tmp_path: Path) -> None:
-    settings = {"STRATA_CORS_ORIGINS": "https://app.example.com", "STRATA_MODEL": "offline"}
+    settings = {"ONIONSKIN_CORS_ORIGINS": "https://app.example.com", "ONIONSKIN_MODEL": "offline"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         for origin, status in (("https://app.example.com", 200), ("https://evil.example", 403)):
             assert client.get("/healthz", headers={"Origin": origin}).status_code == status

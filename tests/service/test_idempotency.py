@@ -118,7 +118,7 @@ def _forget_answers(backend: Backend, user: str) -> None:
 
     directory = backend.service.data_dir
     with redis.Redis(unix_socket_path=str(directory / "redis.sock")) as client:
-        pattern = f"strata:{{default/{user}}}:once:http:*"
+        pattern = f"onionskin:{{default/{user}}}:once:http:*"
         scanned: Any = cast("Any", client).scan_iter(pattern)
         found = list(scanned)
         assert len(found) == 1

@@ -1,6 +1,6 @@
 """No memory of one user ever reaches another: a state machine over all that the API offers.
 
-    STRATA_ISOLATION_STEPS=5000 .venv/bin/python -m pytest tests/service/test_isolation.py
+    ONIONSKIN_ISOLATION_STEPS=5000 .venv/bin/python -m pytest tests/service/test_isolation.py
 
 Three users in two tenants, one id in both, say, keep, find, fork, export, move and erase things
 that bear their mark; whatever an answer to one of them holds, it holds no other's mark.
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.services import environment, running_service
 
-_STEPS = int(os.environ.get("STRATA_ISOLATION_STEPS", "150"))
+_STEPS = int(os.environ.get("ONIONSKIN_ISOLATION_STEPS", "150"))
 _EACH = 50
 
 
@@ -151,7 +151,7 @@ class Isolation(RuleBasedStateMachine):
 
 def test_no_memory_of_one_user_reaches_another() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        settings_of = {"STRATA_AUTH": "keys", "STRATA_MODEL": "offline"}
+        settings_of = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_MODEL": "offline"}
         with running_service(Path(folder), **settings_of) as service, service.client() as client:
             Isolation.client = client
             Isolation.people = tuple(
@@ -172,10 +172,10 @@ def test_no_memory_of_one_user_reaches_another() -> None:
 
 
 def _key(folder: str, tenant: str, user: str) -> str:
-    command = [sys.executable, "-m", "service", "keys", "create", "--json"]
+    command = [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"]
     done = subprocess.run(
         [*command, "--tenant", tenant, "--user", user],
-        env=environment(STRATA_DATA_DIR=folder),
+        env=environment(ONIONSKIN_DATA_DIR=folder),
         capture_output=True,
         text=True,
         check=True,

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from memory.due import Due, EmbedDue, ExtractDue
-from memory.errors import StrataError, UnderWayError, UnknownSessionError
-from memory.store import Connection
-from memory.store.agenda import Agenda, Backoff, list_given_up, revive
-from memory.types import User
-from service.jobs import Jobs
+from onionskin.memory.errors import OnionskinError, UnderWayError, UnknownSessionError
+from onionskin.memory.store import Connection
+from onionskin.memory.store.task_queue import Agenda, Backoff, list_given_up, revive
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.tasks import Due, EmbedDue, ExtractDue
+from onionskin.service.tasks.runner import Jobs
 from tests.conftest import RedisClient, eventually
 
 _QUICK = Backoff(first=0.001, longest=0.002, attempts=4)
@@ -31,7 +31,7 @@ def agenda_of(connection: Connection) -> Callable[..., Agenda]:
 
 
 async def _is_empty(redis: RedisClient) -> bool:
-    return not [key async for key in redis.scan_iter("strata:{due}:*")]
+    return not [key async for key in redis.scan_iter("onionskin:{due}:*")]
 
 
 async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
@@ -56,7 +56,7 @@ async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
     assert await _is_empty(redis)
 
 
-@pytest.mark.parametrize("error", [StrataError("no"), ValueError("a defect")])
+@pytest.mark.parametrize("error", [OnionskinError("no"), ValueError("a defect")])
 async def test_a_failing_job_is_tried_again_until_it_works(
     agenda_of: Callable[..., Agenda], redis: RedisClient, error: Exception
 ) -> None:
@@ -91,7 +91,7 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
         if due.user.id == "gone":
             raise UnknownSessionError("s_1")
         if not mended:
-            raise StrataError("no")
+            raise OnionskinError("no")
 
     def tell(_: str, outcome: str) -> None:
         told.append(outcome)
@@ -151,7 +151,7 @@ async def test_what_waits_for_quiet_is_done_once_nothing_like_it_comes_up(
         jobs.submit(ExtractDue(alice, "s_2", "", final=True, quiet=60.0))
         await eventually(lambda: len(ran) == 1 and not jobs.waiting)
     assert ran == [ExtractDue(alice, "s_1", "", final=True)]
-    assert await redis.zcard("strata:{due}:waiting") == 1
+    assert await redis.zcard("onionskin:{due}:waiting") == 1
 
 
 async def test_no_more_jobs_run_at_once_than_allowed_and_leaving_hands_them_back(

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from memory.due import Due, EmbedDue, FoldDue
-from memory.store import Connection
-from memory.store.agenda import Agenda, forget_user
-from memory.store.due_codec import pack_due
-from memory.types import User
-from service.jobs import Jobs
+from onionskin.memory.store import Connection
+from onionskin.memory.store.task_queue import Agenda, forget_user, pack_due
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.tasks import Due, EmbedDue, FoldDue
+from onionskin.service.tasks.runner import Jobs
 from tests.conftest import RedisClient, eventually
 
 _POLL = timedelta(milliseconds=5)
@@ -29,7 +28,7 @@ def agenda_of(connection: Connection) -> Callable[..., Agenda]:
 
 
 async def _is_empty(redis: RedisClient) -> bool:
-    return not [key async for key in redis.scan_iter("strata:{due}:*")]
+    return not [key async for key in redis.scan_iter("onionskin:{due}:*")]
 
 
 async def test_another_worker_takes_over_what_a_dead_one_was_at(
@@ -65,7 +64,7 @@ async def test_a_worker_that_lives_keeps_what_it_is_at(
         await eventually(lambda: ran == 1)
         seen: set[float] = set()
         while len(seen) < 5:  # held anew four times: longer than it holds by itself
-            seen.add(await redis.zscore("strata:{due}:waiting", pack_due(_DUE)))
+            seen.add(await redis.zscore("onionskin:{due}:waiting", pack_due(_DUE)))
         assert (ran, other.waiting) == (1, 0)
         release.set()
         await eventually(lambda: jobs.waiting == 0)
@@ -130,5 +129,5 @@ async def test_nothing_of_an_erased_user_is_on_the_agenda(
         User('x"user":'),
     }
     await agenda.failed(_DUE, "late")
-    assert await redis.zcard("strata:{due}:waiting") == 2
-    assert not await redis.exists("strata:{due}:failures")
+    assert await redis.zcard("onionskin:{due}:waiting") == 2
+    assert not await redis.exists("onionskin:{due}:failures")

@@ -32,7 +32,7 @@ def test_the_chain_and_its_model_call_reach_langsmith(tmp_path: Path) -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         settings = {
-            "STRATA_MODEL": "offline",
+            "ONIONSKIN_MODEL": "offline",
             "LANGSMITH_TRACING": "true",
             "LANGSMITH_API_KEY": "any",
             "LANGSMITH_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",

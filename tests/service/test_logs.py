@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from memory.types import User
-from service.pseudonyms import pseudonym
+from onionskin.memory.types.messages import User
+from onionskin.service.observability.pseudonyms import pseudonym
 from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
 from tests.services import running_service
@@ -23,7 +23,11 @@ _TEXT = "The canary-text sings."
 @contextmanager
 def _logging(folder: Path, log: Path, **more: str) -> Generator[httpx.Client]:
     """A service that logs all it can into a file, standard output too."""
-    settings = {"STRATA_MODEL": "offline", "STRATA_LOG_LEVEL": "debug", "STRATA_LOG_FORMAT": "json"}
+    settings = {
+        "ONIONSKIN_MODEL": "offline",
+        "ONIONSKIN_LOG_LEVEL": "debug",
+        "ONIONSKIN_LOG_FORMAT": "json",
+    }
     with (
         log.open("a") as file,
         running_service(folder, file, **settings | more) as service,
@@ -92,11 +96,11 @@ def test_failures_of_the_model_and_of_jobs_tell_no_more(
         '[profiles.classic.classic]\nmemory = "ConversationSummaryMemory"\n'
     )
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_REQUEST_TIMEOUT": "1",
-        "STRATA_PROFILES": str(profiles),
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_REQUEST_TIMEOUT": "1",
+        "ONIONSKIN_PROFILES": str(profiles),
     }
     with _logging(tmp_path / "data", log, **settings) as client:
         for fault in (Fault(status=500), Fault(hang=True), Fault(body=b"canary-text"), Fault()):

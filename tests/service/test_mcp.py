@@ -13,9 +13,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from memory.store import Connection
-from memory.store.api_keys import create_key
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store import Connection
+from onionskin.memory.store.api_keys import create_key
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
 
@@ -37,7 +37,7 @@ async def _over_http(url: str, **headers: str) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def _over_stdio(url: str, user: str) -> AsyncGenerator[Client]:
-    arguments = ["-m", "service", "mcp", "--user", user, "--url", url]
+    arguments = ["-P", "-m", "onionskin.service", "mcp", "--user", user, "--url", url]
     server = StdioServerParameters(
         command=sys.executable, args=arguments, env=environment(PATH=os.environ["PATH"])
     )
@@ -69,7 +69,7 @@ async def test_the_tools_and_resources_do_what_they_say(backend: Backend, way: s
     said = backend.say(user, "My dog is called Biscuit.").json()
     tone = {"content": "Answer in one sentence."}
     backend.client.put(f"/v1/users/{user}/preferences/tone", json=tone).raise_for_status()
-    opened = _over_http(url, X_Strata_User=user) if way == "http" else _over_stdio(url, user)
+    opened = _over_http(url, X_Onionskin_User=user) if way == "http" else _over_stdio(url, user)
     async with opened as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == _TOOLS
@@ -87,15 +87,15 @@ async def test_the_tools_and_resources_do_what_they_say(backend: Backend, way: s
         assert [one["session_id"] for one in sessions["sessions"]] == [said["session_id"]]
         read = await _call(client, "read_session", session_id=said["session_id"])
         assert read["messages"][0]["content"] == "My dog is called Biscuit."
-        assert await _text(client, "strata://preferences") == "tone: Answer in one sentence."
-        assert "Biscuit" not in await _text(client, "strata://summaries")
+        assert await _text(client, "onionskin://preferences") == "tone: Answer in one sentence."
+        assert "Biscuit" not in await _text(client, "onionskin://summaries")
         await _call(client, "forget_memory", memory_id=added["memory_id"])
         again = await _call(client, "search_memory", query="What may she not eat?")
         assert added["memory_id"] not in [one["memory_id"] for one in again["memories"]]
 
 
 async def test_a_refusal_is_told_to_the_model(backend: Backend) -> None:
-    async with _over_http(backend.service.url, X_Strata_User="refused") as client:
+    async with _over_http(backend.service.url, X_Onionskin_User="refused") as client:
         assert (
             "no memory"
             in (await _refused(client, "forget_memory", memory_id="m_0000000000000000")).lower()
@@ -108,7 +108,7 @@ async def test_a_refusal_is_told_to_the_model(backend: Backend) -> None:
 
 async def test_no_user_reaches_anothers_memory(backend: Backend) -> None:
     session = backend.say("mcp-owner", "Mine alone.").json()["session_id"]
-    async with _over_http(backend.service.url, X_Strata_User="mcp-thief") as client:
+    async with _over_http(backend.service.url, X_Onionskin_User="mcp-thief") as client:
         assert "Mine" not in await _refused(client, "read_session", session_id=session)
         assert (await _call(client, "list_sessions"))["sessions"] == []
         assert (await _call(client, "get_context", message="Mine?"))["context"] == ""
@@ -117,7 +117,7 @@ async def test_no_user_reaches_anothers_memory(backend: Backend) -> None:
 def test_whose_memory_must_be_said(backend: Backend) -> None:
     response = backend.client.post("/mcp", json={})
     assert response.status_code == 422
-    assert "X-Strata-User" in response.json()["detail"]
+    assert "X-Onionskin-User" in response.json()["detail"]
     response = backend.client.post("/mcp?user=ann", json={})
     assert response.status_code == 400  # MCP's own word on a body that is no request
 
@@ -129,18 +129,18 @@ async def test_it_asks_for_the_same_credentials(
     _, own = await create_key(connection, tenant="t", user_id="ann", name="", now=0.0)
     _, whole = await create_key(connection, tenant="t", user_id=None, name="", now=0.0)
     await connection.aclose()
-    settings = {"STRATA_AUTH": "keys", "STRATA_REDIS_URL": private_redis.url}
-    with running_service(tmp_path, **settings, STRATA_MODEL="offline") as service:
+    settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_REDIS_URL": private_redis.url}
+    with running_service(tmp_path, **settings, ONIONSKIN_MODEL="offline") as service:
         async with httpx.AsyncClient(base_url=service.url) as plain:
             assert (await plain.post("/mcp?user=ann", json={})).status_code == 401
         async with _over_http(service.url, Authorization=f"Bearer {own}") as client:
             await _call(client, "add_memory", content="Ann's own.")
         async with _over_http(
-            service.url, Authorization=f"Bearer {whole}", X_Strata_User="ann"
+            service.url, Authorization=f"Bearer {whole}", X_Onionskin_User="ann"
         ) as client:
             found = await _call(client, "search_memory", query="own")
             assert [one["content"] for one in found["memories"]] == ["Ann's own."]
         async with _over_http(
-            service.url, Authorization=f"Bearer {own}", X_Strata_User="bob"
+            service.url, Authorization=f"Bearer {own}", X_Onionskin_User="bob"
         ) as client:
             assert "No user 'bob'" in await _refused(client, "search_memory", query="own")

@@ -23,7 +23,7 @@ _TITLE = {
 
 @pytest.fixture(scope="module")
 def settings_of_backend() -> dict[str, str]:
-    return {"STRATA_MODEL_TIMEOUT": "5"}
+    return {"ONIONSKIN_MODEL_TIMEOUT": "5"}
 
 
 def _wait_for(client: httpx.Client, purpose: str, outcome: str, *, more_than: float) -> None:
@@ -102,11 +102,11 @@ def classic(backend: Backend, tmp_path: Path) -> Iterator[httpx.Client]:
         '[profiles.classic.classic]\nmemory = "ConversationSummaryMemory"\n'
     )
     settings = {
-        "STRATA_MODEL_BASE_URL": backend.model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_PROFILES": str(profiles),
-        "STRATA_PROFILE": "classic",
+        "ONIONSKIN_MODEL_BASE_URL": backend.model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_PROFILES": str(profiles),
+        "ONIONSKIN_PROFILE": "classic",
     }
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
         yield client

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.app import create_app
-from service.loading import load_settings
-from service.openai.errors import PREFIXES as OPENAI
+from onionskin.service.app import create_app
+from onionskin.service.openai.errors import PREFIXES as OPENAI
+from onionskin.service.settings_loading import load_settings
 from tests.service.conftest import Backend
 
 _METHODS = {"get", "post", "put", "patch", "delete"}
@@ -62,4 +62,4 @@ def test_the_examples_of_the_description_work(schema: dict[str, Any], backend: B
 
 def test_the_page_of_the_api_answers(backend: Backend) -> None:
     assert backend.client.get("/docs").is_success
-    assert backend.client.get("/openapi.json").json()["info"]["title"] == "Strata"
+    assert backend.client.get("/openapi.json").json()["info"]["title"] == "Onionskin"

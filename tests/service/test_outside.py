@@ -30,11 +30,11 @@ def _shown(client: httpx.Client) -> str:
 
 def _settings(kind: str, folder: Path) -> dict[str, str]:
     return {
-        "STRATA_MODEL": "offline",
-        "STRATA_VECTOR_STORE": kind,
-        "STRATA_VECTOR_STORE_URL": str(folder / "db"),
-        "STRATA_IDLE_TIMEOUT": "0",  # each turn is a session of its own
-        "STRATA_CARRY_SESSIONS": "0",
+        "ONIONSKIN_MODEL": "offline",
+        "ONIONSKIN_VECTOR_STORE": kind,
+        "ONIONSKIN_VECTOR_STORE_URL": str(folder / "db"),
+        "ONIONSKIN_IDLE_TIMEOUT": "0",  # each turn is a session of its own
+        "ONIONSKIN_CARRY_SESSIONS": "0",
     }
 
 
@@ -60,9 +60,9 @@ async def test_it_is_filled_after_the_answer_and_erased(kind: str, tmp_path: Pat
 async def test_a_session_that_goes_is_forgotten_there_too(how: str, tmp_path: Path) -> None:
     told = tmp_path / "told"
     settings = _settings("tests.service.told_collections.ToldCollections", tmp_path)
-    settings |= {"STRATA_VECTOR_STORE_URL": str(told), "STRATA_VECTOR_STORE_KEY": "secret"}
+    settings |= {"ONIONSKIN_VECTOR_STORE_URL": str(told), "ONIONSKIN_VECTOR_STORE_KEY": "secret"}
     if how != "deleted":
-        settings["STRATA_RETAIN_SESSIONS"] = "2"
+        settings["ONIONSKIN_RETAIN_SESSIONS"] = "2"
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
         turn = {"user_id": "ann", "message": "My dog is called Biscuit.", "profile": "vector"}
         session_id = client.post("/v1/chat", json=turn).raise_for_status().json()["session_id"]

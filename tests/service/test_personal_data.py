@@ -29,11 +29,11 @@ def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> It
         "summary.fold_messages = 1\n"
     )
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_PROFILES": str(profiles),
-        "STRATA_REDACT": "stored",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_PROFILES": str(profiles),
+        "ONIONSKIN_REDACT": "stored",
     }
     with ExitStack() as stack:
         service = stack.enter_context(running_service(folder / "data", **settings))

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
-from memory.store import Connection
-from memory.store.api_keys import create_key
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store import Connection
+from onionskin.memory.store.api_keys import create_key
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.attacks import payloads
 from tests.conftest import repository
 from tests.services import Service, running_service
@@ -26,7 +26,7 @@ expect.set_options(timeout=_PATIENCE_MS)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("playground")
-    with running_service(folder / "data", STRATA_MODEL="offline") as service:
+    with running_service(folder / "data", ONIONSKIN_MODEL="offline") as service:
         yield service
 
 
@@ -191,8 +191,8 @@ async def test_with_authentication_it_asks_for_a_key(
     connection = Connection(private_redis.url)
     _, key = await create_key(connection, tenant="t", user_id=None, name="", now=0.0)
     await connection.aclose()
-    settings = {"STRATA_AUTH": "keys", "STRATA_REDIS_URL": private_redis.url}
-    with running_service(tmp_path, **settings, STRATA_MODEL="offline") as service:
+    settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_REDIS_URL": private_redis.url}
+    with running_service(tmp_path, **settings, ONIONSKIN_MODEL="offline") as service:
         async with _visit(service.url, ready=False) as page:
             await page.get_by_role("textbox", name="Key").fill(key)
             await page.keyboard.press("Enter")

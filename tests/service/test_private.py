@@ -47,13 +47,13 @@ def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> It
         "extraction.enabled = true\nextraction.messages = 1\n"
     )
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_MODEL_TIMEOUT": "2",
-        "STRATA_LOG_LEVEL": "debug",
-        "STRATA_PROFILES": str(profiles),
-        "STRATA_PROFILE": "eager",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_MODEL_TIMEOUT": "2",
+        "ONIONSKIN_LOG_LEVEL": "debug",
+        "ONIONSKIN_PROFILES": str(profiles),
+        "ONIONSKIN_PROFILE": "eager",
     }
     with ExitStack() as stack:
         log = folder / "log" / "log"

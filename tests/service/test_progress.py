@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import repository
 from tests.service.conftest import Backend
-from tests.service.terminal import on_a_terminal, strata
+from tests.service.terminal import on_a_terminal, onionskin
 
 _DATA = repository() / "experiments" / "data" / "assistant_japanese.jsonl"
 
@@ -25,7 +25,7 @@ def test_import_export_and_erasure_show_how_far_they_are(backend: Backend, file:
     assert printed.startswith('{"import_id":')
     assert f"importing {file.name}" in seen
     printed, seen = on_a_terminal("export", "--user", "pia", *at)
-    assert printed.startswith('{"kind":"strata-export"')
+    assert printed.startswith('{"kind":"onionskin-export"')
     assert "exporting pia" in seen
     printed, seen = on_a_terminal("erase", "--user", "pia", "--user", "pit", "--yes", *at)
     assert printed.count("is erased") == 2
@@ -43,7 +43,7 @@ def test_foreign_files_show_how_far_they_are(backend: Backend, tmp_path: Path) -
 
 
 def test_reindex_and_experiments_show_how_far_they_are(tmp_path: Path) -> None:
-    printed, seen = on_a_terminal("reindex", "--json", STRATA_DATA_DIR=str(tmp_path / "data"))
+    printed, seen = on_a_terminal("reindex", "--json", ONIONSKIN_DATA_DIR=str(tmp_path / "data"))
     assert printed.startswith('{"embedder":')
     assert "users, 0 vectors" in seen
     chosen = ("--data", str(_DATA), "--json")
@@ -59,8 +59,8 @@ def test_reindex_and_experiments_show_how_far_they_are(tmp_path: Path) -> None:
 def test_without_a_terminal_there_is_no_progress(backend: Backend, file: Path) -> None:
     at = ("--user", "pam", "--url", backend.service.url)
     for command in (("import", str(file)), ("export",), ("erase", "--yes")):
-        done = strata(*command, *at)
+        done = onionskin(*command, *at)
         assert done.returncode == 0
         assert done.stdout
         assert done.stderr == ""
-    assert strata("reindex", STRATA_DATA_DIR=str(file.parent / "data")).stderr == ""
+    assert onionskin("reindex", ONIONSKIN_DATA_DIR=str(file.parent / "data")).stderr == ""

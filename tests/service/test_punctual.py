@@ -12,7 +12,7 @@ from tests.services import Service, running_service
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {"STRATA_MODEL": "offline", "STRATA_HEAD_TIMEOUT": "1"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_HEAD_TIMEOUT": "1"}
     with running_service(tmp_path_factory.mktemp("slow"), **settings) as service:
         yield service
 

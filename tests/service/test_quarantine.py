@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.suspicion import is_suspicious
+from onionskin.memory.quarantine import is_suspicious
 from tests.attacks import payloads
 from tests.conftest import repository
 from tests.openai_server import OpenAIServer, Request
@@ -43,10 +43,10 @@ def test_what_reads_like_an_order_is_held_until_it_is_released(
 ) -> None:
     model.reply = lambda _: "I see."
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_QUARANTINE": "on",
-        "STRATA_IDLE_TIMEOUT": "0",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_QUARANTINE": "on",
+        "ONIONSKIN_IDLE_TIMEOUT": "0",
     }
     base = "/v1/users/ann"
     with running_service(tmp_path, **settings) as service:
@@ -83,11 +83,11 @@ def test_no_summary_tells_of_what_is_held(tmp_path: Path, model: OpenAIServer) -
     profiles = tmp_path / "profiles.toml"
     profiles.write_text('[profiles.short]\nlayers = ["summary"]\n')
     settings = {
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_QUARANTINE": "on",
-        "STRATA_PROFILES": str(profiles),
-        "STRATA_PROFILE": "short",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_QUARANTINE": "on",
+        "ONIONSKIN_PROFILES": str(profiles),
+        "ONIONSKIN_PROFILE": "short",
     }
     model.requests.clear()
     with running_service(tmp_path, **settings) as service, service.client() as client:

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.openai_server import OpenAIServer, Request
 from tests.service.conftest import running_backend
 from tests.services import running_service
@@ -15,7 +15,7 @@ from tests.services import running_service
 def test_a_redis_that_hangs_gives_503_and_recovery(
     private_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
-    settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_REDIS_TIMEOUT": "0.3"}
+    settings = {"ONIONSKIN_REDIS_URL": private_redis.url, "ONIONSKIN_REDIS_TIMEOUT": "0.3"}
     assert private_redis.pid
     with running_service(tmp_path, **settings) as service, service.client() as client:
         body = {"user_id": "alice", "message": "Hello."}
@@ -40,7 +40,7 @@ def test_a_redis_that_hangs_gives_503_and_recovery(
 
 
 def test_a_redis_that_is_not_there_yet_is_waited_for_by_the_client(tmp_path: Path) -> None:
-    settings = {"STRATA_REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
+    settings = {"ONIONSKIN_REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         response = client.post("/v1/chat", json={"user_id": "alice", "message": "Hello."})
         assert response.status_code == 503
@@ -53,9 +53,9 @@ def test_silent_sessions_are_closed_again_once_redis_is_back(
     private_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
     settings = {
-        "STRATA_REDIS_URL": private_redis.url,
-        "STRATA_REDIS_TIMEOUT": "0.2",
-        "STRATA_CLOSE_AFTER": "0.1",
+        "ONIONSKIN_REDIS_URL": private_redis.url,
+        "ONIONSKIN_REDIS_TIMEOUT": "0.2",
+        "ONIONSKIN_CLOSE_AFTER": "0.1",
     }
     assert private_redis.pid
     with running_service(tmp_path, **settings) as service, service.client() as client:
@@ -75,7 +75,7 @@ def test_silent_sessions_are_closed_again_once_redis_is_back(
 def test_a_request_that_failed_with_redis_may_be_tried_again_once_it_is_back(
     private_redis: EmbeddedRedis, model: OpenAIServer, tmp_path: Path
 ) -> None:
-    settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_REDIS_TIMEOUT": "0.3"}
+    settings = {"ONIONSKIN_REDIS_URL": private_redis.url, "ONIONSKIN_REDIS_TIMEOUT": "0.3"}
     pid = private_redis.pid
     assert pid
 

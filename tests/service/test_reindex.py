@@ -11,9 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
-from memory.store.master_keys import drawn_master_key
-from service.exit_codes import ExitCode
+from onionskin.memory.store.encryption.master_keys import drawn_master_key
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import environment, running_service
@@ -24,7 +24,7 @@ _USERS, _TURNS = ("alice", "bo", "cleo"), 3
 
 @pytest.fixture
 def settings(private_redis: EmbeddedRedis) -> dict[str, str]:
-    return {"STRATA_REDIS_URL": private_redis.url}
+    return {"ONIONSKIN_REDIS_URL": private_redis.url}
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def remote(settings: dict[str, str], model: OpenAIServer) -> dict[str, str]:
     """The same Redis, and an embedder over the network."""
     return {
         **settings,
-        "STRATA_EMBEDDER": "openai",
-        "STRATA_EMBEDDER_BASE_URL": model.base_url,
-        "STRATA_BREAKER_FAILURES": "0",
+        "ONIONSKIN_EMBEDDER": "openai",
+        "ONIONSKIN_EMBEDDER_BASE_URL": model.base_url,
+        "ONIONSKIN_BREAKER_FAILURES": "0",
     }
 
 
@@ -52,7 +52,7 @@ def _talk(tmp_path: Path, settings: dict[str, str]) -> None:
 
 def _reindex(**settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "service", "reindex", "--json"],
+        [sys.executable, "-P", "-m", "onionskin.service", "reindex", "--json"],
         cwd=repository(),
         env=environment(**settings),
         capture_output=True,
@@ -108,7 +108,7 @@ def test_a_service_with_a_new_embedder_embeds_all_users_in_the_background(
 def test_reindex_reads_what_is_encrypted_and_its_vectors_are_too(
     settings: dict[str, str], remote: dict[str, str], tmp_path: Path
 ) -> None:
-    sealed = {"STRATA_ENCRYPTION_KEYS": drawn_master_key("k1")}
+    sealed = {"ONIONSKIN_ENCRYPTION_KEYS": drawn_master_key("k1")}
     _talk(tmp_path, settings | sealed)
     assert _reindex(**remote).returncode == ExitCode.USAGE  # without the key nothing is touched
     done = _reindex(**remote, **sealed)

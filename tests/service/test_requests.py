@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 from fastapi.responses import StreamingResponse
 
-from service.app import create_app
-from service.loading import load_settings
+from onionskin.service.app import create_app
+from onionskin.service.settings_loading import load_settings
 from tests.conftest import eventually
 
 _ID = {"X-Request-Id": "mine-3"}

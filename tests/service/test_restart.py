@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.services import Service, environment, read_transcript, running_service
 
@@ -71,7 +71,17 @@ def test_redis_may_die_and_the_service_recovers_by_itself(tmp_path: Path) -> Non
 def test_a_second_service_on_one_data_directory_says_so_and_exits(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         second = subprocess.run(
-            [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", str(tmp_path)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "onionskin.service",
+                "serve",
+                "--port",
+                "0",
+                "--data-dir",
+                str(tmp_path),
+            ],
             env=environment(),
             cwd=repository(),
             capture_output=True,
@@ -102,7 +112,7 @@ def test_what_stands_due_when_a_worker_starts_is_folded_without_a_turn(tmp_path:
         "[profiles.layered.window]\nkeep_pairs = 2\n"
         "[profiles.layered.summary]\nfold_messages = 12\n"
     )
-    chosen = {"STRATA_PROFILES": str(eager)}
+    chosen = {"ONIONSKIN_PROFILES": str(eager)}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         deadline = time.monotonic() + 20
         while not (session := client.get(url).json())["folded_upto"]:

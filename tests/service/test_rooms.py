@@ -6,15 +6,15 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory.exporting import export_user
-from memory.intake import Intake
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.store import RedisStore
-from memory.store.forking import fork_session
-from memory.store.reading import list_sessions
-from memory.store.room import tenant_room, user_room
-from memory.types import Message, Session, User
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.sessions import fork_session
+from onionskin.memory.store.transcripts import list_sessions
+from onionskin.memory.store.users import tenant_room, user_room
+from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
 from tests.services import running_service
 
@@ -24,7 +24,7 @@ def _say(client: httpx.Client, message: str) -> httpx.Response:
 
 
 def test_a_full_user_is_told_so_and_can_make_room(tmp_path: Path) -> None:
-    chosen = {"STRATA_MODEL": "offline", "STRATA_BUDGET_USER_BYTES": "3000"}
+    chosen = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_BUDGET_USER_BYTES": "3000"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         session = _say(client, "x" * 3000).json()["session_id"]
         full = _say(client, "And one more.")
@@ -45,7 +45,7 @@ def test_a_full_user_is_told_so_and_can_make_room(tmp_path: Path) -> None:
 
 
 def test_a_tenants_room_counts_all_its_users(tmp_path: Path) -> None:
-    chosen = {"STRATA_MODEL": "offline", "STRATA_BUDGET_TENANT_MEMORIES": "1"}
+    chosen = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_BUDGET_TENANT_MEMORIES": "1"}
     with running_service(tmp_path, **chosen) as service:
         with service.client() as client:
             url = "/v1/users/bob/memories"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.services import environment, running_many
 
-_MODEL = {"STRATA_MODEL": "offline"}
+_MODEL = {"ONIONSKIN_MODEL": "offline"}
 
 
 def _children(pid: int) -> set[int]:
@@ -42,9 +42,9 @@ def test_they_share_what_is_remembered_and_one_that_dies_is_replaced(tmp_path: P
 
 
 def test_what_cannot_be_served_is_told_once(tmp_path: Path) -> None:
-    settings = environment(STRATA_DATA_DIR=str(tmp_path / "data"), STRATA_MODEL="nonsense:x")
+    settings = environment(ONIONSKIN_DATA_DIR=str(tmp_path / "data"), ONIONSKIN_MODEL="nonsense:x")
     done = subprocess.run(
-        [sys.executable, "-m", "service", "serve", "--workers", "2", "--port", "0"],
+        [sys.executable, "-P", "-m", "onionskin.service", "serve", "--workers", "2", "--port", "0"],
         env=settings,
         capture_output=True,
         text=True,
@@ -52,6 +52,6 @@ def test_what_cannot_be_served_is_told_once(tmp_path: Path) -> None:
         timeout=90,
     )
     assert done.returncode == ExitCode.USAGE
-    assert "STRATA_MODEL" in done.stderr
+    assert "ONIONSKIN_MODEL" in done.stderr
     assert "its reason stands above" in done.stderr
     assert not done.stdout  # it never served

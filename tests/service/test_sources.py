@@ -1,4 +1,4 @@
-"""Settings come from the command line, the environment, `.env` and `strata.toml`, in this order."""
+"""Settings come from the command line, the environment, `.env` and `onionskin.toml`, in this order."""
 
 import json
 import os
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from memory.errors import ConfigurationError
-from service.loading import load_settings, show_settings, shown
+from onionskin.memory.errors import ConfigurationError
+from onionskin.service.settings_loading import load_settings, show_settings, shown
 
 
 @pytest.fixture(autouse=True)
 def an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in os.environ:
-        if name.startswith("STRATA_") or name == "OPENAI_API_KEY":
+        if name.startswith("ONIONSKIN_") or name == "OPENAI_API_KEY":
             monkeypatch.delenv(name)
 
 
@@ -23,29 +23,31 @@ def _origins() -> dict[str, tuple[str, str]]:
 
 
 def test_each_source_goes_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("strata.toml").write_text("port = 1\nmodel = 'offline'\nredis_timeout = 2.5\n")
-    Path(".env").write_text("STRATA_PORT=2\nSTRATA_PROFILE=window\nOPENAI_API_KEY=sk-9\nOTHER=1\n")
-    monkeypatch.setenv("STRATA_PROFILE", "vector")
+    Path("onionskin.toml").write_text("port = 1\nmodel = 'offline'\nredis_timeout = 2.5\n")
+    Path(".env").write_text(
+        "ONIONSKIN_PORT=2\nONIONSKIN_PROFILE=window\nOPENAI_API_KEY=sk-9\nOTHER=1\n"
+    )
+    monkeypatch.setenv("ONIONSKIN_PROFILE", "vector")
     settings = load_settings(language="german")
     assert (settings.port, settings.model, settings.profile) == (2, "offline", "vector")
     assert settings.redis_timeout.total_seconds() == 2.5
     assert settings.openai_api_key is not None
     found = _origins()
-    assert found["STRATA_PORT"] == ("2", ".env")
-    assert found["STRATA_MODEL"] == ("offline", "strata.toml")
-    assert found["STRATA_REDIS_TIMEOUT"] == ("2.5", "strata.toml")
-    assert found["STRATA_PROFILE"] == ("vector", "environment")
+    assert found["ONIONSKIN_PORT"] == ("2", ".env")
+    assert found["ONIONSKIN_MODEL"] == ("offline", "onionskin.toml")
+    assert found["ONIONSKIN_REDIS_TIMEOUT"] == ("2.5", "onionskin.toml")
+    assert found["ONIONSKIN_PROFILE"] == ("vector", "environment")
     assert found["OPENAI_API_KEY"] == ("********", ".env")
-    assert found["STRATA_HOST"] == ("127.0.0.1", "default")
-    assert {one.variable: one.origin for one in shown(port=7)}["STRATA_PORT"] == "command line"
+    assert found["ONIONSKIN_HOST"] == ("127.0.0.1", "default")
+    assert {one.variable: one.origin for one in shown(port=7)}["ONIONSKIN_PORT"] == "command line"
 
 
 def test_a_named_file_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Path("strata.toml").write_text("port = 1\n")
+    Path("onionskin.toml").write_text("port = 1\n")
     (tmp_path / "other.toml").write_text("port = 3\n")
-    monkeypatch.setenv("STRATA_CONFIG", "other.toml")
+    monkeypatch.setenv("ONIONSKIN_CONFIG", "other.toml")
     assert load_settings().port == 3
-    monkeypatch.setenv("STRATA_CONFIG", "missing.toml")
+    monkeypatch.setenv("ONIONSKIN_CONFIG", "missing.toml")
     with pytest.raises(ConfigurationError, match=r"'missing.toml', and there is no such file"):
         load_settings()
 
@@ -53,11 +55,15 @@ def test_a_named_file_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("strata.toml", "prot = 1", r"STRATA_PROT \(in strata.toml\). Did you mean STRATA_PORT"),
-        ("strata.toml", "port = 'x'", r"STRATA_PORT cannot be 'x' \(in strata.toml\)"),
-        ("strata.toml", "port = ", r"'strata.toml' cannot be read"),
-        (".env", "STRATA_PROT=1", r"STRATA_PROT \(in .env\). Did you mean STRATA_PORT"),
-        (".env", "STRATA_PORT=x", r"STRATA_PORT cannot be 'x' \(in .env\)"),
+        (
+            "onionskin.toml",
+            "prot = 1",
+            r"ONIONSKIN_PROT \(in onionskin.toml\). Did you mean ONIONSKIN_PORT",
+        ),
+        ("onionskin.toml", "port = 'x'", r"ONIONSKIN_PORT cannot be 'x' \(in onionskin.toml\)"),
+        ("onionskin.toml", "port = ", r"'onionskin.toml' cannot be read"),
+        (".env", "ONIONSKIN_PROT=1", r"ONIONSKIN_PROT \(in .env\). Did you mean ONIONSKIN_PORT"),
+        (".env", "ONIONSKIN_PORT=x", r"ONIONSKIN_PORT cannot be 'x' \(in .env\)"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_place(file: str, text: str, told: str) -> None:
@@ -69,15 +75,15 @@ def test_what_cannot_be_used_is_told_with_its_place(file: str, text: str, told: 
 def test_no_secret_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STRATA_REDIS_URL", "redis://:hunter2@there")
-    monkeypatch.setenv("STRATA_ENCRYPTION_KEYS", "k1:hunter2")
-    monkeypatch.setenv("STRATA_PROT", "1")
+    monkeypatch.setenv("ONIONSKIN_REDIS_URL", "redis://:hunter2@there")
+    monkeypatch.setenv("ONIONSKIN_ENCRYPTION_KEYS", "k1:hunter2")
+    monkeypatch.setenv("ONIONSKIN_PROT", "1")
     show_settings(as_json=False)
     show_settings(as_json=True)
     printed, said = capsys.readouterr()
     assert "hunter2" not in printed + said
-    assert "STRATA_PROT is no setting; did you mean STRATA_PORT?" in said
+    assert "ONIONSKIN_PROT is no setting; did you mean ONIONSKIN_PORT?" in said
     told = json.loads(printed.splitlines()[-1])
-    assert told["settings"]["STRATA_REDIS_URL"] == {"value": "********", "from": "environment"}
-    assert told["settings"]["STRATA_MODEL"] == {"value": None, "from": "default"}
-    assert told["unknown"] == {"STRATA_PROT": "STRATA_PORT"}
+    assert told["settings"]["ONIONSKIN_REDIS_URL"] == {"value": "********", "from": "environment"}
+    assert told["settings"]["ONIONSKIN_MODEL"] == {"value": None, "from": "default"}
+    assert told["unknown"] == {"ONIONSKIN_PROT": "ONIONSKIN_PORT"}

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.events import read_events
@@ -36,11 +36,11 @@ def settings(model: OpenAIServer, private_redis: EmbeddedRedis, tmp_path: Path) 
     profiles = tmp_path / "profiles.toml"
     profiles.write_text(_EAGER)
     return {
-        "STRATA_REDIS_URL": private_redis.url,
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_RETRIES": "0",
-        "STRATA_PROFILES": str(profiles),
+        "ONIONSKIN_REDIS_URL": private_redis.url,
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_RETRIES": "0",
+        "ONIONSKIN_PROFILES": str(profiles),
     }
 
 
@@ -65,9 +65,9 @@ def _make_a_fold_due(client: httpx.Client, model: OpenAIServer, fault: Fault) ->
     until(lambda: _folds(model) > before)
 
 
-def _strata(*arguments: str, **settings: str) -> str:
+def _onionskin(*arguments: str, **settings: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
         cwd=repository(),
         env=environment(**settings),
         capture_output=True,
@@ -84,7 +84,7 @@ def test_sigterm_lets_a_job_finish_within_the_bound(
         _make_a_fold_due(client, model, Fault(delay=timedelta(milliseconds=700)))
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
-    idle = {**settings, "STRATA_JOBS": "elsewhere"}
+    idle = {**settings, "ONIONSKIN_JOBS": "elsewhere"}
     with running_service(tmp_path, **idle) as service, service.client() as client:
         assert _session(client)["folded_upto"] == 2
 
@@ -92,7 +92,7 @@ def test_sigterm_lets_a_job_finish_within_the_bound(
 def test_sigterm_hands_back_what_does_not_finish(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
-    held = {**settings, "STRATA_DRAIN_TIMEOUT": "0.2", "STRATA_JOB_HOLD": "600"}
+    held = {**settings, "ONIONSKIN_DRAIN_TIMEOUT": "0.2", "ONIONSKIN_JOB_HOLD": "600"}
     with running_service(tmp_path, **held) as service, service.client() as client:
         _make_a_fold_due(client, model, Fault(delay=_LONG))
         service.process.send_signal(signal.SIGTERM)
@@ -104,7 +104,7 @@ def test_sigterm_hands_back_what_does_not_finish(
 def test_what_a_killed_worker_was_at_is_done_by_one_that_runs(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
-    held = {**settings, "STRATA_JOB_HOLD": "1", "STRATA_CLOSE_AFTER": "0"}
+    held = {**settings, "ONIONSKIN_JOB_HOLD": "1", "ONIONSKIN_CLOSE_AFTER": "0"}
     with (
         running_service(tmp_path, **held) as other,
         running_service(tmp_path, **held) as killed,
@@ -137,7 +137,7 @@ def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_not_store
 ) -> None:
     model.faults.append(Fault(token_delay=_LONG))
     body = {"user_id": "alice", "message": "Tell me a story of ten words.", "stream": True}
-    bound = {**settings, "STRATA_DRAIN_TIMEOUT": "0.5"}
+    bound = {**settings, "ONIONSKIN_DRAIN_TIMEOUT": "0.5"}
     with running_service(tmp_path, **bound) as service, service.client() as client:
         names: list[str] = []
 
@@ -164,7 +164,7 @@ def test_a_service_leaves_its_jobs_to_a_worker(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
     before = _folds(model)
-    chosen = {**settings, "STRATA_JOBS": "elsewhere"}
+    chosen = {**settings, "ONIONSKIN_JOBS": "elsewhere"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         for number in range(3):
             _say(client, f"Line {number}.")
@@ -172,7 +172,7 @@ def test_a_service_leaves_its_jobs_to_a_worker(
         with running_worker(tmp_path, **chosen) as worker, worker.client() as figures:
             until(lambda: _session(client)["folded_upto"])
             assert figures.get("/readyz").is_success
-            told = 'strata_job_runs_total{job="FoldDue",outcome="done"}'
+            told = 'onionskin_job_runs_total{job="FoldDue",outcome="done"}'
             until(lambda: told in figures.get("/metrics").text)
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(20) == 0
@@ -182,17 +182,17 @@ def test_a_service_leaves_its_jobs_to_a_worker(
 def test_what_was_given_up_is_listed_without_texts_and_tried_again(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
-    chosen = {**settings, "STRATA_JOB_ATTEMPTS": "1"}
+    chosen = {**settings, "ONIONSKIN_JOB_ATTEMPTS": "1"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         _make_a_fold_due(client, model, Fault(status=500))
-        until(lambda: "strata_jobs_dead 1.0" in client.get("/metrics").text)
-        told = _strata("jobs", "list", "--json", **chosen)
+        until(lambda: "onionskin_jobs_dead 1.0" in client.get("/metrics").text)
+        told = _onionskin("jobs", "list", "--json", **chosen)
         (given_up,) = json.loads(told)
         assert (given_up["job"], given_up["user"], given_up["failures"]) == ("fold", "alice", 1)
         assert given_up["error"] == "model_failed"
         assert "Delphi" not in told
         assert _session(client)["folded_upto"] == 0
-        assert "1 job is due again" in _strata("jobs", "retry", given_up["id"], **chosen)
+        assert "1 job is due again" in _onionskin("jobs", "retry", given_up["id"], **chosen)
         until(lambda: _session(client)["folded_upto"] == 2)
-        assert json.loads(_strata("jobs", "list", "--json", **chosen)) == []
-        assert "0 jobs are dropped" in _strata("jobs", "drop", "--all", **chosen)
+        assert json.loads(_onionskin("jobs", "list", "--json", **chosen)) == []
+        assert "0 jobs are dropped" in _onionskin("jobs", "drop", "--all", **chosen)

@@ -8,15 +8,15 @@ from tests.service.figures import figure
 
 
 def test_figures_tell_of_turns_stages_requests_and_views(backend: Backend) -> None:
-    client, name = backend.client, 'strata_turns_total{outcome="stored",profile="layered"}'
+    client, name = backend.client, 'onionskin_turns_total{outcome="stored",profile="layered"}'
     had = figure(client, name)
     backend.say("f1", "My locker has the number 4711.").raise_for_status()
     assert figure(client, name) == had + 1
     for stage in ("recall", "prompt", "think", "remember"):
-        assert figure(client, f'strata_stage_seconds_count{{stage="{stage}"}}') >= 1
+        assert figure(client, f'onionskin_stage_seconds_count{{stage="{stage}"}}') >= 1
     after = client.get("/metrics").text
-    assert "\nstrata_view_messages " in after
-    assert "\nstrata_jobs_waiting " in after
+    assert "\nonionskin_view_messages " in after
+    assert "\nonionskin_jobs_waiting " in after
     assert 'route="/v1/chat",status="200"' in after
     assert "f1" not in after
     assert "4711" not in after
@@ -26,7 +26,7 @@ def test_failed_turns_are_counted_by_their_error(backend: Backend) -> None:
     backend.say("f2", "Hello.", profile="layered", session_id="s_0000000000000000")
     backend.model.reply = lambda _: ""
     assert backend.say("f2", "Hello.").status_code == 502
-    name = 'strata_turns_total{outcome="model_failed",profile="layered"}'
+    name = 'onionskin_turns_total{outcome="model_failed",profile="layered"}'
     assert figure(backend.client, name) >= 1
     assert 'status="404"' in backend.client.get("/metrics").text
 
@@ -50,5 +50,5 @@ def test_every_metric_of_the_guide_and_the_dashboard_is_there(backend: Backend) 
     there = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
     docs = repository() / "docs"
     for page in ("operations.md", "grafana-dashboard.json"):
-        for name in set(re.findall(r"strata_[a-z_]+", (docs / page).read_text())):
+        for name in set(re.findall(r"onionskin_[a-z_]+", (docs / page).read_text())):
             assert re.sub(r"_(total|bucket|sum|count)$", "", name) in there, (page, name)

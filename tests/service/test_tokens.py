@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import RSAAlgorithm
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.services import running_service
 
 _SECRET = "a secret of more than sixty-four bytes, " * 2
@@ -26,29 +26,29 @@ def _bearer(key: str) -> dict[str, str]:
 
 
 def _token(key: Any, algorithm: str, **claims: object) -> dict[str, str]:
-    plain = {"sub": "alice", "exp": time.time() + 60, "aud": "strata", "iss": "us"}
+    plain = {"sub": "alice", "exp": time.time() + 60, "aud": "onionskin", "iss": "us"}
     given = {name: value for name, value in (plain | claims).items() if value is not None}
     return _bearer(jwt.encode(given, key, algorithm, headers={"kid": "one"}))
 
 
 def _with_tokens(private_redis: EmbeddedRedis, **settings: str) -> dict[str, str]:
     return {
-        "STRATA_AUTH": "jwt",
-        "STRATA_MODEL": "offline",
-        "STRATA_REDIS_URL": private_redis.url,
-        "STRATA_JWT_AUDIENCE": "strata",
-        "STRATA_JWT_ISSUER": "us",
+        "ONIONSKIN_AUTH": "jwt",
+        "ONIONSKIN_MODEL": "offline",
+        "ONIONSKIN_REDIS_URL": private_redis.url,
+        "ONIONSKIN_JWT_AUDIENCE": "onionskin",
+        "ONIONSKIN_JWT_ISSUER": "us",
         **settings,
     }
 
 
 def test_a_token_is_its_subject(tmp_path: Path, private_redis: EmbeddedRedis) -> None:
-    settings = _with_tokens(private_redis, STRATA_JWT_SECRET=_SECRET)
+    settings = _with_tokens(private_redis, ONIONSKIN_JWT_SECRET=_SECRET)
     url, other = "/v1/users/alice/sessions", "/v1/users/bob/sessions"
     with running_service(tmp_path, **settings) as service, service.client() as client:
         assert client.get(url, headers=_token(_SECRET, "HS256")).status_code == 200
         assert client.get(other, headers=_token(_SECRET, "HS256")).status_code == 404
-        admin = _token(_SECRET, "HS256", scope="email strata:admin")
+        admin = _token(_SECRET, "HS256", scope="email onionskin:admin")
         assert client.get(other, headers=admin).status_code == 200
         for wrong in (
             _token(_SECRET[::-1], "HS256"),
@@ -78,7 +78,7 @@ def test_a_public_key_verifies_and_is_no_secret(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     (tmp_path / "key.pem").write_bytes(public)
-    settings = _with_tokens(private_redis, STRATA_JWT_PUBLIC_KEY=str(tmp_path / "key.pem"))
+    settings = _with_tokens(private_redis, ONIONSKIN_JWT_PUBLIC_KEY=str(tmp_path / "key.pem"))
     with running_service(tmp_path, **settings) as service, service.client() as client:
         url = "/v1/users/alice/sessions"
         assert client.get(url, headers=_token(private, algorithm)).status_code == 200
@@ -88,7 +88,7 @@ def test_a_public_key_verifies_and_is_no_secret(
 
 def _signed_with(public: bytes) -> dict[str, str]:
     """A token that takes the public key, which everybody knows, for a secret."""
-    claims = {"sub": "alice", "exp": time.time() + 60, "aud": "strata", "iss": "us"}
+    claims = {"sub": "alice", "exp": time.time() + 60, "aud": "onionskin", "iss": "us"}
     parts = [json.dumps(one).encode() for one in ({"alg": "HS256", "kid": "one"}, claims)]
     signed = b".".join(base64.urlsafe_b64encode(one).rstrip(b"=") for one in parts)
     signature = hmac.digest(public, signed, "sha256")
@@ -115,7 +115,7 @@ def test_an_issuers_published_keys_are_fetched(
     issuer = ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
     threading.Thread(target=issuer.serve_forever).start()
     address = f"http://127.0.0.1:{issuer.server_port}/keys"
-    settings = _with_tokens(private_redis, STRATA_JWT_JWKS_URL=address)
+    settings = _with_tokens(private_redis, ONIONSKIN_JWT_JWKS_URL=address)
     try:
         with running_service(tmp_path, **settings) as service, service.client() as client:
             url = "/v1/users/alice/sessions"

@@ -1,6 +1,6 @@
 """What the service does, on a cluster and before Sentinels: tests of other modules, again there.
 
-Every write waits for a replica (`STRATA_DURABILITY`), and what is stored is encrypted.
+Every write waits for a replica (`ONIONSKIN_DURABILITY`), and what is stored is encrypted.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.store.master_keys import drawn_master_key
+from onionskin.memory.store.encryption.master_keys import drawn_master_key
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend, running_backend
 from tests.service.searching import found_in_files
@@ -80,12 +80,12 @@ def backend(
     topology: Cluster | Watched, model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     settings = {
-        "STRATA_REDIS_URL": topology.url,
-        "STRATA_DURABILITY": "replicas:1",
-        "STRATA_ENCRYPTION_KEYS": _KEYS,
-        "STRATA_RATE_USER": "10000/minute",
+        "ONIONSKIN_REDIS_URL": topology.url,
+        "ONIONSKIN_DURABILITY": "replicas:1",
+        "ONIONSKIN_ENCRYPTION_KEYS": _KEYS,
+        "ONIONSKIN_RATE_USER": "10000/minute",
     }
-    with running_backend(model, tmp_path_factory.mktemp("strata"), **settings) as found:
+    with running_backend(model, tmp_path_factory.mktemp("onionskin"), **settings) as found:
         yield found
 
 
@@ -106,9 +106,9 @@ def test_a_session_past_its_time_is_deleted(
     topology: Cluster | Watched, model: OpenAIServer, tmp_path: Path
 ) -> None:
     settings = {
-        "STRATA_REDIS_URL": topology.url,
-        "STRATA_ENCRYPTION_KEYS": _KEYS,
-        "STRATA_RETAIN_SESSIONS": "1",
+        "ONIONSKIN_REDIS_URL": topology.url,
+        "ONIONSKIN_ENCRYPTION_KEYS": _KEYS,
+        "ONIONSKIN_RETAIN_SESSIONS": "1",
     }
     with running_backend(model, tmp_path, **settings) as backend:
         backend.say("retained", "Hello.").raise_for_status()

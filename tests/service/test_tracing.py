@@ -29,9 +29,9 @@ def traced(model: OpenAIServer, tmp_path: Path) -> Traced:
     def start(**more: str) -> Generator[tuple[httpx.Client, Collector]]:
         with collecting() as collector:
             settings = {
-                "STRATA_MODEL_BASE_URL": model.base_url,
-                "STRATA_MODEL": "test-model",
-                "STRATA_MODEL_RETRIES": "0",
+                "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+                "ONIONSKIN_MODEL": "test-model",
+                "ONIONSKIN_MODEL_RETRIES": "0",
                 "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
                 "FASTAPI_OTEL_AUTO_CONFIGURE": "true",  # of no effect: its spans hold paths
             }
@@ -63,10 +63,10 @@ def test_a_turn_is_a_trace_of_its_stages(traced: Traced, stream: bool) -> None:
         client.get("/metrics")
     request = collector.only("POST /v1/chat")
     assert (request.trace_id, request.parent_id, request.kind) == (_TRACE, _PARENT, "SERVER")
-    assert request.resource["service.name"] == "strata"
+    assert request.resource["service.name"] == "onionskin"
     told = request.attributes
     assert (told["http.route"], told["http.response.status_code"]) == ("/v1/chat", 200)
-    assert (told["strata.profile"], told["strata.outcome"]) == ("layered", "stored")
+    assert (told["onionskin.profile"], told["onionskin.outcome"]) == ("layered", "stored")
     stages = ["search_memory", "prompt", "chat test-model", "remember"]
     assert [name for name in collector.children(request) if "job" not in name] == stages
     recall = collector.only("search_memory")
@@ -99,7 +99,7 @@ def _tokens(call: Seen) -> list[int]:
 def test_texts_are_in_traces_if_they_are_wanted_and_users_never(
     traced: Traced, content: bool
 ) -> None:
-    with traced(STRATA_OTEL_CONTENT=str(content)) as (client, collector):
+    with traced(ONIONSKIN_OTEL_CONTENT=str(content)) as (client, collector):
         _say(client, "The canary-text sings.").raise_for_status()
         _say(client, "And the canary-text?", stream=True).raise_for_status()
         home = "/v1/users/canary-user/memories"
@@ -155,7 +155,7 @@ def test_what_is_done_with_memories_bears_the_conventions_names(traced: Traced) 
 
 
 def test_what_fails_says_so(traced: Traced, model: OpenAIServer) -> None:
-    with traced(STRATA_REQUEST_TIMEOUT="1") as (client, collector):
+    with traced(ONIONSKIN_REQUEST_TIMEOUT="1") as (client, collector):
         model.faults.append(Fault(status=500))
         assert _say(client).status_code == 502
         model.faults.append(Fault(hang=True))
@@ -165,7 +165,7 @@ def test_what_fails_says_so(traced: Traced, model: OpenAIServer) -> None:
     assert stopped.attributes["error.type"] == "cancelled"
     requests = collector.named("POST /v1/chat")
     assert [span.attributes["error.type"] for span in requests] == ["502", "504"]
-    outcomes = [span.attributes["strata.outcome"] for span in requests]
+    outcomes = [span.attributes["onionskin.outcome"] for span in requests]
     assert outcomes == ["model_failed", "cancelled"]
 
 
@@ -177,7 +177,7 @@ def test_a_fold_is_in_the_trace_of_the_turn_that_made_it_due(traced: Traced) -> 
     assert fold.trace_id == _TRACE
     assert collector.children(fold)[0] == "chat test-model"
     (call,) = [span for span in collector.spans if span.parent_id == fold.id][:1]
-    assert call.attributes["strata.purpose"] == "fold"
+    assert call.attributes["onionskin.purpose"] == "fold"
 
 
 def test_what_is_drawn_from_a_session_is_a_job_with_its_call_and_its_write(
@@ -189,12 +189,12 @@ def test_what_is_drawn_from_a_session_is_a_job_with_its_call_and_its_write(
         "extraction = { enabled = true, messages = 2, quiet_seconds = 1 }\n"
     )
     model.reply = lambda asked: '{"memories": []}' if "response_format" in asked.body else "Yes."
-    settings = {"STRATA_PROFILES": str(profiles), "STRATA_PROFILE": "learning"}
+    settings = {"ONIONSKIN_PROFILES": str(profiles), "ONIONSKIN_PROFILE": "learning"}
     with traced(**settings) as (client, collector):
         _say(client, "My dog is Biscuit.").raise_for_status()
         _say(client, "My cat is Tom.").raise_for_status()
         deadline = time.monotonic() + 20
-        while not figure(client, 'strata_extractions_total{outcome="empty"}'):
+        while not figure(client, 'onionskin_extractions_total{outcome="empty"}'):
             assert time.monotonic() < deadline
             time.sleep(0.05)
     job = next(span for span in collector.named("job ExtractDue") if collector.children(span))

@@ -13,22 +13,26 @@ from tests.services import environment, running_service
 _OPEN = """
 import asyncio, sys
 {before}
-from service.loading import load_settings
-from service.opening import open_state
+from onionskin.service.settings_loading import load_settings
+from onionskin.service.container import open_state
 async def main():
     async with open_state(load_settings()) as state:
         print(state.tracing)
         print(sorted(one for one in sys.modules if one.startswith({own})))
 asyncio.run(main())
 """
-_OWN = ("opentelemetry.exporter", "opentelemetry.sdk.trace.export", "service.tracing.spans")
+_OWN = (
+    "opentelemetry.exporter",
+    "opentelemetry.sdk.trace.export",
+    "onionskin.service.observability.tracing",
+)
 _MISSING = "sys.modules['opentelemetry.sdk.trace'] = None"
 _HERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 
 
 def _open(folder: Path, before: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
     """Open what the service is made of, in a process of its own."""
-    settings = {"STRATA_DATA_DIR": str(folder), "STRATA_MODEL": "offline", **settings}
+    settings = {"ONIONSKIN_DATA_DIR": str(folder), "ONIONSKIN_MODEL": "offline", **settings}
     return subprocess.run(
         [sys.executable, "-c", _OPEN.format(before=before, own=_OWN)],
         cwd=repository(),
@@ -44,7 +48,7 @@ def _open(folder: Path, before: str = "", **settings: str) -> subprocess.Complet
     "settings",
     [
         {},
-        {**_HERE, "STRATA_OTEL": "off"},
+        {**_HERE, "ONIONSKIN_OTEL": "off"},
         {**_HERE, "OTEL_SDK_DISABLED": "true"},
         {**_HERE, "OTEL_TRACES_EXPORTER": "none"},
     ],
@@ -61,20 +65,20 @@ def test_without_the_extra_it_starts_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("None\n")
     assert "no traces" in done.stderr
-    insisted = _open(tmp_path, _MISSING, STRATA_OTEL="on")
+    insisted = _open(tmp_path, _MISSING, ONIONSKIN_OTEL="on")
     assert insisted.returncode == 1
-    assert "pip install 'strata-memory[otel]'" in insisted.stderr
+    assert "pip install 'onionskin[otel]'" in insisted.stderr
 
 
 def test_a_protocol_that_is_not_spoken_is_named(tmp_path: Path) -> None:
-    grpc = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "STRATA_OTEL": "on"}
+    grpc = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "ONIONSKIN_OTEL": "on"}
     done = _open(tmp_path, **_HERE, **grpc)
     assert done.returncode == 1
     assert "ConfigurationError: Traces go out as http/protobuf" in done.stderr
 
 
 def test_a_collector_that_is_away_harms_nobody(tmp_path: Path) -> None:
-    settings = {**_HERE, "STRATA_MODEL": "offline", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    settings = {**_HERE, "ONIONSKIN_MODEL": "offline", "OTEL_BSP_SCHEDULE_DELAY": "50"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         body = {"user_id": "a", "message": "Hello."}
         for _ in range(3):
@@ -85,7 +89,7 @@ def test_a_collector_that_is_away_harms_nobody(tmp_path: Path) -> None:
 def test_what_the_caller_does_not_sample_is_not_exported(tmp_path: Path) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
     with collecting() as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "STRATA_MODEL": "offline"}
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "ONIONSKIN_MODEL": "offline"}
         with running_service(tmp_path, **settings) as service, service.client() as client:
             for sampled in ("00", "01"):
                 body = {"user_id": "a", "message": "Hello."}

@@ -100,7 +100,7 @@ def _until_closed(client: httpx.Client, user: str, *, within: float = 20.0) -> d
 
 
 def test_a_silent_session_is_folded_whole_and_closed(tmp_path: Path) -> None:
-    settings = {"STRATA_MODEL": "offline", "STRATA_CLOSE_AFTER": "1"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_CLOSE_AFTER": "1"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         for text in ("My dog is called Biscuit.", "He is a beagle."):
             client.post("/v1/chat", json={"user_id": "u", "message": text}).raise_for_status()

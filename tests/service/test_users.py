@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import plain_client
 from tests.memory.store.test_erasing import traces
 from tests.service.conftest import Backend
@@ -27,7 +27,7 @@ def workers(private_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[list[httpx
     with ExitStack() as stack:
         clients: list[httpx.Client] = []
         for number in range(2):
-            settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_MODEL": "offline"}
+            settings = {"ONIONSKIN_REDIS_URL": private_redis.url, "ONIONSKIN_MODEL": "offline"}
             service = stack.enter_context(running_service(tmp_path / str(number), **settings))
             clients.append(stack.enter_context(service.client()))
         yield clients
@@ -118,7 +118,15 @@ def test_an_export_moves_a_user(backend: Backend) -> None:
     export = backend.client.get("/v1/users/mona/export").raise_for_status()
     assert export.headers["content-type"].startswith("application/x-ndjson")
     kinds = [json.loads(line)["kind"] for line in export.text.splitlines()]
-    assert kinds == ["strata-export", "session", *["message"] * 6, "memory", "step", "step", "end"]
+    assert kinds == [
+        "onionskin-export",
+        "session",
+        *["message"] * 6,
+        "memory",
+        "step",
+        "step",
+        "end",
+    ]
     for _ in range(2):
         done = backend.client.post(
             "/v1/users/lisa/import", params={"import_id": "moved"}, content=export.content
@@ -138,7 +146,7 @@ def test_of_an_unknown_user_there_is_nothing(backend: Backend) -> None:
     assert (figures["sessions"], figures["size_bytes"], figures["last_activity"]) == (0, 0, None)
     export = backend.client.get("/v1/users/nobody/export")
     assert [json.loads(line)["kind"] for line in export.text.splitlines()] == [
-        "strata-export",
+        "onionskin-export",
         "end",
     ]
     assert backend.client.delete("/v1/users/nobody").json()["keys"] == 0
@@ -161,8 +169,8 @@ def test_users_are_listed_page_by_page(backend: Backend) -> None:
 def _bearer(data_dir: Path, *arguments: str) -> dict[str, str]:
     """The header with a new API key."""
     done = subprocess.run(
-        [sys.executable, "-m", "service", "keys", "create", "--json", *arguments],
-        env=environment(STRATA_DATA_DIR=str(data_dir)),
+        [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json", *arguments],
+        env=environment(ONIONSKIN_DATA_DIR=str(data_dir)),
         capture_output=True,
         check=True,
         timeout=60,
@@ -171,7 +179,7 @@ def _bearer(data_dir: Path, *arguments: str) -> dict[str, str]:
 
 
 def test_only_an_admin_lists_and_only_their_tenant(tmp_path: Path) -> None:
-    settings = {"STRATA_AUTH": "keys", "STRATA_MODEL": "offline"}
+    settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_MODEL": "offline"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         north, south = (_bearer(tmp_path, "--tenant", name) for name in ("north", "south"))
         mine = _bearer(tmp_path, "--tenant", "north", "--user", "nora")

@@ -1,18 +1,20 @@
-"""`strata export` and `strata erase`."""
+"""`onionskin export` and `onionskin erase`."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from service.exit_codes import ExitCode
+from onionskin.service.cli.exit_codes import ExitCode
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
 
 
-def _strata(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+def _onionskin(
+    *arguments: str, typed: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
         env=environment(**settings),
         input=typed,
         capture_output=True,
@@ -25,9 +27,9 @@ def _strata(*arguments: str, typed: str = "", **settings: str) -> subprocess.Com
 def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path) -> None:
     at = ("--url", backend.service.url)
     backend.say("cli/\u00fc".replace("/", ""), "My cat is called Tux.").raise_for_status()
-    exported = _strata("export", "--user", "cli\u00fc", *at)
+    exported = _onionskin("export", "--user", "cli\u00fc", *at)
     assert [json.loads(line)["kind"] for line in exported.stdout.splitlines()] == [
-        "strata-export",
+        "onionskin-export",
         "session",
         "message",
         "message",
@@ -35,35 +37,35 @@ def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path
     ]
     file = tmp_path / "export.jsonl"
     file.write_text(exported.stdout)
-    assert "2 messages stored" in _strata("import", str(file), "--user", "moved", *at).stdout
-    assert _strata("export", "--user", "moved", *at).stdout == exported.stdout
-    kept = _strata("erase", "--user", "moved", *at, typed="n\n")
+    assert "2 messages stored" in _onionskin("import", str(file), "--user", "moved", *at).stdout
+    assert _onionskin("export", "--user", "moved", *at).stdout == exported.stdout
+    kept = _onionskin("erase", "--user", "moved", *at, typed="n\n")
     assert kept.returncode == ExitCode.FAILED
     assert "for good?" in kept.stderr
-    asked = _strata("erase", "--user", "moved", *at, typed="y\n")
+    asked = _onionskin("erase", "--user", "moved", *at, typed="y\n")
     assert asked.stdout.startswith("'moved' is erased: 1 session, 2 messages,")
-    again = _strata("erase", "--user", "moved", "--yes", "--json", *at)
+    again = _onionskin("erase", "--user", "moved", "--yes", "--json", *at)
     assert json.loads(again.stdout)["keys"] == 0
-    away = _strata("export", "--user", "moved", "--url", "http://127.0.0.1:9")
+    away = _onionskin("export", "--user", "moved", "--url", "http://127.0.0.1:9")
     assert away.returncode == ExitCode.AWAY
-    assert "strata serve" in away.stderr
+    assert "onionskin serve" in away.stderr
 
 
 def test_the_api_key_of_the_environment_is_shown_to_the_service(tmp_path: Path) -> None:
-    with running_service(tmp_path, STRATA_AUTH="keys", STRATA_MODEL="offline") as service:
-        made = _strata("keys", "create", "--json", STRATA_DATA_DIR=str(tmp_path))
+    with running_service(tmp_path, ONIONSKIN_AUTH="keys", ONIONSKIN_MODEL="offline") as service:
+        made = _onionskin("keys", "create", "--json", ONIONSKIN_DATA_DIR=str(tmp_path))
         key = json.loads(made.stdout)["key"]
         file = tmp_path / "chat.jsonl"
         file.write_text('{"role": "user", "content": "I sold the boat."}\n')
         at = ("--user", "bo", "--url", service.url)
         for command in (("import", str(file)), ("export",), ("erase", "--yes")):
-            refused = _strata(*command, *at)
+            refused = _onionskin(*command, *at)
             assert refused.returncode == ExitCode.FAILED
             assert "Credentials are missing" in refused.stderr
-        assert "1 message" in _strata("import", str(file), *at, STRATA_API_KEY=key).stdout
-        talked = _strata("chat", *at, typed="Which boat?\n", STRATA_API_KEY=key)
+        assert "1 message" in _onionskin("import", str(file), *at, ONIONSKIN_API_KEY=key).stdout
+        talked = _onionskin("chat", *at, typed="Which boat?\n", ONIONSKIN_API_KEY=key)
         assert "window: 1 message" in talked.stdout
-        exported = _strata("export", *at, STRATA_API_KEY=key).stdout
+        exported = _onionskin("export", *at, ONIONSKIN_API_KEY=key).stdout
         assert "I sold the boat." in exported
-        erased = _strata("erase", "--yes", "--json", *at, STRATA_API_KEY=key).stdout
+        erased = _onionskin("erase", "--yes", "--json", *at, ONIONSKIN_API_KEY=key).stdout
         assert json.loads(erased)["messages"] == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.services import read_transcript, running_service
 
 _TURNS = 30
@@ -19,7 +19,7 @@ def workers(private_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[list[httpx
     with ExitStack() as stack:
         clients: list[httpx.Client] = []
         for number in range(2):
-            settings = {"STRATA_REDIS_URL": private_redis.url}
+            settings = {"ONIONSKIN_REDIS_URL": private_redis.url}
             service = stack.enter_context(running_service(tmp_path / str(number), **settings))
             clients.append(stack.enter_context(service.client()))
         yield clients

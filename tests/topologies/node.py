@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from memory.store.embedded import find_server
+from onionskin.memory.store.redis.embedded import find_server
 
 _HIGHEST_PORT = 50_000
 """A cluster's node binds a port 10,000 above its own, too."""

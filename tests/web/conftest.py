@@ -28,11 +28,11 @@ def model() -> Iterator[OpenAIServer]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> Iterator[Service]:
     settings = {
-        "STRATA_MODEL": "test-model",
-        "STRATA_MODEL_BASE_URL": model.base_url,
-        "STRATA_MODEL_API_KEY": "none",
-        "STRATA_PROFILES": str(Path(__file__).with_name("profiles.toml")),
-        "STRATA_QUARANTINE": "on",
+        "ONIONSKIN_MODEL": "test-model",
+        "ONIONSKIN_MODEL_BASE_URL": model.base_url,
+        "ONIONSKIN_MODEL_API_KEY": "none",
+        "ONIONSKIN_PROFILES": str(Path(__file__).with_name("profiles.toml")),
+        "ONIONSKIN_QUARANTINE": "on",
     }
     with running_service(tmp_path_factory.mktemp("web"), **settings) as running:
         yield running

@@ -203,7 +203,7 @@ async def test_every_view_is_accessible_in_the_dark_too(desk: Desk) -> None:
     await desk.click("Add")
     assert await desk.violations() == []
     await desk.click("Continuity demo")
-    await expect(desk.page.locator("#guide")).to_contain_text("strata demo --web")
+    await expect(desk.page.locator("#guide")).to_contain_text("onionskin demo --web")
     assert await desk.violations() == []
     await desk.click("Erase")
     assert await desk.violations() == []

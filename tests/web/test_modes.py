@@ -23,18 +23,18 @@ async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
 ) -> None:
     data = tmp_path / "data"
     made = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-        [sys.executable, "-m", "service", "keys", "create", "--json"],
-        env=environment(STRATA_DATA_DIR=str(data)),
+        [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"],
+        env=environment(ONIONSKIN_DATA_DIR=str(data)),
         capture_output=True,
         check=True,
         timeout=60,
     )
     key = json.loads(made.stdout)["key"]
-    with running_service(data, STRATA_AUTH="keys", STRATA_MODEL="offline") as service:
+    with running_service(data, ONIONSKIN_AUTH="keys", ONIONSKIN_MODEL="offline") as service:
         context = await browser.new_context()
         page = await context.new_page()
         await page.goto(service.url)
-        await page.locator("#key").fill("sk-strata-wrong")
+        await page.locator("#key").fill("sk-onionskin-wrong")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("That key was refused.")).to_be_visible()
         await page.locator("#key").fill(key)
@@ -54,7 +54,7 @@ async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
 
 @contextmanager
 def _demo(log: Path) -> Generator[str]:
-    command = [sys.executable, "-m", "service", "demo", "--web", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "onionskin.service", "demo", "--web", "--port", "0"]
     with (
         log.open("w") as errors,
         subprocess.Popen(
@@ -62,7 +62,7 @@ def _demo(log: Path) -> Generator[str]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment(STRATA_MODEL="offline", PYTHONUNBUFFERED="1"),
+            env=environment(ONIONSKIN_MODEL="offline", PYTHONUNBUFFERED="1"),
         ) as process,
     ):
         try:

@@ -8,7 +8,7 @@ const TOLD = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Bisc
 const ASKED = [["What is my dog called?", "Biscuit"], ["What am I allergic to?", "peanut"]];
 const LOOK_MS = 120;
 const PATIENCE_MS = 60_000;
-const KEPT = "strata.guide";
+const KEPT = "onionskin.guide";
 const BEGUN = { isOpen: false, step: 0, log: [], known: 0, told: null, killed: null, killedAt: 0 };
 
 /** @param {object} app */
@@ -87,7 +87,7 @@ export function createGuide(app) {
       if (!about && at.log.length === 1) keep({ log: [...at.log, "Nothing answers: the process is dead."] });
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
-    throw new Problem({ detail: "It did not come back within a minute. Was it started with `strata demo --web`?" });
+    throw new Problem({ detail: "It did not come back within a minute. Was it started with `onionskin demo --web`?" });
   }
 
   async function ask() {
@@ -113,7 +113,7 @@ export function createGuide(app) {
     const happened = [true, log.length > 0, log.length > 0, known === ASKED.length];
     const steps = [
       ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: waits })],
-      ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "strata demo --web"), " for one it may."],
+      ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "onionskin demo --web"), " for one it may."],
         about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: waits }) : null],
       ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
       ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: waits })],

@@ -9,7 +9,7 @@ export function showHeading(app) {
   const { store } = app;
   store.watch(["session", "profile", "about", "user", "mode"], ({ session, about, user, mode }) => {
     if (!about) return;
-    const title = session ? titleOf(session) : user ? "A new session" : "Strata";
+    const title = session ? titleOf(session) : user ? "A new session" : "Onionskin";
     fill(byId("talk-head"),
       make("div", { class: "talk-title" },
         make("h2", {}, title),

@@ -2,7 +2,7 @@
 
 import { make } from "./elements.js";
 
-const NAME = "strata.key";
+const NAME = "onionskin.key";
 
 export function createCredentials() {
   let asking = null;

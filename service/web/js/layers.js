@@ -54,7 +54,7 @@ function verbatim(app, layer, { messages }) {
 
 function line(app, id, message) {
   if (!message) return make("li", {}, make("p", { class: "hint" }, "A message that was deleted since."));
-  const who = message.author ?? (message.role === "assistant" ? "Strata" : "You");
+  const who = message.author ?? (message.role === "assistant" ? "Onionskin" : "You");
   return make("li", {}, button([make("span", { class: "by" }, who), make("span", {}, beginning(message.content, 90))], () => noting(() => jump(app, id)), { class: "line" }));
 }
 
@@ -88,7 +88,7 @@ function hitCard(app, hit, { messages, share, place }) {
   return make("li", { class: "hit" },
     button([
       make("span", { class: "quote" }, message.content),
-      make("span", { class: "when" }, `${message.author ?? (message.role === "assistant" ? "Strata" : "You")}, ${clock(message.time)}`),
+      make("span", { class: "when" }, `${message.author ?? (message.role === "assistant" ? "Onionskin" : "You")}, ${clock(message.time)}`),
     ], () => noting(() => jump(app, hit.id)), { class: "line source", "aria-label": `Go to where it was said: ${message.content}` }),
     around.length ? make("p", { class: "hint" }, `with ${count(around.length, "message")} around it`) : null,
     make("details", { class: "score", open: place === 0 },

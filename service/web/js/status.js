@@ -3,7 +3,7 @@
 import { button, byId, fill, make } from "./elements.js";
 import { speak } from "./notes.js";
 
-const HIDDEN = "strata.banner";
+const HIDDEN = "onionskin.banner";
 const KINDS = { embedded: "embedded", server: "", sentinel: "Sentinel", cluster: "Cluster" };
 
 /** @param {object} app */
@@ -23,8 +23,8 @@ export function showStatus({ store, credentials }) {
     const banner = byId("banner");
     banner.hidden = !about.model.offline || sessionStorage.getItem(HIDDEN) !== null;
     fill(banner,
-      make("p", {}, "The offline model answers: it only quotes what is remembered. For real answers, start Strata with a key, ",
-        make("code", {}, "OPENAI_API_KEY=… make run"), ", or name any model: ", make("code", {}, "STRATA_MODEL=…"), "."),
+      make("p", {}, "The offline model answers: it only quotes what is remembered. For real answers, start Onionskin with a key, ",
+        make("code", {}, "OPENAI_API_KEY=… make run"), ", or name any model: ", make("code", {}, "ONIONSKIN_MODEL=…"), "."),
       button("Hide", () => {
         sessionStorage.setItem(HIDDEN, "yes");
         banner.hidden = true;
@@ -46,9 +46,9 @@ export function createTheme() {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
     label.textContent = `Theme: ${theme}`;
-    localStorage.setItem("strata.theme", theme);
+    localStorage.setItem("onionskin.theme", theme);
   };
-  const known = localStorage.getItem("strata.theme");
+  const known = localStorage.getItem("onionskin.theme");
   set(themes.includes(known) ? known : "auto");
   byId("theme").addEventListener("click", () => {
     const now = document.documentElement.dataset.theme ?? "auto";

@@ -67,7 +67,7 @@ function lines(app) {
 function said(app, message, { folded, isInspected }) {
   const layer = message.position < folded ? "summary" : "window";
   const isAnswer = message.role === "assistant";
-  const who = message.author ?? (isAnswer ? "Strata" : "You");
+  const who = message.author ?? (isAnswer ? "Onionskin" : "You");
   return make("li", {
     class: "said", id: `m-${message.position}`, tabindex: "-1", "data-role": message.role,
     "data-layer": layer, "data-inspected": isInspected && isAnswer ? "true" : null,
@@ -111,7 +111,7 @@ function pendingTurn(app, pending) {
   return make("div", { class: "pending", "data-status": pending.status },
     make("div", { class: "said", "data-role": "user", "data-layer": "window" }, make("p", { class: "who" }, make("b", {}, "You")), make("div", { class: "text" }, pending.message)),
     make("div", { class: "said", "data-role": "assistant", "data-layer": "window" },
-      make("p", { class: "who" }, make("b", {}, "Strata")),
+      make("p", { class: "who" }, make("b", {}, "Onionskin")),
       make("div", { class: "text" }, pending.reply, isOver ? null : make("span", { class: "caret", "aria-hidden": "true" })),
       isOver ? make("p", { class: "hint", role: "alert" }, told) : null,
       isOver ? make("div", { class: "row" },

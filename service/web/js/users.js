@@ -6,7 +6,7 @@ import { button, byId, fill, make } from "./elements.js";
 import { note, noting } from "./notes.js";
 import { count, size } from "./words.js";
 
-const REMEMBERED = "strata.user";
+const REMEMBERED = "onionskin.user";
 const PAGE = 200;
 
 /** @param {object} app */

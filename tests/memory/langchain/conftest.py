@@ -1,34 +1,34 @@
-"""What tests of LangChain's classes share: Strata opened on the tests' Redis, in both ways."""
+"""What tests of LangChain's classes share: Onionskin opened on the tests' Redis, in both ways."""
 
 import asyncio
 from collections.abc import Iterator
 
 import pytest
 
-from memory.combined import CombinedMemory
-from memory.langchain.opening import Strata, strata_in_thread
-from memory.langchain.portal import Portal
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread
+from onionskin.memory.langchain.event_loop_thread import Portal
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
 from tests.conftest import RedisClient
 
 
 @pytest.fixture
-async def strata(store: RedisStore, views: Views, embedder: StaticEmbedder) -> Strata:
+async def onionskin(store: RedisStore, views: Views, embedder: StaticEmbedder) -> Onionskin:
     """On the loop of the test."""
     memories = {
         name: CombinedMemory(name, profile, store=store, embedder=embedder, views=views)
         for name, profile in load_profiles().items()
         if not profile.needs_model
     }
-    return Strata(store, views, embedder, memories, Portal(asyncio.get_running_loop()))
+    return Onionskin(store, views, embedder, memories, Portal(asyncio.get_running_loop()))
 
 
 @pytest.fixture
-def waiting(redis: RedisClient, redis_url: str) -> Iterator[Strata]:
+def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
     """On a loop in a thread, as a program without one has it."""
     assert redis
-    with strata_in_thread(redis_url) as opened:
+    with onionskin_in_thread(redis_url) as opened:
         yield opened

@@ -15,13 +15,13 @@ from langgraph.graph import StateGraph  # pyright: ignore[reportMissingTypeStubs
 from langgraph.graph.message import add_messages  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import BaseModel
 
-from memory.errors import CorruptValueError, InvalidInputError, ThreadGoneError
-from memory.langchain.checkpoints import StrataSaver
-from memory.langchain.opening import Strata
-from memory.langchain.serializing import PlainSerializer
-from memory.store.erasing import erase_user
-from memory.store.threads import Row, Thread, put_checkpoint
-from memory.types import User
+from onionskin.memory.errors import CorruptValueError, InvalidInputError, ThreadGoneError
+from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
+from onionskin.memory.langchain.checkpointer import OnionskinSaver
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread, put_checkpoint
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
 
@@ -58,10 +58,10 @@ def _said(text: str) -> dict[str, Any]:
     return {"messages": [HumanMessage(text)]}
 
 
-async def test_the_conformance_suite_is_passed_whole(strata: Strata, user: User) -> None:
-    @checkpointer_test(name="StrataSaver")
+async def test_the_conformance_suite_is_passed_whole(onionskin: Onionskin, user: User) -> None:
+    @checkpointer_test(name="OnionskinSaver")
     async def saver() -> AsyncGenerator[BaseCheckpointSaver[Any]]:
-        yield StrataSaver(strata, user)
+        yield OnionskinSaver(onionskin, user)
 
     report = (await validate(saver)).to_dict()
     for name, result in report["results"].items():
@@ -71,18 +71,22 @@ async def test_the_conformance_suite_is_passed_whole(strata: Strata, user: User)
     assert len(report["results"]) == 8
 
 
-async def test_a_graph_goes_on_and_is_forked(strata: Strata, user: User) -> None:
-    await _graph(StrataSaver(strata, user)).ainvoke(_said("One."), _config())
-    state = await _graph(StrataSaver(strata, user)).ainvoke(_said("Two."), _config())
+async def test_a_graph_goes_on_and_is_forked(onionskin: Onionskin, user: User) -> None:
+    await _graph(OnionskinSaver(onionskin, user)).ainvoke(_said("One."), _config())
+    state = await _graph(OnionskinSaver(onionskin, user)).ainvoke(_said("Two."), _config())
     assert [one.text for one in state["messages"]] == ["One.", "Step 1.", "Two.", "Step 2."]
-    history = [one async for one in _graph(StrataSaver(strata, user)).aget_state_history(_config())]
+    history = [
+        one async for one in _graph(OnionskinSaver(onionskin, user)).aget_state_history(_config())
+    ]
     assert [one.values.get("steps") for one in history] == [2, 1, 1, 1, None, None]
-    forked = await _graph(StrataSaver(strata, user)).ainvoke(_said("Else."), history[2].config)
+    forked = await _graph(OnionskinSaver(onionskin, user)).ainvoke(
+        _said("Else."), history[2].config
+    )
     assert [one.text for one in forked["messages"]][-2:] == ["Else.", "Step 2."]
 
 
-def test_graphs_without_an_event_loop_are_kept_too(waiting: Strata, user: User) -> None:
-    saver = StrataSaver(waiting, user)
+def test_graphs_without_an_event_loop_are_kept_too(waiting: Onionskin, user: User) -> None:
+    saver = OnionskinSaver(waiting, user)
     _graph(saver).invoke(_said("One."), _config())
     state = _graph(saver).invoke(_said("Two."), _config())
     assert state["steps"] == 2
@@ -97,12 +101,12 @@ def test_graphs_without_an_event_loop_are_kept_too(waiting: Strata, user: User) 
 
 
 async def test_pruning_leaves_no_channel_behind(
-    strata: Strata, user: User, redis: RedisClient
+    onionskin: Onionskin, user: User, redis: RedisClient
 ) -> None:
-    saver = StrataSaver(strata, user)
+    saver = OnionskinSaver(onionskin, user)
     for number in range(4):
         await _graph(saver).ainvoke(_said(str(number)), _config())
-    name = "strata:{default/alice}:thread:t:blobs"
+    name = "onionskin:{default/alice}:thread:t:blobs"
     before = await redis.hlen(name)
     await saver.aprune(["t"])
     latest = await saver.aget_tuple(_config())
@@ -113,8 +117,8 @@ async def test_pruning_leaves_no_channel_behind(
         await saver.aprune(["t"], strategy="some")
 
 
-async def test_one_graph_serves_many_users_and_no_thread_is_nobodys(strata: Strata) -> None:
-    graph = _graph(StrataSaver(strata))
+async def test_one_graph_serves_many_users_and_no_thread_is_nobodys(onionskin: Onionskin) -> None:
+    graph = _graph(OnionskinSaver(onionskin))
     for name in ("alice", "bob"):
         state = await graph.ainvoke(_said("Hello."), _config(user_id=name))
         assert state["steps"] == 1
@@ -123,20 +127,20 @@ async def test_one_graph_serves_many_users_and_no_thread_is_nobodys(strata: Stra
     with pytest.raises(InvalidInputError, match="whose thread"):
         await graph.ainvoke(_said("Hello."), _config())
     with pytest.raises(InvalidInputError, match="whose it is"):
-        await StrataSaver(strata).adelete_thread("t")
+        await OnionskinSaver(onionskin).adelete_thread("t")
     with pytest.raises(InvalidInputError, match="'bob'"):
-        await StrataSaver(strata, User("alice")).aget_tuple(_config(user_id="bob"))
+        await OnionskinSaver(onionskin, User("alice")).aget_tuple(_config(user_id="bob"))
 
 
 async def test_erasing_a_user_erases_their_threads_and_no_run_brings_them_back(
-    strata: Strata, user: User, redis: RedisClient
+    onionskin: Onionskin, user: User, redis: RedisClient
 ) -> None:
-    saver = StrataSaver(strata)
+    saver = OnionskinSaver(onionskin)
     for name in (user.id, "bob"):
         await _graph(saver).ainvoke(_said("My secret."), _config(user_id=name))
     found = await saver.aget_tuple(_config(user_id=user.id))
     assert found
-    assert (await erase_user(strata.store, user)).keys >= 6
+    assert (await erase_user(onionskin.store, user)).keys >= 6
     with pytest.raises(ThreadGoneError, match="'t'"):
         await saver.aput(found.config, found.checkpoint, found.metadata, {})
     await saver.aput_writes(found.config, [("steps", 5)], "late")
@@ -147,9 +151,9 @@ async def test_erasing_a_user_erases_their_threads_and_no_run_brings_them_back(
 
 
 async def test_writes_that_come_before_their_checkpoint_stay(
-    strata: Strata, user: User, redis: RedisClient
+    onionskin: Onionskin, user: User, redis: RedisClient
 ) -> None:
-    saver = StrataSaver(strata, user)
+    saver = OnionskinSaver(onionskin, user)
     first: dict[str, Any] = {
         "v": 1,
         "id": "1",
@@ -164,37 +168,44 @@ async def test_writes_that_come_before_their_checkpoint_stay(
     found = await saver.aget_tuple(config)
     assert found
     assert found.pending_writes == [("task", "c", "early")]
-    assert await redis.ttl("strata:{default/alice}:thread:t:writes::1") == -1
+    assert await redis.ttl("onionskin:{default/alice}:thread:t:writes::1") == -1
 
 
-async def test_only_types_that_are_known_or_allowed_are_built(strata: Strata, user: User) -> None:
-    packed = StrataSaver(strata, user).serde.dumps_typed([Note(text="x"), HumanMessage("y")])
-    assert StrataSaver(strata, user).serde.loads_typed(packed) == [{"text": "x"}, HumanMessage("y")]
-    allowing = StrataSaver(strata, user, allow=[Note])
+async def test_only_types_that_are_known_or_allowed_are_built(
+    onionskin: Onionskin, user: User
+) -> None:
+    packed = OnionskinSaver(onionskin, user).serde.dumps_typed([Note(text="x"), HumanMessage("y")])
+    assert OnionskinSaver(onionskin, user).serde.loads_typed(packed) == [
+        {"text": "x"},
+        HumanMessage("y"),
+    ]
+    allowing = OnionskinSaver(onionskin, user, allow=[Note])
     assert allowing.serde.loads_typed(packed) == [Note(text="x"), HumanMessage("y")]
 
 
 @pytest.mark.parametrize("kind", ["pickle", "json", "other"])
 async def test_what_could_name_any_code_is_never_read(
-    kind: str, strata: Strata, user: User
+    kind: str, onionskin: Onionskin, user: User
 ) -> None:
     stored = (kind, b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(CorruptValueError, match=kind):
         PlainSerializer().loads_typed(stored)
-    await put_checkpoint(strata.store, Thread(user, "t"), Row("", "1", "", stored, stored), {})
+    await put_checkpoint(onionskin.store, Thread(user, "t"), Row("", "1", "", stored, stored), {})
     with pytest.raises(CorruptValueError, match=kind):
-        await StrataSaver(strata, user).aget_tuple(_config())
+        await OnionskinSaver(onionskin, user).aget_tuple(_config())
 
 
-async def test_a_channel_of_deltas_keeps_what_it_stands_on(strata: Strata, user: User) -> None:
-    saver, thread = StrataSaver(strata, user), Thread(user, "t")
+async def test_a_channel_of_deltas_keeps_what_it_stands_on(
+    onionskin: Onionskin, user: User
+) -> None:
+    saver, thread = OnionskinSaver(onionskin, user), Thread(user, "t")
     for number, parent in enumerate(["", "0", "1", "2"]):
         bare = {"id": str(number), "channel_versions": {"d": "1"} if number == 1 else {}}
         counted = {"counters_since_delta_snapshot": {"d": (1, 1)}}
         packed, metadata = map(saver.serde.dumps_typed, (bare, counted))
         row = Row("", str(number), parent, packed, metadata)
         held = {("d", "1"): saver.serde.dumps_typed("snapshot")} if number == 1 else {}
-        await put_checkpoint(strata.store, thread, row, held)
+        await put_checkpoint(onionskin.store, thread, row, held)
     await saver.aprune(["t"])
     left = [one.checkpoint["id"] async for one in saver.alist(_config())]
     assert left == ["3", "2", "1"]

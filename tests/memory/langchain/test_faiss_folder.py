@@ -13,15 +13,15 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from memory.errors import InvalidInputError
-from memory.langchain.embeddings import StrataEmbeddings
-from memory.langchain.faiss_folder import export_faiss, import_faiss
-from memory.langchain.history import StrataHistory
-from memory.langchain.opening import Strata
-from memory.langchain.pickled import read_pickle
-from memory.langchain.vectors import StrataVectorStore
-from memory.store.reading import list_sessions, read_messages
-from memory.types import User
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.langchain.chat_history import OnionskinHistory
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
+from onionskin.memory.langchain.faiss_files import export_faiss, import_faiss
+from onionskin.memory.langchain.safe_unpickler import read_pickle
+from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
+from onionskin.memory.store.transcripts import list_sessions, read_messages
+from onionskin.memory.types.messages import User
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -31,21 +31,21 @@ with warnings.catch_warnings():
 _BO = User("bo")
 
 
-async def _live(strata: Strata, user: User) -> None:
-    history = StrataHistory(strata, user, "s")
+async def _live(onionskin: Onionskin, user: User) -> None:
+    history = OnionskinHistory(onionskin, user, "s")
     said = HumanMessage("My dog is called Biscuit.", name="Ann")
     await history.aadd_messages([said, AIMessage("A fine name.")])
-    store = StrataVectorStore(strata, user)
+    store = OnionskinVectorStore(onionskin, user)
     await store.aadd_texts(["Taxes are due in May."], [{"n": 1, "of": {"a": [None, 1.5]}}])
 
 
 async def test_langchains_faiss_loads_what_is_written(
-    waiting: Strata, user: User, tmp_path: Path
+    waiting: Onionskin, user: User, tmp_path: Path
 ) -> None:
     await waiting.portal.reach(_live(waiting, user))
     assert await export_faiss(waiting, user, tmp_path) == 3
     loaded: Any = FAISS.load_local(
-        str(tmp_path), StrataEmbeddings(waiting), allow_dangerous_deserialization=True
+        str(tmp_path), OnionskinEmbeddings(waiting), allow_dangerous_deserialization=True
     )
     (found,) = loaded.similarity_search("What is the name of the dog?", k=1)
     assert found.page_content == "My dog is called Biscuit."
@@ -55,19 +55,19 @@ async def test_langchains_faiss_loads_what_is_written(
 
 
 async def test_a_folder_comes_back_as_what_it_was(
-    strata: Strata, user: User, tmp_path: Path
+    onionskin: Onionskin, user: User, tmp_path: Path
 ) -> None:
-    await _live(strata, user)
-    await export_faiss(strata, user, tmp_path, name="ann")
+    await _live(onionskin, user)
+    await export_faiss(onionskin, user, tmp_path, name="ann")
     for _ in range(2):
-        assert await import_faiss(strata, _BO, tmp_path, name="ann") == 3
-    (session,) = await list_sessions(strata.store, _BO, after=None, count=9)
-    said = await read_messages(strata.store, _BO, session.id, start=0, count=9)
+        assert await import_faiss(onionskin, _BO, tmp_path, name="ann") == 3
+    (session,) = await list_sessions(onionskin.store, _BO, after=None, count=9)
+    said = await read_messages(onionskin.store, _BO, session.id, start=0, count=9)
     assert [(one.message.author, one.message.content) for one in said] == [
         ("Ann", "My dog is called Biscuit."),
         (None, "A fine name."),
     ]
-    store = StrataVectorStore(strata, _BO, messages=False)
+    store = OnionskinVectorStore(onionskin, _BO, messages=False)
     assert [one.metadata for one in await store.asimilarity_search("taxes", k=9)] == [
         {"n": 1, "of": {"a": [None, 1.5]}}
     ]
@@ -75,15 +75,15 @@ async def test_a_folder_comes_back_as_what_it_was(
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 async def test_folders_of_langchains_own_are_taken_up(
-    protocol: int, strata: Strata, user: User, tmp_path: Path
+    protocol: int, onionskin: Onionskin, user: User, tmp_path: Path
 ) -> None:
     documents = [Document(f"Fact {number}.", metadata={"n": number}) for number in range(70)]
     ids = [f"id-{number}" for number in range(70)]
     held = InMemoryDocstore(dict(zip(ids, documents, strict=True)))
     order = dict(enumerate(reversed(ids)))
     (tmp_path / "index.pkl").write_bytes(pickle.dumps((held, order), protocol))
-    assert await import_faiss(strata, user, tmp_path) == 70
-    found = await StrataVectorStore(strata, user).aget_by_ids(["id-3", "id-69"])
+    assert await import_faiss(onionskin, user, tmp_path) == 70
+    found = await OnionskinVectorStore(onionskin, user).aget_by_ids(["id-3", "id-69"])
     assert [(one.page_content, one.metadata) for one in found] == [
         ("Fact 3.", {"n": 3}),
         ("Fact 69.", {"n": 69}),
@@ -111,12 +111,12 @@ _BOMBS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", _BOMBS)
 async def test_a_pickle_that_would_run_something_is_refused(
-    name: str, strata: Strata, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, onionskin: Onionskin, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "index.pkl").write_bytes(pickle.dumps(_BOMBS[name]))
     with pytest.raises(InvalidInputError, match="is not run"):
-        await import_faiss(strata, user, tmp_path)
+        await import_faiss(onionskin, user, tmp_path)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -148,13 +148,13 @@ _WRONG: dict[str, bytes] = {
 
 @pytest.mark.parametrize("said", _WRONG)
 async def test_what_is_no_index_of_documents_is_refused(
-    said: str, strata: Strata, user: User, tmp_path: Path
+    said: str, onionskin: Onionskin, user: User, tmp_path: Path
 ) -> None:
     (tmp_path / "index.pkl").write_bytes(_WRONG[said])
     with pytest.raises(InvalidInputError, match=said):
-        await import_faiss(strata, user, tmp_path)
+        await import_faiss(onionskin, user, tmp_path)
     with pytest.raises(InvalidInputError, match="no index to write"):
-        await export_faiss(strata, user, tmp_path)
+        await export_faiss(onionskin, user, tmp_path)
 
 
 def test_every_beginning_of_a_pickle_is_refused_or_read() -> None:

@@ -14,24 +14,24 @@ from langchain_core.messages import (
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
-from memory.due import EmbedDue, FoldDue, UseDue
-from memory.errors import SessionClosedError
-from memory.langchain.history import StrataHistory
-from memory.langchain.named import session_named
-from memory.langchain.opening import Strata
-from memory.store.agenda import Agenda
-from memory.store.erasing import erase_user
-from memory.store.reading import get_session
-from memory.types import User
+from onionskin.memory.errors import SessionClosedError
+from onionskin.memory.langchain.chat_history import OnionskinHistory
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.named_sessions import session_named
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.task_queue import Agenda
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.tasks import EmbedDue, FoldDue, UseDue
 
 
 def _count(messages: list[BaseMessage]) -> AIMessage:
     return AIMessage(f"{len(messages)} messages, the first {messages[0].text!r}.")
 
 
-def _runnable(strata: Strata, user: User) -> Any:
-    def history(session_id: str) -> StrataHistory:
-        return StrataHistory(strata, user, session_id)
+def _runnable(onionskin: Onionskin, user: User) -> Any:
+    def history(session_id: str) -> OnionskinHistory:
+        return OnionskinHistory(onionskin, user, session_id)
 
     with pytest.warns(DeprecationWarning, match="RunnableWithMessageHistory"):
         return RunnableWithMessageHistory(RunnableLambda(_count), history)
@@ -40,27 +40,29 @@ def _runnable(strata: Strata, user: User) -> Any:
 _CONFIG: RunnableConfig = {"configurable": {"session_id": "any name: {of} mine"}}
 
 
-def test_a_runnable_goes_on_without_an_event_loop(waiting: Strata, user: User) -> None:
+def test_a_runnable_goes_on_without_an_event_loop(waiting: Onionskin, user: User) -> None:
     runnable = _runnable(waiting, user)
     runnable.invoke([HumanMessage("Hello.")], _CONFIG)
     answer = runnable.invoke([HumanMessage("And now?")], _CONFIG)
     assert answer.text == "3 messages, the first 'Hello.'."
-    history = StrataHistory(waiting, user, "any name: {of} mine")
+    history = OnionskinHistory(waiting, user, "any name: {of} mine")
     assert [one.type for one in history.messages] == ["human", "ai"] * 2
     history.clear()
     assert history.messages == []
 
 
-async def test_a_runnable_goes_on_in_an_event_loop(strata: Strata, user: User) -> None:
-    await _runnable(strata, user).ainvoke([HumanMessage("Hello.")], _CONFIG)
-    answer = await _runnable(strata, user).ainvoke([HumanMessage("And now?")], _CONFIG)
+async def test_a_runnable_goes_on_in_an_event_loop(onionskin: Onionskin, user: User) -> None:
+    await _runnable(onionskin, user).ainvoke([HumanMessage("Hello.")], _CONFIG)
+    answer = await _runnable(onionskin, user).ainvoke([HumanMessage("And now?")], _CONFIG)
     assert answer.text == "3 messages, the first 'Hello.'."
-    other = StrataHistory(strata, User("bob"), "any name: {of} mine")
+    other = OnionskinHistory(onionskin, User("bob"), "any name: {of} mine")
     assert await other.aget_messages() == []
 
 
-async def test_what_is_not_said_and_what_is_private_is_left_out(strata: Strata, user: User) -> None:
-    history = StrataHistory(strata, user, "s")
+async def test_what_is_not_said_and_what_is_private_is_left_out(
+    onionskin: Onionskin, user: User
+) -> None:
+    history = OnionskinHistory(onionskin, user, "s")
     await history.aadd_messages(
         [
             SystemMessage("Be brief."),
@@ -79,25 +81,25 @@ async def test_what_is_not_said_and_what_is_private_is_left_out(strata: Strata, 
 
 
 async def test_a_history_goes_on_after_its_session_was_closed_or_erased(
-    strata: Strata, user: User
+    onionskin: Onionskin, user: User
 ) -> None:
-    history, session_id = StrataHistory(strata, user, "s"), session_named("s")
+    history, session_id = OnionskinHistory(onionskin, user, "s"), session_named("s")
     await history.aadd_messages([HumanMessage("One."), AIMessage("Two.")])
-    await strata.store.close(user, session_id)
+    await onionskin.store.close(user, session_id)
     with pytest.raises(SessionClosedError):
-        await strata.store.snapshot(user, session_id, now=1.0, view=None)
+        await onionskin.store.snapshot(user, session_id, now=1.0, view=None)
     await history.aadd_messages([HumanMessage("Three.")])
     assert [one.text for one in await history.aget_messages()] == ["One.", "Two.", "Three."]
-    assert (await get_session(strata.store, user, session_id)).title == "One."
-    await erase_user(strata.store, user)
+    assert (await get_session(onionskin.store, user, session_id)).title == "One."
+    await erase_user(onionskin.store, user)
     await history.aclear()
     await history.aadd_messages([HumanMessage("Four.")])
     assert [one.text for one in await history.aget_messages()] == ["Four."]
 
 
-async def test_what_is_due_is_left_to_a_worker(strata: Strata, user: User) -> None:
-    agenda = Agenda(strata.store.connection)
-    noting = replace(strata, agenda=agenda)
+async def test_what_is_due_is_left_to_a_worker(onionskin: Onionskin, user: User) -> None:
+    agenda = Agenda(onionskin.store.connection)
+    noting = replace(onionskin, agenda=agenda)
     await noting.leave(FoldDue(user, "s_1", "layered"), UseDue(user, ("m_1",), 1.0), EmbedDue(user))
     await noting.leave(EmbedDue(user))
     assert set((await agenda.take(9)).dues) == {FoldDue(user, "s_1", "layered"), EmbedDue(user)}

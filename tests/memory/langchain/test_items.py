@@ -3,16 +3,16 @@
 import pytest
 from langgraph.store.base import InvalidNamespaceError, PutOp
 
-from memory.errors import InvalidInputError
-from memory.langchain.items import StrataStore
-from memory.langchain.opening import Strata
-from memory.store.erasing import erase_user
-from memory.types import User
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.langgraph_store import OnionskinStore
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
 
-async def test_items_are_put_got_changed_and_deleted(strata: Strata, user: User) -> None:
-    store = StrataStore(strata, user)
+async def test_items_are_put_got_changed_and_deleted(onionskin: Onionskin, user: User) -> None:
+    store = OnionskinStore(onionskin, user)
     await store.aput(("notes", "a"), "one", {"text": "Biscuit is a dog.", "n": 1})
     first = await store.aget(("notes", "a"), "one")
     assert first
@@ -26,8 +26,10 @@ async def test_items_are_put_got_changed_and_deleted(strata: Strata, user: User)
     assert await store.aget(("notes", "a"), "one") is None
 
 
-async def test_names_may_hold_any_character_and_never_meet(strata: Strata, user: User) -> None:
-    store = StrataStore(strata, user)
+async def test_names_may_hold_any_character_and_never_meet(
+    onionskin: Onionskin, user: User
+) -> None:
+    store = OnionskinStore(onionskin, user)
     await store.aput(("a/b", "c:d"), "{e}", {"n": 1})
     await store.aput(("a", "b/c:d"), "{e}", {"n": 2})
     one = await store.aget(("a/b", "c:d"), "{e}")
@@ -38,8 +40,10 @@ async def test_names_may_hold_any_character_and_never_meet(strata: Strata, user:
     assert other.value["n"] == 2
 
 
-async def test_search_goes_by_meaning_by_filters_and_by_pages(strata: Strata, user: User) -> None:
-    store = StrataStore(strata, user, fields=["text"])
+async def test_search_goes_by_meaning_by_filters_and_by_pages(
+    onionskin: Onionskin, user: User
+) -> None:
+    store = OnionskinStore(onionskin, user, fields=["text"])
     for number, text in enumerate(["My dog is brown.", "The sky is blue.", "Taxes are due."]):
         await store.aput(("notes",), str(number), {"text": text, "n": number})
     await store.aput(("notes", "deep"), "x", {"other": "nothing to embed", "n": 9}, index=False)
@@ -55,8 +59,8 @@ async def test_search_goes_by_meaning_by_filters_and_by_pages(strata: Strata, us
         await store.asearch(("notes",), filter={"n": {"$near": 1}})
 
 
-async def test_namespaces_are_listed(strata: Strata, user: User) -> None:
-    store = StrataStore(strata, user)
+async def test_namespaces_are_listed(onionskin: Onionskin, user: User) -> None:
+    store = OnionskinStore(onionskin, user)
     for namespace in (("a", "b", "c"), ("a", "x"), ("z", "c")):
         await store.aput(namespace, "k", {"v": 1})
     assert await store.alist_namespaces() == [("a", "b", "c"), ("a", "x"), ("z", "c")]
@@ -65,8 +69,8 @@ async def test_namespaces_are_listed(strata: Strata, user: User) -> None:
     assert await store.alist_namespaces(prefix=("*", "x")) == [("a", "x")]
 
 
-async def test_a_store_for_many_users_keeps_them_apart(strata: Strata) -> None:
-    store = StrataStore(strata)
+async def test_a_store_for_many_users_keeps_them_apart(onionskin: Onionskin) -> None:
+    store = OnionskinStore(onionskin)
     await store.aput(("alice", "notes"), "k", {"v": "hers"})
     await store.aput(("bob", "notes"), "k", {"v": "his"})
     assert [one.value["v"] for one in await store.asearch(("bob",))] == ["his"]
@@ -81,18 +85,18 @@ async def test_a_store_for_many_users_keeps_them_apart(strata: Strata) -> None:
 
 
 async def test_erasing_a_user_erases_their_items(
-    strata: Strata, user: User, redis: RedisClient
+    onionskin: Onionskin, user: User, redis: RedisClient
 ) -> None:
-    store = StrataStore(strata)
+    store = OnionskinStore(onionskin)
     await store.aput((user.id, "notes"), "k", {"v": 1})
     await store.aput(("bob", "notes"), "k", {"v": 1})
-    assert (await erase_user(strata.store, user)).keys
+    assert (await erase_user(onionskin.store, user)).keys
     assert not [name async for name in redis.scan_iter(f"*/{user.id}}}*")]
     assert await store.aget(("bob", "notes"), "k")
 
 
-async def test_what_is_no_plain_data_is_refused_whole(strata: Strata, user: User) -> None:
-    store = StrataStore(strata, user)
+async def test_what_is_no_plain_data_is_refused_whole(onionskin: Onionskin, user: User) -> None:
+    store = OnionskinStore(onionskin, user)
     good, bad = PutOp(("n",), "a", {"v": 1}), PutOp(("n",), "b", {"v": object()}, index=False)
     with pytest.raises(InvalidInputError, match="plain data"):
         await store.abatch([good, bad])
@@ -101,8 +105,8 @@ async def test_what_is_no_plain_data_is_refused_whole(strata: Strata, user: User
         await store.aput((), "k", {"v": 1})
 
 
-def test_it_works_without_an_event_loop(waiting: Strata, user: User) -> None:
-    store = StrataStore(waiting, user)
+def test_it_works_without_an_event_loop(waiting: Onionskin, user: User) -> None:
+    store = OnionskinStore(waiting, user)
     store.put(("notes",), "k", {"text": "Biscuit"})
     found = store.get(("notes",), "k")
     assert found
@@ -112,6 +116,6 @@ def test_it_works_without_an_event_loop(waiting: Strata, user: User) -> None:
     assert store.list_namespaces() == []
 
 
-async def test_a_synchronous_call_on_the_loop_says_so(strata: Strata, user: User) -> None:
+async def test_a_synchronous_call_on_the_loop_says_so(onionskin: Onionskin, user: User) -> None:
     with pytest.raises(InvalidInputError, match="wait for itself"):
-        StrataStore(strata, user).get(("notes",), "k")
+        OnionskinStore(onionskin, user).get(("notes",), "k")

@@ -5,23 +5,23 @@ from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 from langchain_tests.integration_tests.vectorstores import VectorStoreIntegrationTests
 
-from memory.errors import InvalidInputError
-from memory.langchain.documents import Filter
-from memory.langchain.embeddings import StrataEmbeddings
-from memory.langchain.history import StrataHistory
-from memory.langchain.opening import Strata
-from memory.langchain.vectors import StrataVectorStore
-from memory.memories import Memories
-from memory.store.erasing import erase_user
-from memory.types import User
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.langchain.chat_history import OnionskinHistory
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.documents import Filter
+from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
+from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
+from onionskin.memory.records.service import Memories
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.types.messages import User
 
 
 class TestStandard(VectorStoreIntegrationTests):
     """The whole suite, on a real Redis."""
 
     @pytest.fixture
-    def vectorstore(self, waiting: Strata) -> StrataVectorStore:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return StrataVectorStore(waiting, User("alice"))
+    def vectorstore(self, waiting: Onionskin) -> OnionskinVectorStore:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return OnionskinVectorStore(waiting, User("alice"))
 
 
 def _is_first(document: Document) -> bool:
@@ -31,22 +31,24 @@ def _is_first(document: Document) -> bool:
 _TEXTS = ["Biscuit is a brown dog.", "Taxes are due in May.", "The sky is blue.", "A dog barks."]
 
 
-async def test_what_was_said_is_found_beside_what_was_noted(strata: Strata, user: User) -> None:
-    store, history = StrataVectorStore(strata, user), StrataHistory(strata, user, "s")
+async def test_what_was_said_is_found_beside_what_was_noted(
+    onionskin: Onionskin, user: User
+) -> None:
+    store, history = OnionskinVectorStore(onionskin, user), OnionskinHistory(onionskin, user, "s")
     await store.aadd_texts(_TEXTS)
     await history.aadd_messages([HumanMessage("My dog is called Biscuit.")])
     found = await store.asimilarity_search("What is the dog called?", k=2)
     assert {one.page_content for one in found} <= {"My dog is called Biscuit.", *_TEXTS}
     said = next(one for one in found if "role" in one.metadata)
     assert said.metadata["role"] == "user"
-    noted = StrataVectorStore(strata, user, messages=False)
+    noted = OnionskinVectorStore(onionskin, user, messages=False)
     assert not any("role" in one.metadata for one in await noted.asimilarity_search("dog", k=10))
-    stranger = StrataVectorStore(strata, User("bob"))
+    stranger = OnionskinVectorStore(onionskin, User("bob"))
     assert await stranger.asimilarity_search("dog", k=10) == []
 
 
-async def test_scores_are_cosines_and_filters_hold(strata: Strata, user: User) -> None:
-    store = StrataVectorStore(strata, user)
+async def test_scores_are_cosines_and_filters_hold(onionskin: Onionskin, user: User) -> None:
+    store = OnionskinVectorStore(onionskin, user)
     await store.aadd_texts(_TEXTS, [{"n": number} for number in range(4)])
     scored = await store.asimilarity_search_with_score("a brown dog", k=4)
     cosines = [score for _, score in scored]
@@ -64,29 +66,31 @@ async def test_scores_are_cosines_and_filters_hold(strata: Strata, user: User) -
 
 
 async def test_different_things_are_found_where_that_is_asked_for(
-    strata: Strata, user: User
+    onionskin: Onionskin, user: User
 ) -> None:
-    store = StrataVectorStore(strata, user)
+    store = OnionskinVectorStore(onionskin, user)
     await store.aadd_texts(["A brown dog.", "A brown dog!", "Brown bread with a dog."])
     plain = await store.asimilarity_search_with_score("a brown dog", k=2)
     diverse = await store.amax_marginal_relevance_search("a brown dog", k=2, lambda_mult=0.1)
     assert {one.page_content for one, _ in plain} == {"A brown dog.", "A brown dog!"}
     assert "Brown bread with a dog." in {one.page_content for one in diverse}
-    vector = await StrataEmbeddings(strata).aembed_query("brown bread")
+    vector = await OnionskinEmbeddings(onionskin).aembed_query("brown bread")
     found = await store.asimilarity_search_by_vector(vector, k=1)
     assert found[0].page_content == "Brown bread with a dog."
 
 
-async def test_a_document_is_a_memory_and_goes_with_the_user(strata: Strata, user: User) -> None:
-    store = StrataVectorStore(strata, user)
+async def test_a_document_is_a_memory_and_goes_with_the_user(
+    onionskin: Onionskin, user: User
+) -> None:
+    store = OnionskinVectorStore(onionskin, user)
     (made,) = await store.aadd_texts(["Pin: <private>1234</private>."], [{"of": "bank"}])
     assert await store.aadd_documents([Document("New.", id=made)]) == [made]
     await store.aadd_texts(["One.", "Two."], ids=["x", "x"])
-    memories = Memories(strata.store, strata.views, strata.embedder)
+    memories = Memories(onionskin.store, onionskin.views, onionskin.embedder)
     kept = {one.content: one for one in await memories.index(user)}
     assert set(kept) == {"New.", "Two."}
     assert kept["Two."].kind == "note"
-    await erase_user(strata.store, user)
+    await erase_user(onionskin.store, user)
     assert await store.asimilarity_search("new", k=9) == []
     with pytest.raises(InvalidInputError, match="which documents"):
         await store.adelete()
@@ -96,14 +100,14 @@ async def test_a_document_is_a_memory_and_goes_with_the_user(strata: Strata, use
         await store.aadd_texts(["a"], ids=["b", "c"])
 
 
-def test_it_works_without_an_event_loop(waiting: Strata, user: User) -> None:
-    store = StrataVectorStore.from_texts(_TEXTS, strata=waiting, user=user)
+def test_it_works_without_an_event_loop(waiting: Onionskin, user: User) -> None:
+    store = OnionskinVectorStore.from_texts(_TEXTS, onionskin=waiting, user=user)
     assert store.similarity_search_with_score("a brown dog", k=1)[0][0].page_content == _TEXTS[0]
     vector = store.embeddings.embed_query("a brown dog")
     assert store.similarity_search_by_vector(vector, k=1)[0].page_content == _TEXTS[0]
     assert len(store.max_marginal_relevance_search("dog", k=2)) == 2
     assert len(store.max_marginal_relevance_search_by_vector(vector, k=2)) == 2
     with pytest.raises(InvalidInputError, match="embeds by itself"):
-        StrataVectorStore.from_texts(
-            _TEXTS, VectorStoreIntegrationTests.get_embeddings(), strata=waiting, user=user
+        OnionskinVectorStore.from_texts(
+            _TEXTS, VectorStoreIntegrationTests.get_embeddings(), onionskin=waiting, user=user
         )

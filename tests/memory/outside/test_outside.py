@@ -9,17 +9,17 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from pydantic import SecretStr
 
-from memory.combined import CombinedMemory
-from memory.errors import ConfigurationError
-from memory.outside.collections import collection_of, open_collections
-from memory.outside.outside import Outside
-from memory.profiles import load_profiles
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.store.erasing import erase_user
-from memory.store.outside import filled_collections, read_filled
-from memory.types import User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.profiles import load_profiles
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.vector_database_cursors import filled_collections, read_filled
+from onionskin.memory.types.messages import User
+from onionskin.memory.vector_databases.base import collection_of, open_collections
+from onionskin.memory.vector_databases.mirror import Outside
 from tests.conftest import RedisClient
 
 _BO = User("bo")
@@ -108,7 +108,7 @@ async def test_a_lost_database_is_filled_again(
     await outside.drop(user)
     vector = (await embedder.embed([_TEXTS[0]]))[0]
     assert await outside.search(user, vector, top_k=9) == []
-    await redis.xtrim("strata:{default/alice}:log", maxlen=1)  # the log does not reach back
+    await redis.xtrim("onionskin:{default/alice}:log", maxlen=1)  # the log does not reach back
     await outside.fill(user)
     assert len(await outside.search(user, vector, top_k=9)) == 6
     assert (await read_filled(store, user, name)).sequence == before.sequence
@@ -224,7 +224,7 @@ def test_names_say_nothing_and_never_meet() -> None:
     owners = [User("a", "b"), User("a/b", ""), User("", "a/b"), User("b", "a"), User("a", "b/")]
     names = {collection_of(one, tag) for one in owners for tag in ("x", "y")}
     assert len(names) == 10
-    assert all(one.startswith("strata-") and len(one) == 47 for one in names)
+    assert all(one.startswith("onionskin-") and len(one) == 47 for one in names)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.privacy.echoes import repeats, without_echoes
-from memory.privacy.spans import MARK
+from onionskin.memory.privacy.echo_removal import repeats, without_echoes
+from onionskin.memory.privacy.private_spans import MARK
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.errors import ConfigurationError
-from memory.privacy.detectors import Detector, cards, emails, ip_addresses, phones
-from memory.privacy.patterns import by_langchain
-from memory.privacy.redaction import Kind, Redactor
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.privacy.pii import Detector, cards, emails, ip_addresses, phones
+from onionskin.memory.privacy.redaction import Kind, Redactor, by_langchain
 from tests.conftest import repository
 
 ALL: tuple[Kind, ...] = ("email", "card", "ip", "phone")
@@ -146,7 +145,7 @@ def test_a_pattern_that_cannot_be_used_is_refused_at_the_start(pattern: str) -> 
 
 
 def test_nothing_is_imported_for_those_who_do_not_redact() -> None:
-    code = "import sys, service.app; print({'re2', 'langchain.agents'} & {*sys.modules})"
+    code = "import sys, onionskin.service.app; print({'re2', 'langchain.agents'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=repository(), capture_output=True, text=True, check=True
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memory.privacy.spans import MARK, split, without_pairs
+from onionskin.memory.privacy.private_spans import MARK, split, without_pairs
 
 _TAGS = (
     "<private>",

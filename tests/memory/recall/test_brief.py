@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 
-from memory.recall import compiled
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.ranking import HAND_MADE, Weights
-from memory.recall.tongue import Tongue
-from memory.types import Entry, Message
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking import ranker as compiled
+from onionskin.memory.retrieval.ranking.weights import HAND_MADE, Weights
+from onionskin.memory.types.messages import Entry, Message
 
 _WORDS = "dog cat piano garden coffee train river house winter guitar sister the a of in".split()
 _QUERIES = ("my dog", "When was the winter?", "xyzzy", "of", "hound", "", "May 2023 in the garden")

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from memory.recall.dates import day_of, offsets, spans
-from memory.recall.language import language, languages, looks_like
+from onionskin.memory.retrieval.language.analyzer import language, languages, looks_like
+from onionskin.memory.retrieval.language.dates import day_of, offsets, spans
 
 _NOW = date(2024, 3, 15)  # a Friday
 

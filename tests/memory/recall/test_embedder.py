@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 from tokenizers import Tokenizer
 
-from memory.errors import ConfigurationError, EmbedderError
-from memory.recall.embedder import (
+from onionskin.memory.errors import ConfigurationError, EmbedderError
+from onionskin.memory.retrieval.embedders.providers import (
     EmbedderOptions,
     LangChainEmbedder,
     StaticEmbedder,
     open_embedder,
 )
-from memory.recall.static_model import StaticModel
+from onionskin.memory.retrieval.embedders.static import StaticModel
 
 _NO_OPTIONS = EmbedderOptions()
 
 
 @cache
 def _model() -> tuple[StaticModel, Tokenizer]:
-    path = files("memory.recall").joinpath("static/tokenizer.json")
+    path = files("onionskin.memory.retrieval.embedders").joinpath("static/tokenizer.json")
     tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     tokenizer.encode_special_tokens = True
     return StaticModel(), tokenizer

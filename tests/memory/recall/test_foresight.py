@@ -5,19 +5,19 @@ from collections.abc import Callable
 
 import pytest
 
-from memory.changes import Cursor
-from memory.combined import CombinedMemory
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.ranker import Ranked, Ranker
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.recollection import Recollection
-from memory.store import RedisStore
-from memory.store.committing import stored_entries
-from memory.store.erasing import erase_user
-from memory.store.erasures import erased_epochs
-from memory.types import Message, Session, User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.layers.base import Recollection
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking.ranker import Ranked, Ranker
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.aof_rewrite import erased_epochs
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.store import stored_entries
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Message, Session, User
 
 Build = Callable[[str], CombinedMemory]
 

@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.ranking import GROUPS
-from memory.recall.tongue import Tongue
-from memory.types import Entry, Message
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking.weights import GROUPS
+from onionskin.memory.types.messages import Entry, Message
 
 _FACTS = (
     "My dog is called Biscuit; he is a beagle.",

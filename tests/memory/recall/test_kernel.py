@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.recall_speed import texts
-from memory.recall import compiled
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.ranking import hand_made
-from memory.recall.tongue import Tongue
-from memory.types import Entry, Message, Vector
+from onionskin.benchmarks.recall_speed import texts
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking import ranker as compiled
+from onionskin.memory.retrieval.ranking.weights import hand_made
+from onionskin.memory.types.messages import Entry, Message, Vector
 from scripts.build_kernel import compile_kernel
 
 _ROOT = Path(__file__).parents[3]
@@ -165,8 +165,10 @@ def test_rows_that_are_none_lead_nowhere() -> None:
 
 
 def test_it_is_compiled_where_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(_ROOT / "memory/recall/kernel", tmp_path / "memory/recall/kernel")
-    built = tmp_path / "memory/recall/_kernel.abi3.so"
+    shutil.copytree(
+        _ROOT / "memory/retrieval/ranking/kernel", tmp_path / "memory/retrieval/ranking/kernel"
+    )
+    built = tmp_path / "memory/retrieval/ranking/_kernel.abi3.so"
     assert compile_kernel(tmp_path) == ""
     assert built.stat().st_size > 10_000
     monkeypatch.setattr("sysconfig.get_config_var", {"CC": "no-such-compiler -pthread"}.get)
@@ -175,6 +177,6 @@ def test_it_is_compiled_where_it_can_be(tmp_path: Path, monkeypatch: pytest.Monk
     )
     assert not built.exists()
     monkeypatch.undo()
-    (tmp_path / "memory/recall/kernel/parts.c").write_text("this is not C")
+    (tmp_path / "memory/retrieval/ranking/kernel/parts.c").write_text("this is not C")
     assert "error" in compile_kernel(tmp_path)
     assert not list(built.parent.glob("_kernel*"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.recall.lexical import Postings
+from onionskin.memory.retrieval.index.bm25 import Postings
 
 
 @given(rows=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=30))

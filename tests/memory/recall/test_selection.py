@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from chains.prompt import build_prompt
-from memory.combined import CombinedMemory
-from memory.profiles import Profile, VectorOptions
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.index import UserIndex
-from memory.recall.selection import Selection
-from memory.recall.tongue import Tongue
-from memory.recall.views import Views
-from memory.store import RedisStore
-from memory.types import Entry, Message, User
+from onionskin.chains.prompt import build_prompt
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.profiles import Profile, VectorOptions
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.ranking.selection import Selection
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import Entry, Message, User
 
 _DAY = 86_400.0
 _TEXTS = (

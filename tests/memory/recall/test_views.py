@@ -2,14 +2,14 @@
 
 import secrets
 
-from memory.changes import Cursor
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import Connection, RedisStore
-from memory.store.committing import stored_entries
-from memory.store.erasing import erase_user
-from memory.store.erasures import erased_epochs
-from memory.types import Message, Session, User
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.aof_rewrite import erased_epochs
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.store import stored_entries
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
 
 

@@ -7,22 +7,32 @@ from functools import partial
 
 import numpy as np
 
-from memory.memories import Memories
-from memory.records import Record, Step
-from memory.store import Connection, RedisStore
-from memory.store.attempts import begin_try
-from memory.store.codec import pack_vector
-from memory.store.forking import fork_session
-from memory.store.items import Content, put_items
-from memory.store.keyring import Keyring
-from memory.store.master_keys import MasterKeys
-from memory.store.once import Outcome, claim_request, keep_outcome
-from memory.store.restoring import MessagesPiece, Piece, RecordPiece, SessionPiece, StepPiece
-from memory.store.restoring import restore_pieces as restore
-from memory.store.session_notes import note_session
-from memory.store.threads import Row, Thread, Written, put_checkpoint, put_writes
-from memory.traces import LayerTrace, pack_trace
-from memory.types import Fold, ImportStep, Message, Session, User, Vectors
+from onionskin.memory.records.service import Memories
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.codec import pack_vector
+from onionskin.memory.store.encryption.keyring import Keyring
+from onionskin.memory.store.encryption.master_keys import MasterKeys
+from onionskin.memory.store.idempotency import Outcome, begin_try, claim_request, keep_outcome
+from onionskin.memory.store.langgraph_checkpoints import (
+    Row,
+    Thread,
+    Written,
+    put_checkpoint,
+    put_writes,
+)
+from onionskin.memory.store.langgraph_items import Content, put_items
+from onionskin.memory.store.sessions import fork_session, note_session
+from onionskin.memory.store.transfer import (
+    MessagesPiece,
+    Piece,
+    RecordPiece,
+    SessionPiece,
+    StepPiece,
+)
+from onionskin.memory.store.transfer import restore_pieces as restore
+from onionskin.memory.types.messages import Fold, ImportStep, Message, Session, User, Vectors
+from onionskin.memory.types.prompt_trace import LayerTrace, pack_trace
+from onionskin.memory.types.records import Record, Step
 from tests.conftest import make_views
 
 TAG = "tag-of-embedder"

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from memory.recall.views import Views
-from memory.store import Connection, RedisStore
-from memory.store.codec import unpack_vector
-from memory.store.compacting import compact
-from memory.store.embedded import EmbeddedRedis
-from memory.store.items import get_item
-from memory.store.master_keys import MasterKeys
-from memory.store.reading import get_session, read_messages
-from memory.store.recording import read_history, read_records
-from memory.store.resealing import seal_everything
-from memory.store.threads import read_channels, read_checkpoint
-from memory.store.turns import read_turn
-from memory.types import User
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.aof_rewrite import compact
+from onionskin.memory.store.codec import unpack_vector
+from onionskin.memory.store.encryption.master_keys import MasterKeys
+from onionskin.memory.store.encryption.migrations import seal_everything
+from onionskin.memory.store.langgraph_checkpoints import read_channels, read_checkpoint
+from onionskin.memory.store.langgraph_items import get_item
+from onionskin.memory.store.records import read_history, read_records
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store.transcripts import get_session, read_messages, read_turn
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient, make_views, plain_client
 from tests.memory.store.encrypting import (
     CANARIES,
@@ -123,7 +122,7 @@ async def test_a_disk_holds_what_was_said_only_where_nothing_is_encrypted(
 
 async def test_vectors_do_not_decode(redis: RedisClient, connection: Connection) -> None:
     await live(store_with(connection, masters("k1")), _ALICE)
-    stored = await redis.hvals("strata:{default/alice}:vectors")
+    stored = await redis.hvals("onionskin:{default/alice}:vectors")
     assert len(stored) == 6
     for value in stored:
         assert unpack_vector(value, TAG) is None
@@ -174,8 +173,8 @@ async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
     redis: RedisClient, server: EmbeddedRedis, connection: Connection
 ) -> None:
     forks = {user: await live(store_with(connection, None), user) for user in (_ALICE, _BO)}
-    before = await redis.hgetall("strata:{default/alice}:user")
-    assert await redis.ttl("strata:{default/alice}:once:http:a") > 0
+    before = await redis.hgetall("onionskin:{default/alice}:user")
+    assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
     keyed = store_with(connection, masters("k1"))
     await _reads_back(keyed, _ALICE, forks[_ALICE])
     await seal_everything(keyed)
@@ -186,15 +185,15 @@ async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
     assert [left - {"try"} for left in (found[0], *found[2:])] == [set[str]()] * 3
     assert found[1] == _ALL
     assert (await seal_everything(keyed)).sealed == 0
-    assert await redis.ttl("strata:{default/alice}:once:http:a") > 0
-    assert await redis.ttl("strata:{default/alice}:key") == -1
-    after = await redis.hgetall("strata:{default/alice}:user")
+    assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
+    assert await redis.ttl("onionskin:{default/alice}:key") == -1
+    after = await redis.hgetall("onionskin:{default/alice}:user")
     assert after[b"epoch"] == before[b"epoch"]
-    counted = await redis.lrange(f"strata:{{default/alice}}:messages:{SESSION}", 0, -1)
-    counted += await redis.lrange(f"strata:{{default/alice}}:messages:{RESTORED}", 0, -1)
-    counted += await redis.lrange(f"strata:{{default/alice}}:messages:{forks[_ALICE]}", 0, -1)
-    counted += await redis.hvals("strata:{default/alice}:vectors")
-    counted += await redis.hvals("strata:{default/alice}:records")
+    counted = await redis.lrange(f"onionskin:{{default/alice}}:messages:{SESSION}", 0, -1)
+    counted += await redis.lrange(f"onionskin:{{default/alice}}:messages:{RESTORED}", 0, -1)
+    counted += await redis.lrange(f"onionskin:{{default/alice}}:messages:{forks[_ALICE]}", 0, -1)
+    counted += await redis.hvals("onionskin:{default/alice}:vectors")
+    counted += await redis.hvals("onionskin:{default/alice}:records")
     assert int(after[b"bytes"]) == sum(map(len, counted))
 
 

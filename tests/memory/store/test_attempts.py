@@ -2,17 +2,17 @@
 
 import pytest
 
-from memory.errors import OvertakenError
-from memory.store import RedisStore
-from memory.store.attempts import (
+from onionskin.memory.errors import OvertakenError
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.idempotency import (
     Try,
     answer_was_told,
     begin_try,
+    find_turn,
     overtake_try,
     try_failed,
 )
-from memory.store.once import find_turn
-from memory.types import Message, Session, User
+from onionskin.memory.types.messages import Message, Session, User
 
 _ALICE = User("alice")
 _NOW = 1_700_000_000.0

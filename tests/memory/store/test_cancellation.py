@@ -7,8 +7,8 @@ command on it, and a canary below would see another user's messages.
 import asyncio
 import random
 
-from memory.store import RedisStore
-from memory.types import Message, Session, User
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import Message, Session, User
 
 _CANCELLED = 3000
 _CANARIES = 20

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory.changes import Changes, Cursor, DropSession, Put
-from memory.store import Connection, RedisStore, keys
-from memory.store.reading import read_everything
-from memory.types import Entry, Message, Session, User, Vector
+from onionskin.memory.store import Connection, RedisStore, keys
+from onionskin.memory.store.transcripts import read_everything
+from onionskin.memory.types.change_log import Changes, Cursor, DropSession, Put
+from onionskin.memory.types.messages import Entry, Message, Session, User, Vector
 from tests.conftest import RedisClient
 
 _VECTOR: Vector = np.ones(4, dtype=np.float32)

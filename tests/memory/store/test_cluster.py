@@ -9,18 +9,11 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from memory.changes import Cursor
-from memory.due import EmbedDue
-from memory.errors import StoreUnavailableError
-from memory.exporting import export_user
-from memory.intake import Intake
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore, keys
-from memory.store.agenda import Agenda, Backoff, Taken, forget_user, list_given_up
-from memory.store.erasing import erase_user
-from memory.store.items import Content, list_paths, put_items
-from memory.store.reading import list_sessions, read_everything
-from memory.store.threads import (
+from onionskin.memory.errors import StoreUnavailableError
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore, keys
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.langgraph_checkpoints import (
     Row,
     Thread,
     Written,
@@ -30,8 +23,15 @@ from memory.store.threads import (
     read_channels,
     read_checkpoint,
 )
-from memory.store.users import list_users, scan_keys, user_stats
-from memory.types import Fold, Message, Session, User
+from onionskin.memory.store.langgraph_items import Content, list_paths, put_items
+from onionskin.memory.store.task_queue import Agenda, Backoff, Taken, forget_user, list_given_up
+from onionskin.memory.store.transcripts import list_sessions, read_everything
+from onionskin.memory.store.users import list_users, scan_keys, user_stats
+from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Fold, Message, Session, User
+from onionskin.memory.types.tasks import EmbedDue
 from tests.topologies.cluster import running_cluster
 from tests.topologies.sentinel import running_sentinels
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from memory.errors import ConfigurationError, StoreUnavailableError, UnknownSessionError
-from memory.store import Connection, RedisStore
-from memory.store.api_keys import create_key, list_keys
-from memory.store.durability import Durability
-from memory.store.erasing import erase_user
-from memory.store.once import find_turn
-from memory.store.reading import get_session
-from memory.types import Message, Session, User
+from onionskin.memory.errors import ConfigurationError, StoreUnavailableError, UnknownSessionError
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.api_keys import create_key, list_keys
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.idempotency import find_turn
+from onionskin.memory.store.redis.durability import Durability
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import Message, Session, User
 from tests.topologies.cluster import Cluster, running_cluster
 from tests.topologies.node import Node, until
 from tests.topologies.sentinel import Watched, running_sentinels

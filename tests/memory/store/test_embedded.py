@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from memory.errors import EmbeddedRedisError, StoreUnavailableError
-from memory.store import Connection
-from memory.store.embedded import EmbeddedRedis, find_server
+from onionskin.memory.errors import EmbeddedRedisError, StoreUnavailableError
+from onionskin.memory.store import Connection
+from onionskin.memory.store.redis.embedded import EmbeddedRedis, find_server
 from tests.conftest import RedisClient, plain_client, repository
 
 _OWNER = """
 import asyncio, sys
 from pathlib import Path
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 
 async def main():
     async with EmbeddedRedis(Path(sys.argv[1])) as redis:
@@ -122,7 +122,7 @@ async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 
 async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(EmbeddedRedisError, match="STRATA_DATA_DIR"):
+    with pytest.raises(EmbeddedRedisError, match="ONIONSKIN_DATA_DIR"):
         async with EmbeddedRedis(tmp_path / "file" / "data"):
             pass
 

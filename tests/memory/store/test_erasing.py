@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from memory.combined import CombinedMemory
-from memory.errors import UnknownSessionError
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.recall.views import Views
-from memory.store import RedisStore, keys
-from memory.store.erasing import Erased, erase_user
-from memory.store.leases import take_lease
-from memory.store.users import list_users, user_stats
-from memory.types import Fold, ImportStep, Message, Session, User
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import UnknownSessionError
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.store import RedisStore, keys
+from onionskin.memory.store.deletion import Erased, erase_user
+from onionskin.memory.store.locks import take_lease
+from onionskin.memory.store.users import list_users, user_stats
+from onionskin.memory.types.messages import Fold, ImportStep, Message, Session, User
 from tests.conftest import RedisClient, eventually, make_views
 
 _REWRITE_DUE, _ERASED_EPOCHS = keys.REWRITE_DUE.encode(), keys.ERASED_EPOCHS.encode()
@@ -90,11 +90,11 @@ async def test_nothing_is_left_of_a_user_and_the_others_stay(
 async def test_keys_of_a_sort_that_nothing_names_go_too(
     redis: RedisClient, store: RedisStore, user: User
 ) -> None:
-    await redis.set("strata:{default/alice}:ledger:2026", _CANARY)
-    await redis.set("strata:{default/alice}x:user", "another's")
+    await redis.set("onionskin:{default/alice}:ledger:2026", _CANARY)
+    await redis.set("onionskin:{default/alice}x:user", "another's")
     assert await erase_user(store, user) == Erased(0, 0, 0, 0, 1)
     assert {key async for key in redis.scan_iter()} == {
-        b"strata:{default/alice}x:user",
+        b"onionskin:{default/alice}x:user",
         _REWRITE_DUE,
     }
 

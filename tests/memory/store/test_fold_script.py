@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory.store import RedisStore
-from memory.store.reading import get_session
-from memory.types import Fold, Message, Session, User
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import Fold, Message, Session, User
 
 _LENGTH = 6
 _SESSION = Session("s_1", 1.0, 1.0)

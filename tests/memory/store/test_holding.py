@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from memory.errors import SessionBusyError
-from memory.store import RedisStore
-from memory.store.holding import give_back, renew_hold
-from memory.turns import Hold, OnConflict, held
-from memory.types import Committed, Message, Session, Snapshot, User
+from onionskin.memory.errors import SessionBusyError
+from onionskin.memory.session_lock import Hold, OnConflict, held
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.locks import give_back, renew_hold
+from onionskin.memory.types.messages import Committed, Message, Session, Snapshot, User
 from tests.conftest import RedisClient
 
 _SESSION = Session("s_0123456789abcdef", 1000.0, 1000.0)
 _HI = [(Message("user", "Hi.", 1000.0), None), (Message("assistant", "Yes.", 1000.0), None)]
-_LINE = f"strata:{{default/alice}}:lease:line:{_SESSION.id}"
+_LINE = f"onionskin:{{default/alice}}:lease:line:{_SESSION.id}"
 
 
 async def _ask(store: RedisStore, user: User, hold: Hold) -> Snapshot:

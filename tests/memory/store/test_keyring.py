@@ -4,22 +4,22 @@ import asyncio
 
 import pytest
 
-from memory.changes import Cursor
-from memory.errors import CorruptValueError, SealedError
-from memory.memories import Memories
-from memory.recall.embedder import StaticEmbedder
-from memory.store import Connection, RedisStore
-from memory.store.erasing import erase_user
-from memory.store.keyring import Keyring
-from memory.store.reading import get_session, read_messages
-from memory.store.scripts import Script
-from memory.store.users import user_stats
-from memory.types import Message, Session, User
+from onionskin.memory.errors import CorruptValueError, SealedError
+from onionskin.memory.records.service import Memories
+from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.encryption.keyring import Keyring
+from onionskin.memory.store.redis.scripts import Script
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.store.users import user_stats
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
 from tests.memory.store.encrypting import SESSION, live, masters, store_with
 
 _CLAIM = Script("once")
-_KEY = "strata:{default/alice}:key"
+_KEY = "onionskin:{default/alice}:key"
 
 
 async def _say(store: RedisStore, user: User, text: str, now: float = 1000.0) -> str:
@@ -78,7 +78,7 @@ async def test_turns_at_once_on_one_session_open_where_they_came_to_stand(
     await asyncio.gather(*(_say(store, user, f"at once {number}") for number in range(12)))
     said = await _said(store, user, session_id)
     assert sorted(said[0::2]) == sorted(["first", *(f"at once {number}" for number in range(12))])
-    assert await redis.llen(f"strata:{{default/alice}}:messages:{session_id}") == 26
+    assert await redis.llen(f"onionskin:{{default/alice}}:messages:{session_id}") == 26
 
 
 async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
@@ -89,7 +89,7 @@ async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
     for worker in workers:
         assert await _said(worker, user, session_id) == ["old", "Yes."]
     old_key = await redis.get(_KEY)
-    old_list = await redis.dump(f"strata:{{default/alice}}:messages:{session_id}")
+    old_list = await redis.dump(f"onionskin:{{default/alice}}:messages:{session_id}")
     receipt = await erase_user(workers[1], user)
     assert receipt.messages == 2
     assert not [key async for key in redis.scan_iter() if b"alice" in key]
@@ -99,7 +99,7 @@ async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
     for worker in (*workers, store_with(connection, masters("k1"))):
         for one in anew:
             assert "old" not in await _said(worker, user, one)
-    await redis.restore("strata:{default/alice}:messages:s_backup", 0, old_list)
+    await redis.restore("onionskin:{default/alice}:messages:s_backup", 0, old_list)
     with pytest.raises(SealedError, match="data key that is no more"):
         await _said(workers[0], user, "s_backup")
 
@@ -169,7 +169,7 @@ async def test_topics_of_a_user_who_had_no_key_are_found_by_their_masks(
     after = Memories(keyed, make_views(keyed), embedder)
     (same,) = await after.create(user, [{"content": "A cat.", "topic": "pet"}])
     assert same.id == kept.id
-    (field,) = await redis.hkeys("strata:{default/alice}:topics")
+    (field,) = await redis.hkeys("onionskin:{default/alice}:topics")
     assert field != b"pet"
     assert len(field) == 64
 
@@ -201,7 +201,7 @@ async def test_a_changed_value_is_an_error_and_not_what_it_was_changed_to(
 ) -> None:
     store = store_with(connection, masters("k1"))
     session_id = await _say(store, user, "Hello.")
-    name = f"strata:{{default/alice}}:messages:{session_id}"
+    name = f"onionskin:{{default/alice}}:messages:{session_id}"
     value = bytearray(await redis.lindex(name, 0))
     value[-1] ^= 1
     await redis.lset(name, 0, bytes(value))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from memory.errors import CorruptValueError
-from memory.store import keys
-from memory.store.codec import pack_message, pack_vector, unpack_message, unpack_vector
-from memory.types import Message, User
+from onionskin.memory.errors import CorruptValueError
+from onionskin.memory.store import keys
+from onionskin.memory.store.codec import pack_message, pack_vector, unpack_message, unpack_vector
+from onionskin.memory.types.messages import Message, User
 
 _names = st.text(min_size=1, max_size=20) | st.sampled_from(
     ["a", "a}", "{a", "a:b", "a/b", "%7Ba", "a%2Fb", "😀", "\0", "}:session:x"]

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from memory.errors import UnderWayError
-from memory.store import RedisStore, keys
-from memory.store.leases import leased
-from memory.types import User
+from onionskin.memory.errors import UnderWayError
+from onionskin.memory.store import RedisStore, keys
+from onionskin.memory.store.locks import leased
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
 _SHORT = timedelta(milliseconds=60)

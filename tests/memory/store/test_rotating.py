@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from memory.errors import ConfigurationError
-from memory.store import Connection, RedisStore, keys
-from memory.store.encryption import forget_master_key, open_keyring
-from memory.store.erasing import erase_user
-from memory.store.master_keys import MasterKeys, names_of
-from memory.store.reading import get_session
-from memory.store.rotating import Rotation, rotate_master_key
-from memory.types import Message, Session, User
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.store import Connection, RedisStore, keys
+from onionskin.memory.store.deletion import erase_user
+from onionskin.memory.store.encryption.keyring import forget_master_key, open_keyring
+from onionskin.memory.store.encryption.master_keys import MasterKeys, names_of
+from onionskin.memory.store.encryption.migrations import Rotation, rotate_master_key
+from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, repository
 from tests.memory.store.encrypting import TAG, masters, store_with
 from tests.services import environment
@@ -50,7 +50,7 @@ async def test_after_a_rotation_the_old_master_key_can_go(
 ) -> None:
     await _begin(await _opened(connection, masters("k1")), _USERS)
     values = {name: await redis.dump(name) async for name in redis.scan_iter("*:messages:*")}
-    await redis.hset("strata:{default/user1}:import:x}:key", "lines", 1)
+    await redis.hset("onionskin:{default/user1}:import:x}:key", "lines", 1)
     with pytest.raises(ConfigurationError, match="'k1', which is not among"):
         await open_keyring(connection, masters("k2"))
     told: list[int] = []
@@ -139,7 +139,7 @@ async def test_another_key_under_a_known_id_is_told_at_the_start(
     await open_keyring(connection, masters("k1", "unused"))
     with pytest.raises(ConfigurationError, match="another one than that"):
         await open_keyring(connection, MasterKeys({"k1": bytes(32)}))
-    with pytest.raises(ConfigurationError, match="set STRATA_ENCRYPTION_KEYS"):
+    with pytest.raises(ConfigurationError, match="set ONIONSKIN_ENCRYPTION_KEYS"):
         await open_keyring(connection, None)
     with pytest.raises(ConfigurationError, match="'k1', which is not among"):
         await open_keyring(connection, masters("k3"))
@@ -147,9 +147,11 @@ async def test_another_key_under_a_known_id_is_told_at_the_start(
 
 
 async def _rotate(url: str) -> asyncio.subprocess.Process:
-    """`strata encryption rotate`, from k1 to k2."""
-    command = (sys.executable, "-m", "service", "encryption", "rotate")
-    settings = environment(STRATA_REDIS_URL=url, STRATA_ENCRYPTION_KEYS=_as_setting("k2", "k1"))
+    """`onionskin encryption rotate`, from k1 to k2."""
+    command = (sys.executable, "-P", "-m", "onionskin.service", "encryption", "rotate")
+    settings = environment(
+        ONIONSKIN_REDIS_URL=url, ONIONSKIN_ENCRYPTION_KEYS=_as_setting("k2", "k1")
+    )
     return await asyncio.create_subprocess_exec(
         *command, env=settings, cwd=repository(), stdout=subprocess.PIPE
     )

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from memory.changes import Cursor
-from memory.store import Connection, RedisStore
-from memory.store.committing import COMMIT
-from memory.store.reading import get_session, read_messages
-from memory.types import Committed, Message, User
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.store import COMMIT
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import Committed, Message, User
 from tests.conftest import RedisClient
 from tests.memory.store.relay import relaying
 
@@ -62,5 +62,5 @@ async def test_a_commit_whose_answer_is_lost_is_stored_once_and_answered(
         RedisStore(plain, embedder_tag="x"), user, second.session_id, start=0, count=9
     )
     assert [entry.message.at for entry in stored] == [1000.0, 1000.0, 1001.0, 1001.0]
-    assert await redis.xlen(f"strata:{{default/{user.id}}}:log") == 2
+    assert await redis.xlen(f"onionskin:{{default/{user.id}}}:log") == 2
     await plain.aclose()

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.changes import Cursor
-from memory.errors import ConfigurationError, CorruptValueError, SealedError
-from memory.store import Connection, RedisStore
-from memory.store.master_keys import (
+from onionskin.memory.errors import ConfigurationError, CorruptValueError, SealedError
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.encryption.ciphers import UserCipher, is_sealed
+from onionskin.memory.store.encryption.master_keys import (
     DataKey,
     MasterKeys,
     configured_master_keys,
@@ -15,17 +15,17 @@ from memory.store.master_keys import (
     names_of,
     read_master_keys,
 )
-from memory.store.reading import get_session, read_messages
-from memory.store.recording import read_history, read_records
-from memory.store.sealing import UserCipher, is_sealed
-from memory.types import User
+from onionskin.memory.store.records import read_history, read_records
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 from tests.memory.store.encrypting import RECORD, SESSION, live, masters, store_with
 
 _KEY = DataKey.drawn()
-_CIPHER = UserCipher("strata:{default/alice}:", _KEY)
+_CIPHER = UserCipher("onionskin:{default/alice}:", _KEY)
 _ALICE, _BO = User("alice"), User("bo")
-_MINE, _HIS = "strata:{default/alice}:", "strata:{default/bo}:"
+_MINE, _HIS = "onionskin:{default/alice}:", "onionskin:{default/bo}:"
 
 
 @given(st.text(), st.binary(min_size=1))
@@ -41,7 +41,7 @@ def test_what_is_sealed_opens(place: str, data: bytes) -> None:
 def test_a_flipped_bit_is_told(data: bytes, at: int, bit: int) -> None:
     sealed = bytearray(_CIPHER.seal("messages:s_1:7", data))
     sealed[at % len(sealed)] ^= 1 << bit
-    strict = UserCipher("strata:{default/alice}:", _KEY, plaintext=False)
+    strict = UserCipher("onionskin:{default/alice}:", _KEY, plaintext=False)
     with pytest.raises((CorruptValueError, SealedError)):
         strict.open("messages:s_1:7", bytes(sealed))
 
@@ -53,14 +53,14 @@ def test_a_value_opens_at_its_place_alone(place: str, other: str) -> None:
         with pytest.raises(CorruptValueError):
             _CIPHER.open(other, sealed)
     with pytest.raises(CorruptValueError):
-        UserCipher("strata:{default/bo}:", _KEY).open(place, sealed)
+        UserCipher("onionskin:{default/bo}:", _KEY).open(place, sealed)
     with pytest.raises(SealedError):
-        UserCipher("strata:{default/alice}:", DataKey.drawn()).open(place, sealed)
+        UserCipher("onionskin:{default/alice}:", DataKey.drawn()).open(place, sealed)
 
 
 def test_what_is_masked_differs_by_user_and_purpose() -> None:
     masks = {_CIPHER.mask("topic", "dog"), _CIPHER.mask("try", "dog"), _CIPHER.mask("topic", "cat")}
-    masks.add(UserCipher("strata:{default/alice}:", DataKey.drawn()).mask("topic", "dog"))
+    masks.add(UserCipher("onionskin:{default/alice}:", DataKey.drawn()).mask("topic", "dog"))
     assert len(masks) == 4
     assert _CIPHER.mask("topic", "dog") in masks
 
@@ -73,9 +73,9 @@ async def _swap(redis: RedisClient, kind: str, mine: str, his: str) -> None:
         await redis.hset(one, field, second)
         await redis.hset(two, other, first)
         return
-    await redis.rename(mine, "strata:{default/x}:x")
+    await redis.rename(mine, "onionskin:{default/x}:x")
     await redis.rename(his, mine)
-    await redis.rename("strata:{default/x}:x", his)
+    await redis.rename("onionskin:{default/x}:x", his)
 
 
 async def _read_all(store: RedisStore, user: User) -> None:

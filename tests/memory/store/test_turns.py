@@ -6,12 +6,26 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from memory.changes import Cursor, Put
-from memory.errors import ImportConflictError, SessionClosedError, UnknownSessionError
-from memory.store import RedisStore, keys
-from memory.store.leases import take_lease
-from memory.store.reading import get_session, list_sessions, read_everything, read_messages
-from memory.types import Committed, Fold, ImportStep, Message, Session, Snapshot, User, Vector
+from onionskin.memory.errors import ImportConflictError, SessionClosedError, UnknownSessionError
+from onionskin.memory.store import RedisStore, keys
+from onionskin.memory.store.locks import take_lease
+from onionskin.memory.store.transcripts import (
+    get_session,
+    list_sessions,
+    read_everything,
+    read_messages,
+)
+from onionskin.memory.types.change_log import Cursor, Put
+from onionskin.memory.types.messages import (
+    Committed,
+    Fold,
+    ImportStep,
+    Message,
+    Session,
+    Snapshot,
+    User,
+    Vector,
+)
 from tests.conftest import RedisClient
 
 _IDLE = timedelta(minutes=30).total_seconds()
@@ -125,7 +139,7 @@ async def test_a_commit_that_is_sent_twice_is_stored_once(
     def same(_: int) -> str:
         return "same"
 
-    monkeypatch.setattr("memory.store.redis.secrets.token_hex", same)
+    monkeypatch.setattr("onionskin.memory.store.store.secrets.token_hex", same)
     first = await _turn(store, user, 1000.0)
     snapshot = await _read(store, user, 1001.0, first.session_id)
     pair = [(Message("user", "once more", 1001.0), None)]

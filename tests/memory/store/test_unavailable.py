@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from memory.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
-from memory.store import Connection, RedisStore
-from memory.store.embedded import EmbeddedRedis
-from memory.store.reading import get_session, read_messages
-from memory.types import Message, Session, User
+from onionskin.memory.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
+from onionskin.memory.store import Connection, RedisStore
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, plain_client
 
 _SESSION = Session("s_1", 1.0, 1.0)
@@ -178,7 +178,7 @@ async def test_a_redis_that_fills_up_in_the_middle_of_a_turn_stores_it_whole_or_
         assert length > 2
         assert (await get_session(store, user, "s_1")).length == length
         assert len(await read_messages(store, user, "s_1", start=0, count=1000)) == length
-        assert await client.xlen(f"strata:{{default/{user.id}}}:log") == 1 + (length - 2) // 20
+        assert await client.xlen(f"onionskin:{{default/{user.id}}}:log") == 1 + (length - 2) // 20
         await client.aclose()
 
 
@@ -201,5 +201,5 @@ def test_an_unknown_scheme_is_answered_with_the_known_ones(url: str) -> None:
     ],
 )
 def test_an_address_that_cannot_be_read_is_a_matter_of_configuration(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="STRATA_REDIS_URL"):
+    with pytest.raises(ConfigurationError, match="ONIONSKIN_REDIS_URL"):
         Connection(url)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend, running_backend, serving_model
 
@@ -18,7 +18,7 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture(scope="package")
 def backend(model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with running_backend(model, tmp_path_factory.mktemp("strata")) as found:
+    with running_backend(model, tmp_path_factory.mktemp("onionskin")) as found:
         yield found
 
 
@@ -27,7 +27,7 @@ def workers(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The service, and another worker on its Redis."""
     url = EmbeddedRedis(backend.service.data_dir).url
     folder = tmp_path_factory.mktemp("other")
-    with running_backend(backend.model, folder, STRATA_REDIS_URL=url) as other:
+    with running_backend(backend.model, folder, ONIONSKIN_REDIS_URL=url) as other:
         yield [backend, other]
 
 

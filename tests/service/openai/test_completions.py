@@ -19,7 +19,7 @@ def _prompt(backend: Backend) -> str:
 def test_profiles_are_models(client: OpenAI) -> None:
     models = [one.id for one in client.models.list()]
     assert {"layered", "window", "none"} <= set(models)
-    assert client.models.retrieve("layered").owned_by == "strata"
+    assert client.models.retrieve("layered").owned_by == "onionskin"
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("gpt-9")
     assert caught.value.code == "model_not_found"

@@ -16,14 +16,14 @@ from tests.service.conftest import Backend
 from tests.service.openai.talk import ask, asked_last, from_assistant, from_user
 from tests.services import running_service
 
-_SECRET = "a secret that Open WebUI and Strata share, of 64 bytes or more. " * 2
+_SECRET = "a secret that Open WebUI and Onionskin share, of 64 bytes or more. " * 2
 _CHAT = "<chat_history>\nUSER: My dog is Biscuit.\n</chat_history>"
 
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service that knows Open WebUI's secret."""
-    settings = {"STRATA_OPENWEBUI_SECRET": _SECRET, "STRATA_MODEL": "offline"}
+    settings = {"ONIONSKIN_OPENWEBUI_SECRET": _SECRET, "ONIONSKIN_MODEL": "offline"}
     folder = tmp_path_factory.mktemp("signed")
     with running_service(folder, **settings) as service, service.client() as found:
         yield found
@@ -99,8 +99,8 @@ _JOBS: list[tuple[str, dict[str, Any]]] = [
     ("Analyze this conversation and provide:\n2. A concise title in the detected language", {}),
     ("Please generate a concise title (max 40 characters) for a conversation that starts with", {}),
     ("Anything.", {"metadata": {"task": "title_generation"}}),
-    ("Anything.", {"extra_headers": {"X-Strata-Task": "title_generation"}}),
-    ("Anything.", {"extra_headers": {"X-Strata-Remember": "false"}}),
+    ("Anything.", {"extra_headers": {"X-Onionskin-Task": "title_generation"}}),
+    ("Anything.", {"extra_headers": {"X-Onionskin-Remember": "false"}}),
 ]
 
 
@@ -137,7 +137,7 @@ def test_what_only_looks_like_a_job_is_remembered(
 
 
 def test_a_job_needs_no_user_and_its_errors_are_errors(backend: Backend) -> None:
-    headers = {"X-Strata-Task": "title_generation"}
+    headers = {"X-Onionskin-Task": "title_generation"}
     assert _send(backend.client, headers).is_success
     assert _send(backend.client, headers, model="gpt-9").status_code == 404
     for stream in (False, True):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from service.openai.schemas import PASSED_ON
+from onionskin.service.openai.schemas import PASSED_ON
 from tests.conftest import repository
 from tests.service.conftest import Backend
 from tests.service.openai.node import CLIENTS, NODE
@@ -43,5 +43,5 @@ def test_the_guide_names_what_the_service_knows() -> None:
     text = _GUIDE.read_text()
     named = {"temperature", "tools", "tool_choice", "response_format", "seed", "stop", "top_p"}
     assert named <= set(PASSED_ON)
-    for name in (*named, "X-Strata-Task", "X-Strata-Remember", "STRATA_OPENWEBUI_SECRET"):
+    for name in (*named, "X-Onionskin-Task", "X-Onionskin-Remember", "ONIONSKIN_OPENWEBUI_SECRET"):
         assert f"`{name}" in text, name

@@ -37,7 +37,7 @@ def test_a_client_in_javascript(backend: Backend, program: str) -> None:
         done = subprocess.run(
             [NODE, "--test", "--test-reporter=tap", program],
             cwd=CLIENTS,
-            env=environment(STRATA_URL=backend.service.url, LOSING_URL=relay.url),
+            env=environment(ONIONSKIN_URL=backend.service.url, LOSING_URL=relay.url),
             capture_output=True,
             text=True,
             check=False,

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from memory.store.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.openai_faults import Fault
 from tests.service.conftest import Backend
 from tests.service.openai.talk import ask, asked_last, from_assistant, from_user
@@ -110,7 +110,7 @@ def test_a_format_of_the_answer_is_passed_on(
 
 
 def test_the_offline_model_minds_none_of_it(private_redis: EmbeddedRedis, tmp_path: Path) -> None:
-    settings = {"STRATA_REDIS_URL": private_redis.url, "STRATA_MODEL": "offline"}
+    settings = {"ONIONSKIN_REDIS_URL": private_redis.url, "ONIONSKIN_MODEL": "offline"}
     with (
         running_service(tmp_path, **settings) as service,
         OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client,
@@ -190,7 +190,10 @@ def test_what_is_no_json_is_an_error_in_openai_s_shape(backend: Backend) -> None
 
 
 def test_a_redis_that_is_away_is_503_in_openai_s_shape(tmp_path: Path) -> None:
-    settings = {"STRATA_REDIS_URL": f"unix://{tmp_path}/nobody.sock", "STRATA_MODEL": "offline"}
+    settings = {
+        "ONIONSKIN_REDIS_URL": f"unix://{tmp_path}/nobody.sock",
+        "ONIONSKIN_MODEL": "offline",
+    }
     with (
         running_service(tmp_path, **settings) as service,
         OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client,

@@ -10,16 +10,16 @@ import openai
 import pytest
 from openai import OpenAI
 
-from service.quotas import Quota
+from onionskin.service.limits.headers import Quota
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend, running_backend
 from tests.service.openai.talk import ask, from_user
 
 _LIMITS = {
-    "STRATA_RATE_PRINCIPAL": "1000/hour",
-    "STRATA_RATE_USER": "20/hour",
-    "STRATA_BUDGET_USER_TOKENS": "20000",
-    "STRATA_BUDGET_TENANT_CALLS": "100",
+    "ONIONSKIN_RATE_PRINCIPAL": "1000/hour",
+    "ONIONSKIN_RATE_USER": "20/hour",
+    "ONIONSKIN_BUDGET_USER_TOKENS": "20000",
+    "ONIONSKIN_BUDGET_TENANT_CALLS": "100",
 }
 
 

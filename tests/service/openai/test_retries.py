@@ -76,7 +76,7 @@ def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backe
 
 @pytest.fixture
 def impatient(model: OpenAIServer, tmp_path: Path) -> Iterator[Backend]:
-    with running_backend(model, tmp_path, STRATA_MODEL_TIMEOUT="5") as found:
+    with running_backend(model, tmp_path, ONIONSKIN_MODEL_TIMEOUT="5") as found:
         yield found
 
 

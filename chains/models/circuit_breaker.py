@@ -1,0 +1,58 @@
+"""A model that fails again and again is not asked for a while: calls of it fail at once."""
+
+import asyncio
+import time
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+
+from onionskin.chains.errors import ModelUnavailableError
+from onionskin.chains.generation import translated
+from onionskin.chains.observers import ModelCall, Stage
+from onionskin.memory.circuit_breaker import Circuit
+from onionskin.memory.types.messages import Section
+
+
+class Breaking:
+    """An observer that refuses calls while a circuit is open, and tells it how calls end.
+
+    Args:
+        circuit: of the chat model.
+    """
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+
+    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+        """Nothing."""
+        del stage
+        return nullcontext()
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Generator[None]:
+        """Refuse the call, or see how it ends.
+
+        Raises:
+            ModelUnavailableError: the circuit is open.
+        """
+        del call
+        wait = self._circuit.admit()
+        if wait is not None:
+            raise ModelUnavailableError(wait)
+        began = time.monotonic()
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            self._circuit.cut_off(timedelta(seconds=time.monotonic() - began))
+            raise
+        except Exception as error:
+            found = translated(error)
+            if found.outage:
+                self._circuit.failed(found.retry_after)
+            else:
+                self._circuit.succeeded()
+            raise
+        self._circuit.succeeded()
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
+        """Nothing."""

@@ -1,0 +1,93 @@
+"""Which chat model answers: any that LangChain can make, or the offline one."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.http_limits import bounded_hooks
+
+DEFAULT_OPENAI_MODEL = "gpt-5-mini"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model, and how it is reached.
+
+    Attributes:
+        name: any `init_chat_model` string such as `anthropic:claude-...`, a bare model name for
+            `base_url`, `offline`, or None: OpenAI's where there is a key, else offline.
+        base_url: an OpenAI-compatible server (Ollama, vLLM, LiteLLM).
+        retries: how often the client itself tries again.
+    """
+
+    name: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    timeout: timedelta = timedelta(seconds=60)
+    retries: int = 2
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether no model is named, or the offline one."""
+        return self.name == "offline" or not (self.name or self.base_url or self.api_key)
+
+    @property
+    def chosen(self) -> str:
+        """The name of the model that answers."""
+        return "offline" if self.is_offline else self.name or DEFAULT_OPENAI_MODEL
+
+
+@asynccontextmanager
+async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
+    """The chat model that the options name, its connections closed in the end.
+
+    Raises:
+        ConfigurationError: there is no such model, or its package or key is missing.
+    """
+    name = options.name
+    if options.is_offline:
+        yield OfflineChatModel()
+    elif options.base_url or not name or (name.startswith("openai:") and options.api_key):
+        async with _openai_compatible(options) as model:
+            yield model
+    else:
+        yield _by_name(options, name)
+
+
+@asynccontextmanager
+async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
+    # A second to import, and not always wanted.
+    from onionskin.chains.models.openai import GoingOn, LeanChatOpenAI, wired  # noqa: PLC0415
+
+    async with GoingOn(event_hooks=bounded_hooks()) as client:
+        model = LeanChatOpenAI(
+            model=options.chosen.removeprefix("openai:"),
+            api_key=options.api_key or SecretStr("none"),
+            base_url=options.base_url,
+            timeout=options.timeout.total_seconds(),
+            max_retries=options.retries,
+            stream_usage=True,
+            http_async_client=client,
+        )
+        async with wired(model, str(model.root_async_client.base_url)) as lean:
+            yield lean
+
+
+def _by_name(options: ModelOptions, name: str) -> BaseChatModel:
+    from langchain.chat_models import init_chat_model  # noqa: PLC0415 - heavy, not always wanted
+
+    try:
+        return init_chat_model(
+            name, timeout=options.timeout.total_seconds(), max_retries=options.retries
+        )
+    except Exception as error:  # each provider's package has errors of its own
+        raise ConfigurationError(
+            f"ONIONSKIN_MODEL {name!r} cannot be used: {error} "
+            "Name it as provider:model, and install the provider's LangChain package."
+        ) from error

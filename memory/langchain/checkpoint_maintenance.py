@@ -1,0 +1,103 @@
+"""What is done with the checkpoints of a thread as a whole: pruned, copied, deleted by run."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.langgraph_checkpoints import (
+    Channel,
+    Row,
+    Thread,
+    drop_checkpoints,
+    list_checkpoints,
+    list_threads,
+    put_checkpoint,
+    put_writes,
+    read_channels,
+    read_checkpoint,
+)
+from onionskin.memory.types.messages import User
+
+_DELTAS = "counters_since_delta_snapshot"
+
+
+async def copy_thread(
+    store: RedisStore, source: Thread, target: Thread, serde: SerializerProtocol
+) -> None:
+    """Copy every checkpoint with its channels and writes, the oldest first."""
+    rows = [row async for row in list_checkpoints(store, source)]
+    for row in sorted(rows, key=lambda one: one.id):
+        here = replace(source, namespace=row.namespace)
+        there = replace(target, namespace=row.namespace)
+        found = await read_checkpoint(store, here, row.id)
+        if found is None:
+            continue
+        channels = await read_channels(store, here, _channels(row, serde))
+        known = row.parent in {one.id for one in rows if one.namespace == row.namespace}
+        copied = row if known else Row(row.namespace, row.id, "", row.checkpoint, row.metadata)
+        await put_checkpoint(store, there, copied, channels)
+        await put_writes(store, there, row.id, found[1])
+
+
+async def drop_runs(
+    store: RedisStore, user: User, run_ids: Collection[str], serde: SerializerProtocol
+) -> None:
+    """Delete the checkpoints of all of a user's threads that some runs made."""
+    for thread_id in await list_threads(store, user):
+        thread = Thread(user, thread_id)
+        rows = [row async for row in list_checkpoints(store, thread)]
+        gone = [row for row in rows if serde.loads_typed(row.metadata).get("run_id") in run_ids]
+        await _drop(store, thread, rows, gone, serde)
+
+
+async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProtocol) -> None:
+    """Keep the latest checkpoint of each namespace, and those that its delta channels stand on."""
+    rows = [row async for row in list_checkpoints(store, thread)]
+    at = {(row.namespace, row.id): row for row in rows}
+    latest = {row.namespace: row for row in sorted(rows, key=lambda one: one.id)}
+    kept: list[Row] = []
+    for row in latest.values():
+        kept.append(row)
+        missing = set(serde.loads_typed(row.metadata).get(_DELTAS, ()))
+        before: Row | None = row
+        while missing and (before := at.get((before.namespace, before.parent))):
+            here = replace(thread, namespace=before.namespace)
+            held = await read_channels(store, here, _channels(before, serde))
+            missing -= {name for name, _ in held}
+            kept.append(before)
+    gone = [row for row in rows if row not in kept]
+    await _drop(store, thread, rows, gone, serde)
+
+
+async def _drop(
+    store: RedisStore,
+    thread: Thread,
+    rows: list[Row],
+    gone: list[Row],
+    serde: SerializerProtocol,
+) -> None:
+    """Delete some of a thread's checkpoints, and what only they held."""
+    if not gone:
+        return
+    kept = {_at(row) for row in rows} - {_at(row) for row in gone}
+    held = {field for row in rows if _at(row) in kept for field in _fields(thread, row, serde)}
+    left = {field for row in gone for field in _fields(thread, row, serde)} - held
+    names = [replace(thread, namespace=row.namespace).name(row.id) for row in gone]
+    await drop_checkpoints(store, thread.user, thread.id, names, sorted(left))
+
+
+def _at(row: Row) -> tuple[str, str]:
+    return row.namespace, row.id
+
+
+def _fields(thread: Thread, row: Row, serde: SerializerProtocol) -> set[str]:
+    here = replace(thread, namespace=row.namespace)
+    return {here.field(channel) for channel in _channels(row, serde)}
+
+
+def _channels(row: Row, serde: SerializerProtocol) -> list[Channel]:
+    checkpoint: Mapping[str, Any] = serde.loads_typed(row.checkpoint)
+    return [(name, str(version)) for name, version in checkpoint["channel_versions"].items()]

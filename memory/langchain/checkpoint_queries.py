@@ -1,0 +1,130 @@
+"""Checkpoints as LangGraph knows them, from what is stored of a thread."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    Checkpoint,
+    CheckpointTuple,
+    get_checkpoint_id,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.langgraph_checkpoints import (
+    Row,
+    Thread,
+    Written,
+    list_checkpoints,
+    read_channels,
+    read_checkpoint,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which checkpoints are asked for.
+
+    Attributes:
+        namespace: only of this one; None for all.
+        id: only the one of this id; empty for all.
+        before: only those with a lesser id.
+        metadata: what theirs must hold.
+        limit: the most.
+    """
+
+    namespace: str | None
+    id: str
+    before: str
+    metadata: Mapping[str, Any]
+    limit: int | None
+
+    @classmethod
+    def of(
+        cls,
+        config: RunnableConfig | None,
+        *,
+        filter: Mapping[str, Any] | None,  # noqa: A002 - LangGraph's name
+        before: RunnableConfig | None,
+        limit: int | None,
+    ) -> Self:
+        """What LangGraph's arguments of `list` ask for."""
+        return cls(
+            config.get("configurable", {}).get("checkpoint_ns") if config else None,
+            (get_checkpoint_id(config) if config else None) or "",
+            (get_checkpoint_id(before) if before else None) or "",
+            filter or {},
+            limit,
+        )
+
+    def admits(self, row: Row) -> bool:
+        """Whether a checkpoint is one of them, as far as can be told without its metadata."""
+        return (
+            (self.namespace is None or row.namespace == self.namespace)
+            and (not self.id or row.id == self.id)
+            and (not self.before or row.id < self.before)
+        )
+
+
+async def read_tuple(
+    store: RedisStore, thread: Thread, checkpoint_id: str | None, serde: SerializerProtocol
+) -> CheckpointTuple | None:
+    """One checkpoint, or the latest; None where there is none."""
+    found = await read_checkpoint(store, thread, checkpoint_id)
+    return await _tuple(store, thread, *found, serde) if found else None
+
+
+async def list_tuples(
+    store: RedisStore, threads: Sequence[Thread], wanted: Wanted, serde: SerializerProtocol
+) -> AsyncIterator[CheckpointTuple]:
+    """The checkpoints of threads that are wanted, the latest of each namespace first."""
+    left = wanted.limit
+    for thread in threads:
+        async for row in list_checkpoints(store, thread):
+            if left is not None and left <= 0:
+                return
+            if not wanted.admits(row):
+                continue
+            metadata = serde.loads_typed(row.metadata)
+            if any(metadata.get(name) != value for name, value in wanted.metadata.items()):
+                continue
+            found = await read_tuple(store, replace(thread, namespace=row.namespace), row.id, serde)
+            if found:
+                yield found
+                left = None if left is None else left - 1
+
+
+def config_of(thread: Thread, checkpoint_id: str) -> RunnableConfig:
+    """The config that names a checkpoint."""
+    return {
+        "configurable": {
+            "thread_id": thread.id,
+            "checkpoint_ns": thread.namespace,
+            "checkpoint_id": checkpoint_id,
+            "user_id": thread.user.id,
+        }
+    }
+
+
+async def _tuple(
+    store: RedisStore,
+    thread: Thread,
+    row: Row,
+    writes: Sequence[Written],
+    serde: SerializerProtocol,
+) -> CheckpointTuple:
+    checkpoint = serde.loads_typed(row.checkpoint)
+    versions = [(name, str(one)) for name, one in checkpoint["channel_versions"].items()]
+    channels = await read_channels(store, thread, versions)
+    values = {name: serde.loads_typed(value) for (name, _), value in channels.items()}
+    ordered = sorted(writes, key=lambda one: writes_sort_key(one.path, one.task, one.index))
+    return CheckpointTuple(
+        config_of(thread, row.id),
+        cast("Checkpoint", {**checkpoint, "channel_values": values}),
+        serde.loads_typed(row.metadata),
+        config_of(thread, row.parent) if row.parent else None,
+        [(one.task, one.channel, serde.loads_typed(one.value)) for one in ordered],
+    )

@@ -1,0 +1,261 @@
+"""LangGraph's long-term store on plain Redis or Valkey: items under namespaces, of one user.
+
+Which items and namespaces LangGraph's operations ask for.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    get_text_at_path,
+    validate_op_namespace,
+)
+
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.retrieval.embedders.base import embed_within
+from onionskin.memory.store.codec import pack_vector, unpack_vector
+from onionskin.memory.store.langgraph_items import (
+    Content,
+    Kept,
+    get_item,
+    list_paths,
+    put_items,
+    read_items,
+)
+from onionskin.memory.types.messages import User, Vector
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "$eq": lambda value, wanted: value == wanted,
+    "$ne": lambda value, wanted: value != wanted,
+    "$gt": lambda value, wanted: float(value) > float(wanted),
+    "$gte": lambda value, wanted: float(value) >= float(wanted),
+    "$lt": lambda value, wanted: float(value) < float(wanted),
+    "$lte": lambda value, wanted: float(value) <= float(wanted),
+}
+
+
+def matches(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
+    """Whether an item's value passes a filter.
+
+    Raises:
+        InvalidInputError: the filter has an operator that there is not.
+    """
+    return all(_fits(value.get(name), one) for name, one in (wanted or {}).items())
+
+
+def asked_namespaces(
+    operation: ListNamespacesOp, namespaces: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """The namespaces that an operation lists, sorted."""
+    conditions = operation.match_conditions or ()
+    found = {
+        one[: operation.max_depth]
+        for one in namespaces
+        if all(_is_under(condition, one) for condition in conditions)
+    }
+    return sorted(found)[operation.offset : operation.offset + operation.limit]
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        inner = cast("dict[str, Any]", wanted)
+        if any(name.startswith("$") for name in inner):
+            return all(_compares(value, name, one) for name, one in inner.items())
+        return isinstance(value, dict) and matches(cast("dict[str, Any]", value), inner)
+    return bool(value == wanted)
+
+
+def _compares(value: Any, operator: str, wanted: Any) -> bool:
+    if operator not in _OPERATORS:
+        known = ", ".join(_OPERATORS)
+        raise InvalidInputError(f"No operator {operator!r} in a filter; there are: {known}.")
+    try:
+        return _OPERATORS[operator](value, wanted)
+    except (TypeError, ValueError):
+        return False  # what is no number is neither more nor less
+
+
+def _is_under(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
+    path = condition.path
+    if len(namespace) < len(path):
+        return False
+    size = len(path)
+    part = namespace[:size] if condition.match_type == "prefix" else namespace[-size:]
+    return all(wanted in {"*", one} for one, wanted in zip(part, path, strict=size > 0))
+
+
+_EMBED_SECONDS = 30.0
+_WHOLE = "$"
+
+
+class OnionskinStore(BaseStore):
+    """Keeps items of users; erasing a user erases them. Searched by Onionskin's embedder.
+
+    Args:
+        onionskin: where they are kept.
+        user: whose items they are. None for a graph that serves many users: then the first name of
+            each namespace is the user's id, and what would reach over users is refused.
+        tenant: of the users that namespaces name.
+        fields: what of a value is embedded, as paths (`text`, `a.b[*].c`); `$` is all of it.
+    """
+
+    def __init__(
+        self,
+        onionskin: Onionskin,
+        user: User | None = None,
+        *,
+        tenant: str = "default",
+        fields: Sequence[str] = (_WHOLE,),
+    ) -> None:
+        self._store, self._embedder, self._portal = (
+            onionskin.store,
+            onionskin.embedder,
+            onionskin.portal,
+        )
+        self._user, self._tenant, self._fields = user, tenant, tuple(fields)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `abatch`, from a thread without an event loop."""
+        return self._portal.wait(self._batch(list(ops)))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do operations: all that read, then all that write.
+
+        Raises:
+            InvalidInputError: one names no user, or reaches over users, or its value is no plain
+                data.
+        """
+        return await self._portal.reach(self._batch(list(ops)))
+
+    async def _batch(self, operations: Sequence[Op]) -> list[Result]:
+        for one in operations:
+            validate_op_namespace(one)
+        results = [await self._read(one) for one in operations]
+        puts = [one for one in operations if isinstance(one, PutOp)]
+        for user in dict.fromkeys(self._owner(one.namespace) for one in puts):
+            own = {
+                (one.namespace, one.key): one for one in puts if self._owner(one.namespace) == user
+            }
+            await self._put(user, list(own.values()))
+        return results
+
+    async def _read(self, operation: Op) -> Result:
+        match operation:
+            case GetOp(namespace, key):
+                found = await get_item(self._store, self._owner(namespace), namespace, key)
+                return found and Item(**_fields(found))
+            case SearchOp():
+                return cast("Result", await self._search(operation))
+            case ListNamespacesOp():
+                return await self._namespaces(operation)
+            case _:
+                return None
+
+    async def _put(self, user: User, puts: Sequence[PutOp]) -> None:
+        now = time.time()
+        texts = [self._texts(one) for one in puts]
+        flat = [text for some in texts for text in some]
+        vectors = iter(await embed_within(self._embedder, flat, _EMBED_SECONDS))
+        packed = partial(pack_vector, self._embedder.tag)
+        items = [
+            (
+                one.namespace,
+                one.key,
+                None
+                if one.value is None
+                else Content(
+                    dict(one.value),
+                    now,
+                    tuple(packed(vector) for _ in some if (vector := next(vectors)) is not None),
+                ),
+            )
+            for one, some in zip(puts, texts, strict=True)
+        ]
+        await put_items(self._store, user, items, now=now)
+
+    def _texts(self, put: PutOp) -> list[str]:
+        if put.value is None or put.index is False:
+            return []
+        value = dict(put.value)
+        paths = self._fields if put.index is None else tuple(put.index)
+        texts = [_text(value)] if _WHOLE in paths else []
+        return texts + [
+            text for path in paths if path != _WHOLE for text in get_text_at_path(value, path)
+        ]
+
+    async def _search(self, operation: SearchOp) -> list[SearchItem]:
+        prefix = operation.namespace_prefix
+        user = self._owner(prefix)
+        paths = [
+            path for path in await list_paths(self._store, user) if path[0][: len(prefix)] == prefix
+        ]
+        found = [
+            one
+            for one in await read_items(self._store, user, paths)
+            if matches(one.content.value, operation.filter)
+        ]
+        found.sort(key=lambda one: (-one.content.updated, one.namespace, one.name))
+        vector = None
+        if operation.query:
+            (vector,) = await embed_within(self._embedder, [operation.query], _EMBED_SECONDS)
+        scored = [(self._nearness(one, vector), one) for one in found]
+        if vector is not None:
+            scored.sort(key=lambda pair: -2.0 if pair[0] is None else pair[0], reverse=True)
+        page = scored[operation.offset : operation.offset + operation.limit]
+        return [SearchItem(**_fields(one), score=score) for score, one in page]
+
+    def _nearness(self, item: Kept, query: Vector | None) -> float | None:
+        """The greatest cosine of what was embedded of it; None where nothing was."""
+        if query is None:
+            return None
+        held = [unpack_vector(one, self._embedder.tag) for one in item.content.vectors]
+        return max(
+            (float(one.astype(np.float32) @ query) for one in held if one is not None), default=None
+        )
+
+    async def _namespaces(self, operation: ListNamespacesOp) -> list[tuple[str, ...]]:
+        conditions = operation.match_conditions or ()
+        first = next((one.path for one in conditions if one.match_type == "prefix"), ())
+        user = self._owner(() if first[:1] == ("*",) else first)
+        paths = await list_paths(self._store, user)
+        return asked_namespaces(operation, [namespace for namespace, _ in paths])
+
+    def _owner(self, namespace: Sequence[str]) -> User:
+        if self._user:
+            return self._user
+        if not namespace:
+            raise InvalidInputError(
+                "Say whose items: the first name of a namespace is the user's id, as in "
+                '("alice", "notes"); or give the store a user.'
+            )
+        return User(namespace[0], self._tenant)
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _fields(kept: Kept) -> dict[str, Any]:
+    return {
+        "value": kept.content.value,
+        "key": kept.name,
+        "namespace": kept.namespace,
+        "created_at": datetime.fromtimestamp(kept.began, UTC),
+        "updated_at": datetime.fromtimestamp(kept.content.updated, UTC),
+    }

@@ -1,0 +1,196 @@
+"""Makers of LangChain's classic memories, on our embedder and any chat model."""
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.tokens import count_tokens
+
+if TYPE_CHECKING:
+    from onionskin.memory.vector_databases.mirror import Outside
+
+EVENT_LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("event_loop")
+"""Where the embedder lives; set before a memory runs in a thread."""
+
+ClassicName = Literal[
+    "ConversationBufferMemory",
+    "ConversationBufferWindowMemory",
+    "ConversationTokenBufferMemory",
+    "ConversationSummaryMemory",
+    "ConversationSummaryBufferMemory",
+    "ConversationEntityMemory",
+    "VectorStoreRetrieverMemory",
+    "CombinedMemory",
+]
+WITH_MODEL = {
+    "ConversationTokenBufferMemory",
+    "ConversationSummaryMemory",
+    "ConversationSummaryBufferMemory",
+    "ConversationEntityMemory",
+    "CombinedMemory",
+}
+_INPUT, _OUTPUT = "input", "output"
+
+
+class ClassicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[profiles.<name>.classic]`; `k` and `max_token_limit` go to the classes that have them."""
+
+    memory: ClassicName = "ConversationBufferMemory"
+    k: Annotated[int, msgspec.Meta(ge=1)] = 5
+    max_token_limit: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    budget_tokens: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What layers are made of; the chat model only where one is needed.
+
+    Attributes:
+        outside: a vector database that stands behind the vector layer, if one does.
+    """
+
+    store: RedisStore
+    embedder: Embedder
+    model: BaseChatModel | None = None
+    outside: "Outside | None" = None
+
+
+class _Bridge(Embeddings):
+    """Our embedder to LangChain's synchronous memories, which run in a thread."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed on the event loop, from its thread."""
+        future = asyncio.run_coroutine_threadsafe(self._embedder.embed(texts), EVENT_LOOP.get())
+        return np.asarray(future.result()).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text."""
+        return self.embed_documents([text])[0]
+
+
+class _Counting(BaseChatModel):
+    """The chat model, its tokens estimated: a provider's tokenizer comes from the network."""
+
+    inner: BaseChatModel
+
+    @property
+    def _llm_type(self) -> str:
+        return "onionskin-counting"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del run_manager, kwargs
+        answer = self.inner.invoke(messages, stop=stop)
+        message = AIMessage(str(answer.text), usage_metadata=answer.usage_metadata)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def get_num_tokens(self, text: str) -> int:
+        """The estimate that budgets are kept by."""
+        return count_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """The same, over messages."""
+        del tools
+        return count_tokens(get_buffer_string(messages))
+
+
+def _buffer(_: ClassicOptions, __: Sources) -> Any:
+    from langchain_classic.memory import ConversationBufferMemory  # noqa: PLC0415
+
+    return ConversationBufferMemory(input_key=_INPUT, output_key=_OUTPUT)
+
+
+def _window(options: ClassicOptions, _: Sources) -> Any:
+    from langchain_classic.memory import ConversationBufferWindowMemory  # noqa: PLC0415
+
+    return ConversationBufferWindowMemory(k=options.k, input_key=_INPUT, output_key=_OUTPUT)
+
+
+def _with_model(options: ClassicOptions, sources: Sources) -> Any:
+    import langchain_classic.memory as classic  # noqa: PLC0415
+
+    if sources.model is None:
+        raise ConfigurationError(f"{options.memory} needs a chat model; none is configured.")
+    limits: dict[str, Any] = {"input_key": _INPUT, "output_key": _OUTPUT}
+    if options.memory in {"ConversationTokenBufferMemory", "ConversationSummaryBufferMemory"}:
+        limits["max_token_limit"] = options.max_token_limit
+    if options.memory == "ConversationEntityMemory":
+        limits["k"] = options.k
+    return getattr(classic, options.memory)(llm=_Counting(inner=sources.model), **limits)
+
+
+def _vector(options: ClassicOptions, sources: Sources, key: str = "history") -> Any:
+    from langchain_classic.memory import VectorStoreRetrieverMemory  # noqa: PLC0415
+
+    store = InMemoryVectorStore(_Bridge(sources.embedder))
+    retriever = store.as_retriever(search_kwargs={"k": options.k})
+    return VectorStoreRetrieverMemory(retriever=retriever, memory_key=key, input_key=_INPUT)
+
+
+def _combined(options: ClassicOptions, sources: Sources) -> Any:
+    """The three that people combine by hand: a window, a summary and a vector store."""
+    import langchain_classic.memory as classic  # noqa: PLC0415
+
+    if sources.model is None:
+        raise ConfigurationError("CombinedMemory needs a chat model; none is configured.")
+    keys: dict[str, Any] = {"input_key": _INPUT, "output_key": _OUTPUT}
+    return classic.CombinedMemory(
+        memories=[
+            classic.ConversationBufferWindowMemory(k=options.k, memory_key="window", **keys),
+            classic.ConversationSummaryMemory(
+                llm=_Counting(inner=sources.model), memory_key="summary", **keys
+            ),
+            _vector(options, sources, key="recalled"),
+        ]
+    )
+
+
+def load_classic() -> None:
+    """Import them before warnings are silenced: the import has them shown again."""
+    import_module("langchain_classic.memory")
+
+
+def make_memory(options: ClassicOptions, sources: Sources) -> Any:
+    """A new, empty memory.
+
+    Raises:
+        ConfigurationError: it needs a chat model and there is none.
+    """
+    return _FACTORIES[options.memory](options, sources)
+
+
+_FACTORIES: dict[ClassicName, Any] = {
+    "ConversationBufferMemory": _buffer,
+    "ConversationBufferWindowMemory": _window,
+    "ConversationTokenBufferMemory": _with_model,
+    "ConversationSummaryMemory": _with_model,
+    "ConversationSummaryBufferMemory": _with_model,
+    "ConversationEntityMemory": _with_model,
+    "VectorStoreRetrieverMemory": _vector,
+    "CombinedMemory": _combined,
+}

@@ -1,0 +1,76 @@
+"""The summary: a fold of what stands before the window, and what earlier sessions left."""
+
+from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.window import newest_within, window_tokens
+from onionskin.memory.quarantine import shown_of
+from onionskin.memory.tokens import clip_tokens, count_tokens
+from onionskin.memory.types.messages import Digest, Entry, Fold, Section
+
+
+class SummaryLayer:
+    """The session's running summary, and the digests of the sessions before it.
+
+    Like ConversationSummaryMemory, but folded after the answer, never before it.
+
+    Args:
+        budget_tokens: the most tokens for this session's summary.
+        carry_tokens: the most tokens for earlier sessions, the latest first.
+        show_unfolded: also show what is not folded yet, for a profile without a window.
+    """
+
+    name = "summary"
+
+    def __init__(self, *, budget_tokens: int, carry_tokens: int, show_unfolded: bool) -> None:
+        self._budget_tokens, self._carry_tokens = budget_tokens, carry_tokens
+        self._show_unfolded = show_unfolded
+
+    async def load(self, turn: Turn) -> Section:
+        """Summary, digests and, where no window shows them, the unfolded messages."""
+        snapshot = turn.snapshot
+        text = fold_text(snapshot.session.fold, self._budget_tokens)
+        digests = self._within_budget(
+            tuple(one for one in snapshot.digests if one.session_id not in turn.apart), turn.held
+        )
+        messages = snapshot.unfolded if self._show_unfolded else ()
+        tokens = count_tokens(text) + window_tokens(messages) + sum(map(digest_tokens, digests))
+        return Section(self.name, tokens=tokens, messages=messages, text=text, digests=digests)
+
+    def _within_budget(
+        self, digests: tuple[Digest, ...], held: frozenset[str]
+    ) -> tuple[Digest, ...]:
+        kept: list[Digest] = []
+        left = self._carry_tokens
+        for digest in digests:
+            summary = fold_text(digest.fold, left)
+            tail = newest_within(shown_of(digest.tail, held), left - count_tokens(summary))
+            if not summary and not tail:
+                continue
+            fold = Fold(digest.fold.folded_upto, digest.fold.folded_upto, summary)
+            shown = Digest(digest.session_id, digest.active, fold, tail)
+            left -= digest_tokens(shown)
+            kept.append(shown)
+        return tuple(kept)
+
+
+def fold_text(fold: Fold, budget_tokens: int) -> str:
+    """All that is folded: the model's summary, then the extract that awaits the model."""
+    extract = clip_tokens(fold.extract, budget_tokens)
+    summary = clip_tokens(fold.summary, budget_tokens - count_tokens(extract))
+    return "\n".join(part for part in (summary, extract) if part)
+
+
+def digest_tokens(digest: Digest) -> int:
+    """The estimated tokens of what an earlier session left."""
+    return count_tokens(digest.fold.summary) + window_tokens(digest.tail)
+
+
+def verbatim(section: Section) -> tuple[Entry, ...]:
+    """The messages of this and of earlier sessions that a section shows as chat or quotation."""
+    carried = tuple(entry for digest in section.digests for entry in digest.tail)
+    return section.messages + carried
+
+
+def shown_ids(section: Section) -> frozenset[str]:
+    """The ids of all messages that a section shows, recalled ones too."""
+    recalled = tuple(one for hit in section.hits for one in (hit.entry, *hit.context))
+    return frozenset(entry.id for entry in verbatim(section) + recalled)

@@ -1,0 +1,127 @@
+"""Days that a text names: in a question, and in a message, relative to when it was said.
+
+A day is its number since 0001-01-01 (`datetime.date.toordinal`).
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from onionskin.memory.retrieval.language.analyzer import Language
+
+_YEAR = r"(?:19|20)\d\d"
+_ISO = re.compile(rf"\b({_YEAR})[-/.](\d\d?)[-/.](\d\d?)\b|({_YEAR})年(\d\d?)月(\d\d?)日")
+_DAY = r"(\d\d?)(?:st|nd|rd|th|\.|日)?"
+_BARE_YEAR = re.compile(rf"(?<!\d)({_YEAR})(?!\d)")
+_MONTH_DAYS = 30
+_MONTH, _WEEK = 28, 7
+_DAY_SECONDS, _EPOCH = 86_400, date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days from `first` to `last`, both included.
+
+    `any_year`: a month of whichever year; then the span is its days in the year before `now`.
+    """
+
+    first: int
+    last: int
+    grain: Literal["day", "month", "year"]
+    month: int = 0
+    any_year: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How many days before it was said something happened, give or take `slack` days."""
+
+    days: int
+    slack: int
+
+
+def day_of(at: float) -> date:
+    """The day (UTC) of a time; the nearest possible one if there is no such day."""
+    try:
+        return date.fromordinal(int(at // _DAY_SECONDS) + _EPOCH)
+    except (ValueError, OverflowError):
+        return date.min if at < 0 else date.max
+
+
+def spans(text: str, now: date, language: Language) -> list[Span]:
+    """The days, months and years that a question names, relative ones counted from `now`."""
+    folded = text.casefold()
+    found: list[Span] = []
+    for match in _ISO.finditer(folded):
+        year, month, day = (int(group) for group in match.groups() if group)
+        found += _day(year, month, day)
+    rest = _ISO.sub(" ", folded)
+    taken: list[tuple[int, int]] = []
+    for match in language.month.finditer(rest):
+        month = language.months[match[0]]
+        before = re.search(rf"(?<!\d){_DAY}(?: of| de)?\s*$", rest[: match.start()])
+        after = re.match(rf"\s*{_DAY}(?!\d)", rest[match.end() :])
+        year = re.match(rf"(?:\s*{_DAY}(?!\d))?,?\s*(?:of |de )?({_YEAR})", rest[match.end() :])
+        numbers = before or after
+        if not numbers and not year and _is_a_word(match, text, folded):
+            continue
+        if year:
+            taken.append((match.start(), match.end() + year.end()))
+        years = [int(year[2])] if year else _likely_years(month, now)
+        if numbers:
+            found += [span for one in years for span in _day(one, month, int(numbers[1]))]
+        else:
+            found.append(_month(years[0], month, any_year=year is None))
+    for match in _BARE_YEAR.finditer(rest):
+        if not any(start <= match.start() < end for start, end in taken):
+            year = int(match[1])
+            first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+            found.append(Span(first, last, "year"))
+    for offset in offsets(folded, now, language):
+        day = now.toordinal() - offset.days
+        grain = "day" if offset.slack < _WEEK else "month" if offset.slack < _MONTH else "year"
+        found.append(Span(day - offset.slack, day + offset.slack, grain))
+    return found
+
+
+def offsets(folded: str, said: date, language: Language) -> list[Offset]:
+    """When what a message tells of happened: `yesterday`, `last Friday`, `two weeks ago`."""
+    found: list[Offset] = []
+    for match in language.relative.finditer(folded):
+        words = match[0]
+        if words in language.weekdays:
+            found.append(Offset((said.weekday() - language.weekdays[words] - 1) % 7 + 1, 0))
+        else:
+            days = language.days_ago[words]
+            found.append(Offset(days, days // 2 if days > 1 else 0))
+    for match in language.ago.finditer(folded) if language.ago else ():
+        number = language.numbers.get(match[1]) or (int(match[1]) if match[1].isdecimal() else 0)
+        if number and number < _MONTH_DAYS * 100:
+            unit = language.units[match[2]]
+            found.append(Offset(number * unit, unit // 2))
+    return found
+
+
+def _is_a_word(match: re.Match[str], text: str, folded: str) -> bool:
+    """`may` is a month only where it is written `May`."""
+    same = len(text) == len(folded)
+    return match[0] == "may" and same and text[match.start() : match.end()].islower()
+
+
+def _likely_years(month: int, now: date) -> list[int]:
+    return [now.year, now.year - 1] if month <= now.month else [now.year - 1, now.year]
+
+
+def _day(year: int, month: int, day: int) -> list[Span]:
+    try:
+        number = date(year, month, day).toordinal()
+    except ValueError:
+        return []
+    return [Span(number, number, "day", month)]
+
+
+def _month(year: int, month: int, *, any_year: bool) -> Span:
+    first = date(year, month, 1)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return Span(first.toordinal(), last.toordinal(), "month", month, any_year)

@@ -1,0 +1,130 @@
+"""When a session is folded, and how far: pure functions of where it stands.
+
+Summarizing without a model: the lines that say most, in their order, within a budget.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from onionskin.memory.layers.window import message_tokens, window_tokens
+from onionskin.memory.quarantine import shown_of
+from onionskin.memory.tokens import clip_tokens, count_tokens
+from onionskin.memory.types.messages import Entry, Fold, Session
+
+_WORD = re.compile(r"\w+")
+_FIRST_PERSON = frozenset({"i", "my", "me", "mine", "we", "our", "i'm"})
+_LINE_TOKENS = 48
+
+
+def extract(previous: str, entries: Sequence[Entry], *, budget_tokens: int) -> str:
+    """The most telling lines of an earlier extract and of `entries`, oldest first.
+
+    A line counts by the rarity of its words among the lines; lines in the first person count more,
+    questions less.
+
+    Args:
+        previous: an earlier extract, a line each.
+        entries: messages, oldest first.
+        budget_tokens: the most tokens of the result.
+    """
+    lines = [line for line in previous.splitlines() if line.strip()]
+    lines += [_line(entry) for entry in entries]
+    return "\n".join(most_telling(lines, budget_tokens=budget_tokens))
+
+
+def most_telling(lines: Sequence[str], *, budget_tokens: int) -> list[str]:
+    """The lines that say most, in their order, within a budget."""
+    words = [_WORD.findall(line.casefold()) for line in lines]
+    frequency = Counter(word for found in words for word in set(found))
+
+    def worth(place: int) -> float:
+        found = set(words[place])
+        rarity = sum(math.log(1 + len(lines) / frequency[word]) for word in found if len(word) > 2)  # noqa: PLR2004
+        weight = 1.5 if found & _FIRST_PERSON else 1.0
+        return rarity * (0.5 * weight if lines[place].rstrip().endswith("?") else weight)
+
+    left, kept = budget_tokens, list[int]()
+    for place in sorted(range(len(lines)), key=lambda place: (-worth(place), place)):
+        tokens = count_tokens(lines[place]) + 1
+        if tokens <= left:
+            kept.append(place)
+            left -= tokens
+    return [lines[place] for place in sorted(kept)]
+
+
+def _line(entry: Entry) -> str:
+    message = entry.message
+    return f"{message.author or message.role}: " + clip_tokens(
+        " ".join(message.content.split()), _LINE_TOKENS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPolicy:
+    """What stays in the window, and how much may stand before it unfolded.
+
+    Attributes:
+        keep_pairs: the newest pairs, which stay verbatim.
+        messages: unfolded messages before them that make a fold due.
+        tokens: the same in tokens.
+        window_tokens: the window's budget; beyond it the oldest messages are folded at once.
+        summary_tokens: the summary's budget.
+    """
+
+    keep_pairs: int = 6
+    messages: int = 60
+    tokens: int = 2000
+    window_tokens: int = 3000
+    summary_tokens: int = 800
+
+    @property
+    def final(self) -> "FoldPolicy":
+        """For a session in which nothing more will be said: everything is folded."""
+        return replace(self, keep_pairs=0, messages=0, tokens=0)
+
+
+def fold_target(policy: FoldPolicy, session: Session, unfolded: Sequence[Entry]) -> int | None:
+    """The position up to which `session` is due to be folded by the model, or None.
+
+    Args:
+        policy: when it is due.
+        session: how it stands.
+        unfolded: `messages[folded_upto:]`.
+    """
+    fold = session.fold
+    older = list(unfolded[: max(0, len(unfolded) - 2 * policy.keep_pairs)])
+    while older and len(older) < len(unfolded) and unfolded[len(older)].message.role != "user":
+        older.pop()  # a window begins with what the user said
+    due = len(older) > policy.messages or window_tokens(tuple(older)) > policy.tokens
+    if due:
+        return fold.folded_upto + len(older)
+    return fold.folded_upto if fold.summarized_upto < fold.folded_upto else None
+
+
+def fold_overflow(
+    policy: FoldPolicy,
+    fold: Fold,
+    unfolded: tuple[Entry, ...],
+    held: frozenset[str] = frozenset(),
+) -> tuple[Fold, tuple[Entry, ...]]:
+    """Fold what the window's budget cannot hold, without a model, to be redone by one.
+
+    Half of the budget is freed, so that this is rare even while the model stays away. What is
+    `held` back is left out of the extract.
+
+    Returns:
+        The fold, and the messages that stay unfolded; both unchanged when all fits.
+    """
+    if window_tokens(unfolded) <= policy.window_tokens:
+        return fold, unfolded
+    left, place = policy.window_tokens // 2, len(unfolded)
+    while place and (left := left - message_tokens(unfolded[place - 1])) >= 0:
+        place -= 1
+    text = extract(
+        fold.extract, shown_of(unfolded[:place], held), budget_tokens=policy.summary_tokens // 2
+    )
+    overflow = Fold(fold.folded_upto + place, fold.summarized_upto, fold.summary, text)
+    return overflow, unfolded[place:]

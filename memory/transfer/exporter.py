@@ -1,0 +1,110 @@
+"""Exporting a user: all that is known of them, as lines, a page at a time."""
+
+from collections.abc import AsyncIterator
+
+from onionskin.memory.errors import UnknownSessionError
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.records import read_history
+from onionskin.memory.store.script_io import SESSION_FIELDS
+from onionskin.memory.store.transcripts import read_messages
+from onionskin.memory.store.transfer import memory_ids, read_record, session_fields, session_ids
+from onionskin.memory.transfer.format import (
+    Binary,
+    EndLine,
+    Header,
+    MemoryLine,
+    MessageLine,
+    SessionLine,
+    StepLine,
+    to_json,
+)
+from onionskin.memory.types.messages import User
+
+_PAGE = 200
+_KNOWN = frozenset(SESSION_FIELDS) - {"metadata"}
+
+
+async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
+    """Everything of a user but vectors, as JSON lines; the same bytes for the same data.
+
+    What is held at once is a page of messages or a memory with its history, and the ids of sessions
+    and memories. Each session is of one instant; what comes while this runs may be left out.
+
+    Raises:
+        UnknownSessionError: a session was deleted while its messages were read; the export ends.
+    """
+    lines = 0
+    async for page in _pages(store, user):
+        lines += page.count(b"\n")
+        yield page
+    yield to_json(EndLine(lines))
+
+
+async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
+    sessions = await session_ids(store, user)
+    yield to_json(Header())
+    for session_id in sessions:
+        fields = await session_fields(store, user, session_id)
+        if not fields or float(fields["active"]) <= store.retention.horizon(user):
+            continue  # deleted meanwhile, or past its time
+        line = _session_line(session_id, fields)
+        yield to_json(line)
+        for start in range(0, line.messages, _PAGE):
+            yield await _messages(store, user, line, start)
+    for record_id in await memory_ids(store, user):
+        record = await read_record(store, user, record_id)
+        if record and store.retention.is_over(user, record):
+            continue
+        since = store.retention.history_horizon(user)
+        steps = [one for one in await read_history(store, user, record_id) if one.at > since]
+        lines = [StepLine(record_id, step) for step in steps]
+        yield to_json(*([MemoryLine(record)] if record else []), *lines)
+
+
+async def _messages(store: RedisStore, user: User, session: SessionLine, start: int) -> bytes:
+    count = min(_PAGE, session.messages - start)
+    entries = await read_messages(store, user, session.id, start=start, count=count)
+    if len(entries) < count:
+        raise UnknownSessionError(session.id)
+    return to_json(
+        *(
+            MessageLine(
+                session=session.id,
+                position=entry.position,
+                role=entry.message.role,
+                content=entry.message.content,
+                author=entry.message.author,
+                time=entry.message.at,
+                interrupted=entry.message.interrupted,
+                profile=entry.message.profile,
+            )
+            for entry in entries
+        )
+    )
+
+
+def _session_line(session_id: str, fields: dict[str, bytes]) -> SessionLine:
+    more = {name: _shown(value) for name, value in sorted(fields.items()) if name not in _KNOWN}
+    return SessionLine(
+        id=session_id,
+        created=float(fields["created"]),
+        active=float(fields["active"]),
+        title=fields["title"].decode(),
+        profile=fields["profile"].decode(),
+        closed=fields["closed"] == b"1",
+        follows=fields["follows"].decode().split(),
+        folded_upto=int(fields["folded_upto"]),
+        summarized_upto=int(fields["summarized_upto"]),
+        summary=fields["summary"].decode(),
+        extract=fields["extract"].decode(),
+        extracted_upto=int(fields.get("extracted_upto", 0)),
+        messages=int(fields["length"]),
+        more=more,
+    )
+
+
+def _shown(value: bytes) -> str | Binary:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return Binary(value)

@@ -1,0 +1,168 @@
+"""Taking up conversations from elsewhere: JSON lines, a batch at a time, resumable.
+
+A line is `{"role": "user" | "assistant", "content": "...", "author": "...", "time": "...",
+"session": "..."}`: content, and role or author, are needed; a line with an author alone is the
+user's. Time is ISO 8601 (UTC where it names no zone) or Unix seconds. Lines of one `session` label
+become one session.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.privacy.conversation_redactor import Listeners
+from onionskin.memory.privacy.policy import Discretion
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_at_once
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import import_progress
+from onionskin.memory.tokens import title_of
+from onionskin.memory.transfer.format import LONGEST_LINE_BYTES, read_lines
+from onionskin.memory.types.messages import ImportStep, Message, Session, User
+
+_BATCH = 200
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: Literal["user", "assistant"] | None = None
+    author: str | None = None
+    time: str | float | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """How an import ended.
+
+    Attributes:
+        lines: all lines that are stored now, blank ones included.
+        resumed_after: lines that an earlier try had stored.
+        messages: messages that this try stored.
+        sessions: ids of the sessions that this try wrote to, in order.
+        memories: memories that this try stored.
+    """
+
+    import_id: str
+    lines: int
+    resumed_after: int
+    messages: int
+    sessions: tuple[str, ...]
+    memories: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    session: Session
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+class Importer:
+    """Stores imported lines as sessions. Memory use does not grow with the length of the input.
+
+    Args:
+        store: where they go.
+        embedder: a local one embeds at once; a remote one's vectors come after.
+        clock: the time of lines without one.
+        discretion: what is kept of lines.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        discretion: Discretion,
+    ) -> None:
+        self._store, self._embedder, self._clock = store, embedder, clock
+        self._discretion = discretion
+
+    async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
+        """Store all lines of `chunks`; lines that an earlier try stored are passed over.
+
+        Raises:
+            InvalidInputError: a line cannot be used. Those before it are stored; the message says
+                how to go on.
+            ImportConflictError: another import under the same id is under way.
+        """
+        done = resumed = await import_progress(self._store, user, import_id)
+        batch: _Batch | None = None
+        written: dict[str, None] = {}
+        number = stored = 0
+        listeners = Listeners(self._discretion)
+        try:
+            async for raw in read_lines(chunks):
+                number += 1
+                if not raw.strip():
+                    continue
+                label, message = _parse(raw, number, self._clock)
+                message = listeners.heard(label, message)
+                if number <= resumed:
+                    continue
+                session_id = _session_id(import_id, label)
+                if batch and (batch.session.id != session_id or len(batch.messages) == _BATCH):
+                    stored += await self._flush(user, import_id, batch, done, number - 1)
+                    batch, done = None, number - 1
+                if batch is None:
+                    title = self._discretion.kept(label or message.content)
+                    batch = _Batch(_session(session_id, title, message))
+                    written[session_id] = None
+                batch.messages.append(message)
+        except InvalidInputError as error:
+            if batch:
+                await self._flush(user, import_id, batch, done, number - 1)
+            kept = max(resumed, number - 1) if batch else done
+            raise InvalidInputError(
+                f"{error} {kept} lines are stored. "
+                f"Mend it and send all lines again with import_id={import_id!r} to go on."
+            ) from error
+        if batch:
+            stored += await self._flush(user, import_id, batch, done, number)
+        return ImportReport(import_id, max(number, resumed), resumed, stored, tuple(written))
+
+    async def _flush(
+        self, user: User, import_id: str, batch: _Batch, before: int, after: int
+    ) -> int:
+        vectors = await embed_at_once(self._embedder, [said.spoken for said in batch.messages])
+        pairs = list(zip(batch.messages, vectors, strict=True))
+        step = ImportStep(import_id, before, after)
+        await self._store.commit(user, batch.session, pairs, create=True, step=step)
+        return len(batch.messages)
+
+
+def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Message]:
+    if len(raw) > LONGEST_LINE_BYTES:
+        raise InvalidInputError(f"Line {number} is longer than {LONGEST_LINE_BYTES} bytes.")
+    try:
+        line = msgspec.json.decode(raw, type=_Line)
+        at = _moment(line.time, clock)
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
+        raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
+    if line.role is None and not line.author:
+        raise InvalidInputError(f"Line {number} names neither role nor author.")
+    if not line.content.strip() or "\0" in line.content:
+        raise InvalidInputError(f"Line {number} has an empty content, or one with a NUL character.")
+    return line.session or "", Message(line.role or "user", line.content, at, line.author or None)
+
+
+def _moment(time: str | float | None, clock: Callable[[], float]) -> float:
+    if time is None:
+        return clock()
+    if isinstance(time, str):
+        moment = datetime.fromisoformat(time)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return datetime.fromtimestamp(time, UTC).timestamp()
+
+
+def _session_id(import_id: str, label: str) -> str:
+    digest = hashlib.sha256(f"{import_id}\0{label}".encode()).hexdigest()
+    return f"s_{digest[:16]}"
+
+
+def _session(session_id: str, title: str, first: Message) -> Session:
+    return Session(session_id, created=first.at, active=first.at, title=title_of(title))

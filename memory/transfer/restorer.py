@@ -1,0 +1,263 @@
+"""Restoring an export: the same sessions, positions, times, folds and memories, resumable.
+
+Lines of an export under the policy of who restores it, whatever that of who wrote it was.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.privacy.conversation_redactor import Listeners
+from onionskin.memory.privacy.policy import Discretion
+from onionskin.memory.records.service import kept_fields
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_at_once
+from onionskin.memory.store import RedisStore
+from onionskin.memory.store.transcripts import import_progress
+from onionskin.memory.store.transfer import (
+    MessagesPiece,
+    Piece,
+    RecordPiece,
+    SessionPiece,
+    StepPiece,
+    restore_pieces,
+)
+from onionskin.memory.transfer.format import (
+    EXPORT_VERSION,
+    EndLine,
+    Header,
+    Line,
+    MemoryLine,
+    MessageLine,
+    SessionLine,
+    StepLine,
+    from_json,
+    read_lines,
+)
+from onionskin.memory.transfer.importer import ImportReport
+from onionskin.memory.transfer.validation import DisorderError, Order
+from onionskin.memory.types.messages import ImportStep, Message, User
+from onionskin.memory.types.records import Record
+
+
+def kept_line(line: Line, listeners: Listeners, discretion: Discretion) -> Line:
+    """What is kept of a line.
+
+    Raises:
+        InvalidInputError: a memory's topic holds what is not kept.
+    """
+    match line:
+        case MessageLine():
+            said = Message(line.role, line.content, line.time, line.author)
+            kept = listeners.heard(line.session, said)
+            return msgspec.structs.replace(line, content=kept.content, author=kept.author)
+        case SessionLine():
+            texts = {name: getattr(line, name) for name in ("title", "summary", "extract")}
+            more = discretion.plain(line.more)
+            return msgspec.structs.replace(line, **discretion.plain(texts), more=more)
+        case MemoryLine():
+            return MemoryLine(_kept_record(line.record, discretion))
+        case StepLine():
+            record = _kept_record(line.step.record, discretion)
+            return StepLine(line.memory, replace(line.step, record=record))
+        case _:
+            return line
+
+
+def _kept_record(record: Record, discretion: Discretion) -> Record:
+    said = ("topic", "content", "tags", "entities", "metadata")
+    return replace(
+        record, **kept_fields({name: getattr(record, name) for name in said}, discretion)
+    )
+
+
+_BATCH, _BATCH_BYTES = 200, 1 << 21
+_LONGEST_LINE_BYTES = 1 << 22
+_UNUSABLE = (msgspec.MsgspecError, DisorderError, OverflowError, RecursionError, UnicodeError)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Lines that are stored together; a step's with its number in the history."""
+
+    before: int
+    lines: list[tuple[Line, int]] = field(default_factory=list[tuple[Line, int]])
+    size_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.lines) >= _BATCH or self.size_bytes >= _BATCH_BYTES
+
+
+@dataclass(slots=True)
+class _Tally:
+    messages: int = 0
+    memories: int = 0
+    sessions: dict[str, None] = field(default_factory=dict[str, None])
+
+    def add(self, batch: _Batch) -> None:
+        for line, _ in batch.lines:
+            if isinstance(line, SessionLine | MessageLine):
+                self.sessions[line.id if isinstance(line, SessionLine) else line.session] = None
+            self.messages += isinstance(line, MessageLine)
+            self.memories += isinstance(line, MemoryLine)
+
+
+class Restorer:
+    """Stores the lines of an export. Memory use does not grow with the length of the input.
+
+    Args:
+        store: where they go.
+        embedder: a local one embeds at once; a remote one's vectors come after.
+        clock: seconds since the epoch; histories are kept for as long as they would have been.
+        discretion: what is kept of lines.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        discretion: Discretion,
+    ) -> None:
+        self._store, self._embedder, self._clock = store, embedder, clock
+        self._discretion = discretion
+
+    async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
+        """Store all lines of `chunks`; lines that an earlier try stored are passed over.
+
+        Raises:
+            InvalidInputError: a line cannot be used. Those before it are stored; the message says
+                how to go on.
+            ImportConflictError: a session or a memory is there already, or another import under
+                the same id is under way.
+        """
+        resumed = await import_progress(self._store, user, import_id)
+        order, tally, batch = Order(), _Tally(), _Batch(resumed)
+        listeners = Listeners(self._discretion)
+        number, good, begun = 0, 0, False
+        try:
+            async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
+                number += 1
+                if raw.strip():
+                    line = _parse(raw, number, order) if begun else _check_header(raw)
+                    begun = True
+                    line = line and kept_line(line, listeners, self._discretion)
+                    if line and number > resumed:
+                        if batch.is_full:
+                            batch = await self._flush(user, import_id, batch, good, tally)
+                        batch.lines.append((line, order.steps - 1))
+                        batch.size_bytes += len(raw)
+                good = number
+            _check_end(order, number)
+        except InvalidInputError as error:
+            if batch.lines:
+                batch = await self._flush(user, import_id, batch, good, tally)
+            raise InvalidInputError(
+                f"{error} {batch.before} lines are stored. "
+                f"Mend it and send all lines again with import_id={import_id!r} to go on."
+            ) from error
+        if batch.lines:
+            await self._flush(user, import_id, batch, number, tally)
+        sessions = tuple(tally.sessions)
+        lines = max(number, resumed)
+        return ImportReport(import_id, lines, resumed, tally.messages, sessions, tally.memories)
+
+    async def _flush(
+        self, user: User, import_id: str, batch: _Batch, after: int, tally: _Tally
+    ) -> _Batch:
+        step = ImportStep(import_id, batch.before, after)
+        pieces = await self._pieces(batch)
+        await restore_pieces(self._store, user, pieces, step=step, now=self._clock())
+        tally.add(batch)
+        return _Batch(after)
+
+    async def _pieces(self, batch: _Batch) -> list[Piece]:
+        texts = [text for line, _ in batch.lines if (text := _text(line)) is not None]
+        vectors = iter(await embed_at_once(self._embedder, texts))
+        pieces: list[Piece] = []
+        for line, number in batch.lines:
+            match line:
+                case SessionLine():
+                    pieces.append(_session(line))
+                case MessageLine():
+                    said = (_message(line), next(vectors))
+                    last = pieces[-1] if pieces else None
+                    if isinstance(last, MessagesPiece):
+                        pieces[-1] = MessagesPiece(
+                            last.session_id, last.first, [*last.messages, said]
+                        )
+                    else:
+                        pieces.append(MessagesPiece(line.session, line.position, [said]))
+                case MemoryLine():
+                    pieces.append(RecordPiece(line.record, next(vectors)))
+                case StepLine():
+                    pieces.append(StepPiece(line.memory, number, line.step))
+                case EndLine():
+                    pass
+        return pieces
+
+
+def _check_header(raw: bytes) -> None:
+    try:
+        version = msgspec.json.decode(raw, type=Header).version
+    except msgspec.MsgspecError as error:
+        raise InvalidInputError(f"The first line is no header of an export: {error}.") from error
+    if version != EXPORT_VERSION:
+        raise InvalidInputError(
+            f"The export has version {version!r}; this Onionskin reads {EXPORT_VERSION!r}. Upgrade it."
+        )
+
+
+def _parse(raw: bytes, number: int, order: Order) -> Line:
+    if len(raw) > _LONGEST_LINE_BYTES:
+        raise InvalidInputError(f"Line {number} is longer than {_LONGEST_LINE_BYTES} bytes.")
+    try:
+        line = from_json(raw)
+        order.take(line)
+    except _UNUSABLE as error:
+        raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
+    return line
+
+
+def _check_end(order: Order, number: int) -> None:
+    try:
+        order.end()
+    except DisorderError as error:
+        raise InvalidInputError(f"It ends after line {number}: {error}.") from error
+
+
+def _text(line: Line) -> str | None:
+    match line:
+        case MessageLine():
+            return _message(line).spoken
+        case MemoryLine():
+            return line.record.content
+        case _:
+            return None
+
+
+def _message(line: MessageLine) -> Message:
+    return Message(line.role, line.content, line.time, line.author, line.interrupted, line.profile)
+
+
+def _session(line: SessionLine) -> SessionPiece:
+    more = {
+        name: value if isinstance(value, str) else value.base64 for name, value in line.more.items()
+    }
+    known: dict[str, str | float | bytes] = {
+        "created": line.created,
+        "active": line.active,
+        "title": line.title,
+        "profile": line.profile,
+        "closed": "1" if line.closed else "0",
+        "follows": " ".join(line.follows),
+        "folded_upto": line.folded_upto,
+        "summarized_upto": line.summarized_upto,
+        "summary": line.summary,
+        "extract": line.extract,
+        "extracted_upto": line.extracted_upto,
+    }
+    return SessionPiece(line.id, {**more, **known})

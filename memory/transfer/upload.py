@@ -1,0 +1,87 @@
+"""What is sent to be taken up: a conversation from elsewhere, or an export of Onionskin's own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+
+from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.store import RedisStore
+from onionskin.memory.transfer.format import EXPORT_KIND
+from onionskin.memory.transfer.importer import Importer, ImportReport
+from onionskin.memory.transfer.restorer import Restorer
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.tasks import Due, EmbedDue
+
+_LONGEST_HEADER_BYTES, _ASKED_EVERY_BYTES = 4096, 1 << 20
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+class Intake:
+    """Hands lines to who can read them; the first line tells.
+
+    Args:
+        store: where they go.
+        embedder: a local one embeds at once.
+        clock: seconds since the epoch.
+        after: is told what is due then: the vectors of an embedder that is not local.
+        discretion: what is kept of them.
+        admit: is asked now and then while lines come; raises when the user may store no more.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        embedder: Embedder,
+        *,
+        clock: Callable[[], float],
+        after: Callable[[Due], None],
+        admit: Callable[[User], Awaitable[None]] | None = None,
+        discretion: Discretion = UNREDACTED,
+    ) -> None:
+        self._importer = Importer(store, embedder, clock=clock, discretion=discretion)
+        self._restorer = Restorer(store, embedder, clock=clock, discretion=discretion)
+        self._embeds_later, self._after, self._admit = not embedder.local, after, admit or _admit
+
+    async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
+        """Store all lines; see `Importer.run` and `Restorer.run`."""
+        read = b""
+        while b"\n" not in read.lstrip() and len(read) < _LONGEST_HEADER_BYTES:
+            chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            read += chunk
+        reader = self._restorer if _is_header(read) else self._importer
+        report = await reader.run(user, import_id, self._admitted(user, read, chunks))
+        if self._embeds_later:
+            self._after(EmbedDue(user))
+        return report
+
+    async def _admitted(
+        self, user: User, read: bytes, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """All that comes, as long as the user may store it."""
+        await self._admit(user)
+        yield read
+        came = 0
+        async for chunk in chunks:
+            came += len(chunk)
+            if came > _ASKED_EVERY_BYTES:
+                came = 0
+                await self._admit(user)
+            yield chunk
+
+
+async def _admit(_user: User) -> None:
+    """Anything."""
+
+
+def _is_header(read: bytes) -> bool:
+    first = read.lstrip().partition(b"\n")[0]
+    try:
+        return msgspec.json.decode(first, type=_Kind).kind == EXPORT_KIND
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False

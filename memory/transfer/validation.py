@@ -1,0 +1,140 @@
+"""What the lines of an export must be beyond their types: in order, complete, and in bounds."""
+
+import re
+from dataclasses import dataclass
+
+from onionskin.memory.store.codec import pack_record
+from onionskin.memory.transfer.format import (
+    EndLine,
+    Line,
+    MemoryLine,
+    MessageLine,
+    SessionLine,
+    StepLine,
+)
+from onionskin.memory.types.records import Record, Step
+
+_RECORD_ID = re.compile(r"m_[0-9a-f]{16}")
+_EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
+_MOST_REVISIONS = 2**53
+
+
+class DisorderError(ValueError):
+    """A line that does not belong where it stands, or whose values cannot be."""
+
+
+@dataclass(slots=True)
+class Order:
+    """Where a reader of an export stands.
+
+    Attributes:
+        session: the last session.
+        messages: how many of its messages came.
+        memory: the id of the last memory.
+        steps: how many steps of its history came.
+        lines: how many lines came, the header too.
+        ended: whether the last one came.
+    """
+
+    session: SessionLine | None = None
+    messages: int = 0
+    memory: str = ""
+    steps: int = 0
+    lines: int = 1
+    ended: bool = False
+
+    def take(self, line: Line) -> None:
+        """Go on by a line.
+
+        Raises:
+            DisorderError: it does not belong here.
+            OverflowError: it holds a number that cannot be stored.
+        """
+        if self.ended:
+            raise DisorderError("it stands after the end")
+        self.lines += 1
+        match line:
+            case SessionLine():
+                self._take_session(line)
+            case MessageLine():
+                self._take_message(line)
+            case MemoryLine():
+                _check_record(line.record)
+                self._begin_memory(line.record.id)
+                self.steps = 0
+            case EndLine():
+                self._end(line)
+            case StepLine():
+                _check_step(line.memory, line.step)
+                if line.memory != self.memory:
+                    self._begin_memory(line.memory)
+                    self.steps = 0
+                self.steps += 1
+
+    def end(self) -> None:
+        """Raise DisorderError unless the end came."""
+        self.end_session()
+        if not self.ended:
+            raise DisorderError("the end is missing: the export was cut off")
+
+    def _end(self, line: EndLine) -> None:
+        self.end_session()
+        if line.lines != self.lines - 1:
+            raise DisorderError(f"{line.lines!r} lines should stand before the end")
+        self.ended = True
+
+    def end_session(self) -> None:
+        """Raise DisorderError unless all messages of the last session came."""
+        if self.session and self.messages != self.session.messages:
+            raise DisorderError(
+                f"session {self.session.id!r} has {self.session.messages} messages, but "
+                f"{self.messages} came before this"
+            )
+
+    def _take_session(self, line: SessionLine) -> None:
+        self.end_session()
+        if self.memory:
+            raise DisorderError("a session stands after the memories")
+        if self.session and line.id <= self.session.id:
+            raise DisorderError(f"session {line.id!r} stands after {self.session.id!r}")
+        if not line.summarized_upto <= line.folded_upto <= line.messages:
+            raise DisorderError(f"session {line.id!r} is folded further than it reaches")
+        if line.extracted_upto > line.messages:
+            raise DisorderError(f"session {line.id!r} is extracted further than it reaches")
+        self.session, self.messages = line, 0
+
+    def _take_message(self, line: MessageLine) -> None:
+        if self.session is None or self.memory or line.session != self.session.id:
+            raise DisorderError(f"the message does not follow its session {line.session!r}")
+        if line.position != self.messages or self.messages == self.session.messages:
+            raise DisorderError(
+                f"message {line.position!r} stands where {self.messages!r} of "
+                f"{self.session.messages!r} is due"
+            )
+        self.messages += 1
+
+    def _begin_memory(self, memory_id: str) -> None:
+        self.end_session()
+        if memory_id <= self.memory:
+            raise DisorderError(f"memory {memory_id!r} stands after {self.memory!r}")
+        self.memory = memory_id
+
+
+def _check_step(memory_id: str, step: Step) -> None:
+    _check_record(step.record)
+    if step.record.id != memory_id or not _EARLIEST <= step.at <= _LATEST:
+        raise DisorderError(f"the step is not one of memory {memory_id!r}")
+
+
+def _check_record(record: Record) -> None:
+    times = (record.created, record.updated, record.last_access, record.expires)
+    for time in (*times, record.valid_from, record.valid_to):
+        if time is not None and not _EARLIEST <= time <= _LATEST:
+            raise DisorderError(f"the time {time!r} is out of bounds")
+    if not _RECORD_ID.fullmatch(record.id):
+        raise DisorderError(f"{record.id!r} is no id of a memory")
+    if not 1 <= record.revision <= _MOST_REVISIONS or not 0 <= record.importance <= 1:
+        raise DisorderError(f"memory {record.id!r} has a revision or an importance out of bounds")
+    if not record.content.strip() or record.topic == "":
+        raise DisorderError(f"memory {record.id!r} has an empty content or topic")
+    pack_record(record)  # refuses what cannot be stored, such as integers of more than 64 bits

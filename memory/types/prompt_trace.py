@@ -1,0 +1,75 @@
+"""What a prompt showed, layer by layer: kept for a while beside each turn, by ids and scores.
+
+From the sections of a prompt to what is kept of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from onionskin.memory.errors import CorruptValueError
+from onionskin.memory.layers.summary import verbatim
+from onionskin.memory.types.messages import Section
+
+TRACE_SECONDS = 7 * 24 * 3600
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class HitTrace:
+    """A recalled message: its id, its score and the score's parts, and its neighbours' ids."""
+
+    id: str
+    score: float
+    parts: dict[str, float]
+    context: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """What one layer showed; messages, sessions and records by their ids."""
+
+    layer: str
+    tokens: int
+    messages: tuple[str, ...]
+    text: str
+    sessions: tuple[str, ...]
+    hits: tuple[HitTrace, ...]
+    records: tuple[str, ...]
+
+
+_decoder = msgspec.msgpack.Decoder(tuple[LayerTrace, ...])
+
+
+def pack_trace(layers: Sequence[LayerTrace]) -> bytes:
+    """The trace of a turn, packed."""
+    return _encoder.encode(layers)
+
+
+def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
+    """The trace of `pack_trace`.
+
+    Raises:
+        CorruptValueError: `data` is none.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptValueError(f"A stored trace does not decode: {error}.") from error
+
+
+def traced(section: Section) -> LayerTrace:
+    """What a layer showed, by ids."""
+    return LayerTrace(
+        layer=section.layer,
+        tokens=section.tokens,
+        messages=tuple(entry.id for entry in verbatim(section)),
+        text=section.text,
+        sessions=tuple(digest.session_id for digest in section.digests),
+        hits=tuple(
+            HitTrace(hit.entry.id, hit.score, dict(hit.parts), tuple(e.id for e in hit.context))
+            for hit in section.hits
+        ),
+        records=tuple(record.id for record in section.records),
+    )

@@ -1,0 +1,86 @@
+"""One turn of a conversation.
+
+Memory for a model of one's own.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any, cast
+
+from fastapi import APIRouter, Request, Response
+from fastapi.sse import EventSourceResponse
+
+from onionskin.chains.turn import ChatReply, ChatTurn, stored_reply
+from onionskin.service.chat.schemas import ContextAnswer, ContextRequest
+from onionskin.service.chat.sse import reply_events
+from onionskin.service.dependencies import OwnerDep, PrincipalDep, StateDep, admitted, count_turn
+from onionskin.service.errors import problem_responses
+from onionskin.service.idempotency import IdempotentRoute, turn_nonce
+from onionskin.service.schemas import ChatAnswer, ChatRequest
+
+chat_router = APIRouter(route_class=IdempotentRoute, tags=["chat"])
+_STREAM: dict[str, Any] = {
+    "description": "The answer; with `stream: true`, the events `session`, `memory`, `token`, and "
+    "`done` or `error`.",
+    "content": {
+        "text/event-stream": {
+            "example": 'event: token\ndata: {"text": "Biscuit"}\n\n',
+        }
+    },
+}
+_RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 504, 507)
+
+
+@chat_router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
+@chat_router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
+async def chat(
+    body: ChatRequest, request: Request, state: StateDep, principal: PrincipalDep
+) -> Response:
+    """Answer a message with the user's memory, and remember both.
+
+    With `stream: true` the answer comes as server-sent events; a client that hangs up before
+    `done` leaves nothing stored.
+    """
+    user = await admitted(request, state, principal, body.user_id)
+    await count_turn(request, state, user)
+    nonce = turn_nonce(request)
+    turn = ChatTurn(
+        user,
+        body.message,
+        body.session_id,
+        body.profile,
+        body.on_conflict,
+        nonce,
+        apart_from=tuple(body.apart_from),
+    )
+    request.state.withheld = state.chain.withholds(turn)
+    known = await stored_reply(state.store, user, nonce) if nonce else None
+    if not body.stream:
+        reply = known or await state.chain.ainvoke(turn)
+        return Response(ChatAnswer.json_of(reply), media_type="application/json")
+    coming = _only(known) if known else state.chain.astream(turn)
+    pieces = cast("AsyncGenerator[ChatReply]", coming)
+    first = await anext(pieces)
+    return EventSourceResponse(
+        reply_events(first, pieces),
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _only(reply: ChatReply) -> AsyncGenerator[ChatReply]:
+    """The reply of a turn whose answer got lost after it was stored."""
+    yield replace(reply, reply="")
+    yield ChatReply(reply=reply.reply)
+
+
+context_router = APIRouter(prefix="/v1/users/{user_id}/context", tags=["chat"])
+
+
+@context_router.post("", responses=problem_responses(404, 409, 413, 422))
+async def get_context(user: OwnerDep, body: ContextRequest, state: StateDep) -> ContextAnswer:
+    """What a model would be shown for a message. None is asked, and nothing is stored.
+
+    A turn that is answered elsewhere is stored by an import.
+    """
+    turn = ChatTurn(user, body.message, body.session_id, body.profile)
+    return ContextAnswer.of(await state.contexts.recall(turn))

@@ -1,0 +1,50 @@
+"""Server-sent events from the pieces of a reply."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from onionskin.chains.conversation import ChatReply
+from onionskin.memory.errors import OnionskinError
+from onionskin.service.errors import problem
+from onionskin.service.schemas import ChatAnswer
+from onionskin.service.streaming import drawn
+
+_PING_SECONDS = 15.0
+
+
+async def reply_events(
+    first: ChatReply, pieces: AsyncGenerator[ChatReply]
+) -> AsyncGenerator[bytes]:
+    """The events of one answer: `session`, `memory`, `token`..., then `done` or `error`.
+
+    Args:
+        first: the piece that was awaited before the response began.
+        pieces: the rest. Closed when the client hangs up; then nothing of the turn is stored.
+    """
+    whole = first
+    beginning = ChatAnswer.of(first).model_dump(mode="json")
+    session = {key: beginning[key] for key in ("session_id", "profile", "new_session")}
+    yield _event("session", session)
+    yield _event("memory", {key: beginning[key] for key in ("memory", "degraded")})
+    try:
+        async with aclosing(drawn(pieces, ping_seconds=_PING_SECONDS)) as coming:
+            async for piece in coming:
+                if piece is None:
+                    yield KEEPALIVE_COMMENT
+                    continue
+                whole += piece
+                if piece.reply:
+                    yield _event("token", {"text": piece.reply})
+    except OnionskinError as error:
+        yield _event("error", problem(error))
+        return
+    answer = ChatAnswer.of(whole).model_dump(mode="json", exclude={"memory"})
+    yield _event("done", answer)
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False))

@@ -1,0 +1,161 @@
+"""From what happens to spans: without texts unless they are asked for, and without users' ids."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    format_trace_id,
+    get_current_span,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import Scope
+
+from onionskin.chains.observers import ModelCall, Stage, outcome_of
+from onionskin.memory.types.messages import Section
+from onionskin.service.observability import genai_attributes as genai
+from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
+from onionskin.service.observability.pseudonyms import PSEUDONYM
+
+_SERVER_ERROR = 500
+_propagator = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """Makes spans of requests, the stages of turns, model calls, memory operations and jobs.
+
+    It is an `Observer` of chains.
+
+    Args:
+        provider: where spans go; shut down by `shutdown`.
+        content: whether spans hold texts: messages, answers, memories.
+    """
+
+    def __init__(self, provider: TracerProvider, *, content: bool = False) -> None:
+        self._provider, self._content = provider, content
+        self._tracer = provider.get_tracer("onionskin")
+
+    def shutdown(self) -> None:
+        """Export what is left; blocks."""
+        self._provider.shutdown()
+
+    @contextmanager
+    def request(self, scope: Scope) -> Generator["RequestSpan"]:
+        """A request, in the trace of its `traceparent` if it has one."""
+        carrier = {
+            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
+        }
+        with self._tracer.start_as_current_span(
+            scope["method"],
+            context=_propagator.extract(carrier),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": scope["method"], "url.scheme": scope["scheme"]},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield RequestSpan(span)
+            except BaseException as error:
+                _failed(span, outcome_of(error))
+                raise
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Generator[None]:
+        """A stage of a turn; recall is a search of the memory."""
+        if stage.name != "recall":
+            with self.within(stage.name, {}):
+                yield
+            return
+        with self.within("search_memory", _memory("search_memory")) as span:
+            yield
+            span.set_attributes(genai.recalled(stage, content=self._content))
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Generator[None]:
+        """A call of the model. It is nobody's current span: its stream crosses many tasks."""
+        name = f"chat {genai.model_name(call.model)}"
+        kind = (
+            SpanKind.INTERNAL if genai.provider_of(call.model) == "onionskin" else SpanKind.CLIENT
+        )
+        span = self._tracer.start_span(name, kind=kind, attributes=genai.asked(call))
+        try:
+            yield
+        except BaseException as error:
+            _failed(span, outcome_of(error))
+            raise
+        finally:
+            span.set_attributes(genai.answered(call))
+            if self._content:
+                span.set_attributes(genai.said(call))
+            span.end()
+
+    def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
+        """A turn ended: noted on the request that it is of."""
+        del sections
+        get_current_span().set_attributes(
+            {"onionskin.profile": profile, "onionskin.outcome": outcome}
+        )
+
+    @contextmanager
+    def memory(self, operation: MemoryOperation) -> Generator[None]:
+        """An operation on a user's records."""
+        with self.within(operation.name, _memory(operation.name)) as span:
+            try:
+                yield
+            finally:
+                span.set_attributes(genai.operated(operation, content=self._content))
+
+    @contextmanager
+    def within(
+        self, name: str, attributes: Attributes, kind: SpanKind = SpanKind.INTERNAL
+    ) -> Generator[Span]:
+        """A span around a body that is run in one task; it fails as the body does."""
+        with self._tracer.start_as_current_span(
+            name,
+            kind=kind,
+            attributes=attributes,
+            record_exception=False,  # an error's text may hold anything
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                _failed(span, outcome_of(error))
+                raise
+
+
+class RequestSpan:
+    """The span of a request."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    @property
+    def trace_id(self) -> str:
+        """Of the trace that it is in, for the log."""
+        return format_trace_id(self._span.get_span_context().trace_id)
+
+    def answered(self, method: str, route: str, status: int) -> None:
+        """Note how it ended. Its path holds a user's id, so the route stands for it."""
+        self._span.update_name(f"{method} {route}")
+        self._span.set_attributes({"http.route": route, "http.response.status_code": status})
+        if user := PSEUDONYM.get():
+            self._span.set_attribute("enduser.pseudo.id", user)
+        if status >= _SERVER_ERROR:
+            _failed(self._span, str(status))
+
+
+def _memory(operation: genai.Operation) -> Attributes:
+    made: Attributes = {"gen_ai.operation.name": operation}
+    if user := PSEUDONYM.get():
+        made["gen_ai.memory.store.id"] = user
+    return made
+
+
+def _failed(span: Span, kind: str) -> None:
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR))

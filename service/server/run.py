@@ -1,0 +1,173 @@
+"""Running the service: one process, its Redis stopped with it on SIGINT, SIGTERM and SIGHUP."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import math
+import signal
+import socket
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+
+import uvicorn
+
+from onionskin.memory.errors import ConfigurationError
+from onionskin.service.app import create_app
+from onionskin.service.console import say, say_json
+from onionskin.service.container import open_state
+from onionskin.service.middleware.trusted_hosts import is_loopback
+from onionskin.service.observability.logs import configure
+from onionskin.service.server.header_timeout import punctual
+from onionskin.service.settings import Settings
+from onionskin.service.state import State
+
+
+class Server(uvicorn.Server):
+    """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
+
+    stopped_at: float | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until asked to exit.
+
+        Raises:
+            ConfigurationError: nothing can listen there.
+        """
+        logging.getLogger("uvicorn.error").addFilter(_is_no_system_error)
+        try:
+            await super().serve(sockets)
+        except SystemExit as error:  # uvicorn's way of saying that it cannot listen
+            raise ConfigurationError(
+                f"Nothing can listen on {self.config.host}:{self.config.port}: it is taken or "
+                "forbidden. Choose another with --port or ONIONSKIN_PORT."
+            ) from error
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def run(
+    settings: Settings,
+    *,
+    insecure: bool,
+    workers: int = 1,
+    fd: int | None = None,
+    as_json: bool = False,
+) -> None:
+    """Serve until stopped.
+
+    Args:
+        settings: see `Settings`.
+        insecure: whether anybody may ask, from anywhere.
+        workers: how many processes.
+        fd: a socket that listens already, handed down by the process that started this one.
+        as_json: whether it tells as JSON where it serves.
+
+    Raises:
+        ConfigurationError: the settings cannot be used, or would open memory to the network.
+        EmbeddedRedisError: the embedded Redis cannot be started.
+    """
+    if settings.auth == "off" and not insecure and not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"Anyone who reaches {settings.host!r} could read every memory: ONIONSKIN_AUTH is "
+            "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
+            "guards it."
+        )
+    if settings.demo and not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"ONIONSKIN_DEMO lets the page kill the service: it cannot listen on {settings.host!r}. "
+            "Listen on 127.0.0.1, or leave ONIONSKIN_DEMO out."
+        )
+    if workers > 1:
+        from onionskin.service.server.multiprocess import run_many  # noqa: PLC0415 - one is the rule
+
+        run_many(settings, workers, as_json=as_json)
+        return
+    configure(settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        listening = None if fd is None else [socket.socket(fileno=fd)]
+        runner.run(_serve(settings, listening, as_json=as_json))
+
+
+async def _serve(
+    settings: Settings, listening: list[socket.socket] | None, *, as_json: bool
+) -> None:
+    async with open_state(settings) as state:
+
+        @contextlib.asynccontextmanager
+        async def opened(_: Settings) -> AsyncGenerator[State]:
+            yield state
+
+        config = uvicorn.Config(
+            create_app(settings, opened),
+            host=settings.host,
+            port=settings.port,
+            http=punctual(settings.head_timeout),
+            access_log=False,  # its lines would hold user ids
+            log_config=None,
+            log_level="warning",
+            timeout_graceful_shutdown=math.ceil(settings.drain_timeout.total_seconds()),
+        )
+        server = Server(config)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, server)
+        announcing = asyncio.create_task(_announce(server, settings, as_json=as_json))
+        try:
+            await server.serve(listening)
+        finally:
+            announcing.cancel()
+            await state.jobs.drain(_left(server, settings.drain_timeout))
+
+
+def _is_no_system_error(record: logging.LogRecord) -> bool:
+    """What an address is refused for stands in the error that follows."""
+    return not isinstance(record.msg, OSError)
+
+
+def _stop(server: Server) -> None:
+    server.force_exit = server.should_exit  # asked twice
+    server.should_exit = True
+    server.stopped_at = server.stopped_at or asyncio.get_running_loop().time()
+
+
+def _left(server: Server, bound: timedelta) -> timedelta:
+    """What requests left of the time for finishing; nothing for whoever asks twice."""
+    if server.force_exit or server.stopped_at is None:
+        return timedelta()
+    spent = timedelta(seconds=asyncio.get_running_loop().time() - server.stopped_at)
+    return max(timedelta(), bound - spent)
+
+
+async def _announce(server: uvicorn.Server, settings: Settings, *, as_json: bool) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    _spare_the_collector()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    redis = "ONIONSKIN_REDIS_URL" if settings.redis_url else f"embedded, in {settings.data_dir}"
+    configured = settings.model or settings.model_base_url or settings.openai_api_key
+    model = settings.model or ("as configured" if configured else "offline (no key is set)")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    if as_json:
+        say_json({"url": url, "redis": redis, "model": model, "embedder": settings.embedder})
+        return
+    about = f"  redis: {redis}   model: {model}   embedder: {settings.embedder}"
+    say(f"Onionskin serves on {url}  (API: /docs)\n{about}")
+
+
+def _spare_the_collector() -> None:
+    """Leave what the imports made out of every later collection."""
+    gc.collect()
+    gc.freeze()
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's, where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,95 @@
+"""Where settings come from: the command line, the environment, `.env`, and `onionskin.toml`."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
+
+from onionskin.memory.errors import ConfigurationError
+
+PREFIX = "ONIONSKIN_"
+DOT_ENV = Path(".env")
+_DEFAULT_FILE = "onionskin.toml"
+_OF_CLIENTS = {"ONIONSKIN_URL", "ONIONSKIN_API_KEY", "ONIONSKIN_CONFIG"}
+
+
+def settings_file(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
+    """The TOML file that `ONIONSKIN_CONFIG` names, or `onionskin.toml` where there is one.
+
+    Raises:
+        ConfigurationError: it is not there, or no TOML.
+    """
+    file = settings_path()
+    try:
+        return TomlConfigSettingsSource(settings, file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{str(file)!r} cannot be read: {error}.") from error
+
+
+def settings_path() -> Path:
+    """The TOML file of settings; by default it need not be there.
+
+    Raises:
+        ConfigurationError: the one that is named is not there.
+    """
+    named = os.environ.get("ONIONSKIN_CONFIG", "")
+    if named and not Path(named).is_file():
+        raise ConfigurationError(f"ONIONSKIN_CONFIG names {named!r}, and there is no such file.")
+    return Path(named or _DEFAULT_FILE)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return name.upper() if name.upper().endswith("OPENAI_API_KEY") else f"{PREFIX}{name.upper()}"
+
+
+def misspelt(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
+    """Variables `ONIONSKIN_*` that mean nothing here, each with the setting most like it, or ''."""
+    variables = {variable(name) for name in known} | _OF_CLIENTS
+    strange = {name for name in environment if name.startswith(PREFIX)} - variables
+    return {name: closest(name, variables) for name in sorted(strange)}
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like `name`, or ''."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
+
+
+def origins(settings: type[BaseSettings], chosen: Mapping[str, Any]) -> dict[str, str]:
+    """For each setting that is not left at its default, where it was set."""
+    by_name: dict[str, str] = {}
+    for source in settings.settings_customise_sources(settings, *_sources(settings, chosen)):
+        place = _PLACES.get(type(source).__name__, str(settings_path()))
+        for key in source():
+            name = key.lower().removeprefix(PREFIX.lower())
+            by_name.setdefault(name, place)
+    return by_name
+
+
+_PLACES = {
+    "InitSettingsSource": "command line",
+    "EnvSettingsSource": "environment",
+    "DotEnvSettingsSource": str(DOT_ENV),
+}
+
+
+def _sources(
+    settings: type[BaseSettings], chosen: Mapping[str, Any]
+) -> tuple[PydanticBaseSettingsSource, ...]:
+    from pydantic_settings import (  # noqa: PLC0415 - only where somebody wants to know
+        DotEnvSettingsSource,
+        EnvSettingsSource,
+        InitSettingsSource,
+        SecretsSettingsSource,
+    )
+
+    return (
+        InitSettingsSource(settings, dict(chosen)),
+        EnvSettingsSource(settings),
+        DotEnvSettingsSource(settings),
+        SecretsSettingsSource(settings),
+    )

@@ -1,0 +1,1 @@
+"""Onionskin: layered memory for LangChain chat, as a service and a library."""
