@@ -9,7 +9,7 @@ import typer
 from onionskin.service.cli.exit_codes import ExitCode
 from onionskin.service.cli.options import AsJson, example
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(
     help="Measure speed beside other designs.",

@@ -122,7 +122,7 @@ _MODULES = (
     ),
     *(
         f"onionskin.memory.langchain.{name}"
-        for name in ("checkpoints", "items", "vectors", "faiss_folder")
+        for name in ("checkpointer", "langgraph_store", "vectorstore", "faiss_files")
     ),
 )
 

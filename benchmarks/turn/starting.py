@@ -37,7 +37,7 @@ def embedder_ms() -> float:
 
 
 def _first_answer(data: Path) -> float:
-    checkout = Path(__file__).parents[2]
+    checkout = Path(__file__).resolve().parents[2]
     made = (checkout / "Makefile").exists()
     command = (
         ["make", "run"] if made else [sys.executable, "-P", "-m", "onionskin.service", "serve"]

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariable
 
 _LONGEST, _MOST_CACHED = 40, 200_000
 _DIMENSIONS = 96
-_STATIC = Path(__file__).with_name("static")
+_STATIC = Path(__file__).parents[1] / "embedders" / "static"
 
 
 class WordVectors:

@@ -224,7 +224,7 @@ def test_names_say_nothing_and_never_meet() -> None:
     owners = [User("a", "b"), User("a/b", ""), User("", "a/b"), User("b", "a"), User("a", "b/")]
     names = {collection_of(one, tag) for one in owners for tag in ("x", "y")}
     assert len(names) == 10
-    assert all(one.startswith("onionskin-") and len(one) == 47 for one in names)
+    assert all(one.startswith("onionskin-") and len(one) == 50 for one in names)
 
 
 @pytest.mark.parametrize(
