@@ -19,9 +19,9 @@ from pathlib import Path
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.durability import Durability
 from onionskin.memory.types.messages import User
@@ -40,13 +40,16 @@ class Side:
         self.connection = Connection(
             f"redis://127.0.0.1:{port}", timeout=_TIMEOUT, durability=Durability.of(durability)
         )
-        store, tongue = RedisStore(self.connection, embedder_tag=embedder.tag), Tongue.of()
+        store, tongue = (
+            RedisStore(self.connection, embedder_tag=embedder.tag),
+            TextPipeline.for_language(),
+        )
         self.memory = CombinedMemory(
             "vector",
             load_profiles()["vector"],
             store=store,
             embedder=embedder,
-            views=Views(store, lambda: UserIndex(tongue), most_bytes=4 << 30),
+            indexes=IndexCache(store, lambda: UserIndex(tongue), most_bytes=4 << 30),
         )
         self.user, self.took = User(durability.replace(":", "-")), list[float]()
 

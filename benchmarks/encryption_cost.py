@@ -19,14 +19,14 @@ from pathlib import Path
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.users import user_room
+from onionskin.memory.store.users import user_storage
 from onionskin.memory.types.messages import Message, Session, User
 
 _BATCH = 200
@@ -48,14 +48,14 @@ class Side:
             load_profiles()["vector"],
             store=self.store,
             embedder=embedder,
-            views=self.views(),
+            indexes=self.views(),
         )
         self.said = 0
 
-    def views(self) -> Views:
+    def views(self) -> IndexCache:
         """Those of a worker that holds none yet."""
-        tongue = Tongue.of()
-        return Views(self.store, lambda: UserIndex(tongue), most_bytes=4 << 30)
+        tongue = TextPipeline.for_language()
+        return IndexCache(self.store, lambda: UserIndex(tongue), most_bytes=4 << 30)
 
     async def fill(self, messages: int) -> None:
         """Store so many messages with vectors, in sessions of a batch each."""
@@ -83,7 +83,7 @@ class Side:
     async def cold_view(self) -> None:
         """Fill a new worker's view."""
         views = self.views()
-        await views.current(
+        await views.catch_up(
             self.user, await self.store.catch_up(self.user, views.cursor(self.user))
         )
 
@@ -107,7 +107,7 @@ async def main() -> None:
             cold = f"cold view of {options.messages} messages"
             await _compare(cold, [side.cold_view for side in sides], options.views)
             for side in sides:
-                room = await user_room(side.store, side.user)
+                room = await user_storage(side.store, side.user)
                 print(f"{side.user.id}: {room.bytes / options.messages:.0f} bytes a message")
             await connection.aclose()
 

@@ -30,9 +30,9 @@ from rich.table import Table
 
 from onionskin.benchmarks.mem0_store import Mem0
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.language.word_vectors import word_vectors
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
@@ -96,7 +96,7 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     vectors = await embedder.embed(questions)
     gc.collect()
     before = resident()
-    index = UserIndex(Tongue.of())
+    index = UserIndex(TextPipeline.for_language())
     for entry in stored[:size]:
         index.put(entry)
     gc.collect()
@@ -186,12 +186,12 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
                 ]
                 await store.commit(user, Session(batch[0].session_id, 1.0, 1.0), said, create=True)
             times: list[float] = []
-            tongue = Tongue.of()
+            tongue = TextPipeline.for_language()
             for _ in range(3):
-                views = Views(store, lambda: UserIndex(tongue), most_bytes=4 << 30)
+                views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=4 << 30)
                 began = time.perf_counter()
                 changes = await store.catch_up(user, Cursor())
-                index = (await views.current(user, changes)).index
+                index = (await views.catch_up(user, changes)).index
                 times.append((time.perf_counter() - began) * 1000)
                 assert len(index) == _COLD
             await connection.aclose()

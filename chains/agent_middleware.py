@@ -27,15 +27,15 @@ from langgraph.runtime import Runtime  # pyright: ignore[reportMissingTypeStubs]
 from onionskin.chains.prompt import INSTRUCTIONS, asked, parts_of
 from onionskin.memory.errors import InvalidInputError, UnknownProfileError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.named_sessions import NamedSession
-from onionskin.memory.layers.base import Recollection
+from onionskin.memory.langchain.named_sessions import ExternalSession
+from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.types.messages import User
 
 
 def remembering(
     request: ModelRequest[Any],
     message: HumanMessage,
-    recalled: Recollection,
+    recalled: RecallResult,
     *,
     seen: str,
     bounded: bool,
@@ -128,12 +128,12 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         history: Literal["thread", "window"] = "thread",
     ) -> None:
         super().__init__()
-        if profile not in onionskin.memories:
-            known = ", ".join(sorted(onionskin.memories))
+        if profile not in onionskin.records:
+            known = ", ".join(sorted(onionskin.records))
             raise UnknownProfileError(f"No memory profile {profile!r}; there are: {known}.")
-        self._onionskin, self._memory = onionskin, onionskin.memories[profile]
+        self._onionskin, self._memory = onionskin, onionskin.records[profile]
         self._user, self._tenant, self._history = user, tenant, history
-        self._recalled: OrderedDict[Any, Recollection] = OrderedDict()
+        self._recalled: OrderedDict[Any, RecallResult] = OrderedDict()
 
     async def awrap_model_call(
         self,
@@ -144,7 +144,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         asked = self._asked(request.messages)
         if asked is None:
             return await handler(request)
-        recalled = await self._onionskin.portal.reach(self._recollection(asked))
+        recalled = await self._onionskin.event_loop.run(self._recollection(asked))
         return await handler(self._remembering(request, asked, recalled))
 
     def wrap_model_call(
@@ -156,7 +156,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         asked = self._asked(request.messages)
         if asked is None:
             return handler(request)
-        recalled = self._onionskin.portal.wait(self._recollection(asked))
+        recalled = self._onionskin.event_loop.run_blocking(self._recollection(asked))
         return handler(self._remembering(request, asked, recalled))
 
     async def aafter_agent(
@@ -167,7 +167,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         asked, reply = self._asked(state["messages"]), _reply(state["messages"])
         if asked is None or reply is None:
             return None
-        await self._onionskin.portal.reach(self._remember(asked, reply))
+        await self._onionskin.event_loop.run(self._remember(asked, reply))
         return self._without_secrets(asked)
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
@@ -176,7 +176,7 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         asked, reply = self._asked(state["messages"]), _reply(state["messages"])
         if asked is None or reply is None:
             return None
-        self._onionskin.portal.wait(self._remember(asked, reply))
+        self._onionskin.event_loop.run_blocking(self._remember(asked, reply))
         return self._without_secrets(asked)
 
     def _asked(self, messages: Sequence[AnyMessage]) -> _Asked | None:
@@ -196,16 +196,16 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         user = self._user or User(str(named), self._tenant)
         return _Asked(user, None if thread is None else str(thread), said[-1])
 
-    async def _recollection(self, asked: _Asked) -> Recollection:
+    async def _recollection(self, asked: _Asked) -> RecallResult:
         """What is remembered for a turn: read once, however often the model is called in it."""
         known = self._recalled.get(asked.key)
         if known:
             return known
-        text = self._memory.discretion.said(str(asked.message.text)).kept
+        text = self._memory.privacy.prepare_message(str(asked.message.text)).for_storage
         if asked.thread is None:
             recalled = await self._memory.recall(asked.user, text, session_id=None, now=time.time())
         else:
-            session = NamedSession(self._onionskin, asked.user, asked.thread)
+            session = ExternalSession(self._onionskin, asked.user, asked.thread)
             recalled = await session.recall(self._memory, text)
         self._recalled[asked.key] = recalled
         if len(self._recalled) > _MOST_TURNS:
@@ -214,26 +214,26 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     async def _remember(self, asked: _Asked, reply: AIMessage) -> None:
         recalled = await self._recollection(asked)
-        said = self._memory.discretion.said(str(asked.message.text))
-        kept = self._memory.discretion.answered(str(reply.text), said.secrets)
+        said = self._memory.privacy.prepare_message(str(asked.message.text))
+        kept = self._memory.privacy.answer_for_storage(str(reply.text), said.private_texts)
         nonce = f"agent:{asked.message.id}:{reply.id}" if reply.id else ""
         await self._memory.remember(recalled, kept, at=time.time(), nonce=nonce)
         self._recalled.pop(asked.key, None)
-        await self._onionskin.leave(*self._memory.due(recalled, kept))
+        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, kept))
 
     def _remembering(
-        self, request: ModelRequest[Any], asked: _Asked, recalled: Recollection
+        self, request: ModelRequest[Any], asked: _Asked, recalled: RecallResult
     ) -> ModelRequest[Any]:
-        seen = self._memory.discretion.said(str(asked.message.text)).seen
+        seen = self._memory.privacy.prepare_message(str(asked.message.text)).for_model
         return remembering(
             request, asked.message, recalled, seen=seen, bounded=self._history == "window"
         )
 
     def _without_secrets(self, asked: _Asked) -> dict[str, Any] | None:
-        said = self._memory.discretion.said(str(asked.message.text))
-        if not said.is_withheld:
+        said = self._memory.privacy.prepare_message(str(asked.message.text))
+        if not said.has_private_text:
             return None
-        return {"messages": [with_text(asked.message, said.kept)]}
+        return {"messages": [with_text(asked.message, said.for_storage)]}
 
 
 def _reply(messages: Sequence[AnyMessage]) -> AIMessage | None:

@@ -14,10 +14,10 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from onionskin.chains.observers import ModelCall, Purpose
+from onionskin.chains.observers import CallPurpose, ModelCall
 
 
-def told_of(model: BaseChatModel, purpose: Purpose) -> BaseChatModel:
+def with_observer(model: BaseChatModel, purpose: CallPurpose) -> BaseChatModel:
     """The same model; its calls are told to the purpose's observer.
 
     It is for calls that others make, such as LangChain's classic memories in their threads. Of an
@@ -32,7 +32,7 @@ class _Calls(BaseCallbackHandler):
     run_inline = True
     raise_error = True  # an observer may refuse a call
 
-    def __init__(self, model: BaseChatModel, purpose: Purpose) -> None:
+    def __init__(self, model: BaseChatModel, purpose: CallPurpose) -> None:
         self._model, self._purpose = model, purpose
         self._under_way: dict[UUID, tuple[ModelCall, AbstractContextManager[object]]] = {}
 
@@ -71,7 +71,7 @@ class _Calls(BaseCallbackHandler):
                 raise
 
 
-def is_unheard(
+def has_no_callbacks(
     config: RunnableConfig | None, callbacks: Callbacks = None, *, verbose: bool = False
 ) -> bool:
     """Whether a run has no handler: none of its own, none around it, neither LangSmith nor debug.
@@ -81,16 +81,16 @@ def is_unheard(
         callbacks: of the model or chain itself.
         verbose: whether that prints what it does.
     """
-    if isinstance(cast("object", config), _Quiet) and not callbacks and not verbose:
+    if isinstance(cast("object", config), _SilentConfig) and not callbacks and not verbose:
         return True
     given = ensure_config(config).get("callbacks")
     return not AsyncCallbackManager.configure(given, callbacks, verbose).handlers
 
 
-def quiet(config: RunnableConfig | None) -> RunnableConfig:
+def without_callbacks(config: RunnableConfig | None) -> RunnableConfig:
     """The config of a run that is unheard, for the runs within it: they need not look again."""
-    return cast("RunnableConfig", _Quiet(ensure_config(config).items()))
+    return cast("RunnableConfig", _SilentConfig(ensure_config(config).items()))
 
 
-class _Quiet(dict[str, Any]):
+class _SilentConfig(dict[str, Any]):
     """A config of which it is known that nobody hears of its run."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from langchain_core.messages import BaseMessage
 
 from onionskin.chains.prompt import build_prompt, memory_text
-from onionskin.chains.turn import ChatReply, ChatTurn, beginning_of, check_message
+from onionskin.chains.turn import TurnReply, TurnRequest, check_message, initial_reply
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import UnknownProfileError
 
@@ -22,12 +22,12 @@ class Context:
         text: the memory alone, fenced, to be put before a model of one's own.
     """
 
-    found: ChatReply
+    found: TurnReply
     prompt: Sequence[BaseMessage]
     text: str
 
 
-class Contexts:
+class ContextBuilder:
     """Recalls for a message as a turn does; nothing is stored, and no session is held or begun.
 
     Args:
@@ -48,7 +48,7 @@ class Contexts:
         self._memories, self._default = memories, default_profile
         self._longest_message, self._clock = longest_message, clock
 
-    async def recall(self, turn: ChatTurn) -> Context:
+    async def recall(self, turn: TurnRequest) -> Context:
         """All that the profile's layers have to say to a message.
 
         Raises:
@@ -56,16 +56,16 @@ class Contexts:
         """
         check_message(turn.message, self._longest_message)
         memory = memory_of(self._memories, turn.profile or self._default)
-        said = memory.discretion.said(turn.message)
+        said = memory.privacy.prepare_message(turn.message)
         recollection = await memory.recall(
             turn.user,
-            said.kept,
+            said.for_storage,
             session_id=turn.session_id,
             now=self._clock(),
-            fresh=turn.fresh,
+            new_session=turn.new_session,
         )
-        prompt = build_prompt(recollection, seen=said.seen)
-        return Context(beginning_of(recollection), prompt, memory_text(recollection))
+        prompt = build_prompt(recollection, seen=said.for_model)
+        return Context(initial_reply(recollection), prompt, memory_text(recollection))
 
 
 def memory_of(memories: Mapping[str, CombinedMemory], profile: str) -> CombinedMemory:

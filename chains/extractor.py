@@ -18,21 +18,21 @@ from langchain_core.runnables import Runnable
 
 from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import answer_within
-from onionskin.chains.observers import Observer, Purpose, Unobserved
+from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion
-from onionskin.memory.quarantine import Held, nothing_held, shown_of
-from onionskin.memory.records.consolidation import Learner
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
+from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, shown_of
+from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.extraction import (
     LONGEST_CONTENT,
-    Drawn,
+    ExtractedRecord,
     ExtractionPolicy,
     extraction_end,
     usable,
 )
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import HOLD, leased
-from onionskin.memory.store.records import Extracted
+from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
+from onionskin.memory.store.records import ExtractionRange
 from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.messages import Entry, User
 from onionskin.memory.types.records import Record
@@ -63,7 +63,9 @@ class StructuredModel:
         purpose: what it is called for, and who is told of it.
     """
 
-    def __init__(self, model: BaseChatModel, schema: Mapping[str, Any], purpose: Purpose) -> None:
+    def __init__(
+        self, model: BaseChatModel, schema: Mapping[str, Any], purpose: CallPurpose
+    ) -> None:
         self._model, self._purpose = model, purpose
         try:
             bound = model.with_structured_output(dict(schema), include_raw=True)
@@ -163,20 +165,22 @@ class Extractor:
     def __init__(
         self,
         store: RedisStore,
-        learner: Learner,
+        learner: RecordConsolidator,
         model: BaseChatModel,
         *,
         within: timedelta,
         tell: Callable[[str], None],
         spend: Callable[[User, int], Awaitable[None]],
-        hold: timedelta = HOLD,
-        observer: Observer | None = None,
-        held: Held = nothing_held,
+        hold: timedelta = LEASE_TIMEOUT,
+        observer: TurnObserver | None = None,
+        held: QuarantinedIds = no_quarantine,
     ) -> None:
         self._store, self._learner, self._within, self._hold = store, learner, within, hold
         self._held = held
         self._tell, self._spend = tell, spend
-        self._model = StructuredModel(model, SCHEMA, Purpose("extract", observer or Unobserved()))
+        self._model = StructuredModel(
+            model, SCHEMA, CallPurpose("extract", observer or NullObserver())
+        )
 
     @property
     def able(self) -> bool:
@@ -190,7 +194,7 @@ class Extractor:
         policy: ExtractionPolicy,
         *,
         final: bool = False,
-        discretion: Discretion = UNREDACTED,
+        discretion: PrivacyPolicy = UNREDACTED,
     ) -> int:
         """Draw from a session as far as it is due, from what the policy `discretion` keeps of it.
 
@@ -215,7 +219,7 @@ class Extractor:
         user: User,
         session_id: str,
         policy: ExtractionPolicy,
-        discretion: Discretion,
+        discretion: PrivacyPolicy,
         *,
         final: bool,
     ) -> bool:
@@ -234,15 +238,15 @@ class Extractor:
         prompt = extraction_prompt(known, before, lines)
         drawn, useless = await self._draw(user, prompt, lines, len(known)) if lines else ([], 0)
         outcome = "malformed" if drawn is None else "drawn" if drawn else "empty"
-        stretch = Extracted(session_id, start, end, outcome, useless)
-        done = await self._learner.learn(user, (before, lines), drawn or [], known, stretch)
+        stretch = ExtractionRange(session_id, start, end, outcome, useless)
+        done = await self._learner.consolidate(user, (before, lines), drawn or [], known, stretch)
         if done:
             self._tell(done)
         return done is not None
 
     async def _draw(
         self, user: User, prompt: list[BaseMessage], lines: Sequence[Entry], known: int
-    ) -> tuple[list[Drawn] | None, int]:
+    ) -> tuple[list[ExtractedRecord] | None, int]:
         """What the model drew, None for nonsense; and how much of it is of no use."""
         for _ in range(_TRIES):
             answer = await self._model.ask(prompt, within=self._within)

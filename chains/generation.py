@@ -16,15 +16,22 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from onionskin.chains.errors import ModelError, ModelTimeoutError, ModelUnavailableError
-from onionskin.chains.observers import Discreet, Observer, Purpose, Stage, no_trace, shown
+from onionskin.chains.observers import (
+    CallPurpose,
+    ContentHidingObserver,
+    StageEvent,
+    TurnObserver,
+    redact_prompt,
+    tracing_disabled,
+)
 from onionskin.chains.prompt import build_prompt
-from onionskin.chains.turn import ChatTurn
-from onionskin.memory.layers.base import Recollection
-from onionskin.memory.privacy.policy import Discretion
+from onionskin.chains.turn import TurnRequest
+from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.privacy.policy import PrivacyPolicy
 
 T = TypeVar("T")
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_ANSWER = Purpose()
+_ANSWER = CallPurpose()
 LONGEST_ANSWER = 1 << 18
 """In characters: more than models write. A longer one would weigh on every turn after it."""
 _BUSY, _SERVER_ERROR = (429, 503), 500
@@ -38,7 +45,7 @@ async def answer(
     *,
     within: timedelta,
     options: Mapping[str, Any] = _NONE,
-    purpose: Purpose = _ANSWER,
+    purpose: CallPurpose = _ANSWER,
 ) -> AIMessage:
     """The model's whole answer.
 
@@ -75,7 +82,7 @@ async def answer_within(call: Awaitable[T], within: timedelta) -> T:
         async with asyncio.timeout(within.total_seconds()):
             return await call
     except Exception as error:  # every provider has errors of its own
-        raise translated(error) from error
+        raise translate_provider_error(error) from error
 
 
 async def answer_stream(
@@ -85,7 +92,7 @@ async def answer_stream(
     *,
     within: timedelta,
     options: Mapping[str, Any] = _NONE,
-    purpose: Purpose = _ANSWER,
+    purpose: CallPurpose = _ANSWER,
 ) -> AsyncGenerator[AIMessageChunk]:
     """The model's answer as it comes; the time limit holds for each piece.
 
@@ -114,7 +121,7 @@ async def answer_stream(
         except ModelError:
             raise
         except Exception as error:  # every provider has errors of its own
-            raise translated(error) from error
+            raise translate_provider_error(error) from error
         _check_whole(whole)
 
 
@@ -141,7 +148,7 @@ def _nothing() -> ModelError:
     return ModelError(told, outage=False)
 
 
-def translated(error: Exception) -> ModelError:
+def translate_provider_error(error: Exception) -> ModelError:
     """The error of any provider as one of ours; its text may hold prompts and keys, so it goes."""
     if isinstance(error, ModelError):
         return error
@@ -173,7 +180,7 @@ def _retry_after(error: Exception) -> timedelta | None:
     return min(timedelta(seconds=seconds), _LONGEST_WAIT) if 0 < seconds < math.inf else None
 
 
-class Thinking:
+class Generator:
     """Asks the chat model, for turns.
 
     Args:
@@ -182,15 +189,15 @@ class Thinking:
         observer: told of prompts and calls.
     """
 
-    def __init__(self, model: BaseChatModel, within: timedelta, observer: Observer) -> None:
+    def __init__(self, model: BaseChatModel, within: timedelta, observer: TurnObserver) -> None:
         self._model, self._within, self._observer = model, within, observer
 
     async def answer(
         self,
-        turn: ChatTurn,
-        recollection: Recollection,
+        turn: TurnRequest,
+        recollection: RecallResult,
         config: RunnableConfig,
-        discretion: Discretion,
+        discretion: PrivacyPolicy,
     ) -> AIMessage:
         """The whole answer; raises as `onionskin.chains.generation.answer`."""
         return await answer(
@@ -198,16 +205,16 @@ class Thinking:
             self._prompt(turn, recollection, discretion),
             config,
             within=self._within,
-            options=turn.ask.options,
+            options=turn.instructions.options,
             purpose=self._purpose(turn, recollection),
         )
 
     def answer_stream(
         self,
-        turn: ChatTurn,
-        recollection: Recollection,
+        turn: TurnRequest,
+        recollection: RecallResult,
         config: RunnableConfig,
-        discretion: Discretion,
+        discretion: PrivacyPolicy,
     ) -> AsyncGenerator[AIMessageChunk]:
         """The answer as it comes; raises as `onionskin.chains.generation.answer_stream`."""
         return answer_stream(
@@ -215,19 +222,23 @@ class Thinking:
             self._prompt(turn, recollection, discretion),
             config,
             within=self._within,
-            options=turn.ask.options,
+            options=turn.instructions.options,
             purpose=self._purpose(turn, recollection),
         )
 
     def _prompt(
-        self, turn: ChatTurn, recollection: Recollection, discretion: Discretion
+        self, turn: TurnRequest, recollection: RecallResult, discretion: PrivacyPolicy
     ) -> Sequence[BaseMessage]:
-        with self._observer.stage(Stage("prompt", turn.message, recollection)):
-            seen = turn.said.seen if turn.said else turn.message
-            return shown(build_prompt(recollection, turn.ask, seen=seen), discretion)
+        with self._observer.stage(StageEvent("prompt", turn.message, recollection)):
+            seen = turn.prepared.for_model if turn.prepared else turn.message
+            return redact_prompt(
+                build_prompt(recollection, turn.instructions, seen=seen), discretion
+            )
 
-    def _purpose(self, turn: ChatTurn, recollection: Recollection) -> Purpose:
+    def _purpose(self, turn: TurnRequest, recollection: RecallResult) -> CallPurpose:
         session_id = recollection.turn.snapshot.session.id
-        if turn.is_withheld:
-            return Purpose("answer", Discreet(self._observer), session_id, no_trace)
-        return Purpose("answer", self._observer, session_id)
+        if turn.has_private_text:
+            return CallPurpose(
+                "answer", ContentHidingObserver(self._observer), session_id, tracing_disabled
+            )
+        return CallPurpose("answer", self._observer, session_id)

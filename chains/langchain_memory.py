@@ -15,8 +15,8 @@ from pydantic_core.core_schema import is_instance_schema
 from onionskin.chains.prompt import INSTRUCTIONS, parts_of
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.named_sessions import NamedSession
-from onionskin.memory.layers.base import Recollection
+from onionskin.memory.langchain.named_sessions import ExternalSession
+from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.types.messages import User
 
 _OPAQUE = GetPydanticSchema(lambda _source, _handler: is_instance_schema(Onionskin))
@@ -50,7 +50,7 @@ class OnionskinMemory(BaseMemory):
     output_key: str | None = None
     return_messages: bool = False
     saves: bool = True
-    _recalled: Recollection | None = PrivateAttr(default=None)
+    _recalled: RecallResult | None = PrivateAttr(default=None)
 
     @property
     def memory_variables(self) -> list[str]:
@@ -59,20 +59,20 @@ class OnionskinMemory(BaseMemory):
 
     def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """As `aload_memory_variables`, from a thread without an event loop."""
-        return self.onionskin.portal.wait(self.aload_memory_variables(inputs))
+        return self.onionskin.event_loop.run_blocking(self.aload_memory_variables(inputs))
 
     def save_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
         """As `asave_context`."""
-        self.onionskin.portal.wait(self.asave_context(inputs, outputs))
+        self.onionskin.event_loop.run_blocking(self.asave_context(inputs, outputs))
 
     def clear(self) -> None:
         """As `aclear`."""
-        self.onionskin.portal.wait(self.aclear())
+        self.onionskin.event_loop.run_blocking(self.aclear())
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the layers have to say to the input, within their budgets."""
         text = self._said(inputs)
-        recalled = self._recalled = await self.onionskin.portal.reach(self._recall(text))
+        recalled = self._recalled = await self.onionskin.event_loop.run(self._recall(text))
         messages = _messages(recalled)
         return {self.memory_key: messages if self.return_messages else _text(messages)}
 
@@ -81,29 +81,29 @@ class OnionskinMemory(BaseMemory):
         if not self.saves:
             return
         said, reply = self._said(inputs), _one(outputs, self.output_key, "output")
-        await self.onionskin.portal.reach(self._remember(said, reply))
+        await self.onionskin.event_loop.run(self._remember(said, reply))
 
     async def aclear(self) -> None:
         """Delete the session."""
-        await self.onionskin.portal.reach(self._session.clear())
+        await self.onionskin.event_loop.run(self._session.clear())
 
     @property
-    def _session(self) -> NamedSession:
-        return NamedSession(self.onionskin, self.user, self.session)
+    def _session(self) -> ExternalSession:
+        return ExternalSession(self.onionskin, self.user, self.session)
 
-    async def _recall(self, text: str) -> Recollection:
-        memory = self.onionskin.memories[self.profile]
-        return await self._session.recall(memory, memory.discretion.said(text).kept)
+    async def _recall(self, text: str) -> RecallResult:
+        memory = self.onionskin.records[self.profile]
+        return await self._session.recall(memory, memory.privacy.prepare_message(text).for_storage)
 
     async def _remember(self, text: str, reply: str) -> None:
-        memory = self.onionskin.memories[self.profile]
-        said, recalled = memory.discretion.said(text), self._recalled
-        if recalled is None or recalled.turn.text != said.kept:
+        memory = self.onionskin.records[self.profile]
+        said, recalled = memory.privacy.prepare_message(text), self._recalled
+        if recalled is None or recalled.turn.text != said.for_storage:
             recalled = await self._recall(text)
         self._recalled = None
-        kept = memory.discretion.answered(reply, said.secrets)
+        kept = memory.privacy.answer_for_storage(reply, said.private_texts)
         await memory.remember(recalled, kept, at=time.time())
-        await self.onionskin.leave(*memory.due(recalled, kept))
+        await self.onionskin.schedule(*memory.plan_tasks(recalled, kept))
 
     def _said(self, inputs: dict[str, Any]) -> str:
         own = {name: one for name, one in inputs.items() if name not in self.memory_variables}
@@ -120,7 +120,7 @@ def _one(values: dict[str, Any], key: str | None, what: str) -> str:
     return str(value.text) if isinstance(value, BaseMessage) else str(value)
 
 
-def _messages(recalled: Recollection) -> list[BaseMessage]:
+def _messages(recalled: RecallResult) -> list[BaseMessage]:
     parts = parts_of(recalled)
     noted = (*parts.standing, *parts.recalled[:-1])  # the time is of no use without the message
     head = [SystemMessage("\n\n".join((INSTRUCTIONS, *noted)))] if noted else []

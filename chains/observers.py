@@ -16,8 +16,8 @@ from langchain_core.runnables import RunnableConfig
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
 from onionskin.memory.errors import OnionskinError
-from onionskin.memory.layers.base import Recollection
-from onionskin.memory.privacy.policy import Discretion
+from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.messages import Section
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -25,7 +25,7 @@ StageName: TypeAlias = Literal["recall", "prompt", "remember"]
 
 
 @dataclass(slots=True)
-class Stage:
+class StageEvent:
     """A stage of a turn; what came of it is noted on it while it is under way.
 
     Attributes:
@@ -35,7 +35,7 @@ class Stage:
 
     name: StageName
     text: str = ""
-    recollection: Recollection | None = None
+    recall: RecallResult | None = None
 
 
 @dataclass(slots=True)
@@ -61,10 +61,10 @@ class ModelCall:
     first_piece_seconds: float | None = None
 
 
-class Observer(Protocol):
+class TurnObserver(Protocol):
     """Told of turns and of model calls, by standing around them."""
 
-    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
         """Stands around a stage of a turn; `think` is the call of the model."""
         ...
 
@@ -77,10 +77,10 @@ class Observer(Protocol):
         ...
 
 
-class Unobserved:
+class NullObserver:
     """Nobody wants to know."""
 
-    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
         """Nothing."""
         del stage
         return nullcontext()
@@ -94,13 +94,13 @@ class Unobserved:
         """Nothing."""
 
 
-class Observers:
+class CompositeObserver:
     """Several who want to know."""
 
-    def __init__(self, *observers: Observer) -> None:
+    def __init__(self, *observers: TurnObserver) -> None:
         self._observers = observers
 
-    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
         """All stand around it."""
         return _together([one.stage(stage) for one in self._observers])
 
@@ -129,7 +129,7 @@ def _entered(contexts: Sequence[AbstractContextManager[object]]) -> Generator[No
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class CallPurpose:
     """What the model is called for, and who is told of the calls.
 
     Attributes:
@@ -139,7 +139,7 @@ class Purpose:
     """
 
     name: str = "answer"
-    observer: Observer = field(default_factory=Unobserved)
+    observer: TurnObserver = field(default_factory=NullObserver)
     session_id: str = ""
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
@@ -162,29 +162,29 @@ def outcome_of(error: BaseException) -> str:
     return error.code if isinstance(error, OnionskinError) else "failed"
 
 
-def untraced(config: RunnableConfig | None) -> RunnableConfig:
+def without_tracing(config: RunnableConfig | None) -> RunnableConfig:
     """A config without callbacks, neither its own nor those of a chain around it."""
     return {**(config or {}), "callbacks": []}
 
 
 @contextmanager
-def no_trace() -> Generator[None]:
+def tracing_disabled() -> Generator[None]:
     """LangSmith, which its environment variables switch on, is told nothing here."""
     with tracing_context(enabled=False):
         yield
 
 
-class Discreet:
+class ContentHidingObserver:
     """An observer that hears of a model call what it costs, and neither prompt nor answer.
 
     Args:
         inner: who is told.
     """
 
-    def __init__(self, inner: Observer) -> None:
+    def __init__(self, inner: TurnObserver) -> None:
         self._inner = inner
 
-    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
         """Its text is what is kept: it may be told."""
         return self._inner.stage(stage)
 
@@ -211,11 +211,13 @@ def _wordless(message: AIMessage | None) -> AIMessage | None:
     return AIMessage("", usage_metadata=message.usage_metadata, response_metadata=metadata)
 
 
-def shown(prompt: Sequence[BaseMessage], discretion: Discretion) -> Sequence[BaseMessage]:
+def redact_prompt(
+    prompt: Sequence[BaseMessage], discretion: PrivacyPolicy
+) -> Sequence[BaseMessage]:
     """A prompt as the policy lets the model see it: memories and instructions too."""
     if discretion.mode != "model":
         return prompt
-    return [with_texts(message, discretion.shown) for message in prompt]
+    return [with_texts(message, discretion.for_model) for message in prompt]
 
 
 def with_texts(message: BaseMessage, change: Callable[[str], str]) -> BaseMessage:

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias, overload
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
-from onionskin.chains.turn import PLAIN, Ask
-from onionskin.memory.layers.base import Recollection
+from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
+from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.layers.facts import is_standing
-from onionskin.memory.types.messages import Digest, Entry, Section
+from onionskin.memory.types.messages import Entry, Section, SessionDigest
 from onionskin.memory.types.records import Record
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -85,7 +85,7 @@ class Parts:
     recalled: tuple[str, ...]
 
 
-def parts_of(recollection: Recollection) -> Parts:
+def parts_of(recollection: RecallResult) -> Parts:
     """A recollection as text and chat messages."""
     sections = recollection.sections
     known = [record for section in sections for record in section.records]
@@ -100,7 +100,10 @@ def parts_of(recollection: Recollection) -> Parts:
 
 
 def build_prompt(
-    recollection: Recollection, ask: Ask = PLAIN, *, seen: str | None = None
+    recollection: RecallResult,
+    ask: ClientInstructions = NO_INSTRUCTIONS,
+    *,
+    seen: str | None = None,
 ) -> Sequence[BaseMessage]:
     """The chat messages of a turn. A profile without layers gets the bare message.
 
@@ -110,10 +113,10 @@ def build_prompt(
         seen: the message as the model is to see it; None for as it is kept.
     """
     prompt = _prompt(recollection, recollection.turn.text if seen is None else seen)
-    return prompt if ask is PLAIN else _with(prompt, ask)
+    return prompt if ask is NO_INSTRUCTIONS else _with(prompt, ask)
 
 
-def _with(prompt: Prompt, ask: Ask) -> list[BaseMessage]:
+def _with(prompt: Prompt, ask: ClientInstructions) -> list[BaseMessage]:
     *before, last = prompt
     if ask.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
@@ -123,7 +126,7 @@ def _with(prompt: Prompt, ask: Ask) -> list[BaseMessage]:
     return [*before, last, *ask.tail]
 
 
-def memory_text(recollection: Recollection) -> str:
+def memory_text(recollection: RecallResult) -> str:
     """The memory of a turn as one text, fenced, without the message; '' where there is none."""
     sections = recollection.sections
     known = [record for section in sections for record in section.records]
@@ -141,7 +144,7 @@ def memory_text(recollection: Recollection) -> str:
     return "\n\n".join(parts)
 
 
-def _prompt(recollection: Recollection, text: str) -> Prompt:
+def _prompt(recollection: RecallResult, text: str) -> Prompt:
     if not recollection.sections:
         return Prompt([("user", text)])
     parts = parts_of(recollection)
@@ -164,10 +167,10 @@ def _earlier(sections: tuple[Section, ...]) -> list[str]:
     return [fenced(EARLIER, lines)] if lines else []
 
 
-def _digest_lines(digest: Digest) -> list[str]:
+def _digest_lines(digest: SessionDigest) -> list[str]:
     lines = [f"Session of {moment(digest.active)}:"]
-    if digest.fold.summary:
-        lines.append(escaped(digest.fold.summary))
+    if digest.summary_state.summary:
+        lines.append(escaped(digest.summary_state.summary))
     return lines + [quoted_line(entry) for entry in digest.tail]
 
 

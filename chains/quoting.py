@@ -26,7 +26,7 @@ _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Quoted:
+class QuotedLine:
     """A line that was read back: when, who, what."""
 
     when: str
@@ -73,9 +73,9 @@ def inside(tag: str, text: str) -> str:
     return rest.partition(f"</{tag}>")[0] if opened else ""
 
 
-def quoted_lines(text: str) -> list[Quoted]:
+def quoted_lines(text: str) -> list[QuotedLine]:
     """The lines that `quoted_line` made, read back."""
-    return [Quoted(when, who, json.loads(what)) for when, who, what in _LINE.findall(text)]
+    return [QuotedLine(when, who, json.loads(what)) for when, who, what in _LINE.findall(text)]
 
 
 @lru_cache

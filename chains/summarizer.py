@@ -11,17 +11,17 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from onionskin.chains.generation import answer
-from onionskin.chains.observers import Observer, Purpose, Unobserved
+from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
 from onionskin.chains.quoting import escaped, fenced, quoted_line
 from onionskin.memory.layers.window import message_tokens
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion
-from onionskin.memory.quarantine import Held, nothing_held, shown_of
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
+from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, shown_of
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import HOLD, leased
+from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
 from onionskin.memory.store.transcripts import get_session, read_messages
-from onionskin.memory.summarization import FoldPolicy, fold_target
+from onionskin.memory.summarization import SummaryPolicy, next_compaction
 from onionskin.memory.tokens import clip_tokens
-from onionskin.memory.types.messages import Entry, Fold, User
+from onionskin.memory.types.messages import Entry, SummaryState, User
 
 NEW_LINES = "new_lines"
 _BATCH_TOKENS = 4000
@@ -55,20 +55,20 @@ class Summarizer:
         model: BaseChatModel,
         *,
         within: timedelta,
-        observer: Observer | None = None,
-        hold: timedelta = HOLD,
-        held: Held = nothing_held,
+        observer: TurnObserver | None = None,
+        hold: timedelta = LEASE_TIMEOUT,
+        held: QuarantinedIds = no_quarantine,
     ) -> None:
         self._store, self._model, self._within = store, model, within
         self._hold, self._held = hold, held
-        self._observer = observer or Unobserved()
+        self._observer = observer or NullObserver()
 
-    async def fold(
+    async def summarize(
         self,
         user: User,
         session_id: str,
-        policy: FoldPolicy,
-        discretion: Discretion = UNREDACTED,
+        policy: SummaryPolicy,
+        discretion: PrivacyPolicy = UNREDACTED,
     ) -> int:
         """Fold a session as far as it is due, without what the policy `discretion` does not keep.
 
@@ -87,13 +87,13 @@ class Summarizer:
             return folds
 
     async def _step(
-        self, user: User, session_id: str, policy: FoldPolicy, discretion: Discretion
+        self, user: User, session_id: str, policy: SummaryPolicy, discretion: PrivacyPolicy
     ) -> bool:
         """One batch: True when it was folded and more may be due."""
         session = await get_session(self._store, user, session_id)
-        fold = session.fold
-        unfolded = await self._read(user, session_id, fold.folded_upto, session.length)
-        target = fold_target(policy, session, unfolded)
+        fold = session.summary_state
+        unfolded = await self._read(user, session_id, fold.compacted_upto, session.length)
+        target = next_compaction(policy, session, unfolded)
         if target is None:
             return False
         start = fold.summarized_upto
@@ -101,22 +101,22 @@ class Summarizer:
         batch = _within(lines, _BATCH_TOKENS)
         shown = shown_of(tuple(batch), await self._held(user))
         said = tuple(map(discretion.entry, shown))
-        text = discretion.redacted(fold.summary)
+        text = discretion.redact(fold.summary)
         if said:
             reply = await answer(
                 self._model,
-                fold_prompt(text, said, policy.summary_tokens),
+                summary_prompt(text, said, policy.summary_tokens),
                 within=self._within,
-                purpose=Purpose("fold", self._observer, session_id),
+                purpose=CallPurpose("fold", self._observer, session_id),
             )
-            text = discretion.redacted(str(reply.text).strip())
+            text = discretion.redact(str(reply.text).strip())
         summarized = start + len(batch)
-        done = summarized >= fold.folded_upto
-        new = Fold(
-            folded_upto=max(summarized, fold.folded_upto),
+        done = summarized >= fold.compacted_upto
+        new = SummaryState(
+            compacted_upto=max(summarized, fold.compacted_upto),
             summarized_upto=summarized,
             summary=clip_tokens(text, policy.summary_tokens),
-            extract="" if done else fold.extract,
+            fallback_summary="" if done else fold.fallback_summary,
         )
         return await self._store.fold(user, session_id, fold, new)
 
@@ -126,7 +126,7 @@ class Summarizer:
         return await read_messages(self._store, user, session_id, start=start, count=end - start)
 
 
-def fold_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> list[BaseMessage]:
+def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> list[BaseMessage]:
     """The prompt that turns an old summary and new lines into a new summary."""
     fences = (
         fenced("summary", [escaped(summary)] if summary else []),

@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownSessionError
-from onionskin.memory.layers.base import Recollection
-from onionskin.memory.privacy.policy import Said
+from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.privacy.policy import PreparedMessage
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.idempotency import find_turn
@@ -21,7 +21,7 @@ from onionskin.memory.types.messages import Section, User
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ClientInstructions:
     """What a client wants put before the model beside its message; none of it is stored.
 
     Attributes:
@@ -37,12 +37,12 @@ class Ask:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-PLAIN = Ask()
+NO_INSTRUCTIONS = ClientInstructions()
 """Nothing beside the message."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChatTurn:
+class TurnRequest:
     """What a user says.
 
     Attributes:
@@ -63,19 +63,19 @@ class ChatTurn:
     profile: str | None = None
     on_conflict: OnConflict | None = None
     nonce: str = ""
-    ask: Ask = PLAIN
-    fresh: bool = False
-    apart_from: tuple[str, ...] = ()
-    said: Said | None = field(default=None, repr=False)
+    instructions: ClientInstructions = NO_INSTRUCTIONS
+    new_session: bool = False
+    excluded_sessions: tuple[str, ...] = ()
+    prepared: PreparedMessage | None = field(default=None, repr=False)
 
     @property
-    def is_withheld(self) -> bool:
+    def has_private_text(self) -> bool:
         """Whether the model sees something of it that nobody else may."""
-        return self.said is not None and self.said.is_withheld
+        return self.prepared is not None and self.prepared.has_private_text
 
 
 @dataclass(frozen=True, slots=True)
-class ChatReply:
+class TurnReply:
     """The answer to a turn, or a piece of it: pieces add up to the whole.
 
     Attributes:
@@ -102,8 +102,8 @@ class ChatReply:
     vectors_pending: int = 0
     message: AIMessage | None = None
 
-    def __add__(self, other: "ChatReply") -> "ChatReply":
-        return ChatReply(
+    def __add__(self, other: "TurnReply") -> "TurnReply":
+        return TurnReply(
             reply=self.reply + other.reply,
             session_id=other.session_id or self.session_id,
             turn_id=other.turn_id or self.turn_id,
@@ -125,10 +125,10 @@ def _joined(one: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
     return other or one
 
 
-def beginning_of(recollection: Recollection) -> ChatReply:
+def initial_reply(recollection: RecallResult) -> TurnReply:
     """The first piece of a reply: the session, and what was recalled."""
     snapshot = recollection.turn.snapshot
-    return ChatReply(
+    return TurnReply(
         session_id=snapshot.session.id,
         profile=recollection.profile,
         is_new_session=snapshot.is_new,
@@ -157,7 +157,7 @@ def check_message(message: str, longest: int) -> None:
         )
 
 
-async def stored_reply(store: RedisStore, user: User, nonce: str) -> ChatReply | None:
+async def stored_reply(store: RedisStore, user: User, nonce: str) -> TurnReply | None:
     """The reply of the turn that was committed under a nonce; None if there is none."""
     found = await find_turn(store, user, nonce)
     if found is None or len(found[1]) < 2:  # noqa: PLR2004 - a turn is a pair
@@ -167,7 +167,7 @@ async def stored_reply(store: RedisStore, user: User, nonce: str) -> ChatReply |
         session = await get_session(store, user, committed.session_id)
     except UnknownSessionError:
         return None
-    return ChatReply(
+    return TurnReply(
         reply=replied.message.content,
         session_id=session.id,
         turn_id=committed.turn_id,

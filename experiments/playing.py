@@ -17,21 +17,21 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.conversation import ConversationChain, TurnRequest
 from onionskin.chains.prompt import build_prompt
 from onionskin.chains.summarizer import Summarizer
 from onionskin.experiments.conversations import Conversation, Said
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.layers.base import Recollection
+from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import Section, User
-from onionskin.memory.types.tasks import FoldDue
+from onionskin.memory.types.tasks import SummarizeTask
 
 _WITHIN = timedelta(seconds=120)
 _DAY = 86_400.0
@@ -139,23 +139,23 @@ async def play(
     *,
     store: RedisStore,
     embedder: Embedder,
-    tongue: Tongue,
+    tongue: TextPipeline,
     model: BaseChatModel,
 ) -> Played:
     """Play a conversation, then ask its questions; nothing of the questions is remembered."""
     replaying, counting = ReplayModel(), CountingModel(inner=model)
-    views = Views(store, lambda: UserIndex(tongue), most_bytes=4_000_000_000)
+    views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=4_000_000_000)
     memory = CombinedMemory(
-        name, profile, store=store, embedder=embedder, views=views, model=counting
+        name, profile, store=store, embedder=embedder, indexes=views, model=counting
     )
-    due: list[FoldDue] = []
+    due: list[SummarizeTask] = []
     now = [0.0]
     chain = ConversationChain(
         {name: memory},
         replaying,
         default_profile=name,
         longest_message=1_000_000,
-        after=lambda one: due.append(one) if isinstance(one, FoldDue) else None,
+        after=lambda one: due.append(one) if isinstance(one, SummarizeTask) else None,
         clock=lambda: now[0],
     )
     summarizer = Summarizer(store, counting, within=_WITHIN)
@@ -165,13 +165,13 @@ async def play(
         now[0] = pair.at
         replaying.next_reply(pair.reply)
         began = time.perf_counter()
-        reply = await chain.ainvoke(ChatTurn(user, pair.message, session_id))
+        reply = await chain.ainvoke(TurnRequest(user, pair.message, session_id))
         times.append((time.perf_counter() - began) * 1000)
         session_id = reply.session_id
         while due:
             fold = due.pop()
-            if memory.folds:
-                await summarizer.fold(fold.user, fold.session_id, memory.folds)
+            if memory.summary_policy:
+                await summarizer.summarize(fold.user, fold.session_id, memory.summary_policy)
     asked: list[Asked] = []
     contents = {said.id: said.message.content for said in conversation.messages}
     for question in conversation.questions:
@@ -224,7 +224,7 @@ def pairs(messages: Sequence[Said]) -> list[Pair]:
     return made
 
 
-def covered(recollection: Recollection, wanted: Sequence[str]) -> tuple[dict[str, float], float]:
+def covered(recollection: RecallResult, wanted: Sequence[str]) -> tuple[dict[str, float], float]:
     """The share of the wanted texts that stand in what each layer shows, and in all of it."""
     texts = {section.layer: _shown(section) for section in recollection.sections}
     shares = {
@@ -238,5 +238,5 @@ def _shown(section: Section) -> str:
     entries = [*section.messages]
     entries += [one for hit in section.hits for one in (hit.entry, *hit.context)]
     entries += [entry for digest in section.digests for entry in digest.tail]
-    summaries = [digest.fold.summary for digest in section.digests]
+    summaries = [digest.summary_state.summary for digest in section.digests]
     return "\n".join([section.text, *summaries, *(entry.message.content for entry in entries)])

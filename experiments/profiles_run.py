@@ -16,7 +16,7 @@ from onionskin.experiments.judging import Judged, judge_all
 from onionskin.experiments.playing import Played, pairs, play
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.tokens import count_tokens
@@ -73,7 +73,7 @@ async def compare(
     """
     cells_folder = out / "cells"
     cells_folder.mkdir(parents=True, exist_ok=True)
-    tongue = Tongue.of(comparison.language)
+    tongue = TextPipeline.for_language(comparison.language)
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory(prefix="onionskin-experiment-") as folder:
         async with EmbeddedRedis(Path(folder)) as redis:
@@ -117,7 +117,7 @@ def estimated_cost(comparison: Comparison) -> tuple[int, int]:
             if "classic" in profile.layers:
                 calls += len(turns)
                 tokens += 2 * said + len(turns) * _REPLY_TOKENS
-            elif profile.folds:
+            elif profile.summary_policy:
                 calls += len(turns) // 6
                 tokens += 2 * said
             if comparison.judged:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onionskin.experiments.conversations import Conversation
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.types.messages import Entry, Vector
 
 _BATCH = 256
@@ -37,7 +37,7 @@ class Answered:
 
 
 async def index_conversation(
-    conversation: Conversation, embedder: Embedder, tongue: Tongue
+    conversation: Conversation, embedder: Embedder, tongue: TextPipeline
 ) -> Indexed:
     """Index a conversation as the service would, message by message."""
     index = UserIndex(tongue)
@@ -56,7 +56,7 @@ async def index_conversation(
             index.put(
                 Entry(entry.session_id, entry.position, entry.message, vector.astype(np.float16))
             )
-    queries = [index.focus(question.text) for question in conversation.questions]
+    queries = [index.strip_names(question.text) for question in conversation.questions]
     asked = [
         vector
         for start in range(0, len(queries), _BATCH)

@@ -16,7 +16,7 @@ from onionskin.experiments.statistics import Estimate, estimate
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking.weights import Weights, hand_made
 
 _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
@@ -90,7 +90,7 @@ async def _answers(
             if tell() is None
         ]
     try:
-        tongue = Tongue.of(plan.language)
+        tongue = TextPipeline.for_language(plan.language)
     except KeyError as error:
         raise ConfigurationError(f"No language {plan.language!r} to stem.") from error
     async with open_embedder(name, plan.options) as embedder:

@@ -6,7 +6,7 @@ from typing import Any
 _AGAIN_SECONDS = 0.1
 
 
-async def end(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks until all are done; what they raised is not told.
 
     Once is not enough: on Python 3.11 `asyncio.wait_for`, which redis-py sends commands by, passes

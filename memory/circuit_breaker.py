@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 
-class Circuit:
+class CircuitBreaker:
     """What one process knows of a provider.
 
     It opens after so many failures in a row, or when the provider says when to come back. Open, it

@@ -7,26 +7,31 @@ from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
-from onionskin.memory.layers.base import Recollection, Turn, check_apart
+from onionskin.memory.layers.base import RecallResult, TurnContext, check_excluded_sessions
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.layers.summary import shown_ids
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.index_cache import Views
-from onionskin.memory.retrieval.prefetch import Foresight
-from onionskin.memory.session_lock import Hold, OnConflict, Watch, held
+from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval.prefetch import QueryPrefetcher
+from onionskin.memory.session_lock import LockHeartbeat, OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import give_back, renew_hold
-from onionskin.memory.store.store import stored_entries
-from onionskin.memory.summarization import fold_overflow
-from onionskin.memory.task_planning import embedding_due, extraction_due, fold_due, use_due
+from onionskin.memory.store.locks import release_lock, renew_lock
+from onionskin.memory.store.store import entries_of
+from onionskin.memory.summarization import compact_overflow
+from onionskin.memory.task_planning import (
+    plan_access_count,
+    plan_embedding,
+    plan_extraction,
+    plan_summary,
+)
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Message, Section, Snapshot, User
-from onionskin.memory.types.prompt_trace import pack_trace, traced
-from onionskin.memory.types.tasks import Due
-from onionskin.memory.vector_databases.mirror import Outside
+from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
+from onionskin.memory.types.tasks import Task
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 
 class CombinedMemory:
@@ -52,26 +57,37 @@ class CombinedMemory:
         *,
         store: RedisStore,
         embedder: Embedder,
-        views: Views,
-        embed_within: timedelta = timedelta(seconds=2),
+        indexes: IndexCache,
+        embed_timeout: timedelta = timedelta(seconds=2),
         model: BaseChatModel | None = None,
         can_extract: bool = True,
-        discretion: Discretion = UNREDACTED,
-        outside: Outside | None = None,
+        privacy: PrivacyPolicy = UNREDACTED,
+        vector_database: VectorDatabaseMirror | None = None,
     ) -> None:
-        self.name, self.folds, self.extracts = name, profile.folds, profile.extracts
+        self.name, self.summary_policy, self.extraction_policy = (
+            name,
+            profile.summary_policy,
+            profile.extraction_policy,
+        )
         self.on_conflict: OnConflict = profile.on_conflict
-        self._store, self._embedder, self._views = store, embedder, views
-        outside = outside if "vector" in profile.layers and profile.vector.database else None
-        self._layers = build_layers(profile, Sources(store, embedder, model, outside))
-        self._tail, self._embeds = profile.tail, profile.searches or embedder.local
-        self._can_extract, self.discretion = can_extract, discretion
+        self._store, self._embedder, self._indexes = store, embedder, indexes
+        vector_database = (
+            vector_database if "vector" in profile.layers and profile.vector.database else None
+        )
+        self._layers = build_layers(profile, Sources(store, embedder, model, vector_database))
+        self._window_size, self._stores_vectors = (
+            profile.window_size,
+            profile.searches or embedder.local,
+        )
+        self._can_extract, self.privacy = can_extract, privacy
         self._carries, self._searches = "summary" in profile.layers, profile.searches
-        self._outside = outside
-        ranked = views if "vector" in profile.layers and not outside else None
-        self._foresight = Foresight(embedder, embed_within, ranked, idle=not self._embeds)
-        indexed = "facts" in profile.layers or (profile.searches and not outside)
-        self._looks = indexed or (views.quarantines and bool(profile.layers))
+        self._vector_database = vector_database
+        ranked = indexes if "vector" in profile.layers and not vector_database else None
+        self._prefetcher = QueryPrefetcher(
+            embedder, embed_timeout, ranked, idle=not self._stores_vectors
+        )
+        indexed = "facts" in profile.layers or (profile.searches and not vector_database)
+        self._needs_index = indexed or (indexes.quarantines and bool(profile.layers))
 
     async def recall(
         self,
@@ -80,10 +96,10 @@ class CombinedMemory:
         *,
         session_id: str | None,
         now: float,
-        hold: Hold | None = None,
-        fresh: bool = False,
-        apart: Sequence[str] = (),
-    ) -> Recollection:
+        lock: SessionLock | None = None,
+        new_session: bool = False,
+        excluded_sessions: Sequence[str] = (),
+    ) -> RecallResult:
         """All that the layers have to say to `text`, in one round trip to Redis.
 
         Nothing is recalled of the sessions `apart`.
@@ -95,31 +111,44 @@ class CombinedMemory:
             SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
             StoreUnavailableError: Redis is away.
         """
-        embedding = asyncio.ensure_future(self._foresight.ahead(user, text))
+        embedding = asyncio.ensure_future(self._prefetcher.prefetch(user, text))
         try:
-            snapshot = await held(
-                hold, lambda: self._snapshot(user, session_id, now, hold, fresh=fresh)
+            snapshot = await acquire(
+                lock, lambda: self._snapshot(user, session_id, now, lock, fresh=new_session)
             )
             vector = await embedding
         finally:
             embedding.cancel()
-        turn = Turn(user, text, now, snapshot, vector, hold=hold, apart=frozenset(apart))
+        turn = TurnContext(
+            user,
+            text,
+            now,
+            snapshot,
+            vector,
+            lock=lock,
+            excluded_sessions=frozenset(excluded_sessions),
+        )
         try:
-            return await self._recollected(turn)
+            return await self._load_layers(turn)
         except BaseException:
-            await self._let_go(turn)
+            await self._release_lock(turn)
             raise
 
-    async def _recollected(self, turn: Turn) -> Recollection:
+    async def _load_layers(self, turn: TurnContext) -> RecallResult:
         user, snapshot = turn.user, turn.snapshot
-        check_apart(turn)
-        view = await self._views.current(user, snapshot.changes) if snapshot.changes else None
+        check_excluded_sessions(turn)
+        view = await self._indexes.catch_up(user, snapshot.changes) if snapshot.changes else None
         index, records = (view.index, view.records) if view else (None, None)
-        held_back = view.quarantine.held if view else frozenset[str]()
+        held_back = view.quarantine.quarantined_ids if view else frozenset[str]()
         snapshot = await self._within_budget(user, snapshot, held_back)
-        asked = await self._foresight.focused(turn.text, turn.vector, index)
+        asked = await self._prefetcher.query_vector(turn.text, turn.vector, index)
         turn = replace(
-            turn, snapshot=snapshot, index=index, records=records, query=asked, held=held_back
+            turn,
+            snapshot=snapshot,
+            index=index,
+            records=records,
+            query=asked,
+            quarantined_ids=held_back,
         )
         sections: list[Section] = []
         for layer in self._layers:
@@ -127,13 +156,13 @@ class CombinedMemory:
             sections.append(section)
             turn = replace(turn, shown=turn.shown | shown_ids(section))
         missing = [*self._missing(turn), *(one.missing for one in sections if one.missing)]
-        return Recollection(turn, self.name, tuple(sections), tuple(missing))
+        return RecallResult(turn, self.name, tuple(sections), tuple(missing))
 
-    def _missing(self, turn: Turn) -> Iterator[str]:
+    def _missing(self, turn: TurnContext) -> Iterator[str]:
         """What the turn goes on without."""
-        if self._embeds and turn.vector is None:
+        if self._stores_vectors and turn.vector is None:
             yield "embedder"
-        if self.extracts and not self._can_extract:
+        if self.extraction_policy and not self._can_extract:
             yield "extraction"
 
     async def _snapshot(
@@ -141,7 +170,7 @@ class CombinedMemory:
         user: User,
         session_id: str | None,
         now: float,
-        hold: Hold | None,
+        hold: SessionLock | None,
         *,
         fresh: bool,
     ) -> Snapshot:
@@ -149,32 +178,32 @@ class CombinedMemory:
             user,
             session_id,
             now=now,
-            view=self._views.cursor(user) if self._looks else None,
+            view=self._indexes.cursor(user) if self._needs_index else None,
             carry=self._carries,
-            tail=self._tail,
+            tail=self._window_size,
             hold=hold,
             fresh=fresh,
         )
 
-    def watch(self, recollection: Recollection) -> Watch:
+    def keep_lock(self, recollection: RecallResult) -> LockHeartbeat:
         """Keeps the turn's hold on its session while the model thinks."""
-        turn, hold = recollection.turn, recollection.turn.hold
+        turn, hold = recollection.turn, recollection.turn.lock
         if hold is None or not hold.token or turn.snapshot.is_new:
-            return Watch(None)
+            return LockHeartbeat(None)
         store, user, session_id = self._store, turn.user, turn.snapshot.session.id
-        return Watch(lambda: renew_hold(store, user, session_id, hold.token))
+        return LockHeartbeat(lambda: renew_lock(store, user, session_id, hold.token))
 
-    async def give_up(self, recollection: Recollection) -> None:
+    async def release(self, recollection: RecallResult) -> None:
         """Let the next turn have the session; nothing of this one is stored."""
-        await self._let_go(recollection.turn)
+        await self._release_lock(recollection.turn)
 
-    async def _let_go(self, turn: Turn) -> None:
-        if turn.hold and turn.hold.token and not turn.snapshot.is_new:
-            await give_back(self._store, turn.user, turn.snapshot.session.id, turn.hold.token)
+    async def _release_lock(self, turn: TurnContext) -> None:
+        if turn.lock and turn.lock.token and not turn.snapshot.is_new:
+            await release_lock(self._store, turn.user, turn.snapshot.session.id, turn.lock.token)
 
     async def remember(
         self,
-        recollection: Recollection,
+        recollection: RecallResult,
         reply: str,
         *,
         at: float,
@@ -199,7 +228,7 @@ class CombinedMemory:
         session = replace(turn.snapshot.session, profile=self.name)
         if turn.snapshot.is_new:
             session = replace(session, title=title_of(turn.text))
-        answer = await self._foresight.embed(reply) if self._embedder.local else None
+        answer = await self._prefetcher.embed(reply) if self._embedder.local else None
         said = Message("user", turn.text, turn.at)
         replied = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
         messages = [(said, turn.vector), (replied, answer)]
@@ -208,41 +237,45 @@ class CombinedMemory:
             session,
             messages,
             create=turn.snapshot.is_new,
-            hold=turn.hold.token if turn.hold else "",
+            hold=turn.lock.token if turn.lock else "",
             nonce=nonce,
-            trace=pack_trace([traced(section) for section in recollection.sections]),
+            trace=pack_trace([layer_trace(section) for section in recollection.sections]),
             epoch=turn.snapshot.epoch,
         )
-        if self._looks and committed.sequence:  # once the answer is on its way
+        if self._needs_index and committed.sequence:  # once the answer is on its way
             cursor = Cursor(turn.snapshot.epoch, committed.sequence)
-            stored = stored_entries(committed, messages)
+            stored = entries_of(committed, messages)
             later = asyncio.get_running_loop().call_soon
-            later(lambda: self._views.wrote(turn.user, cursor, stored))  # an error tells no text
+            later(
+                lambda: self._indexes.append_committed(turn.user, cursor, stored)
+            )  # an error tells no text
         return committed
 
-    def due(self, recollection: Recollection, reply: str) -> tuple[Due, ...]:
+    def plan_tasks(self, recollection: RecallResult, reply: str) -> tuple[Task, ...]:
         """What should be done after this turn, now that it is stored."""
-        due = list(use_due(recollection))
-        if self.folds:
-            due.extend(fold_due(self.folds, recollection, reply))
+        due = list(plan_access_count(recollection))
+        if self.summary_policy:
+            due.extend(plan_summary(self.summary_policy, recollection, reply))
         if self._searches:
-            local = self._embedder.local and self._outside is None
-            due.extend(embedding_due(recollection.turn, local=local))
-        if self.extracts and self._can_extract:
-            due.extend(extraction_due(self.extracts, recollection))
+            local = self._embedder.local and self._vector_database is None
+            due.extend(plan_embedding(recollection.turn, local=local))
+        if self.extraction_policy and self._can_extract:
+            due.extend(plan_extraction(self.extraction_policy, recollection))
         return tuple(due)
 
     async def _within_budget(
         self, user: User, snapshot: Snapshot, held_back: frozenset[str]
     ) -> Snapshot:
         """Fold at once, without a model, what the window cannot hold: nothing falls between."""
-        if self.folds is None:
+        if self.summary_policy is None:
             return snapshot
-        read = snapshot.session.fold
-        fold, unfolded = fold_overflow(self.folds, read, snapshot.unfolded, held_back)
+        read = snapshot.session.summary_state
+        fold, unfolded = compact_overflow(self.summary_policy, read, snapshot.unfolded, held_back)
         if fold is read:
             return snapshot
-        fold = replace(fold, extract=self.discretion.redacted(fold.extract))
+        fold = replace(fold, fallback_summary=self.privacy.redact(fold.fallback_summary))
         # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
         await self._store.fold(user, snapshot.session.id, read, fold)
-        return replace(snapshot, session=replace(snapshot.session, fold=fold), unfolded=unfolded)
+        return replace(
+            snapshot, session=replace(snapshot.session, summary_state=fold), unfolded=unfolded
+        )

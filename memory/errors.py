@@ -88,7 +88,7 @@ class SessionBusyError(OnionskinError):
         )
 
 
-class OvertakenError(OnionskinError):
+class SupersededError(OnionskinError):
     """The client asked again meanwhile, and the later try took this one's place."""
 
     code = "overtaken"
@@ -169,7 +169,7 @@ class ThreadGoneError(OnionskinError):
         )
 
 
-class UnderWayError(OnionskinError):
+class TaskRunningError(OnionskinError):
     """Another worker is at this job of a user's."""
 
     code = "under_way"
@@ -188,7 +188,7 @@ class CorruptValueError(OnionskinError):
     code = "corrupt_value"
 
 
-class SealedError(OnionskinError):
+class EncryptedValueError(OnionskinError):
     """What is stored of a user is encrypted, and the key is not at hand; nothing was written."""
 
     code = "sealed"

@@ -13,13 +13,13 @@ from onionskin.memory.layers.langchain_classic import ClassicLayer
 from onionskin.memory.layers.langchain_classic_factories import WITH_MODEL, ClassicOptions, Sources
 from onionskin.memory.layers.summary import SummaryLayer
 from onionskin.memory.layers.vector import VectorLayer
-from onionskin.memory.layers.vector_database import OutsideVectorLayer
+from onionskin.memory.layers.vector_database import VectorDatabaseLayer
 from onionskin.memory.layers.window import WindowLayer
-from onionskin.memory.privacy.policy import Discretions, Redact, RedactionOptions
+from onionskin.memory.privacy.policy import PrivacyPolicies, Redact, RedactionOptions
 from onionskin.memory.privacy.retention import RetentionOptions
 from onionskin.memory.records.extraction import ExtractionPolicy
 from onionskin.memory.session_lock import OnConflict
-from onionskin.memory.summarization import FoldPolicy
+from onionskin.memory.summarization import SummaryPolicy
 
 LayerName = Literal["window", "summary", "facts", "vector", "classic"]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -83,11 +83,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classic: ClassicOptions = ClassicOptions()
 
     @property
-    def folds(self) -> FoldPolicy | None:
+    def summary_policy(self) -> SummaryPolicy | None:
         """When sessions are folded; None where no layer shows a summary."""
         if "summary" not in self.layers:
             return None
-        return FoldPolicy(
+        return SummaryPolicy(
             keep_pairs=self.window.keep_pairs if "window" in self.layers else 0,
             messages=self.summary.fold_messages if "window" in self.layers else 0,
             tokens=self.summary.fold_tokens,
@@ -96,7 +96,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
-    def extracts(self) -> ExtractionPolicy | None:
+    def extraction_policy(self) -> ExtractionPolicy | None:
         """When records are drawn from sessions; None where they are not."""
         options = self.extraction
         if not options.enabled:
@@ -130,7 +130,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "classic" in self.layers and self.classic.memory in WITH_MODEL
 
     @property
-    def tail(self) -> int:
+    def window_size(self) -> int:
         """The most messages of the session that a turn reads; 0 for all unfolded ones."""
         if "summary" in self.layers:
             return 0
@@ -153,9 +153,9 @@ def load_profiles(path: Path | None = None) -> dict[str, Profile]:
     return profiles | (_read(path).profiles if path else {})
 
 
-def load_discretions(
+def load_privacy_policies(
     path: Path | None, profiles: Mapping[str, Profile], mode: Redact
-) -> Discretions:
+) -> PrivacyPolicies:
     """What becomes of personal data, by the `[redaction]` of the file at `path`.
 
     Args:
@@ -168,7 +168,7 @@ def load_discretions(
     """
     options = _read(path).redaction if path else RedactionOptions()
     others: frozenset[Redact] = frozenset(one.redact for one in profiles.values() if one.redact)
-    return Discretions(options, mode, others=others)
+    return PrivacyPolicies(options, mode, others=others)
 
 
 def load_retention(path: Path | None) -> RetentionOptions:
@@ -212,9 +212,9 @@ def _facts(profile: Profile, _: Sources) -> Layer:
 
 
 def _vector(profile: Profile, sources: Sources) -> Layer:
-    if sources.outside:
-        return OutsideVectorLayer(
-            sources.outside,
+    if sources.vector_database:
+        return VectorDatabaseLayer(
+            sources.vector_database,
             sources.store,
             top_k=profile.vector.top_k,
             budget_tokens=profile.vector.budget_tokens,

@@ -91,12 +91,12 @@ class Quarantine:
         self._suspects = suspects
         self._suspicious: dict[str, Entry] = {}
         self._released: set[str] = set()
-        self.held: frozenset[str] = frozenset()
+        self.quarantined_ids: frozenset[str] = frozenset()
 
     @property
     def entries(self) -> list[Entry]:
         """What is held, the latest first."""
-        held = [one for one in self._suspicious.values() if one.id in self.held]
+        held = [one for one in self._suspicious.values() if one.id in self.quarantined_ids]
         return sorted(held, key=lambda one: -one.message.at)
 
     def look_at(self, entries: Sequence[Entry]) -> None:
@@ -122,18 +122,18 @@ class Quarantine:
             self._settle()
 
     def _settle(self) -> None:
-        self.held = frozenset(
+        self.quarantined_ids = frozenset(
             one.id
             for one in self._suspicious.values()
             if one.id not in self._released and one.session_id not in self._released
         )
 
 
-Held: TypeAlias = Callable[[User], Awaitable[frozenset[str]]]
+QuarantinedIds: TypeAlias = Callable[[User], Awaitable[frozenset[str]]]
 """Tells the ids of what is held back of a user."""
 
 
-async def nothing_held(_user: User) -> frozenset[str]:
+async def no_quarantine(_user: User) -> frozenset[str]:
     """Where there is no quarantine."""
     return frozenset()
 

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, TypeVar
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, SessionBusyError
 
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 """Wait for the turn under way; be refused; stop it and go on; or do not care."""
-HOLD_MILLISECONDS = 4_000
+LOCK_MILLISECONDS = 4_000
 """How long a session stays held by a worker that died."""
 _LOOK_SECONDS = 0.3
 _WAIT_SECONDS = 120.0
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class SessionLock:
     """A turn's claim on its session.
 
     Attributes:
@@ -40,7 +40,7 @@ class Hold:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
-    def of(cls, policy: OnConflict) -> "Hold":
+    def new(cls, policy: OnConflict) -> "SessionLock":
         """A claim of a new turn."""
         return cls(policy, "" if policy == "parallel" else secrets.token_hex(8))
 
@@ -51,11 +51,11 @@ class InterruptedTurnError(OnionskinError):
     code = "turn_interrupted"
 
 
-Look: TypeAlias = Callable[[], Awaitable[bool]]
+RenewLock: TypeAlias = Callable[[], Awaitable[bool]]
 """Renews a hold, and tells whether the turn should stop."""
 
 
-class Watch:
+class LockHeartbeat:
     """Keeps a turn's hold while the model thinks, and stops the model when a newer turn wants it.
 
     Use `async with`, and await the model through `guard`.
@@ -64,7 +64,7 @@ class Watch:
         look: renews the hold; whether the turn should stop. Failures count as no.
     """
 
-    def __init__(self, look: Look | None) -> None:
+    def __init__(self, look: RenewLock | None) -> None:
         self._look = look
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -80,9 +80,9 @@ class Watch:
         if self._timer:
             self._timer.cancel()
         if self._looking:
-            await end(self._looking)
+            await cancel_and_wait(self._looking)
 
-    async def guard(self, model: Awaitable[T]) -> T | None:
+    async def run_guarded(self, model: Awaitable[T]) -> T | None:
         """What the model says; None once it was stopped."""
         try:
             async with asyncio.timeout(0 if self.interrupted else None) as self._scope:
@@ -112,7 +112,7 @@ class Watch:
         self._later()
 
 
-async def held(hold: Hold | None, take: Callable[[], Awaitable[T]]) -> T:
+async def acquire(hold: SessionLock | None, take: Callable[[], Awaitable[T]]) -> T:
     """What `take` reads, as soon as the session is free and nobody waits who came before.
 
     Raises:

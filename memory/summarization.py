@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from onionskin.memory.layers.window import message_tokens, window_tokens
 from onionskin.memory.quarantine import shown_of
 from onionskin.memory.tokens import clip_tokens, count_tokens
-from onionskin.memory.types.messages import Entry, Fold, Session
+from onionskin.memory.types.messages import Entry, Session, SummaryState
 
 _WORD = re.compile(r"\w+")
 _FIRST_PERSON = frozenset({"i", "my", "me", "mine", "we", "our", "i'm"})
 _LINE_TOKENS = 48
 
 
-def extract(previous: str, entries: Sequence[Entry], *, budget_tokens: int) -> str:
+def fallback_summary(previous: str, entries: Sequence[Entry], *, budget_tokens: int) -> str:
     """The most telling lines of an earlier extract and of `entries`, oldest first.
 
     A line counts by the rarity of its words among the lines; lines in the first person count more,
@@ -32,10 +32,10 @@ def extract(previous: str, entries: Sequence[Entry], *, budget_tokens: int) -> s
     """
     lines = [line for line in previous.splitlines() if line.strip()]
     lines += [_line(entry) for entry in entries]
-    return "\n".join(most_telling(lines, budget_tokens=budget_tokens))
+    return "\n".join(select_lines(lines, budget_tokens=budget_tokens))
 
 
-def most_telling(lines: Sequence[str], *, budget_tokens: int) -> list[str]:
+def select_lines(lines: Sequence[str], *, budget_tokens: int) -> list[str]:
     """The lines that say most, in their order, within a budget."""
     words = [_WORD.findall(line.casefold()) for line in lines]
     frequency = Counter(word for found in words for word in set(found))
@@ -63,7 +63,7 @@ def _line(entry: Entry) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldPolicy:
+class SummaryPolicy:
     """What stays in the window, and how much may stand before it unfolded.
 
     Attributes:
@@ -81,12 +81,14 @@ class FoldPolicy:
     summary_tokens: int = 800
 
     @property
-    def final(self) -> "FoldPolicy":
+    def final(self) -> "SummaryPolicy":
         """For a session in which nothing more will be said: everything is folded."""
         return replace(self, keep_pairs=0, messages=0, tokens=0)
 
 
-def fold_target(policy: FoldPolicy, session: Session, unfolded: Sequence[Entry]) -> int | None:
+def next_compaction(
+    policy: SummaryPolicy, session: Session, unfolded: Sequence[Entry]
+) -> int | None:
     """The position up to which `session` is due to be folded by the model, or None.
 
     Args:
@@ -94,22 +96,22 @@ def fold_target(policy: FoldPolicy, session: Session, unfolded: Sequence[Entry])
         session: how it stands.
         unfolded: `messages[folded_upto:]`.
     """
-    fold = session.fold
+    fold = session.summary_state
     older = list(unfolded[: max(0, len(unfolded) - 2 * policy.keep_pairs)])
     while older and len(older) < len(unfolded) and unfolded[len(older)].message.role != "user":
         older.pop()  # a window begins with what the user said
     due = len(older) > policy.messages or window_tokens(tuple(older)) > policy.tokens
     if due:
-        return fold.folded_upto + len(older)
-    return fold.folded_upto if fold.summarized_upto < fold.folded_upto else None
+        return fold.compacted_upto + len(older)
+    return fold.compacted_upto if fold.summarized_upto < fold.compacted_upto else None
 
 
-def fold_overflow(
-    policy: FoldPolicy,
-    fold: Fold,
+def compact_overflow(
+    policy: SummaryPolicy,
+    fold: SummaryState,
     unfolded: tuple[Entry, ...],
     held: frozenset[str] = frozenset(),
-) -> tuple[Fold, tuple[Entry, ...]]:
+) -> tuple[SummaryState, tuple[Entry, ...]]:
     """Fold what the window's budget cannot hold, without a model, to be redone by one.
 
     Half of the budget is freed, so that this is rare even while the model stays away. What is
@@ -123,8 +125,10 @@ def fold_overflow(
     left, place = policy.window_tokens // 2, len(unfolded)
     while place and (left := left - message_tokens(unfolded[place - 1])) >= 0:
         place -= 1
-    text = extract(
-        fold.extract, shown_of(unfolded[:place], held), budget_tokens=policy.summary_tokens // 2
+    text = fallback_summary(
+        fold.fallback_summary,
+        shown_of(unfolded[:place], held),
+        budget_tokens=policy.summary_tokens // 2,
     )
-    overflow = Fold(fold.folded_upto + place, fold.summarized_upto, fold.summary, text)
+    overflow = SummaryState(fold.compacted_upto + place, fold.summarized_upto, fold.summary, text)
     return overflow, unfolded[place:]

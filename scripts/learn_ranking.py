@@ -17,7 +17,7 @@ from onionskin.experiments.conversations import read_conversations
 from onionskin.experiments.learning import examples, learn, learn_without
 from onionskin.experiments.recall import Answered, ask, index_conversation
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 
 _WEIGHTS = Path(__file__).parent.parent / "memory" / "retrieval" / "ranking" / "weights.toml"
 _TOP_K = (5, 10, 25)
@@ -29,7 +29,7 @@ async def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--language", default="english")
     options = parser.parse_args()
-    embedder, tongue = StaticEmbedder(), Tongue.of(options.language)
+    embedder, tongue = StaticEmbedder(), TextPipeline.for_language(options.language)
     conversations = read_conversations(options.data)
     indexed = [await index_conversation(one, embedder, tongue) for one in conversations]
     taught = examples(indexed)

@@ -18,9 +18,9 @@ from onionskin.service.errors import add_error_handlers
 from onionskin.service.mcp.endpoint import McpEndpoint
 from onionskin.service.memories import preferences
 from onionskin.service.memories.routes import memories_router, quarantine_router
-from onionskin.service.middleware.request_log import Requests
-from onionskin.service.middleware.timeouts import Deadlines
-from onionskin.service.middleware.trusted_hosts import Hosts, is_loopback
+from onionskin.service.middleware.request_log import RequestLogMiddleware
+from onionskin.service.middleware.timeouts import TimeoutMiddleware
+from onionskin.service.middleware.trusted_hosts import TrustedHostMiddleware, is_loopback
 from onionskin.service.openai import routes as openai
 from onionskin.service.schemas import Problem
 from onionskin.service.sessions.routes import sessions_router, turns_router
@@ -59,8 +59,10 @@ class _Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Requests are told, and bounded in time, whatever becomes of them inside."""
-        app: ASGIApp = Deadlines(super().build_middleware_stack(), self.request_timeout)
-        return Requests(app if self.origins is None else Hosts(app, self.origins))
+        app: ASGIApp = TimeoutMiddleware(super().build_middleware_stack(), self.request_timeout)
+        return RequestLogMiddleware(
+            app if self.origins is None else TrustedHostMiddleware(app, self.origins)
+        )
 
 
 def create_app(

@@ -4,23 +4,23 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from onionskin.chains.callbacks import told_of
-from onionskin.chains.context import Contexts
+from onionskin.chains.callbacks import with_observer
+from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.models.circuit_breaker import Breaking
 from onionskin.chains.models.factory import open_model
-from onionskin.chains.observers import Observers, Purpose
+from onionskin.chains.observers import CallPurpose, CompositeObserver
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.profiles import load_discretions, load_profiles
+from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval.embedders.providers import open_embedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.store import Continuity, RedisStore
 from onionskin.memory.store.encryption.keyring import open_keyring
-from onionskin.memory.store.users import Room
-from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.store.users import StorageUsage
+from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.factories import (
     connect,
@@ -29,33 +29,33 @@ from onionskin.service.factories import (
     master_keys,
     model_circuit,
     model_options,
-    open_outside,
     open_redis,
+    open_text_pipeline,
+    open_vector_database_mirror,
     retention_of,
-    tongue_of,
 )
 from onionskin.service.limits.budgets import Budget, Budgets
 from onionskin.service.limits.rate_limits import Limits
-from onionskin.service.limits.storage_quotas import Rooms
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.service.limits.storage_quotas import StorageQuota
+from onionskin.service.observability.metrics import Metrics
 from onionskin.service.observability.pseudonyms import Pseudonyms
 from onionskin.service.observability.tracing_setup import Collaborators, open_tracing
-from onionskin.service.openai.session_matching import Conversations
+from onionskin.service.openai.session_matching import SessionMatcher
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
-from onionskin.service.tasks.claim_release import Claims
-from onionskin.service.tasks.erasure_watcher import Aftermath
-from onionskin.service.tasks.handlers import Work
-from onionskin.service.tasks.startup import open_jobs
+from onionskin.service.tasks.claim_release import ClaimReleaser
+from onionskin.service.tasks.erasure_watcher import ErasureWatcher
+from onionskin.service.tasks.handlers import TaskHandlers
+from onionskin.service.tasks.startup import start_tasks
 
 
 @asynccontextmanager
 async def open_state(
     settings: Settings,
     *,
-    telemetry: Telemetry | None = None,
+    telemetry: Metrics | None = None,
     clock: Callable[[], float] = time.time,
-    at_work: bool | None = None,
+    runs_tasks: bool | None = None,
     redis_url: str = "",
 ) -> AsyncGenerator[State]:
     """Start what the settings ask for, and stop it in the end.
@@ -64,20 +64,20 @@ async def open_state(
         settings: see `Settings`.
         telemetry: told how it goes.
         clock: seconds since the epoch.
-        at_work: whether jobs are done here; as the settings say if None.
+        runs_tasks: whether jobs are done here; as the settings say if None.
         redis_url: of a Redis that runs; as the settings say if empty.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which.
         EmbeddedRedisError: the embedded Redis cannot be started.
     """
-    telemetry = telemetry or Telemetry()
+    telemetry = telemetry or Metrics()
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing(settings))
         breaking = Breaking(model_circuit(settings, telemetry))
-        made = Collaborators(tracing, Observers(telemetry, breaking))
+        made = Collaborators(tracing, CompositeObserver(telemetry, breaking))
         profiles = load_profiles(settings.profiles)
-        discretions = load_discretions(settings.profiles, profiles, settings.redact)
+        discretions = load_privacy_policies(settings.profiles, profiles, settings.redact)
         opened = await stack.enter_async_context(
             open_embedder(settings.embedder, embedder_options(settings))
         )
@@ -95,9 +95,9 @@ async def open_state(
                 connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
             ),
         )
-        outside = await stack.enter_async_context(open_outside(settings, store))
-        pseudonyms, tongue = Pseudonyms(connection), tongue_of(settings.language)
-        views = Views(
+        outside = await stack.enter_async_context(open_vector_database_mirror(settings, store))
+        pseudonyms, tongue = Pseudonyms(connection), open_text_pipeline(settings.language)
+        views = IndexCache(
             store,
             lambda: UserIndex(tongue),
             most_bytes=settings.view_bytes,
@@ -127,7 +127,7 @@ async def open_state(
             observer=made.observer,
             tell=telemetry.extraction,
             spend=budgets.spend,
-            held=views.held_back,
+            held=views.quarantined_ids,
             hold=settings.job_hold,
         )
         memories = {
@@ -136,20 +136,20 @@ async def open_state(
                 profile,
                 store=store,
                 embedder=embedder,
-                views=views,
-                embed_within=settings.embedder_timeout,
-                model=told_of(model, Purpose("memory", made.observer)),
+                indexes=views,
+                embed_timeout=settings.embedder_timeout,
+                model=with_observer(model, CallPurpose("memory", made.observer)),
                 can_extract=extractor.able,
-                discretion=discretions.of(profile.redact),
-                outside=outside,
+                privacy=discretions.of(profile.redact),
+                vector_database=outside,
             )
             for name, profile in profiles.items()
         }
         rooms = _rooms(settings, store)
-        work = Work(
+        work = TaskHandlers(
             store=store,
             pseudonyms=pseudonyms,
-            around=made.job,
+            span=made.job,
             embedder=embedder,
             views=views,
             records=records,
@@ -159,7 +159,7 @@ async def open_state(
                 model,
                 within=settings.model_timeout,
                 observer=made.observer,
-                held=views.held_back,
+                held=views.quarantined_ids,
                 hold=settings.job_hold,
             ),
             extractor=extractor,
@@ -169,10 +169,12 @@ async def open_state(
             outside=outside,
         )
         jobs = await stack.enter_async_context(
-            open_jobs(work, settings, telemetry=telemetry, clock=clock, at_work=at_work)
+            start_tasks(work, settings, telemetry=telemetry, clock=clock, runs_tasks=runs_tasks)
         )
-        telemetry.watch("onionskin_view_messages", "Messages in indexes.", lambda: views.held)
-        telemetry.watch("onionskin_view_bytes", "Memory of indexes.", lambda: views.held_bytes)
+        telemetry.watch(
+            "onionskin_view_messages", "Messages in indexes.", lambda: views.cached_entries
+        )
+        telemetry.watch("onionskin_view_bytes", "Memory of indexes.", lambda: views.cached_bytes)
         telemetry.watch("onionskin_view_hits", "Turns that found a view.", lambda: views.hits)
         telemetry.watch("onionskin_view_misses", "Turns that filled one.", lambda: views.misses)
         chain = ConversationChain(
@@ -185,44 +187,44 @@ async def open_state(
             clock=clock,
             observer=made.observer,
         )
-        importer = Intake(
+        importer = UploadHandler(
             store,
             embedder,
             clock=clock,
             after=jobs.submit,
-            admit=rooms.admit,
+            admit=rooms.check,
             discretion=discretions.default,
         )
-        await stack.enter_async_context(Aftermath(store, views))
-        claims = await stack.enter_async_context(Claims(store))
+        await stack.enter_async_context(ErasureWatcher(store, views))
+        claims = await stack.enter_async_context(ClaimReleaser(store))
         yield State(
             settings=settings,
             store=store,
             chain=chain,
-            contexts=Contexts(
+            context_builder=ContextBuilder(
                 memories,
                 default_profile=settings.profile,
                 longest_message=settings.longest_message,
                 clock=clock,
             ),
             importer=importer,
-            jobs=jobs,
+            tasks=jobs,
             profiles=profiles,
             claims=claims,
             authenticator=open_authenticator(settings, connection),
             limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
-            memories=records,
+            records=records,
             budgets=budgets,
-            rooms=rooms,
-            views=views,
+            storage_quota=rooms,
+            indexes=views,
             model=model,
-            conversations=Conversations(store, embedder, discretions),
+            session_matcher=SessionMatcher(store, embedder, discretions),
             telemetry=telemetry,
             pseudonyms=pseudonyms,
             observer=made.observer,
             tracing=tracing,
-            discretions=discretions,
-            outside=outside,
+            privacy_policies=discretions,
+            vector_database=outside,
         )
 
 
@@ -236,9 +238,9 @@ def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) 
     )
 
 
-def _rooms(settings: Settings, store: RedisStore) -> Rooms:
-    return Rooms(
+def _rooms(settings: Settings, store: RedisStore) -> StorageQuota:
+    return StorageQuota(
         store,
-        user=Room(settings.budget_user_bytes),
-        tenant=Room(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+        user=StorageUsage(settings.budget_user_bytes),
+        tenant=StorageUsage(settings.budget_tenant_bytes, settings.budget_tenant_memories),
     )

@@ -46,7 +46,7 @@ PrincipalDep = Annotated[Principal, Depends(_Credentials())]
 """Who asks; refused with 401 or 429."""
 
 
-async def admitted(request: Request, state: State, principal: Principal, user_id: str) -> User:
+async def check_limits(request: Request, state: State, principal: Principal, user_id: str) -> User:
     """The user of an id, if the principal reaches them and they did not ask too often.
 
     Raises:
@@ -62,7 +62,7 @@ async def admitted(request: Request, state: State, principal: Principal, user_id
 async def _owner(
     user_id: UserPath, request: Request, principal: PrincipalDep, state: StateDep
 ) -> User:
-    return await admitted(request, state, principal, user_id)
+    return await check_limits(request, state, principal, user_id)
 
 
 OwnerDep = Annotated[User, Depends(_owner)]
@@ -70,7 +70,7 @@ OwnerDep = Annotated[User, Depends(_owner)]
 
 
 async def _storing(user: OwnerDep, state: StateDep) -> User:
-    await state.rooms.admit(user)
+    await state.storage_quota.check(user)
     return user
 
 
@@ -95,4 +95,4 @@ async def count_turn(request: Request, state: State, user: User) -> None:
         RoomFullError: nothing more may be stored.
     """
     note(request, await state.budgets.check(user))
-    await state.rooms.admit(user)
+    await state.storage_quota.check(user)

@@ -11,21 +11,21 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from onionskin.chains.models.factory import ModelOptions
-from onionskin.memory.circuit_breaker import Circuit
+from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.profiles import load_retention
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
-from onionskin.memory.retrieval.embedders.resilient import GuardedEmbedder
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.embedders.resilient import ResilientEmbedder
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.master_keys import MasterKeys, configured_master_keys
 from onionskin.memory.store.redis.durability import Durability
-from onionskin.memory.store.redis.embedded import EmbeddedRedis, joined_redis
-from onionskin.memory.vector_databases.base import open_collections
-from onionskin.memory.vector_databases.mirror import Outside
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.memory.store.redis.embedded import EmbeddedRedis, attach_or_start
+from onionskin.memory.vector_databases.base import open_vector_database
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
+from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
 from onionskin.service.settings_loading import load_settings
 
@@ -72,27 +72,29 @@ def embedder_options(settings: Settings) -> EmbedderOptions:
 
 
 @asynccontextmanager
-async def open_outside(settings: Settings, store: RedisStore) -> AsyncGenerator[Outside | None]:
+async def open_vector_database_mirror(
+    settings: Settings, store: RedisStore
+) -> AsyncGenerator[VectorDatabaseMirror | None]:
     """The vector database of the settings, closed in the end; None where there is none."""
     if settings.vector_store is None:
         yield None
         return
     url, key = settings.vector_store_url, settings.vector_store_key
-    outside = Outside(open_collections(settings.vector_store, url, key), store)
+    outside = VectorDatabaseMirror(open_vector_database(settings.vector_store, url, key), store)
     try:
         yield outside
     finally:
         await outside.close()
 
 
-def tongue_of(language: str) -> Tongue:
+def open_text_pipeline(language: str) -> TextPipeline:
     """The analysis of texts in a language.
 
     Raises:
         ConfigurationError: there is no stemmer for it.
     """
     try:
-        return Tongue.of(language)
+        return TextPipeline.for_language(language)
     except KeyError as error:
         raise ConfigurationError(
             f"ONIONSKIN_LANGUAGE {language!r}: Snowball has no such stemmer."
@@ -125,9 +127,9 @@ def master_keys(settings: Settings) -> MasterKeys | None:
     )
 
 
-def model_circuit(settings: Settings, telemetry: Telemetry) -> Circuit:
+def model_circuit(settings: Settings, telemetry: Metrics) -> CircuitBreaker:
     """The chat model's: calls that end at the time limit, one after the other, are in a row."""
-    circuit = Circuit(
+    circuit = CircuitBreaker(
         failures=settings.breaker_failures,
         window=settings.model_timeout * (settings.breaker_failures + 1),
         slow=settings.model_timeout,
@@ -138,10 +140,10 @@ def model_circuit(settings: Settings, telemetry: Telemetry) -> Circuit:
 
 
 def guarded(
-    embedder: Embedder, settings: Settings, connection: Connection, telemetry: Telemetry
+    embedder: Embedder, settings: Settings, connection: Connection, telemetry: Metrics
 ) -> Embedder:
     """A remote embedder behind its own; a local one as it is."""
-    circuit = Circuit(
+    circuit = CircuitBreaker(
         failures=settings.breaker_failures,
         window=settings.embedder_timeout * 30,
         slow=settings.embedder_timeout * 0.9,
@@ -150,14 +152,14 @@ def guarded(
     telemetry.watch("onionskin_embedder_circuit", about, lambda: circuit.level)
     if embedder.local:
         return embedder
-    return GuardedEmbedder(embedder, circuit, connection, telemetry.embedding)
+    return ResilientEmbedder(embedder, circuit, connection, telemetry.embedding)
 
 
 T = TypeVar("T")
 
 
 @asynccontextmanager
-async def redis_beside(settings: Settings) -> AsyncGenerator[str]:
+async def attach_redis(settings: Settings) -> AsyncGenerator[str]:
     """The URL of the settings' Redis; an embedded one is joined, or started for a while.
 
     Raises:
@@ -166,7 +168,7 @@ async def redis_beside(settings: Settings) -> AsyncGenerator[str]:
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
         return
-    async with joined_redis(settings.data_dir) as url:
+    async with attach_or_start(settings.data_dir) as url:
         yield url
 
 
@@ -175,7 +177,7 @@ def with_redis(work: Callable[[Connection], Awaitable[T]]) -> T:
     settings = load_settings()
 
     async def run() -> T:
-        async with redis_beside(settings) as url:
+        async with attach_redis(settings) as url:
             connection = connect(settings, url)
             try:
                 return await work(connection)

@@ -19,8 +19,8 @@ from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
 
 from onionskin.memory.errors import InvalidInputError, OnionskinError, StoreUnavailableError
-from onionskin.memory.privacy.policy import Discretion
-from onionskin.memory.store.idempotency import Outcome, claim_request, keep_outcome
+from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.memory.store.idempotency import StoredResponse, claim_key, save_response
 from onionskin.memory.types.messages import User
 from onionskin.service.state import State
 
@@ -43,7 +43,7 @@ class _Claim:
 
     async def give_back(self) -> None:
         """Let the request be tried again."""
-        await self.state.claims.give_back(self.user, self.name, self.token, held=self.hold)
+        await self.state.claims.release(self.user, self.name, self.token, held=self.hold)
 
 
 class KeyReusedError(OnionskinError):
@@ -92,7 +92,7 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     await state.pseudonyms.note(user)
     name = f"http:{_digest(principal.id, key).hex()}"
     request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
-    asked = _kept(body, state.discretions.strictest)
+    asked = _kept(body, state.privacy_policies.strictest)
     fingerprint = _digest(request.method, str(request.url.path), request.url.query, asked)
     hold = state.settings.model_timeout + _MARGIN
     claim = _Claim(state, user, name, fingerprint, hold)
@@ -115,14 +115,14 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
     return response
 
 
-async def _claimed(claim: _Claim) -> Outcome | None:
+async def _claimed(claim: _Claim) -> StoredResponse | None:
     """What became of the request; None if it is ours to do."""
     try:
-        return await claim_request(
+        return await claim_key(
             claim.state.store,
             claim.user,
             claim.name,
-            Outcome(claim.fingerprint, token=claim.token),
+            StoredResponse(claim.fingerprint, token=claim.token),
             hold=claim.hold,
         )
     except StoreUnavailableError:
@@ -146,9 +146,9 @@ async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
         fine = response.status_code < 500 and response.status_code not in _TRY_AGAIN  # noqa: PLR2004
         if whole and fine and len(body) <= _LARGEST_KEPT:
             kept = b"" if withheld else body
-            outcome = Outcome(claim.fingerprint, response.status_code, headers, kept)
+            outcome = StoredResponse(claim.fingerprint, response.status_code, headers, kept)
             try:
-                await keep_outcome(state.store, user, name, outcome)
+                await save_response(state.store, user, name, outcome)
             except StoreUnavailableError:
                 await claim.give_back()
                 raise
@@ -190,13 +190,13 @@ def _user_in(body: bytes) -> str | None:
     return named if isinstance(named, str) and 0 < len(named) <= 256 else None  # noqa: PLR2004
 
 
-def _kept(body: bytes, discretion: Discretion) -> bytes:
+def _kept(body: bytes, discretion: PrivacyPolicy) -> bytes:
     """What a body says, but for what is not kept: its digest is stored, and tells nothing of it."""
     try:
         said: Any = json.loads(body)
     except (ValueError, RecursionError):
         return body  # it is refused
-    kept = discretion.plain(said)
+    kept = discretion.redact_json(said)
     return body if kept == said else json.dumps(kept).encode()
 
 

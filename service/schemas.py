@@ -11,7 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
-from onionskin.chains.conversation import ChatReply
+from onionskin.chains.conversation import TurnReply
 from onionskin.memory.layers.summary import verbatim
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.types.messages import Entry, Hit, Section
@@ -185,17 +185,17 @@ class ChatAnswer(BaseModel):
     vectors_pending: int = Field(0, description="Messages found by words alone so far.")
 
     @classmethod
-    def of(cls, reply: ChatReply) -> "ChatAnswer":
+    def of(cls, reply: TurnReply) -> "ChatAnswer":
         """The schema of a reply."""
         return cls(**_answered(reply))
 
     @staticmethod
-    def json_of(reply: ChatReply) -> bytes:
+    def json_of(reply: TurnReply) -> bytes:
         """The schema of a reply as JSON: what `of` would make, without making it."""
         return to_json(_answered(reply), inf_nan_mode="null")
 
 
-def _answered(reply: ChatReply) -> dict[str, Any]:
+def _answered(reply: TurnReply) -> dict[str, Any]:
     """The fields of a `ChatAnswer`."""
     usage = reply.usage
     return {

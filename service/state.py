@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
-from onionskin.chains.context import Contexts
+from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
-from onionskin.chains.observers import Observer
+from onionskin.chains.observers import TurnObserver
 from onionskin.memory.errors import UnknownProfileError
-from onionskin.memory.privacy.policy import Discretions
+from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile
-from onionskin.memory.records.service import Memories
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.records.service import RecordService
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
-from onionskin.memory.transfer.upload import Intake
-from onionskin.memory.vector_databases.mirror import Outside
+from onionskin.memory.transfer.upload import UploadHandler
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.principals import Authenticator
 from onionskin.service.limits.budgets import Budgets
 from onionskin.service.limits.rate_limits import Limits
-from onionskin.service.limits.storage_quotas import Rooms
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.service.limits.storage_quotas import StorageQuota
+from onionskin.service.observability.metrics import Metrics
 from onionskin.service.observability.pseudonyms import Pseudonyms
-from onionskin.service.openai.session_matching import Conversations
+from onionskin.service.openai.session_matching import SessionMatcher
 from onionskin.service.settings import Settings
-from onionskin.service.tasks.claim_release import Claims
-from onionskin.service.tasks.runner import Jobs
+from onionskin.service.tasks.claim_release import ClaimReleaser
+from onionskin.service.tasks.runner import TaskRunner
 
 if TYPE_CHECKING:
     from onionskin.service.observability.tracing import Tracing
@@ -39,25 +39,25 @@ class State:
     settings: Settings
     store: RedisStore
     chain: ConversationChain
-    contexts: Contexts
-    importer: Intake
-    jobs: Jobs
+    context_builder: ContextBuilder
+    importer: UploadHandler
+    tasks: TaskRunner
     profiles: Mapping[str, Profile]
-    claims: Claims
+    claims: ClaimReleaser
     authenticator: Authenticator
     limits: Limits
-    memories: Memories
+    records: RecordService
     budgets: Budgets
-    rooms: Rooms
-    views: Views
+    storage_quota: StorageQuota
+    indexes: IndexCache
     model: BaseChatModel
-    conversations: Conversations
-    telemetry: Telemetry
+    session_matcher: SessionMatcher
+    telemetry: Metrics
     pseudonyms: Pseudonyms
-    observer: Observer
+    observer: TurnObserver
     tracing: "Tracing | None"
-    discretions: Discretions
-    outside: Outside | None
+    privacy_policies: PrivacyPolicies
+    vector_database: VectorDatabaseMirror | None
 
     def profile_named(self, name: str | None) -> str:
         """The name of a profile that there is, or '' for None.

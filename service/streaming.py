@@ -14,7 +14,7 @@ from anyio import CancelScope
 T = TypeVar("T")
 
 
-async def drawn(
+async def iterate_shielded(
     pieces: AsyncGenerator[T], *, ping_seconds: float | None = None
 ) -> AsyncGenerator[T | None]:
     """The pieces, and None whenever none came for a while.

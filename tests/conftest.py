@@ -15,9 +15,9 @@ from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User
@@ -93,13 +93,13 @@ def store(connection: Connection, embedder: StaticEmbedder) -> RedisStore:
 
 
 @pytest.fixture
-def views(store: RedisStore) -> Views:
+def views(store: RedisStore) -> IndexCache:
     return make_views(store)
 
 
 @pytest.fixture
 def memory_of(
-    store: RedisStore, embedder: StaticEmbedder, views: Views
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache
 ) -> Callable[[str], CombinedMemory]:
     """The CombinedMemory of a built-in profile."""
     profiles = load_profiles()
@@ -110,7 +110,7 @@ def memory_of(
             profiles[name],
             store=store,
             embedder=embedder,
-            views=views,
+            indexes=views,
             model=OfflineChatModel(),
         )
 
@@ -142,10 +142,10 @@ def plain_client(url: str) -> RedisClient:
     return aioredis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
 
 
-def make_views(store: RedisStore, *, most_bytes: int = 1_000_000_000) -> Views:
+def make_views(store: RedisStore, *, most_bytes: int = 1_000_000_000) -> IndexCache:
     """A worker's views, as a process of its own would have them."""
-    tongue = Tongue.of()
-    return Views(store, lambda: UserIndex(tongue), most_bytes=most_bytes)
+    tongue = TextPipeline.for_language()
+    return IndexCache(store, lambda: UserIndex(tongue), most_bytes=most_bytes)
 
 
 async def eventually(check: Callable[[], object], *, within: float = 10.0) -> None:

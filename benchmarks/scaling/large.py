@@ -12,9 +12,9 @@ import numpy as np
 from onionskin.benchmarks.turn.histories import history, sentences
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.types.messages import Entry, Message, Role, Vector
-from onionskin.memory.vector_databases.base import Handed, open_collections
+from onionskin.memory.vector_databases.base import PrecomputedEmbeddings, open_vector_database
 
 SIZES = (1_000, 10_000, 50_000)
 _QUERIES, _TOP_K = 100, 12
@@ -53,10 +53,12 @@ def measure_large(sizes: Sequence[int], tell: Tell) -> list[Searched]:
     vectors = list(asyncio.run(embedder.embed(queries)))
     asked = {f"query {number}": vector for number, vector in enumerate(vectors)}
     known = {one.id: one.vector for one in entries if one.vector is not None} | asked
-    handed = Handed({name: vector.astype(np.float32).tolist() for name, vector in known.items()})
-    index, found, filled = UserIndex(Tongue.of()), list[Searched](), 0
+    handed = PrecomputedEmbeddings(
+        {name: vector.astype(np.float32).tolist() for name, vector in known.items()}
+    )
+    index, found, filled = UserIndex(TextPipeline.for_language()), list[Searched](), 0
     with tempfile.TemporaryDirectory(prefix="onionskin-chroma-") as folder:
-        collections = open_collections("chroma", folder, None)
+        collections = open_vector_database("chroma", folder, None)
         store = collections.open("onionskin-benchmark", handed, len(vectors[0]))
         for size in sizes:
             tell(f"a history of {size:,} messages, here and in Chroma")

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 
 from onionskin.chains.errors import ModelUnavailableError
-from onionskin.chains.generation import translated
-from onionskin.chains.observers import ModelCall, Stage
-from onionskin.memory.circuit_breaker import Circuit
+from onionskin.chains.generation import translate_provider_error
+from onionskin.chains.observers import ModelCall, StageEvent
+from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.types.messages import Section
 
 
@@ -20,10 +20,10 @@ class Breaking:
         circuit: of the chat model.
     """
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: CircuitBreaker) -> None:
         self._circuit = circuit
 
-    def stage(self, stage: Stage) -> AbstractContextManager[object]:
+    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
         """Nothing."""
         del stage
         return nullcontext()
@@ -46,7 +46,7 @@ class Breaking:
             self._circuit.cut_off(timedelta(seconds=time.monotonic() - began))
             raise
         except Exception as error:
-            found = translated(error)
+            found = translate_provider_error(error)
             if found.outage:
                 self._circuit.failed(found.retry_after)
             else:

@@ -63,10 +63,10 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
     # A second to import, and not always wanted.
-    from onionskin.chains.models.openai import GoingOn, LeanChatOpenAI, wired  # noqa: PLC0415
+    from onionskin.chains.models.openai import FastChatOpenAI, FirstAttemptClient, with_transport  # noqa: PLC0415
 
-    async with GoingOn(event_hooks=bounded_hooks()) as client:
-        model = LeanChatOpenAI(
+    async with FirstAttemptClient(event_hooks=bounded_hooks()) as client:
+        model = FastChatOpenAI(
             model=options.chosen.removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,
@@ -75,7 +75,7 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
             stream_usage=True,
             http_async_client=client,
         )
-        async with wired(model, str(model.root_async_client.base_url)) as lean:
+        async with with_transport(model, str(model.root_async_client.base_url)) as lean:
             yield lean
 
 

@@ -15,10 +15,10 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
 from onionskin.chains.prompt import EARLIER, KNOWN, MESSAGE_FOLLOWS, RECALLED, STANDING, SUMMARY
-from onionskin.chains.quoting import Quoted, inside, quoted_lines
+from onionskin.chains.quoting import QuotedLine, inside, quoted_lines
 from onionskin.chains.summarizer import NEW_LINES
 from onionskin.memory.retrieval.language.analyzer import Analyzer
-from onionskin.memory.summarization import most_telling
+from onionskin.memory.summarization import select_lines
 from onionskin.memory.tokens import count_tokens
 
 NOTICE = (
@@ -110,29 +110,29 @@ def _reply(messages: list[BaseMessage]) -> str:
     return f"{answer} {NOTICE}"
 
 
-def _remembered(messages: list[BaseMessage]) -> list[Quoted]:
+def _remembered(messages: list[BaseMessage]) -> list[QuotedLine]:
     """What the user said, wherever it stands; a reply of this model would quote itself."""
     system, last = str(messages[0].text), str(messages[-1].text)
     fences = ((STANDING, system), (EARLIER, system), (KNOWN, last), (RECALLED, last))
     quotes = [quote for tag, text in fences for quote in quoted_lines(inside(tag, text))]
     quotes += [
-        Quoted("earlier", "summary", line)
+        QuotedLine("earlier", "summary", line)
         for line in inside(SUMMARY, system).splitlines()
         if not line.startswith("assistant:")
     ]
     quotes += [
-        Quoted("just now", "user", str(message.text))
+        QuotedLine("just now", "user", str(message.text))
         for message in messages[:-1]
         if message.type == "human"
     ]
     return [quote for quote in quotes if quote.who != "assistant"]
 
 
-def _best(question: str, quotes: list[Quoted]) -> list[Quoted]:
+def _best(question: str, quotes: list[QuotedLine]) -> list[QuotedLine]:
     terms = Analyzer()
     wanted = set(terms(question))
 
-    def overlap(quote: Quoted) -> float:
+    def overlap(quote: QuotedLine) -> float:
         found = set(terms(quote.text))
         shared = len(wanted & found)
         return (shared + shared / (1 + len(found))) * (0.5 if "?" in quote.text else 1.0)
@@ -146,7 +146,7 @@ def _summarize(summary: str, new_lines: str) -> str:
     lines = [line for line in summary.splitlines() if line.strip()]
     lines += [f"{quote.who}: {' '.join(quote.text.split())}" for quote in quoted_lines(new_lines)]
     kept = [line for line in lines if NOTICE not in line]
-    return "\n".join(most_telling(kept or lines, budget_tokens=_SUMMARY_TOKENS))
+    return "\n".join(select_lines(kept or lines, budget_tokens=_SUMMARY_TOKENS))
 
 
 def _usage(messages: list[BaseMessage], text: str) -> UsageMetadata:

@@ -24,7 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
-from onionskin.chains.callbacks import is_unheard
+from onionskin.chains.callbacks import has_no_callbacks
 from onionskin.chains.prompt import Prompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 
@@ -33,7 +33,7 @@ _NONE_OF_ITS_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TransportResponse:
     """What a server answered.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer:
     body: bytes
 
 
-class Wire:
+class Transport:
     """Requests to one server, by aiohttp. Close it in the end.
 
     Args:
@@ -65,7 +65,7 @@ class Wire:
 
     async def post(
         self, path: str, headers: list[tuple[str, str]], body: bytes, seconds: float
-    ) -> Answer:
+    ) -> TransportResponse:
         """The answer to a POST.
 
         Raises:
@@ -82,7 +82,7 @@ class Wire:
                 allow_redirects=False,
             ) as response:
                 told = [(name.lower(), value) for name, value in response.headers.items()]
-                return Answer(response.status, told, await _whole(response))
+                return TransportResponse(response.status, told, await _whole(response))
         except aiohttp.ServerTimeoutError as error:
             raise httpx2.ReadTimeout("No answer in time.") from error
         except aiohttp.ClientConnectorError as error:
@@ -117,11 +117,13 @@ _PATH, _FINE, _REDIRECTS = "/chat/completions", 200, range(300, 400)
 _FOR_THE_SDK = {"response_format", "timeout", "extra_headers", "extra_query"}
 _ROLES = {"human": "user", "ai": "assistant"}
 _OF_TRACES = ("ls_", "structured_output")
-_FIRST: ContextVar[Answer | httpx2.RequestError | None] = ContextVar("first", default=None)
+_FIRST: ContextVar[TransportResponse | httpx2.RequestError | None] = ContextVar(
+    "first", default=None
+)
 """What came of the first try, which the SDK goes on from."""
 
 
-class LeanChatOpenAI(ChatOpenAI):
+class FastChatOpenAI(ChatOpenAI):
     """ChatOpenAI that hands its messages over as they go on the wire.
 
     The SDK tries each message against every variant of a union of typed dicts, to rename keys that
@@ -133,7 +135,7 @@ class LeanChatOpenAI(ChatOpenAI):
     by its rules.
     """
 
-    _wire: Wire | None = PrivateAttr(default=None)
+    _wire: Transport | None = PrivateAttr(default=None)
     _headers: list[tuple[str, str]] = PrivateAttr(default_factory=list[tuple[str, str]])
 
     async def ainvoke(
@@ -145,7 +147,7 @@ class LeanChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> AIMessage:
         """The answer, as ever; without LangChain's book-keeping where no handler is told of it."""
-        heard = not is_unheard(config, self.callbacks, verbose=self.verbose)
+        heard = not has_no_callbacks(config, self.callbacks, verbose=self.verbose)
         if heard or any(name.startswith(_OF_TRACES) for name in kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         messages = _messages(input) or self._convert_input(input).to_messages()
@@ -170,7 +172,7 @@ class LeanChatOpenAI(ChatOpenAI):
         request = self._on_wire(messages, stop, kwargs) if self._wire else None
         if self._wire is None or request is None:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        first: Answer | httpx2.RequestError | None
+        first: TransportResponse | httpx2.RequestError | None
         try:
             seconds = cast("float", self.request_timeout)
             first = await self._wire.post(_PATH, self._headers, request, seconds)
@@ -186,7 +188,7 @@ class LeanChatOpenAI(ChatOpenAI):
         finally:
             _FIRST.reset(token)
 
-    def take_wire(self, wire: Wire) -> None:
+    def take_wire(self, wire: Transport) -> None:
         """Send first tries on `wire`, with the headers that the SDK would send."""
         client = self.root_async_client
         told = {**client.auth_headers, **client.default_headers}
@@ -235,14 +237,14 @@ class LeanChatOpenAI(ChatOpenAI):
         return {**payload, "messages": [], "extra_body": {"messages": messages, **extra}}
 
 
-class GoingOn(openai.DefaultAsyncHttpxClient):
+class FirstAttemptClient(openai.DefaultAsyncHttpxClient):
     """The SDK's client of HTTP, which takes what came of a first try for that of its own."""
 
     async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
         """What came of a request."""
         first = _FIRST.get()
         _FIRST.set(None)
-        if isinstance(first, Answer):
+        if isinstance(first, TransportResponse):
             answer = httpx2.Response(first.status, headers=first.headers, content=first.body)
             answer.request = request
             return answer
@@ -253,14 +255,14 @@ class GoingOn(openai.DefaultAsyncHttpxClient):
 
 
 @asynccontextmanager
-async def wired(model: LeanChatOpenAI, url: str) -> AsyncGenerator[LeanChatOpenAI]:
+async def with_transport(model: FastChatOpenAI, url: str) -> AsyncGenerator[FastChatOpenAI]:
     """The model with a wire to the server at `url`, unless a proxy stands before that."""
     parts = urlsplit(url)
     proxied = {parts.scheme, "all"} & getproxies().keys()
     if proxied and not proxy_bypass(parts.hostname or ""):
         yield model
         return
-    wire = Wire(url)
+    wire = Transport(url)
     model.take_wire(wire)
     try:
         yield model
@@ -314,7 +316,7 @@ def _is_plain(message: BaseMessage) -> bool:
     return type(message) is HumanMessage
 
 
-def _completion(answer: Answer) -> dict[str, Any] | None:
+def _completion(answer: TransportResponse) -> dict[str, Any] | None:
     """A completion with a choice; None for anything else."""
     if answer.status != _FINE:
         return None

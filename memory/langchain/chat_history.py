@@ -11,8 +11,8 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.named_sessions import NamedSession
-from onionskin.memory.privacy.policy import Discretion
+from onionskin.memory.langchain.named_sessions import ExternalSession
+from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.messages import Entry, Message, User
 
 
@@ -29,48 +29,56 @@ class OnionskinHistory(BaseChatMessageHistory):
     """
 
     def __init__(self, onionskin: Onionskin, user: User, session: str) -> None:
-        self._session = NamedSession(onionskin, user, session)
-        self._portal, self._discretion = onionskin.portal, onionskin.discretion
+        self._session = ExternalSession(onionskin, user, session)
+        self._portal, self._discretion = onionskin.event_loop, onionskin.privacy
 
     @property
     def messages(self) -> list[BaseMessage]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """As `aget_messages`, from a thread without an event loop."""
-        return self._portal.wait(self.aget_messages())
+        return self._portal.run_blocking(self.aget_messages())
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `aadd_messages`."""
-        self._portal.wait(self.aadd_messages(messages))
+        self._portal.run_blocking(self.aadd_messages(messages))
 
     def clear(self) -> None:
         """As `aclear`."""
-        self._portal.wait(self.aclear())
+        self._portal.run_blocking(self.aclear())
 
     async def aget_messages(self) -> list[BaseMessage]:
         """All messages of the session, oldest first."""
-        return [_chat_message(one) for one in await self._portal.reach(self._session.read())]
+        return [_chat_message(one) for one in await self._portal.run(self._session.read())]
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Store what was said, at once and in order."""
         if kept := _kept(messages, self._discretion):
-            await self._portal.reach(self._session.append(kept))
+            await self._portal.run(self._session.append(kept))
 
     async def aclear(self) -> None:
         """Delete the session."""
-        await self._portal.reach(self._session.clear())
+        await self._portal.run(self._session.clear())
 
 
-def _kept(messages: Sequence[BaseMessage], discretion: Discretion) -> list[Message]:
+def _kept(messages: Sequence[BaseMessage], discretion: PrivacyPolicy) -> list[Message]:
     """What is stored of messages: of an answer, nothing of what was private in its question."""
     now = time.time()
     kept: list[Message] = []
     for before, message in pairwise((None, *messages)):
         text = str(message.text) if message else ""
         if isinstance(message, HumanMessage):
-            kept.append(Message("user", discretion.said(text).kept, now, author=message.name))
+            kept.append(
+                Message(
+                    "user", discretion.prepare_message(text).for_storage, now, author=message.name
+                )
+            )
         elif isinstance(message, AIMessage):
-            asked = discretion.said(str(before.text)) if isinstance(before, HumanMessage) else None
-            secrets = asked.secrets if asked else ()
-            kept.append(Message("assistant", discretion.answered(text, secrets), now))
+            asked = (
+                discretion.prepare_message(str(before.text))
+                if isinstance(before, HumanMessage)
+                else None
+            )
+            secrets = asked.private_texts if asked else ()
+            kept.append(Message("assistant", discretion.answer_for_storage(text, secrets), now))
     return [one for one in kept if one.content.strip()]
 
 

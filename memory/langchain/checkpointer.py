@@ -26,7 +26,7 @@ from onionskin.memory.langchain.checkpoint_maintenance import copy_thread, drop_
 from onionskin.memory.langchain.checkpoint_queries import Wanted, config_of, list_tuples, read_tuple
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.event_loop_thread import Portal
+from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.store.langgraph_checkpoints import (
     Row,
     Thread,
@@ -46,11 +46,11 @@ class WaitingSaver(BaseCheckpointSaver[str]):
         portal: the way to the event loop.
     """
 
-    portal: Portal
+    portal: EventLoopThread
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `aget_tuple`."""
-        return self.portal.wait(self.aget_tuple(config))
+        return self.portal.run_blocking(self.aget_tuple(config))
 
     def list(
         self,
@@ -74,7 +74,7 @@ class WaitingSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `aput`."""
-        return self.portal.wait(self.aput(config, checkpoint, metadata, new_versions))
+        return self.portal.run_blocking(self.aput(config, checkpoint, metadata, new_versions))
 
     def put_writes(
         self,
@@ -84,23 +84,23 @@ class WaitingSaver(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """As `aput_writes`."""
-        self.portal.wait(self.aput_writes(config, writes, task_id, task_path))
+        self.portal.run_blocking(self.aput_writes(config, writes, task_id, task_path))
 
     def delete_thread(self, thread_id: str) -> None:
         """As `adelete_thread`."""
-        self.portal.wait(self.adelete_thread(thread_id))
+        self.portal.run_blocking(self.adelete_thread(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `adelete_for_runs`."""
-        self.portal.wait(self.adelete_for_runs(run_ids))
+        self.portal.run_blocking(self.adelete_for_runs(run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `acopy_thread`."""
-        self.portal.wait(self.acopy_thread(source_thread_id, target_thread_id))
+        self.portal.run_blocking(self.acopy_thread(source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `aprune`."""
-        self.portal.wait(self.aprune(thread_ids, strategy=strategy))
+        self.portal.run_blocking(self.aprune(thread_ids, strategy=strategy))
 
 
 class OnionskinSaver(WaitingSaver):
@@ -125,7 +125,7 @@ class OnionskinSaver(WaitingSaver):
         allow: Iterable[type] = (),
     ) -> None:
         super().__init__(serde=PlainSerializer(allow))
-        self._store, self.portal = onionskin.store, onionskin.portal
+        self._store, self.portal = onionskin.store, onionskin.event_loop
         self._user, self._tenant = user, tenant
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -133,7 +133,7 @@ class OnionskinSaver(WaitingSaver):
         reading = read_tuple(
             self._store, self._thread(config), get_checkpoint_id(config), self.serde
         )
-        return await self.portal.reach(reading)
+        return await self.portal.run(reading)
 
     async def alist(
         self,
@@ -177,7 +177,7 @@ class OnionskinSaver(WaitingSaver):
             for name, version in new_versions.items()
             if name in channels
         }
-        await self.portal.reach(put_checkpoint(self._store, thread, row, blobs))
+        await self.portal.run(put_checkpoint(self._store, thread, row, blobs))
         return config_of(thread, checkpoint["id"])
 
     async def aput_writes(
@@ -200,22 +200,22 @@ class OnionskinSaver(WaitingSaver):
         ]
         checkpoint_id = get_checkpoint_id(config) or ""
         thread = self._thread(config)
-        await self.portal.reach(put_writes(self._store, thread, checkpoint_id, packed))
+        await self.portal.run(put_writes(self._store, thread, checkpoint_id, packed))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread of the user's."""
-        await self.portal.reach(drop_thread(self._store, self._owner(), thread_id))
+        await self.portal.run(drop_thread(self._store, self._owner(), thread_id))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that some runs made."""
         runs = drop_runs(self._store, self._owner(), frozenset(run_ids), self.serde)
-        await self.portal.reach(runs)
+        await self.portal.run(runs)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all of a thread to another of the same user."""
         user = self._owner()
         source, target = Thread(user, source_thread_id), Thread(user, target_thread_id)
-        await self.portal.reach(copy_thread(self._store, source, target, self.serde))
+        await self.portal.run(copy_thread(self._store, source, target, self.serde))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep the latest checkpoint of each namespace (`keep_latest`), or none (`delete`)."""
@@ -226,7 +226,7 @@ class OnionskinSaver(WaitingSaver):
             if strategy == "delete":
                 await self.adelete_thread(thread_id)
             else:
-                await self.portal.reach(prune_thread(self._store, thread, self.serde))
+                await self.portal.run(prune_thread(self._store, thread, self.serde))
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """The version after `current`: forks of a thread never give two values the same one."""
@@ -252,7 +252,7 @@ class OnionskinSaver(WaitingSaver):
 
     async def _threads(self) -> list[Thread]:
         user = self._owner()
-        found = await self.portal.reach(list_threads(self._store, user))
+        found = await self.portal.run(list_threads(self._store, user))
         return [Thread(user, one) for one in found]
 
     def _owner(self) -> User:

@@ -11,20 +11,20 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.langchain.event_loop_thread import Portal
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion, Redact
-from onionskin.memory.profiles import load_discretions, load_profiles
+from onionskin.memory.langchain.event_loop_thread import EventLoopThread
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy, Redact
+from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.keyring import open_keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.task_queue import Agenda
-from onionskin.memory.types.tasks import Due, EmbedDue, ExtractDue, FoldDue
+from onionskin.memory.store.task_queue import TaskQueue
+from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask, Task
 
 _MOST_BYTES = 1_000_000_000
 
@@ -44,19 +44,19 @@ class Onionskin:
     """
 
     store: RedisStore
-    views: Views
+    indexes: IndexCache
     embedder: Embedder
-    memories: Mapping[str, CombinedMemory]
-    portal: Portal
-    discretion: Discretion = UNREDACTED
-    agenda: Agenda | None = None
+    records: Mapping[str, CombinedMemory]
+    event_loop: EventLoopThread
+    privacy: PrivacyPolicy = UNREDACTED
+    task_queue: TaskQueue | None = None
 
-    async def leave(self, *dues: Due) -> None:
+    async def schedule(self, *dues: Task) -> None:
         """Note what is due for a service or worker: folds, vectors and extractions."""
         for due in dues:
-            quiet = due.quiet if isinstance(due, ExtractDue) else 0.0
-            if self.agenda and isinstance(due, FoldDue | EmbedDue | ExtractDue):
-                await self.agenda.note(due, after=quiet, anew=False)
+            quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
+            if self.task_queue and isinstance(due, SummarizeTask | EmbedTask | ExtractTask):
+                await self.task_queue.schedule(due, after=quiet, reschedule=False)
 
 
 @asynccontextmanager
@@ -98,19 +98,19 @@ async def open_onionskin(
         stack.push_async_callback(connection.aclose)
         keyring = await open_keyring(connection, masters)
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
-        tongue = Tongue.of(language)
-        views = Views(store, lambda: UserIndex(tongue), most_bytes=_MOST_BYTES)
+        tongue = TextPipeline.for_language(language)
+        views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=_MOST_BYTES)
         known = load_profiles(profiles)
-        discretions = load_discretions(profiles, known, redact)
+        discretions = load_privacy_policies(profiles, known, redact)
         memories = {
             name: CombinedMemory(
                 name,
                 profile,
                 store=store,
                 embedder=opened,
-                views=views,
+                indexes=views,
                 model=model,
-                discretion=discretions.of(profile.redact),
+                privacy=discretions.of(profile.redact),
             )
             for name, profile in known.items()
             if model or not profile.needs_model
@@ -120,9 +120,9 @@ async def open_onionskin(
             views,
             opened,
             memories,
-            Portal(asyncio.get_running_loop()),
+            EventLoopThread(asyncio.get_running_loop()),
             discretions.default,
-            Agenda(connection),
+            TaskQueue(connection),
         )
 
 

@@ -14,11 +14,11 @@ class OnionskinEmbeddings(Embeddings):
     """
 
     def __init__(self, onionskin: Onionskin) -> None:
-        self._embedder, self._portal = onionskin.embedder, onionskin.portal
+        self._embedder, self._portal = onionskin.embedder, onionskin.event_loop
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `aembed_documents`, from a thread without an event loop."""
-        return self._portal.wait(self.aembed_documents(texts))
+        return self._portal.run_blocking(self.aembed_documents(texts))
 
     def embed_query(self, text: str) -> list[float]:
         """As `aembed_query`."""
@@ -26,7 +26,7 @@ class OnionskinEmbeddings(Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector of unit length for each text."""
-        vectors = await self._portal.reach(self._embedder.embed(texts))
+        vectors = await self._portal.run(self._embedder.embed(texts))
         return np.asarray(vectors).tolist()
 
     async def aembed_query(self, text: str) -> list[float]:

@@ -12,7 +12,7 @@ from onionskin.memory.errors import InvalidInputError
 T = TypeVar("T")
 
 
-class Portal:
+class EventLoopThread:
     """The way to an event loop.
 
     Args:
@@ -22,7 +22,7 @@ class Portal:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def wait(self, asked: Coroutine[Any, Any, T]) -> T:
+    def run_blocking(self, asked: Coroutine[Any, Any, T]) -> T:
         """Run something there, and wait in this thread.
 
         Raises:
@@ -37,7 +37,7 @@ class Portal:
             )
         return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
 
-    async def reach(self, asked: Coroutine[Any, Any, T]) -> T:
+    async def run(self, asked: Coroutine[Any, Any, T]) -> T:
         """Run something there, and await it on this loop."""
         if _running() is self._loop:
             return await asked
@@ -46,18 +46,18 @@ class Portal:
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """What an asynchronous iterator yields there, in this thread; closed when this is."""
         try:
-            while (one := self.wait(_following(items))) is not None:
+            while (one := self.run_blocking(_following(items))) is not None:
                 yield one[0]
         finally:
-            self.wait(_closed(items))
+            self.run_blocking(_closed(items))
 
     async def reach_all(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
         """What an asynchronous iterator yields there, on this loop; closed when this is."""
         try:
-            while (one := await self.reach(_following(items))) is not None:
+            while (one := await self.run(_following(items))) is not None:
                 yield one[0]
         finally:
-            await self.reach(_closed(items))
+            await self.run(_closed(items))
 
 
 async def _following(items: AsyncIterator[T]) -> tuple[T] | None:

@@ -21,7 +21,7 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.documents import document_of_message, document_of_record
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
-from onionskin.memory.langchain.safe_unpickler import Made, read_pickle
+from onionskin.memory.langchain.safe_unpickler import PickleObject, read_pickle
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
 from onionskin.memory.store.records import read_records
 from onionskin.memory.store.transcripts import read_everything
@@ -42,7 +42,7 @@ async def export_faiss(
     Raises:
         InvalidInputError: there is nothing to write.
     """
-    return await onionskin.portal.reach(_export(onionskin, user, folder, name))
+    return await onionskin.event_loop.run(_export(onionskin, user, folder, name))
 
 
 async def import_faiss(
@@ -56,7 +56,7 @@ async def import_faiss(
     Raises:
         InvalidInputError: it is no such folder, or holds what no documents need.
     """
-    return await onionskin.portal.reach(_import(onionskin, user, folder, name))
+    return await onionskin.event_loop.run(_import(onionskin, user, folder, name))
 
 
 async def _export(onionskin: Onionskin, user: User, folder: Path, name: str) -> int:
@@ -117,7 +117,7 @@ async def _import(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
             onionskin.store,
             onionskin.embedder,
             clock=onionskin.store.retention.clock,
-            discretion=onionskin.discretion,
+            discretion=onionskin.privacy,
         )
         digest = hashlib.sha256(data).hexdigest()
         await importer.run(user, f"faiss-{digest[:16]}", _lines(said))
@@ -161,7 +161,7 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         case None | bool() | int() | float() | str():
             return value
         case _:
-            kind = value.kind.name if isinstance(value, Made) else type(value).__name__
+            kind = value.kind.name if isinstance(value, PickleObject) else type(value).__name__
             raise InvalidInputError(f"The metadata of a document hold a {kind}: no plain data.")
 
 

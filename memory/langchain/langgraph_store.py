@@ -28,11 +28,11 @@ from langgraph.store.base import (
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.retrieval.embedders.base import embed_within
+from onionskin.memory.retrieval.embedders.base import embed_with_timeout
 from onionskin.memory.store.codec import pack_vector, unpack_vector
 from onionskin.memory.store.langgraph_items import (
     Content,
-    Kept,
+    StoredItem,
     get_item,
     list_paths,
     put_items,
@@ -59,7 +59,7 @@ def matches(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
     return all(_fits(value.get(name), one) for name, one in (wanted or {}).items())
 
 
-def asked_namespaces(
+def matching_namespaces(
     operation: ListNamespacesOp, namespaces: Sequence[tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
     """The namespaces that an operation lists, sorted."""
@@ -126,13 +126,13 @@ class OnionskinStore(BaseStore):
         self._store, self._embedder, self._portal = (
             onionskin.store,
             onionskin.embedder,
-            onionskin.portal,
+            onionskin.event_loop,
         )
         self._user, self._tenant, self._fields = user, tenant, tuple(fields)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """As `abatch`, from a thread without an event loop."""
-        return self._portal.wait(self._batch(list(ops)))
+        return self._portal.run_blocking(self._batch(list(ops)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do operations: all that read, then all that write.
@@ -141,7 +141,7 @@ class OnionskinStore(BaseStore):
             InvalidInputError: one names no user, or reaches over users, or its value is no plain
                 data.
         """
-        return await self._portal.reach(self._batch(list(ops)))
+        return await self._portal.run(self._batch(list(ops)))
 
     async def _batch(self, operations: Sequence[Op]) -> list[Result]:
         for one in operations:
@@ -171,7 +171,7 @@ class OnionskinStore(BaseStore):
         now = time.time()
         texts = [self._texts(one) for one in puts]
         flat = [text for some in texts for text in some]
-        vectors = iter(await embed_within(self._embedder, flat, _EMBED_SECONDS))
+        vectors = iter(await embed_with_timeout(self._embedder, flat, _EMBED_SECONDS))
         packed = partial(pack_vector, self._embedder.tag)
         items = [
             (
@@ -213,14 +213,14 @@ class OnionskinStore(BaseStore):
         found.sort(key=lambda one: (-one.content.updated, one.namespace, one.name))
         vector = None
         if operation.query:
-            (vector,) = await embed_within(self._embedder, [operation.query], _EMBED_SECONDS)
+            (vector,) = await embed_with_timeout(self._embedder, [operation.query], _EMBED_SECONDS)
         scored = [(self._nearness(one, vector), one) for one in found]
         if vector is not None:
             scored.sort(key=lambda pair: -2.0 if pair[0] is None else pair[0], reverse=True)
         page = scored[operation.offset : operation.offset + operation.limit]
         return [SearchItem(**_fields(one), score=score) for score, one in page]
 
-    def _nearness(self, item: Kept, query: Vector | None) -> float | None:
+    def _nearness(self, item: StoredItem, query: Vector | None) -> float | None:
         """The greatest cosine of what was embedded of it; None where nothing was."""
         if query is None:
             return None
@@ -234,7 +234,7 @@ class OnionskinStore(BaseStore):
         first = next((one.path for one in conditions if one.match_type == "prefix"), ())
         user = self._owner(() if first[:1] == ("*",) else first)
         paths = await list_paths(self._store, user)
-        return asked_namespaces(operation, [namespace for namespace, _ in paths])
+        return matching_namespaces(operation, [namespace for namespace, _ in paths])
 
     def _owner(self, namespace: Sequence[str]) -> User:
         if self._user:
@@ -251,7 +251,7 @@ def _text(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _fields(kept: Kept) -> dict[str, Any]:
+def _fields(kept: StoredItem) -> dict[str, Any]:
     return {
         "value": kept.content.value,
         "key": kept.name,

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import SessionClosedError, UnknownSessionError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.layers.base import Recollection
-from onionskin.memory.retrieval.embedders.base import embed_within
-from onionskin.memory.session_lock import Hold
+from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.retrieval.embedders.base import embed_with_timeout
+from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import expire_session
 from onionskin.memory.store.sessions import reopen_session
 from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Entry, Message, Session, User
-from onionskin.memory.types.tasks import EmbedDue
+from onionskin.memory.types.tasks import EmbedTask
 
 _EMBED_SECONDS = 30.0
 
@@ -32,7 +32,7 @@ def session_named(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedSession:
+class ExternalSession:
     """A user's session under a name."""
 
     onionskin: Onionskin
@@ -50,19 +50,19 @@ class NamedSession:
         return session_named(self.name)
 
     async def recall(
-        self, memory: CombinedMemory, text: str, *, hold: Hold | None = None
-    ) -> Recollection:
+        self, memory: CombinedMemory, text: str, *, hold: SessionLock | None = None
+    ) -> RecallResult:
         """What a profile has to say to `text`; of a session that begins if there is none."""
         now = time.time()
         try:
-            return await memory.recall(self.user, text, session_id=self.id, now=now, hold=hold)
+            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=hold)
         except SessionClosedError:
             await reopen_session(self.store, self.user, self.id)
-            return await memory.recall(self.user, text, session_id=self.id, now=now, hold=hold)
+            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=hold)
         except UnknownSessionError:
             await expire_session(self.store, self.user, self.id)
             begun = await memory.recall(
-                self.user, text, session_id=None, now=now, hold=hold, fresh=True
+                self.user, text, session_id=None, now=now, lock=hold, new_session=True
             )
             snapshot = begun.turn.snapshot
             named = replace(snapshot, session=replace(snapshot.session, id=self.id))
@@ -82,7 +82,7 @@ class NamedSession:
         """Store messages at its end."""
         embedder = self.onionskin.embedder
         vectors = (
-            await embed_within(embedder, [one.spoken for one in messages], _EMBED_SECONDS)
+            await embed_with_timeout(embedder, [one.spoken for one in messages], _EMBED_SECONDS)
             if embedder.local
             else [None] * len(messages)
         )
@@ -90,7 +90,7 @@ class NamedSession:
         session, is_new = await self._session(title_of(messages[0].content))
         await self.store.commit(self.user, session, pairs, create=is_new)
         if not embedder.local:
-            await self.onionskin.leave(EmbedDue(self.user))
+            await self.onionskin.schedule(EmbedTask(self.user))
 
     async def clear(self) -> None:
         """Delete it, if it is there."""

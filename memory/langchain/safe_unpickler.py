@@ -38,17 +38,17 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 @dataclass(slots=True)
-class Named:
+class PickleGlobal:
     """A class that a pickle names."""
 
     name: str
 
 
 @dataclass(slots=True)
-class Made:
+class PickleObject:
     """An object that a pickle would make: of which class, and with which state."""
 
-    kind: Named
+    kind: PickleGlobal
     state: Any = None
 
 
@@ -58,7 +58,7 @@ def read_pickle(data: bytes) -> Any:
     Raises:
         InvalidInputError: it is no pickle, names something else, or does what is not followed here.
     """
-    machine = _Machine()
+    machine = PickleReader()
     try:
         for instruction, argument, _ in pickletools.genops(data):
             if instruction.name == "STOP":
@@ -69,7 +69,7 @@ def read_pickle(data: bytes) -> Any:
     raise InvalidInputError("The pickle cannot be read: it has no end.")
 
 
-class _Machine:
+class PickleReader:
     """A stack and a memo, as the pickle's instructions expect them."""
 
     def __init__(self) -> None:
@@ -163,20 +163,20 @@ class _Machine:
 
     def _build(self, _: Any) -> None:
         (state,) = self._popped(1)
-        if not isinstance(self.stack[-1], Made):
+        if not isinstance(self.stack[-1], PickleObject):
             raise TypeError("it gives a state to what has none")
         self.stack[-1].state = state
 
 
-def _named(name: str) -> Named:
+def _named(name: str) -> PickleGlobal:
     if not _ALLOWED.fullmatch(name):
         raise InvalidInputError(
             f"The pickle names {name!r}: that belongs to no index of documents, and is not run."
         )
-    return Named(name)
+    return PickleGlobal(name)
 
 
-def _made(kind: Any) -> Made:
-    if not isinstance(kind, Named):
+def _made(kind: Any) -> PickleObject:
+    if not isinstance(kind, PickleGlobal):
         raise TypeError("it makes an object of what is no class")
-    return Made(kind)
+    return PickleObject(kind)

@@ -24,10 +24,10 @@ from onionskin.memory.langchain.documents import (
     records_with,
 )
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
-from onionskin.memory.langchain.event_loop_thread import Portal
+from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.langchain.vectorstore_search import Searched
-from onionskin.memory.records.service import Memories
-from onionskin.memory.retrieval.embedders.base import embed_within
+from onionskin.memory.records.service import RecordService
+from onionskin.memory.retrieval.embedders.base import embed_with_timeout
 from onionskin.memory.retrieval.index.user_index import Near
 from onionskin.memory.types.messages import User, Vector
 
@@ -39,7 +39,7 @@ class WaitingVectors(VectorStore):
         portal: the way to the event loop.
     """
 
-    portal: Portal
+    portal: EventLoopThread
 
     def add_texts(
         self,
@@ -50,38 +50,38 @@ class WaitingVectors(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """As `aadd_texts`."""
-        return self.portal.wait(self.aadd_texts(texts, metadatas, ids=ids, **kwargs))
+        return self.portal.run_blocking(self.aadd_texts(texts, metadatas, ids=ids, **kwargs))
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """As `adelete`."""
-        return self.portal.wait(self.adelete(ids, **kwargs))
+        return self.portal.run_blocking(self.adelete(ids, **kwargs))
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """As `aget_by_ids`."""
-        return self.portal.wait(self.aget_by_ids(ids))
+        return self.portal.run_blocking(self.aget_by_ids(ids))
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """As `asimilarity_search`."""
-        return self.portal.wait(self.asimilarity_search(query, k, **kwargs))
+        return self.portal.run_blocking(self.asimilarity_search(query, k, **kwargs))
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """As `asimilarity_search_with_score`."""
-        return self.portal.wait(self.asimilarity_search_with_score(query, k, **kwargs))
+        return self.portal.run_blocking(self.asimilarity_search_with_score(query, k, **kwargs))
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, **kwargs: Any
     ) -> list[Document]:
         """As `asimilarity_search_by_vector`."""
-        return self.portal.wait(self.asimilarity_search_by_vector(embedding, k, **kwargs))
+        return self.portal.run_blocking(self.asimilarity_search_by_vector(embedding, k, **kwargs))
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """As `amax_marginal_relevance_search`."""
         asked = self.amax_marginal_relevance_search(query, k, fetch_k, lambda_mult, **kwargs)
-        return self.portal.wait(asked)
+        return self.portal.run_blocking(asked)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -95,7 +95,7 @@ class WaitingVectors(VectorStore):
         asked = self.amax_marginal_relevance_search_by_vector(
             embedding, k, fetch_k, lambda_mult, **kwargs
         )
-        return self.portal.wait(asked)
+        return self.portal.run_blocking(asked)
 
 
 _EMBED_SECONDS = 30.0
@@ -116,13 +116,13 @@ class OnionskinVectorStore(WaitingVectors):
 
     def __init__(self, onionskin: Onionskin, user: User, *, messages: bool = True) -> None:
         self._onionskin, self._user, self._messages = onionskin, user, messages
-        self.portal = onionskin.portal
-        self._memories = Memories(
+        self.portal = onionskin.event_loop
+        self._memories = RecordService(
             onionskin.store,
-            onionskin.views,
+            onionskin.indexes,
             onionskin.embedder,
             embed_seconds=_EMBED_SECONDS,
-            discretion=onionskin.discretion,
+            discretion=onionskin.privacy,
         )
 
     @property
@@ -148,7 +148,7 @@ class OnionskinVectorStore(WaitingVectors):
         own: list[str | None] = list(ids) if ids else [None] * len(added)
         if len(own) != len(added):
             raise InvalidInputError(f"There are {len(added)} texts, and {len(own)} ids.")
-        return await self.portal.reach(self._add(added, metadata_of(added, metadatas), own))
+        return await self.portal.run(self._add(added, metadata_of(added, metadatas), own))
 
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """Delete memories; ids that nothing has are passed over. Messages go with their session.
@@ -159,11 +159,11 @@ class OnionskinVectorStore(WaitingVectors):
         del kwargs
         if ids is None:
             raise InvalidInputError("Say which documents to delete, by their ids.")
-        return await self.portal.reach(self._delete(ids))
+        return await self.portal.run(self._delete(ids))
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The memories of some ids; those that nothing has are left out."""
-        records = await self.portal.reach(self._memories.index(self._user))
+        records = await self.portal.run(self._memories.index(self._user))
         return [document_of_record(one) for one in records_with(records, ids)]
 
     async def asimilarity_search(
@@ -176,7 +176,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """What bears on a query, ranked as in recall; what does not, behind it, up to `k`."""
         del kwargs
-        return await self.portal.reach(self._ranked(query, k, filter))
+        return await self.portal.run(self._ranked(query, k, filter))
 
     async def asimilarity_search_with_score(
         self,
@@ -192,7 +192,7 @@ class OnionskinVectorStore(WaitingVectors):
             EmbedderError: the query could not be embedded.
         """
         del kwargs
-        return await self.portal.reach(self._near(query, k, filter))
+        return await self.portal.run(self._near(query, k, filter))
 
     async def asimilarity_search_by_vector(
         self,
@@ -204,7 +204,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """What is nearest to a vector of Onionskin's embedder."""
         del kwargs
-        found = await self.portal.reach(self._nearest(embedding, k, filter))
+        found = await self.portal.run(self._nearest(embedding, k, filter))
         return [document for document, _ in found]
 
     async def amax_marginal_relevance_search_by_vector(
@@ -219,7 +219,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """Of the `fetch_k` nearest to a vector, `k` that say different things."""
         del kwargs
-        found = await self.portal.reach(self._nearest(embedding, fetch_k, filter))
+        found = await self.portal.run(self._nearest(embedding, fetch_k, filter))
         held = [near.vector.tolist() for _, near in found]
         asked = np.asarray(embedding, np.float32)
         chosen = maximal_marginal_relevance(asked, held, lambda_mult, k)
@@ -229,7 +229,7 @@ class OnionskinVectorStore(WaitingVectors):
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """The same for a query."""
-        vector = await self.portal.reach(self._embedded(query))
+        vector = await self.portal.run(self._embedded(query))
         return await self.amax_marginal_relevance_search_by_vector(
             vector.tolist(), k, fetch_k, lambda_mult, **kwargs
         )
@@ -283,8 +283,8 @@ class OnionskinVectorStore(WaitingVectors):
         return True
 
     async def _ranked(self, query: str, k: int, wanted: Filter) -> list[Document]:
-        query = self._onionskin.discretion.kept(query)
-        (vector,) = await embed_within(self._onionskin.embedder, [query], _EMBED_SECONDS)
+        query = self._onionskin.privacy.for_storage(query)
+        (vector,) = await embed_with_timeout(self._onionskin.embedder, [query], _EMBED_SECONDS)
         return (await self._searched(wanted)).ranked(query, vector, k)
 
     async def _near(self, query: str, k: int, wanted: Filter) -> list[tuple[Document, float]]:
@@ -297,14 +297,14 @@ class OnionskinVectorStore(WaitingVectors):
         return (await self._searched(wanted)).nearest(np.asarray(embedding, np.float32), k)
 
     async def _embedded(self, query: str) -> Vector:
-        kept = self._onionskin.discretion.kept(query)
-        (vector,) = await embed_within(self._onionskin.embedder, [kept], _EMBED_SECONDS)
+        kept = self._onionskin.privacy.for_storage(query)
+        (vector,) = await embed_with_timeout(self._onionskin.embedder, [kept], _EMBED_SECONDS)
         if vector is None:
             raise EmbedderError("The query could not be embedded. Try again.")
         return vector
 
     async def _searched(self, wanted: Filter) -> Searched:
-        view = await self._onionskin.views.now(self._user)
+        view = await self._onionskin.indexes.refresh(self._user)
         return Searched(view, self._messages, wanted)
 
 

@@ -13,7 +13,7 @@ from onionskin.memory.langchain.documents import (
     document_of_record,
     passes,
 )
-from onionskin.memory.retrieval.index.index_cache import View
+from onionskin.memory.retrieval.index.index_cache import CachedIndex
 from onionskin.memory.retrieval.index.user_index import Near, nearest
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.types.messages import Entry, Vector
@@ -31,7 +31,7 @@ class Searched:
         wanted: a filter of documents.
     """
 
-    view: View
+    view: CachedIndex
     messages: bool
     wanted: Filter = None
     now: float = field(default_factory=time.time)
@@ -88,10 +88,10 @@ class Searched:
     def _admits_record(self, record: Record) -> bool:
         return (
             record.is_recalled(self.now)
-            and record.id not in self.view.quarantine.held
+            and record.id not in self.view.quarantine.quarantined_ids
             and passes(document_of_record(record), self.wanted)
         )
 
     def _admits_message(self, entry: Entry) -> bool:
-        held = entry.id in self.view.quarantine.held
+        held = entry.id in self.view.quarantine.quarantined_ids
         return not held and passes(document_of_message(entry), self.wanted)

@@ -10,12 +10,12 @@ from typing import Protocol
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.session_lock import Hold
+from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.types.messages import Section, Snapshot, User, Vector
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnContext:
     """What a layer may know of the turn at hand.
 
     Attributes:
@@ -41,20 +41,20 @@ class Turn:
     index: UserIndex | None = None
     query: Vector | None = None
     records: RecordIndex | None = None
-    hold: Hold | None = None
-    held: frozenset[str] = frozenset()
-    apart: frozenset[str] = frozenset()
+    lock: SessionLock | None = None
+    quarantined_ids: frozenset[str] = frozenset()
+    excluded_sessions: frozenset[str] = frozenset()
     shown: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
-    def unwanted(self) -> Container[str]:
+    def excluded_messages(self) -> Container[str]:
         """The ids of messages that are not to be recalled."""
-        ids = self.shown | self.held
-        return _Unwanted(ids, self.apart) if self.apart else ids
+        ids = self.shown | self.quarantined_ids
+        return _ExcludedMessages(ids, self.excluded_sessions) if self.excluded_sessions else ids
 
 
 @dataclass(frozen=True, slots=True)
-class _Unwanted(Container[str]):
+class _ExcludedMessages(Container[str]):
     """Some ids, and those of all messages of some sessions, what is being said in them too."""
 
     ids: frozenset[str]
@@ -64,13 +64,13 @@ class _Unwanted(Container[str]):
         return message_id in self.ids or str(message_id).rpartition(":")[0] in self.sessions
 
 
-def check_apart(turn: Turn) -> None:
+def check_excluded_sessions(turn: TurnContext) -> None:
     """Refuse a turn in a session that it sets apart.
 
     Raises:
         InvalidInputError: it is in one.
     """
-    if turn.snapshot.session.id in turn.apart:
+    if turn.snapshot.session.id in turn.excluded_sessions:
         raise InvalidInputError(
             "The turn's own session is in apart_from. Take it out, or name another session_id: "
             "without one, a turn is in the latest session."
@@ -85,20 +85,20 @@ class Layer(Protocol):
         """What the layer is called in profiles, answers and metrics."""
         ...
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """What the layer puts into the prompt of `turn`, within its token budget."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Recollection:
+class RecallResult:
     """What was recalled for a turn, and all that is needed to remember it.
 
     Attributes:
         degraded: what could not be used, by name; the turn goes on without it.
     """
 
-    turn: Turn
+    turn: TurnContext
     profile: str
     sections: tuple[Section, ...]
     degraded: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class Recollection:
     def messages_unfolded(self) -> int:
         """How many messages of the session are in no summary yet."""
         session = self.turn.snapshot.session
-        return session.length - session.fold.summarized_upto
+        return session.length - session.summary_state.summarized_upto
 
     @property
     def vectors_pending(self) -> int:

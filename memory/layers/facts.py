@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.retrieval.ranking.selection import EVERYTHING
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import Section
@@ -26,7 +26,7 @@ class FactsLayer:
         self._top_k, self._pinned_tokens = top_k, pinned_tokens
         self._budget_tokens = budget_tokens
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """The records that fit the budgets."""
         if turn.records is None or not len(turn.records):
             return Section(self.name)
@@ -46,11 +46,11 @@ class FactsLayer:
         return Section(self.name, tokens=sum(map(_tokens, records)), records=records)
 
 
-def _recalled(turn: Turn) -> Callable[[Record], bool]:
+def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
     return lambda one: (
         one.is_recalled(turn.at)
-        and one.entry().id not in turn.held
-        and not (turn.apart and _is_from(turn.apart, one))
+        and one.entry().id not in turn.quarantined_ids
+        and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, one))
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, get_buffer_string
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.langchain_classic_factories import (
     EVENT_LOOP,
     WITH_MODEL,
@@ -61,7 +61,7 @@ class ClassicLayer:
         self._options, self._sources = options, sources
         self._told: OrderedDict[tuple[str, str, str], _Told] = OrderedDict()
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """What the memory has to say to the message, as text."""
         session = turn.snapshot.session
         key = (turn.user.tenant, turn.user.id, session.id)

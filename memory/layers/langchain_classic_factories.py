@@ -22,7 +22,7 @@ from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
 
 if TYPE_CHECKING:
-    from onionskin.memory.vector_databases.mirror import Outside
+    from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 EVENT_LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("event_loop")
 """Where the embedder lives; set before a memory runs in a thread."""
@@ -67,7 +67,7 @@ class Sources:
     store: RedisStore
     embedder: Embedder
     model: BaseChatModel | None = None
-    outside: "Outside | None" = None
+    vector_database: "VectorDatabaseMirror | None" = None
 
 
 class _Bridge(Embeddings):

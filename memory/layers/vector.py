@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.quarantine import shown_of
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.tokens import count_tokens
@@ -29,7 +29,7 @@ class VectorLayer:
         self._top_k, self._budget_tokens = top_k, budget_tokens
         self._selection = Selection(neighbours=neighbours)
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """The hits that fit the budget, best first."""
         if turn.index is None:
             return Section(self.name)
@@ -37,14 +37,16 @@ class VectorLayer:
             turn.text,
             turn.query,
             top_k=self._top_k,
-            exclude=turn.unwanted,
+            exclude=turn.excluded_messages,
             selection=self._selection,
             beyond=turn.text,
         )
         return within_budget(self.name, turn, found, self._budget_tokens)
 
 
-def within_budget(name: str, turn: Turn, found: Sequence[Hit], budget_tokens: int) -> Section:
+def within_budget(
+    name: str, turn: TurnContext, found: Sequence[Hit], budget_tokens: int
+) -> Section:
     """The section of the hits that fit; those that do not give way to smaller ones behind them.
 
     Args:
@@ -59,7 +61,7 @@ def within_budget(name: str, turn: Turn, found: Sequence[Hit], budget_tokens: in
     for hit in found:
         if (hit.entry.message.at, hit.entry.message.content) in here:
             continue  # the session was forked: the prompt shows a copy of it
-        around = shown_of(hit.context, turn.held)
+        around = shown_of(hit.context, turn.quarantined_ids)
         added = [one for one in (hit.entry, *around) if one.id not in shown]
         tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
         if used + tokens <= budget_tokens:

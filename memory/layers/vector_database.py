@@ -3,17 +3,17 @@
 import asyncio
 import logging
 
-from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.vector import within_budget
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import read_entries
 from onionskin.memory.types.messages import Hit, Section
-from onionskin.memory.vector_databases.mirror import Outside
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 _log = logging.getLogger("onionskin.memory")
 
 
-class OutsideVectorLayer:
+class VectorDatabaseLayer:
     """Messages of all the user's sessions, nearest first; by meaning alone, not by words.
 
     Args:
@@ -28,7 +28,7 @@ class OutsideVectorLayer:
 
     def __init__(
         self,
-        outside: Outside,
+        outside: VectorDatabaseMirror,
         store: RedisStore,
         *,
         top_k: int,
@@ -38,13 +38,15 @@ class OutsideVectorLayer:
         self._outside, self._store = outside, store
         self._top_k, self._budget_tokens, self._seconds = top_k, budget_tokens, seconds
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """The hits that fit the budget, best first."""
         if turn.vector is None:
             return Section(self.name)
-        left_out = turn.unwanted
-        copies = 1 + len(turn.apart)  # of a message, where sessions are forks of each other
-        most = (self._top_k + len(turn.shown) + len(turn.held)) * copies
+        left_out = turn.excluded_messages
+        copies = 1 + len(
+            turn.excluded_sessions
+        )  # of a message, where sessions are forks of each other
+        most = (self._top_k + len(turn.shown) + len(turn.quarantined_ids)) * copies
         try:
             async with asyncio.timeout(self._seconds):
                 ids = await self._outside.search(turn.user, turn.vector, top_k=most)

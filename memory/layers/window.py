@@ -1,6 +1,6 @@
 """The window: the tail of the session, verbatim."""
 
-from onionskin.memory.layers.base import Turn
+from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import Entry, Section
 
@@ -25,7 +25,7 @@ class WindowLayer:
     def __init__(self, *, keep_pairs: int | None, budget_tokens: int) -> None:
         self._keep_pairs, self._budget_tokens = keep_pairs, budget_tokens
 
-    async def load(self, turn: Turn) -> Section:
+    async def load(self, turn: TurnContext) -> Section:
         """The unfolded tail, oldest first."""
         entries = turn.snapshot.unfolded
         if self._keep_pairs is not None:

@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w(?:[\w.@+/:-]*\w)?")
 Words = tuple[str, ...]
 
 
-def without_echoes(answer: str, secrets: Sequence[str]) -> str:
+def remove_echoes(answer: str, secrets: Sequence[str]) -> str:
     """An answer without what it repeats of private texts, `MARK` in its places.
 
     Args:
@@ -35,7 +35,7 @@ def without_echoes(answer: str, secrets: Sequence[str]) -> str:
     return _without_runs(answer, wanted)
 
 
-def repeats(kept: str, text: str) -> bool:
+def matches_redacted(kept: str, text: str) -> bool:
     """Whether `text` is a stored answer as its client had it: marks stand for anything."""
     if MARK not in kept:
         return kept == text

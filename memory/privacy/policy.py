@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 import msgspec
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.privacy.echo_removal import without_echoes
+from onionskin.memory.privacy.echo_removal import remove_echoes
 from onionskin.memory.privacy.private_spans import split, without_pairs
 from onionskin.memory.privacy.redaction import Kind, Redactor
 from onionskin.memory.types.messages import Entry
@@ -22,7 +22,7 @@ _DEEPEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PreparedMessage:
     """What a user says.
 
     Attributes:
@@ -31,21 +31,21 @@ class Said:
         secrets: its private texts, to be taken out of what answers it.
     """
 
-    seen: str = field(repr=False)
-    kept: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    for_model: str = field(repr=False)
+    for_storage: str
+    private_texts: tuple[str, ...] = field(default=(), repr=False)
 
     @property
-    def is_withheld(self) -> bool:
+    def has_private_text(self) -> bool:
         """Whether the model sees something that nobody else may."""
-        return self.seen != self.kept or bool(self.secrets)
+        return self.for_model != self.for_storage or bool(self.private_texts)
 
 
 def _as_it_is(text: str) -> str:
     return text
 
 
-class Discretion:
+class PrivacyPolicy:
     """A policy, as a pure function of text. Private spans are respected by every one.
 
     Args:
@@ -55,42 +55,44 @@ class Discretion:
 
     def __init__(self, mode: Redact = "off", redact: Callable[[str], str] = _as_it_is) -> None:
         self.mode: Redact = mode
-        self.redacted = _as_it_is if mode == "off" else redact
+        self.redact = _as_it_is if mode == "off" else redact
 
     @property
     def redacts(self) -> bool:
         """Whether personal data are not stored."""
         return self.mode != "off"
 
-    def said(self, text: str) -> Said:
+    def prepare_message(self, text: str) -> PreparedMessage:
         """A user's words, for the model and for all others."""
         parts = split(text)
-        return Said(self.shown(parts.seen), self.redacted(parts.kept), parts.secrets)
+        return PreparedMessage(
+            self.for_model(parts.for_model), self.redact(parts.for_storage), parts.private_texts
+        )
 
-    def kept(self, text: str) -> str:
+    def for_storage(self, text: str) -> str:
         """What is stored of somebody's words."""
-        return self.redacted(split(text).kept)
+        return self.redact(split(text).for_storage)
 
-    def answered(self, text: str, secrets: tuple[str, ...] = ()) -> str:
+    def answer_for_storage(self, text: str, secrets: tuple[str, ...] = ()) -> str:
         """What is stored of an answer to a message with these secrets."""
-        return self.redacted(without_echoes(without_pairs(text), secrets))
+        return self.redact(remove_echoes(without_pairs(text), secrets))
 
-    def shown(self, text: str) -> str:
+    def for_model(self, text: str) -> str:
         """What the model sees of a text that is no user's message: memories, instructions."""
-        return self.redacted(text) if self.mode == "model" else text
+        return self.redact(text) if self.mode == "model" else text
 
-    def shown_outside(self, text: str) -> str:
+    def for_model_outside_turn(self, text: str) -> str:
         """What the model sees of a text that is part of no turn: nothing private."""
-        return self.shown(split(text).kept)
+        return self.for_model(split(text).for_storage)
 
     def entry(self, entry: Entry) -> Entry:
         """A message that was stored before the policy was what it is."""
         message = entry.message
-        content = self.redacted(message.content)
+        content = self.redact(message.content)
         same = content == message.content
         return entry if same else replace(entry, message=replace(message, content=content))
 
-    def plain(self, value: Any, *, depth: int = 0) -> Any:
+    def redact_json(self, value: Any, *, depth: int = 0) -> Any:
         """What is stored of plain data: the same, with each text in it as `kept` has it.
 
         Raises:
@@ -98,13 +100,13 @@ class Discretion:
         """
         if depth > _DEEPEST:
             raise InvalidInputError(f"Data may be nested {_DEEPEST} levels deep.")
-        inner = partial(self.plain, depth=depth + 1)
+        inner = partial(self.redact_json, depth=depth + 1)
         match value:
             case str():
-                return self.kept(value)
+                return self.for_storage(value)
             case Mapping():
                 items = cast("Mapping[str, Any]", value).items()
-                return {self.kept(name): inner(one) for name, one in items}
+                return {self.for_storage(name): inner(one) for name, one in items}
             case list():
                 return [inner(one) for one in cast("list[Any]", value)]
             case tuple():
@@ -113,7 +115,7 @@ class Discretion:
                 return value
 
 
-UNREDACTED = Discretion()
+UNREDACTED = PrivacyPolicy()
 """Personal data are left alone."""
 
 
@@ -128,7 +130,7 @@ class RedactionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patterns: Annotated[dict[_Name, str], msgspec.Meta(max_length=_MOST_PATTERNS)] = {}
 
 
-class Discretions:
+class PrivacyPolicies:
     """The policies of a service: one by default, and others of profiles that have their own.
 
     Args:
@@ -144,13 +146,13 @@ class Discretions:
         self, options: RedactionOptions, mode: Redact = "off", *, others: frozenset[Redact]
     ) -> None:
         redactor = Redactor(options.kinds, options.patterns)
-        self._of: dict[Redact, Discretion] = {
-            one: Discretion(one, redactor) for one in ("off", "stored", "model")
+        self._of: dict[Redact, PrivacyPolicy] = {
+            one: PrivacyPolicy(one, redactor) for one in ("off", "stored", "model")
         }
         self.default = self._of[mode]
         redacts = (others | {mode}) - {"off"}
         self.strictest = self._of["stored"] if redacts else self._of["off"]
 
-    def of(self, mode: Redact | None) -> Discretion:
+    def of(self, mode: Redact | None) -> PrivacyPolicy:
         """The policy of a profile; the default where it says nothing."""
         return self.default if mode is None else self._of[mode]

@@ -30,9 +30,9 @@ class Split:
         secrets: what was private, tags aside, without blanks at its ends.
     """
 
-    seen: str = field(repr=False)
-    kept: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    for_model: str = field(repr=False)
+    for_storage: str
+    private_texts: tuple[str, ...] = field(default=(), repr=False)
 
 
 def split(text: str) -> Split:
@@ -45,7 +45,7 @@ def without_pairs(text: str) -> str:
 
     An answer that explains a tag by naming it is not cut off there.
     """
-    return _split(text, lone=False).kept
+    return _split(text, lone=False).for_storage
 
 
 def _split(text: str, *, lone: bool) -> Split:

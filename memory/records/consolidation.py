@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from onionskin.memory.errors import RecordConflictError, RecordsFullError, UnknownRecordError
-from onionskin.memory.records.extraction import Drawn
-from onionskin.memory.records.service import Memories
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_within
+from onionskin.memory.records.extraction import ExtractedRecord
+from onionskin.memory.records.service import RecordService
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_with_timeout
 from onionskin.memory.retrieval.ranking.selection import EVERYTHING
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import Extracted, Write, write_records
+from onionskin.memory.store.records import ExtractionRange, RecordWrite, write_records
 from onionskin.memory.types.messages import Entry, User, Vector
-from onionskin.memory.types.records import Record, Step, new_record_id
+from onionskin.memory.types.records import Record, RecordChange, new_record_id
 
 _CONFIRMED_KEPT, _CONFIRMED_RAISES, _DECIMALS = 8, 0.05, 6
 
 
-class Merger:
+class RecordMerger:
     """Gathers the writes of one batch; each record is written once.
 
     Args:
@@ -41,14 +41,14 @@ class Merger:
         self._lines, self._known, self._now = lines, known, now
         self._all = (*before, *lines)
         self._said = {_plain(one.content): one for one in records if one.is_recalled(now)}
-        self._writes: dict[str, Write] = {}
+        self._writes: dict[str, RecordWrite] = {}
 
     @property
-    def writes(self) -> list[Write]:
+    def writes(self) -> list[RecordWrite]:
         """What is to be written."""
         return list(self._writes.values())
 
-    def take(self, drawn: Drawn, vector: Vector | None) -> None:
+    def take(self, drawn: ExtractedRecord, vector: Vector | None) -> None:
         """Keep what was drawn: as a record of its own, or as one more word for a known one."""
         line = self._lines[drawn.line - 1]
         same = self._said.get(_plain(drawn.content))
@@ -64,7 +64,7 @@ class Merger:
             if old.id != kept.id:
                 self._supersede(old, kept, line.message.at)
 
-    def _create(self, drawn: Drawn, line: Entry, vector: Vector | None) -> Record:
+    def _create(self, drawn: ExtractedRecord, line: Entry, vector: Vector | None) -> Record:
         at = line.message.at
         record = Record(
             new_record_id(),
@@ -87,7 +87,9 @@ class Merger:
         if newer:  # an older conversation came in later: what it says was over by then
             record = replace(record, valid_to=min(newer))
         self._said[_plain(record.content)] = record
-        self._writes[record.id] = Write(record, None, vector, Step(self._now, "created", record))
+        self._writes[record.id] = RecordWrite(
+            record, None, vector, RecordChange(self._now, "created", record)
+        )
         return record
 
     def _confirm(self, record: Record, turn: str) -> None:
@@ -100,7 +102,9 @@ class Merger:
             importance=importance,
             revision=record.revision + 1,
         )
-        self._writes[record.id] = Write(after, record, step=Step(self._now, "confirmed", after))
+        self._writes[record.id] = RecordWrite(
+            after, record, step=RecordChange(self._now, "confirmed", after)
+        )
 
     def _supersede(self, old: Record, new: Record, at: float) -> None:
         """The old one stays, valid to when the new one came. Pins and rules are people's."""
@@ -114,7 +118,9 @@ class Merger:
             updated=self._now,
             revision=old.revision + 1,
         )
-        self._writes[old.id] = Write(after, old, step=Step(self._now, "superseded", after))
+        self._writes[old.id] = RecordWrite(
+            after, old, step=RecordChange(self._now, "superseded", after)
+        )
 
 
 def turn_of(line: Entry, lines: Sequence[Entry]) -> str:
@@ -133,7 +139,7 @@ def _plain(text: str) -> str:
 _TRIES, _PER_LINE = 5, 4
 
 
-class Learner:
+class RecordConsolidator:
     """Compares what is drawn with what is known, and writes it with where it came from.
 
     Args:
@@ -147,7 +153,7 @@ class Learner:
     def __init__(
         self,
         store: RedisStore,
-        memories: Memories,
+        memories: RecordService,
         embedder: Embedder,
         *,
         embed_seconds: float,
@@ -160,7 +166,7 @@ class Learner:
         """The records that the lines may say again or contradict, no more than `most`."""
         index, now = await self._memories.index(user), self._memories.clock()
         asked = [line.message.spoken for line in lines if line.message.role == "user"]
-        vectors = await embed_within(self._embedder, asked, self._embed_seconds)
+        vectors = await embed_with_timeout(self._embedder, asked, self._embed_seconds)
         ranked = [
             index.search(
                 text,
@@ -175,13 +181,13 @@ class Learner:
         found = {hit.record.id: hit.record for hit in by_score}
         return list(found.values())[:most]
 
-    async def learn(
+    async def consolidate(
         self,
         user: User,
         said: tuple[Sequence[Entry], Sequence[Entry]],
-        drawn: Sequence[Drawn],
+        drawn: Sequence[ExtractedRecord],
         known: Sequence[Record],
-        extracted: Extracted,
+        extracted: ExtractionRange,
     ) -> str | None:
         """Write what was drawn, and that the lines were drawn from: together, or not at all.
 
@@ -200,11 +206,11 @@ class Learner:
             UnknownSessionError: the session is gone.
         """
         contents = [one.content for one in drawn]
-        vectors = await embed_within(self._embedder, contents, self._embed_seconds)
+        vectors = await embed_with_timeout(self._embedder, contents, self._embed_seconds)
         for tries in range(1, _TRIES + 1):
             index, now = await self._memories.index(user), self._memories.clock()
             current = [index.get(one.id) or one for one in known]
-            merger = Merger(*said, current, index, now)
+            merger = RecordMerger(*said, current, index, now)
             for one, vector in zip(drawn, vectors, strict=True):
                 merger.take(one, vector)
             try:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from onionskin.memory.types.messages import Entry, Session
 
-DrawnKind: TypeAlias = Literal["fact", "preference", "entity", "relationship"]
+ExtractedKind: TypeAlias = Literal["fact", "preference", "entity", "relationship"]
 LONGEST_CONTENT = 300
 """In characters: a record says one thing."""
 _MOST_DRAWN = 200
@@ -34,7 +34,7 @@ class ExtractionPolicy:
     known: int = 24
 
 
-class Drawn(msgspec.Struct, frozen=True):
+class ExtractedRecord(msgspec.Struct, frozen=True):
     """One thing that the model drew.
 
     Attributes:
@@ -44,7 +44,7 @@ class Drawn(msgspec.Struct, frozen=True):
     """
 
     line: Annotated[int, Meta(ge=1)]
-    kind: DrawnKind
+    kind: ExtractedKind
     content: Annotated[str, Meta(min_length=1, max_length=LONGEST_CONTENT)]
     entities: Annotated[tuple[_Name, ...], Meta(max_length=32)] = ()
     importance: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -64,7 +64,9 @@ def extraction_end(policy: ExtractionPolicy, session: Session, *, final: bool) -
     return session.extracted_upto + min(waiting, policy.batch)
 
 
-def usable(answer: Any, lines: Sequence[Entry], known: int) -> tuple[list[Drawn] | None, int]:
+def usable(
+    answer: Any, lines: Sequence[Entry], known: int
+) -> tuple[list[ExtractedRecord] | None, int]:
     """What of a model's answer can be used, and how many of its parts cannot.
 
     Args:
@@ -79,13 +81,13 @@ def usable(answer: Any, lines: Sequence[Entry], known: int) -> tuple[list[Drawn]
         parts = msgspec.convert(answer, _Answer).memories
     except msgspec.ValidationError:
         return None, 0
-    drawn = [_drawn(part, lines, known) for part in parts]
+    drawn = [_extracted_record(part, lines, known) for part in parts]
     return [one for one in drawn if one], sum(one is None for one in drawn)
 
 
-def _drawn(part: Any, lines: Sequence[Entry], known: int) -> Drawn | None:
+def _extracted_record(part: Any, lines: Sequence[Entry], known: int) -> ExtractedRecord | None:
     try:
-        one = msgspec.convert(part, Drawn)
+        one = msgspec.convert(part, ExtractedRecord)
     except msgspec.ValidationError:
         return None
     told = max((one.same_as or 0, *one.replaces))

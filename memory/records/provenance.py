@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from onionskin.memory.errors import UnknownTurnError
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import StoredTurn, read_turn
 from onionskin.memory.types.messages import User
@@ -11,7 +11,7 @@ from onionskin.memory.types.records import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Reasons:
+class Provenance:
     """What a record rests on.
 
     Attributes:
@@ -26,7 +26,9 @@ class Reasons:
     superseded_by: Record | None
 
 
-async def reasons(store: RedisStore, memories: Memories, user: User, record_id: str) -> Reasons:
+async def find_provenance(
+    store: RedisStore, memories: RecordService, user: User, record_id: str
+) -> Provenance:
     """Why a record is believed.
 
     Raises:
@@ -35,7 +37,7 @@ async def reasons(store: RedisStore, memories: Memories, user: User, record_id: 
     record = await memories.get(user, record_id)
     index = await memories.index(user)
     ids = [one for one in (record.source, *record.confirmed) if one]
-    return Reasons(
+    return Provenance(
         record,
         turns={one: await _turn(store, user, one) for one in ids},
         supersedes=tuple(one for one in index if one.superseded_by == record_id),

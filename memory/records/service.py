@@ -15,57 +15,59 @@ from onionskin.memory.errors import (
     TopicTakenError,
     UnknownRecordError,
 )
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_within
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_with_timeout
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.record_index import RecordHit, RecordIndex
 from onionskin.memory.retrieval.ranking.selection import EVERYTHING, Selection
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import Write, read_history, write_records
+from onionskin.memory.store.records import RecordWrite, read_history, write_records
 from onionskin.memory.types.messages import User, Vector
 from onionskin.memory.types.records import (
     SHORT_TERM_SECONDS,
     Record,
-    Staleness,
-    Step,
+    RecordChange,
+    StaleFilter,
     new_record_id,
 )
 
 
-def kept_fields(fields: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]:
+def redact_fields(fields: Mapping[str, Any], discretion: PrivacyPolicy) -> dict[str, Any]:
     """Fields of a record without what is not kept.
 
     Raises:
         InvalidInputError: the topic would not be the same without it, and two could become one.
     """
     topic = fields.get("topic")
-    if topic is not None and discretion.kept(topic) != topic:
+    if topic is not None and discretion.for_storage(topic) != topic:
         raise InvalidInputError(
             "The topic holds private text or personal data, which is not stored. Choose another."
         )
     said = ("content", "tags", "entities", "metadata")
-    return {name: discretion.plain(one) if name in said else one for name, one in fields.items()}
+    return {
+        name: discretion.redact_json(one) if name in said else one for name, one in fields.items()
+    }
 
 
-def kept(
+def build_write(
     draft: Mapping[str, Any], vector: Vector | None, records: Iterable[Record], now: float
-) -> Write:
+) -> RecordWrite:
     """The write for a draft: of a new record, or of the one that holds its topic."""
     topic = draft.get("topic")
     before = next((one for one in records if topic is not None and one.topic == topic), None)
     if before is None:
         plain = Record(new_record_id(), draft["content"], "fact", "long", created=now, updated=now)
         fresh = replace(plain, **draft)
-        record = settled(fresh, draft, now)
-        return Write(record, None, vector, Step(now, "created", record))
+        record = apply_defaults(fresh, draft, now)
+        return RecordWrite(record, None, vector, RecordChange(now, "created", record))
     changed = replace(before, **draft, updated=now, revision=before.revision + 1)
     if not changed.is_alive(now) and "expires" not in draft:
         changed = replace(changed, expires=None)
-    record = settled(changed, draft, now)
-    return Write(record, before, vector, Step(now, "updated", record))
+    record = apply_defaults(changed, draft, now)
+    return RecordWrite(record, before, vector, RecordChange(now, "updated", record))
 
 
-def settled(record: Record, given: Mapping[str, Any], now: float) -> Record:
+def apply_defaults(record: Record, given: Mapping[str, Any], now: float) -> Record:
     """Pinned records are long-lived; short-term ones expire; long-term ones only if told to."""
     if record.pinned:
         return replace(record, archived=False, expires=None)
@@ -76,7 +78,9 @@ def settled(record: Record, given: Mapping[str, Any], now: float) -> Record:
     return record
 
 
-def wanted_step(steps: Sequence[Step], revision: int | None, *, deleted: bool) -> Record | None:
+def find_revision(
+    steps: Sequence[RecordChange], revision: int | None, *, deleted: bool
+) -> Record | None:
     """The record to bring back: of a revision, before its deletion, or before its last change."""
     if revision is not None:
         found = [step.record for step in steps if step.record.revision == revision]
@@ -89,7 +93,7 @@ def wanted_step(steps: Sequence[Step], revision: int | None, *, deleted: bool) -
 _TRIES = 5
 
 
-class Memories:
+class RecordService:
     """The records of every user, over one store.
 
     Args:
@@ -105,13 +109,13 @@ class Memories:
     def __init__(
         self,
         store: RedisStore,
-        views: Views,
+        views: IndexCache,
         embedder: Embedder,
         *,
         embed_seconds: float = 2.0,
         most: int = 0,
         clock: Callable[[], float] = time.time,
-        discretion: Discretion = UNREDACTED,
+        discretion: PrivacyPolicy = UNREDACTED,
     ) -> None:
         self._store, self._views, self._embedder = store, views, embedder
         self._embed_seconds, self._most, self.clock = embed_seconds, most, clock
@@ -120,7 +124,7 @@ class Memories:
     async def index(self, user: User) -> RecordIndex:
         """The user's records as they are now."""
         changes = await self._store.catch_up(user, self._views.cursor(user))
-        return (await self._views.current(user, changes)).records
+        return (await self._views.catch_up(user, changes)).records
 
     async def get(self, user: User, record_id: str) -> Record:
         """One record.
@@ -143,14 +147,14 @@ class Memories:
         Raises:
             InvalidInputError: a topic holds what is not kept.
         """
-        drafts = [kept_fields(draft, self.discretion) for draft in drafts]
-        vectors = await embed_within(
+        drafts = [redact_fields(draft, self.discretion) for draft in drafts]
+        vectors = await embed_with_timeout(
             self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
         )
         for tries in range(1, _TRIES + 1):
             index, now = await self.index(user), self.clock()
             writes = [
-                kept(draft, vector, index, now)
+                build_write(draft, vector, index, now)
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
             try:
@@ -170,25 +174,25 @@ class Memories:
             TopicTakenError: another record holds the topic.
             InvalidInputError: the topic holds what is not kept.
         """
-        fields = kept_fields(fields, self.discretion)
+        fields = redact_fields(fields, self.discretion)
         vector = None
         if "content" in fields:
             texts = [fields["content"]]
-            vector = (await embed_within(self._embedder, texts, self._embed_seconds))[0]
+            vector = (await embed_with_timeout(self._embedder, texts, self._embed_seconds))[0]
         before, now = await self.get(user, record_id), self.clock()
-        after = settled(
+        after = apply_defaults(
             replace(before, **fields, updated=now, revision=before.revision + 1), fields, now
         )
-        step = Step(now, "archived" if fields == {"archived": True} else "updated", after)
-        await write_records(self._store, user, [Write(after, before, vector, step)])
+        step = RecordChange(now, "archived" if fields == {"archived": True} else "updated", after)
+        await write_records(self._store, user, [RecordWrite(after, before, vector, step)])
         return after
 
     async def promote(self, user: User, record_id: str) -> Record:
         """Make a record long-term: it no longer expires."""
         before, now = await self.get(user, record_id), self.clock()
         after = replace(before.promoted(now), revision=before.revision + 1)
-        step = Step(now, "promoted", after)
-        await write_records(self._store, user, [Write(after, before, step=step)])
+        step = RecordChange(now, "promoted", after)
+        await write_records(self._store, user, [RecordWrite(after, before, step=step)])
         return after
 
     async def forget(self, user: User, record_ids: Sequence[str]) -> int:
@@ -212,18 +216,20 @@ class Memories:
         await self._delete(user, found, now)
         return len(found)
 
-    async def archive(self, user: User, staleness: Staleness) -> list[str]:
+    async def archive(self, user: User, staleness: StaleFilter) -> list[str]:
         """Archive what is stale; the ids. Pinned records stay."""
         for tries in range(1, _TRIES + 1):
             now = self.clock()
-            writes: list[Write] = []
+            writes: list[RecordWrite] = []
             for before in await self.index(user):
                 if before.pinned or before.archived or not before.is_alive(now):
                     continue
                 if staleness.holds(before, now):
                     revision = before.revision + 1
                     after = replace(before, archived=True, updated=now, revision=revision)
-                    writes.append(Write(after, before, step=Step(now, "archived", after)))
+                    writes.append(
+                        RecordWrite(after, before, step=RecordChange(now, "archived", after))
+                    )
             try:
                 if writes:
                     await write_records(self._store, user, writes)
@@ -244,8 +250,8 @@ class Memories:
         selection: Selection = EVERYTHING,
     ) -> list[RecordHit]:
         """The records that answer `query` best; expired ones are none."""
-        query = self.discretion.kept(query)
-        vector = (await embed_within(self._embedder, [query], self._embed_seconds))[0]
+        query = self.discretion.for_storage(query)
+        vector = (await embed_with_timeout(self._embedder, [query], self._embed_seconds))[0]
         index, now = await self.index(user), self.clock()
         return index.search(
             query,
@@ -255,7 +261,7 @@ class Memories:
             selection=selection,
         )
 
-    async def history(self, user: User, record_id: str) -> tuple[Step, ...]:
+    async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
         """What was done to a record in the last thirty days, the oldest step first.
 
         Raises:
@@ -278,19 +284,21 @@ class Memories:
         current = (await self.index(user)).get(record_id)
         epoch = self._views.cursor(user).epoch
         steps, now = await self.history(user, record_id), self.clock()
-        wanted = wanted_step(steps, revision, deleted=current is None)
+        wanted = find_revision(steps, revision, deleted=current is None)
         if wanted is None:
             raise InvalidInputError(
                 f"Memory {record_id!r} cannot be brought back to revision {revision!r}: its "
                 "history, kept for thirty days, does not hold it."
             )
-        vector = (await embed_within(self._embedder, [wanted.content], self._embed_seconds))[0]
+        vector = (await embed_with_timeout(self._embedder, [wanted.content], self._embed_seconds))[
+            0
+        ]
         newest = max(step.record.revision for step in steps)
         newest = max(newest, current.revision if current else 0)
         after = replace(wanted, revision=newest + 1, updated=now)
         if not after.is_alive(now):
             after = replace(after, expires=now + SHORT_TERM_SECONDS)
-        write = Write(after, current, vector, Step(now, "restored", after))
+        write = RecordWrite(after, current, vector, RecordChange(now, "restored", after))
         await write_records(self._store, user, [write], most=self._most, epoch=epoch)
         return after
 
@@ -298,7 +306,7 @@ class Memories:
         """Note that records were shown; after the answer, never on its path."""
         index, now = await self.index(user), self.clock()
         known = [(index.get(one), count) for one, count in times.items()]
-        writes = [Write(one.accessed(count, now), one) for one, count in known if one]
+        writes = [RecordWrite(one.accessed(count, now), one) for one, count in known if one]
         try:
             await write_records(self._store, user, writes)
         except RecordConflictError:  # one was changed meanwhile; the others still count
@@ -307,6 +315,6 @@ class Memories:
                     await write_records(self._store, user, [write])
 
     async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
-        writes = [Write(None, one, step=Step(now, "deleted", one)) for one in records]
+        writes = [RecordWrite(None, one, step=RecordChange(now, "deleted", one)) for one in records]
         if writes:
             await write_records(self._store, user, writes)

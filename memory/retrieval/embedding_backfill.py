@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from onionskin.memory.errors import EmbedderError, RecordConflictError
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import Write, write_records
+from onionskin.memory.store.records import RecordWrite, write_records
 from onionskin.memory.types.messages import User, Vectors
 
 EMBEDDING = "embed"
@@ -21,12 +21,12 @@ def _tell_nobody(_: int) -> None:
     """Nothing."""
 
 
-async def embed_backlog(
+async def embed_missing(
     user: User,
     *,
     store: RedisStore,
     embedder: Embedder,
-    views: Views,
+    views: IndexCache,
     tell: Callable[[int], None] = _tell_nobody,
 ) -> int:
     """Embed what the user's index has no vector for, in batches that each count when stored.
@@ -45,7 +45,7 @@ async def embed_backlog(
         EmbedderError: the provider failed; the batches before it are stored.
     """
     changes = await store.catch_up(user, views.cursor(user))
-    view = await views.current(user, changes)
+    view = await views.catch_up(user, changes)
     waiting, stored = view.index.unembedded, 0
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
@@ -58,7 +58,7 @@ async def embed_backlog(
         kept = records[start : start + _BATCH]
         vectors = await _embedded(embedder, [record.content for record in kept])
         writes = [
-            Write(replace(record, revision=record.revision + 1), record, vector)
+            RecordWrite(replace(record, revision=record.revision + 1), record, vector)
             for record, vector in zip(kept, vectors, strict=True)
         ]
         with contextlib.suppress(RecordConflictError):  # changed meanwhile: the next run has it

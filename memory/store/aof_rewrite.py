@@ -15,11 +15,11 @@ from onionskin.memory.store import keys
 from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.redis.scripts import Script
 
-_ERASED, _REWRITTEN = Script("erased", lasts=True), Script("rewritten")
+_ERASED, _REWRITTEN = Script("erased", durable=True), Script("rewritten")
 _TOLD_SECONDS = 600
 
 
-async def note_erasure(connection: Connection, *, now: float, epoch: str = "") -> None:
+async def mark_erasure(connection: Connection, *, now: float, epoch: str = "") -> None:
     """Note that something was erased, and whose views are not to be kept any more.
 
     Args:
@@ -37,7 +37,7 @@ async def erased_epochs(connection: Connection) -> frozenset[str]:
     return frozenset(one.decode() for one in found)
 
 
-class Compactor:
+class AofRewriter:
     """Has the append-only file rewritten where that is due.
 
     Args:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from onionskin.memory.errors import CorruptValueError
 from onionskin.memory.types.messages import Message, Role, Vector
-from onionskin.memory.types.records import Record, Step
+from onionskin.memory.types.records import Record, RecordChange
 
 _VERSION = 1
 
@@ -27,7 +27,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 _TAG_END = b"\0"
 _record_decoder = msgspec.msgpack.Decoder(Record)
-_step_decoder = msgspec.msgpack.Decoder(Step)
+_step_decoder = msgspec.msgpack.Decoder(RecordChange)
 
 
 def pack_message(message: Message) -> bytes:
@@ -90,12 +90,12 @@ def unpack_record(data: bytes) -> Record:
         raise CorruptValueError(f"A stored record does not decode: {error}.") from error
 
 
-def pack_step(step: Step) -> bytes:
+def pack_step(step: RecordChange) -> bytes:
     """A step of a record's history as msgpack."""
     return _encoder.encode(step)
 
 
-def unpack_step(data: bytes) -> Step:
+def unpack_step(data: bytes) -> RecordChange:
     """The step of `pack_step`.
 
     Raises:

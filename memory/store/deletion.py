@@ -14,8 +14,8 @@ from functools import partial
 
 from onionskin.memory.errors import RecordConflictError, UnknownRecordError, UnknownSessionError
 from onionskin.memory.store import keys
-from onionskin.memory.store.aof_rewrite import note_erasure
-from onionskin.memory.store.records import Write, read_records, write_records
+from onionskin.memory.store.aof_rewrite import mark_erasure
+from onionskin.memory.store.records import RecordWrite, read_records, write_records
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.store import RedisStore
 from onionskin.memory.store.task_queue import forget_user
@@ -23,7 +23,7 @@ from onionskin.memory.store.users import scan_keys
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import HISTORY_SECONDS, Record
 
-_ERASE, _UNLINK = Script("erase", lasts=True), Script("unlink")
+_ERASE, _UNLINK = Script("erase", durable=True), Script("unlink")
 _NAMED = (
     *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
     *("items", "threads", "outside"),
@@ -32,7 +32,7 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class ErasureResult:
     """What went, by sort; `keys` counts the keys of Redis."""
 
     sessions: int
@@ -42,7 +42,7 @@ class Erased:
     keys: int
 
 
-async def erase_user(store: RedisStore, user: User) -> Erased:
+async def erase_user(store: RedisStore, user: User) -> ErasureResult:
     """Erase all that is stored of a user; zeros where there is nothing.
 
     A turn under way that has read what is erased here is refused when it is to be stored.
@@ -50,7 +50,7 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
     run, prefix = store.connection.run, keys.prefix(user)
     call, commands = store.connection.call, store.connection.commands
     epoch = (await call(commands.hget(f"{prefix}user", "epoch")) or b"").decode()
-    note = partial(note_erasure, store.connection, now=store.retention.clock())
+    note = partial(mark_erasure, store.connection, now=store.retention.clock())
     found = await _found(store, user, besides=_NAMED)
     if epoch or found:
         await note()  # should this worker die before it is done, the file is rewritten all the same
@@ -64,7 +64,7 @@ async def erase_user(store: RedisStore, user: User) -> Erased:
     await forget_user(store.connection, user)
     if gone:
         await note(epoch=epoch)
-    return Erased(sessions, messages, memories, vectors, gone)
+    return ErasureResult(sessions, messages, memories, vectors, gone)
 
 
 async def _found(store: RedisStore, user: User, *, besides: tuple[str, ...]) -> list[str]:
@@ -101,14 +101,14 @@ async def expire_records(store: RedisStore, user: User) -> int:
         if not (store.retention.is_over(user, record) or _is_forgotten(record, now)):
             continue
         try:
-            await write_records(store, user, [Write(None, record)])
+            await write_records(store, user, [RecordWrite(None, record)])
         except (RecordConflictError, UnknownRecordError):
             continue  # it was changed meanwhile
         history = keys.history(user, record.id)
         await store.connection.call(store.connection.commands.delete(history))
         gone += 1
     if gone:
-        await note_erasure(store.connection, now=now)
+        await mark_erasure(store.connection, now=now)
     return gone
 
 

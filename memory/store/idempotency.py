@@ -20,12 +20,12 @@ from onionskin.memory.store.store import IDEMPOTENCY_SECONDS, RedisStore
 from onionskin.memory.types.messages import Committed, Entry, User
 
 _ONCE, _KEEP = Script("once"), Script("keep")
-_FOUND = Script("found", lasts=True)
+_FOUND = Script("found", durable=True)
 _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StoredResponse:
     """What became of a request.
 
     Attributes:
@@ -43,14 +43,14 @@ class Outcome:
     token: str = ""
 
 
-_decoder = msgspec.msgpack.Decoder(Outcome)
+_decoder = msgspec.msgpack.Decoder(StoredResponse)
 
 
-async def claim_request(
-    store: RedisStore, user: User, name: str, claim: Outcome, *, hold: timedelta
-) -> Outcome | None:
+async def claim_key(
+    store: RedisStore, user: User, name: str, claim: StoredResponse, *, hold: timedelta
+) -> StoredResponse | None:
     """Begin a request; None if it is this caller's to do, else what became of it."""
-    packed = await store.keyring.write(
+    packed = await store.keyring.run_write(
         user, _ONCE, _arguments(name, claim, int(hold.total_seconds() * 1000))
     )
     found = await _opened(store, user, name, packed) if packed else None
@@ -58,21 +58,21 @@ async def claim_request(
     return None if ours else found
 
 
-async def _opened(store: RedisStore, user: User, name: str, packed: bytes) -> Outcome:
-    cipher = await store.keyring.cipher(user, [packed])
+async def _opened(store: RedisStore, user: User, name: str, packed: bytes) -> StoredResponse:
+    cipher = await store.keyring.cipher_for(user, [packed])
     try:
         return _decoder.decode(cipher.open(f"once:{name}", packed))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A kept answer does not decode: {error}.") from error
 
 
-async def keep_outcome(store: RedisStore, user: User, name: str, outcome: Outcome) -> None:
+async def save_response(store: RedisStore, user: User, name: str, outcome: StoredResponse) -> None:
     """Keep an answer, to be given again for a day."""
     arguments = _arguments(name, outcome, IDEMPOTENCY_SECONDS * 1000)
-    await store.keyring.write(user, _KEEP, arguments)
+    await store.keyring.run_write(user, _KEEP, arguments)
 
 
-async def forget_claim(store: RedisStore, user: User, name: str, token: str) -> None:
+async def release_claim(store: RedisStore, user: User, name: str, token: str) -> None:
     """Let the request be tried again: it failed. What is not claimed by `token` stays."""
     commands, call = store.connection.commands, store.connection.call
     packed = await call(commands.get(keys.once(user, name)))
@@ -97,12 +97,12 @@ async def find_turn(
     position = int(first)
     packed = await call(commands.lrange(keys.messages(user, session_id), position, position + 1))
     turn = Committed(session_id, position, position + len(packed))
-    cipher = await store.keyring.cipher(user, packed)
+    cipher = await store.keyring.cipher_for(user, packed)
     return turn, decode.entries(session_id, position, packed, cipher=cipher)
 
 
 def _arguments(
-    name: str, outcome: Outcome, milliseconds: int
+    name: str, outcome: StoredResponse, milliseconds: int
 ) -> Callable[[Cipher], Sequence[Argument]]:
     packed = _encoder.encode(outcome)
     return lambda cipher: (name, cipher.seal(f"once:{name}", packed), milliseconds)
@@ -114,7 +114,7 @@ _YOUNG = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One try of a request.
 
     Attributes:
@@ -128,9 +128,9 @@ class Try:
     is_first: bool = False
 
 
-async def begin_try(
+async def begin_attempt(
     store: RedisStore, user: User, request: str, nonce: str, *, now: float, retried: bool
-) -> Try:
+) -> Attempt:
     """Begin a try, or find the one before.
 
     Args:
@@ -143,13 +143,15 @@ async def begin_try(
             within a minute, and only while nobody was there to take the first one's answer, or
             once after a retry that came before what it is a retry of.
     """
-    first, found = await _run(store, user, "begin", Try(request, nonce), now=now, retried=retried)
-    return Try(request, found.decode(), first == b"1")
+    first, found = await _run(
+        store, user, "begin", Attempt(request, nonce), now=now, retried=retried
+    )
+    return Attempt(request, found.decode(), first == b"1")
 
 
-async def overtake_try(
+async def supersede(
     store: RedisStore, user: User, request: str, awaited: str, nonce: str, *, now: float
-) -> Try:
+) -> Attempt:
     """Begin a try in the place of one that was waited for in vain, unless that is stored by now.
 
     Args:
@@ -160,17 +162,17 @@ async def overtake_try(
         nonce: for the one that takes its place.
         now: Unix seconds.
     """
-    done = Try(request, nonce)
+    done = Attempt(request, nonce)
     first, found = await _run(store, user, "overtake", done, now=now, retried=True, awaited=awaited)
-    return Try(request, found.decode(), first == b"1")
+    return Attempt(request, found.decode(), first == b"1")
 
 
-async def answer_was_told(store: RedisStore, user: User, done: Try) -> None:
+async def mark_delivered(store: RedisStore, user: User, done: Attempt) -> None:
     """Note that the client took the answer: who asks the same again means it."""
     await _run(store, user, "told", done)
 
 
-async def try_failed(store: RedisStore, user: User, failed: Try) -> None:
+async def mark_failed(store: RedisStore, user: User, failed: Attempt) -> None:
     """Note that a try failed: the next one takes its place."""
     await _run(store, user, "failed", failed)
 
@@ -179,18 +181,18 @@ async def _run(
     store: RedisStore,
     user: User,
     step: str,
-    one: Try,
+    one: Attempt,
     *,
     now: float = 0,
     retried: bool = False,
     awaited: str = "",
 ) -> Any:
-    return await store.keyring.write(
+    return await store.keyring.run_write(
         user,
         _ATTEMPT,
         lambda cipher: (
             step,
-            cipher.mask("try", one.request),
+            cipher.blind_index("try", one.request),
             one.nonce,
             _milliseconds(_KEPT),
             int(now * 1000),

@@ -55,7 +55,7 @@ ERASURES = f"{NAMESPACE}:{{erasures}}:"
 """The prefix of what is noted of erasures, of no user: `rewrite-due` stands until the append-only
 file was rewritten, `epochs` (a zset of random names) for ten minutes."""
 REWRITE_DUE, ERASED_EPOCHS = f"{ERASURES}rewrite-due", f"{ERASURES}epochs"
-AGENDA = f"{NAMESPACE}:{{due}}:"
+TASK_QUEUE = f"{NAMESPACE}:{{due}}:"
 """The beginning of what is due, for all users: `agenda.py`. Permanent; entries go when done."""
 EMBEDDERS = f"{NAMESPACE}:embedders"
 """A hash: the dimensions of each embedder's vectors, and which one is in use; permanent."""

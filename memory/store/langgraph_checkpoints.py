@@ -13,7 +13,7 @@ import msgspec
 
 from onionskin.memory.errors import CorruptValueError, ThreadGoneError
 from onionskin.memory.store import keys
-from onionskin.memory.store.aof_rewrite import note_erasure
+from onionskin.memory.store.aof_rewrite import mark_erasure
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.connection import Script
@@ -95,7 +95,7 @@ async def put_checkpoint(
             values += (field, cipher.seal(f"{thread.place('blobs')}:{field}", _encode(value)))
         return values
 
-    if not await store.keyring.write(thread.user, _PUT, arguments):
+    if not await store.keyring.run_write(thread.user, _PUT, arguments):
         raise ThreadGoneError(thread.id)
 
 
@@ -114,7 +114,7 @@ async def put_writes(
             values += (field, "once" if write.index >= 0 else "over", sealed)
         return values
 
-    await store.keyring.write(thread.user, _WRITE, arguments)
+    await store.keyring.run_write(thread.user, _WRITE, arguments)
 
 
 async def read_checkpoint(
@@ -123,7 +123,7 @@ async def read_checkpoint(
     """A checkpoint, or the latest, with what was written after it; None where there is none."""
     name = thread.name(checkpoint_id) if checkpoint_id else ""
     namespace = keys.encoded(thread.namespace)
-    reply, cipher = await store.keyring.read(
+    reply, cipher = await store.keyring.run_read(
         thread.user, _READ, keys.encoded(thread.id), namespace, name
     )
     if not reply:
@@ -148,7 +148,7 @@ async def read_channels(
     name = f"{keys.prefix(thread.user)}{place}"
     call, commands = store.connection.call, store.connection.commands
     values = await call(commands.hmget(name, fields))
-    cipher = await store.keyring.cipher(thread.user, values)
+    cipher = await store.keyring.cipher_for(thread.user, values)
     return {
         channel: _decoded(_typed, cipher.open(f"{place}:{field}", value))
         for channel, field, value in zip(channels, fields, values, strict=True)
@@ -164,7 +164,7 @@ async def list_checkpoints(store: RedisStore, thread: Thread) -> AsyncIterator[R
     for start in range(0, len(found), _PAGE):
         names = [one.decode() for one in found[start : start + _PAGE]]
         packed = await call(commands.hmget(f"{prefix}{place}", names))
-        cipher = await store.keyring.cipher(thread.user, packed)
+        cipher = await store.keyring.cipher_for(thread.user, packed)
         for name, data in zip(names, packed, strict=True):
             if data:
                 yield _decoded(_row, cipher.open(f"{place}:{name}", data))
@@ -191,7 +191,7 @@ async def drop_thread(store: RedisStore, user: User, thread_id: str) -> None:
 async def _drop(store: RedisStore, user: User, thread_id: str, count: int, *names: str) -> None:
     run = store.connection.run
     if await run(_DROP, keys.prefix(user), keys.encoded(thread_id), count, *names):
-        await note_erasure(store.connection, now=store.retention.clock())
+        await mark_erasure(store.connection, now=store.retention.clock())
 
 
 def _decoded(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes) -> Any:

@@ -36,7 +36,7 @@ class Content(msgspec.Struct, array_like=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredItem:
     """An item as it is stored; `began` in Unix seconds."""
 
     namespace: Namespace
@@ -77,10 +77,12 @@ async def put_items(
             values += (field, cipher.seal(f"items:{field}", data or b""))
         return values
 
-    await store.keyring.write(user, _ITEMS, arguments)
+    await store.keyring.run_write(user, _ITEMS, arguments)
 
 
-async def get_item(store: RedisStore, user: User, namespace: Namespace, name: str) -> Kept | None:
+async def get_item(
+    store: RedisStore, user: User, namespace: Namespace, name: str
+) -> StoredItem | None:
     """One item; None where there is none."""
     found = await _read(store, user, [keys.item(namespace, name)])
     return found[0] if found else None
@@ -94,26 +96,26 @@ async def list_paths(store: RedisStore, user: User) -> list[tuple[Namespace, str
 
 async def read_items(
     store: RedisStore, user: User, paths: Sequence[tuple[Namespace, str]]
-) -> list[Kept]:
+) -> list[StoredItem]:
     """The items of some paths; those that are gone are left out."""
-    kept: list[Kept] = []
+    kept: list[StoredItem] = []
     for start in range(0, len(paths), _PAGE):
         page = [keys.item(*path) for path in paths[start : start + _PAGE]]
         kept += await _read(store, user, page)
     return kept
 
 
-async def _read(store: RedisStore, user: User, fields: list[str]) -> list[Kept]:
+async def _read(store: RedisStore, user: User, fields: list[str]) -> list[StoredItem]:
     call, commands = store.connection.call, store.connection.commands
     values = await call(commands.hmget(keys.items(user), fields))
-    cipher = await store.keyring.cipher(user, [without_revision(one) for one in values])
-    kept: list[Kept] = []
+    cipher = await store.keyring.cipher_for(user, [without_revision(one) for one in values])
+    kept: list[StoredItem] = []
     for field, value in zip(fields, values, strict=True):
         if value:
             packed = cipher.open(f"items:{field}", without_revision(value))
             namespace, name = keys.parse_item(field)
             began = float(value.partition(b" ")[0])
-            kept.append(Kept(namespace, name, began, _unpacked(packed)))
+            kept.append(StoredItem(namespace, name, began, _unpacked(packed)))
     return kept
 
 

@@ -9,9 +9,9 @@ import secrets
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
-from onionskin.memory.cancellation import end
-from onionskin.memory.errors import OnionskinError, UnderWayError
-from onionskin.memory.session_lock import HOLD_MILLISECONDS
+from onionskin.memory.cancellation import cancel_and_wait
+from onionskin.memory.errors import OnionskinError, TaskRunningError
+from onionskin.memory.session_lock import LOCK_MILLISECONDS
 from onionskin.memory.store import keys
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.store import RedisStore
@@ -19,13 +19,13 @@ from onionskin.memory.types.messages import User
 
 _LEASE = Script("lease")
 _RENEWALS = 3  # within the time that a lease holds
-HOLD = timedelta(seconds=30)
+LEASE_TIMEOUT = timedelta(seconds=30)
 """How long a lease outlives the worker that took it."""
 
 
 @contextlib.asynccontextmanager
 async def leased(
-    store: RedisStore, user: User, purpose: str, *, hold: timedelta = HOLD
+    store: RedisStore, user: User, purpose: str, *, hold: timedelta = LEASE_TIMEOUT
 ) -> AsyncGenerator[None]:
     """Be the only worker at a job, for as long as it takes.
 
@@ -37,12 +37,14 @@ async def leased(
     """
     token = secrets.token_hex(8)
     if not await take_lease(store, user, purpose, hold=hold, token=token):
-        raise UnderWayError(f"Another worker is at {purpose.partition(':')[0]!r} of this session.")
+        raise TaskRunningError(
+            f"Another worker is at {purpose.partition(':')[0]!r} of this session."
+        )
     renewing = asyncio.create_task(_renew(store, user, purpose, token, hold), name="lease")
     try:
         yield
     finally:
-        await end(renewing)
+        await cancel_and_wait(renewing)
         with contextlib.suppress(OnionskinError):  # then it ends by itself
             await _hold(store, user, purpose, token, timedelta())
 
@@ -72,12 +74,12 @@ _HOLD = Script("hold")
 _GIVE_BACK_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 
 
-async def renew_hold(store: RedisStore, user: User, session_id: str, token: str) -> bool:
+async def renew_lock(store: RedisStore, user: User, session_id: str, token: str) -> bool:
     """Hold the session for longer; whether a newer turn wants this one to stop."""
-    return await _lock_session(store, user, session_id, token, HOLD_MILLISECONDS)
+    return await _lock_session(store, user, session_id, token, LOCK_MILLISECONDS)
 
 
-async def give_back(store: RedisStore, user: User, session_id: str, token: str) -> None:
+async def release_lock(store: RedisStore, user: User, session_id: str, token: str) -> None:
     """Let the next turn have the session; while Redis is away, the hold ends by itself."""
     with contextlib.suppress(OnionskinError, TimeoutError):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):

@@ -21,17 +21,17 @@ from onionskin.memory.store.codec import pack_record, pack_step, unpack_step
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import sealed_vector
+from onionskin.memory.store.script_io import encrypted_vector
 from onionskin.memory.store.store import RedisStore
 from onionskin.memory.types.messages import Entry, User, Vector
-from onionskin.memory.types.records import Record, Step
+from onionskin.memory.types.records import Record, RecordChange
 
-_RECORD = Script("weigh", "record", lasts=True)
+_RECORD = Script("weigh", "record", durable=True)
 _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class RecordWrite:
     """A change of one record.
 
     Attributes:
@@ -44,11 +44,11 @@ class Write:
     record: Record | None
     before: Record | None = None
     vector: Vector | None = None
-    step: Step | None = None
+    step: RecordChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
+class ExtractionRange:
     """A stretch of a session that records were drawn from.
 
     Attributes:
@@ -67,10 +67,10 @@ class Extracted:
 async def write_records(
     store: RedisStore,
     user: User,
-    writes: Sequence[Write],
+    writes: Sequence[RecordWrite],
     *,
     most: int = 0,
-    extracted: Extracted | None = None,
+    extracted: ExtractionRange | None = None,
     epoch: str = "",
 ) -> bool:
     """Do all of the writes, or none.
@@ -108,7 +108,7 @@ async def write_records(
             values += _values(store, write, cipher)
         return values
 
-    reply = await store.keyring.write(user, _RECORD, arguments)
+    reply = await store.keyring.run_write(user, _RECORD, arguments)
     if reply[0] == b"erased":
         raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
     if reply[0] == b"gone" and extracted:
@@ -117,14 +117,14 @@ async def write_records(
     return reply[0] == b"ok"
 
 
-def _stretch(extracted: Extracted | None) -> tuple[str | int, ...]:
+def _stretch(extracted: ExtractionRange | None) -> tuple[str | int, ...]:
     if extracted is None:
         return ("", 0, 0, "", 0)
     end, outcome = extracted.end, extracted.outcome
     return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
-def _values(store: RedisStore, write: Write, cipher: Cipher) -> list[Argument]:
+def _values(store: RedisStore, write: RecordWrite, cipher: Cipher) -> list[Argument]:
     record, before = write.record, write.before
     either = record or before
     if either is None:
@@ -134,14 +134,14 @@ def _values(store: RedisStore, write: Write, cipher: Cipher) -> list[Argument]:
         before.revision if before else 0,
         record.revision if record else 0,
         cipher.seal(f"records:{either.id}", pack_record(_stored(record))) if record else b"",
-        sealed_vector(cipher, either.id, write.vector, store.embedder_tag),
-        cipher.mask("topic", (record.topic or "") if record else ""),
+        encrypted_vector(cipher, either.id, write.vector, store.embedder_tag),
+        cipher.blind_index("topic", (record.topic or "") if record else ""),
         cipher.seal(f"history:{either.id}", _packed_step(write.step)) if write.step else b"",
-        cipher.mask("topic", (before.topic or "") if before else ""),
+        cipher.blind_index("topic", (before.topic or "") if before else ""),
     ]
 
 
-def _packed_step(step: Step) -> bytes:
+def _packed_step(step: RecordChange) -> bytes:
     return pack_step(replace(step, record=_stored(step.record)))
 
 
@@ -164,11 +164,11 @@ def _check(reply: list[Any]) -> None:
             return
 
 
-async def read_history(store: RedisStore, user: User, record_id: str) -> tuple[Step, ...]:
+async def read_history(store: RedisStore, user: User, record_id: str) -> tuple[RecordChange, ...]:
     """The history of a record, the oldest step first; empty where nothing is known of it."""
     commands, call = store.connection.commands, store.connection.call
     packed = await call(commands.lrange(keys.history(user, record_id), 0, -1))
-    cipher = await store.keyring.cipher(user, packed)
+    cipher = await store.keyring.cipher_for(user, packed)
     return tuple(unpack_step(cipher.open(f"history:{record_id}", step)) for step in packed)
 
 
@@ -180,7 +180,9 @@ async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Ent
         page = [one.decode() for one in ids[start : start + _PAGE]]
         packed = await call(commands.hmget(keys.records(user), page))
         vectors = await call(commands.hmget(keys.vectors(user), page))
-        cipher = await store.keyring.cipher(user, [*map(decode.without_revision, packed), *vectors])
+        cipher = await store.keyring.cipher_for(
+            user, [*map(decode.without_revision, packed), *vectors]
+        )
         for record_id, data, vector in zip(page, packed, vectors, strict=True):
             if data:
                 record = decode.record(record_id, data, cipher)
@@ -188,7 +190,7 @@ async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Ent
                 yield record.entry(opened), record
 
 
-_RELEASE = Script("release", lasts=True)
+_RELEASE = Script("release", durable=True)
 
 
 async def release(store: RedisStore, user: User, ids: Sequence[str]) -> int:

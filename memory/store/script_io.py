@@ -28,7 +28,15 @@ from onionskin.memory.types.change_log import (
     PutRecord,
     Release,
 )
-from onionskin.memory.types.messages import Digest, Entry, Fold, Message, Session, Snapshot, Vector
+from onionskin.memory.types.messages import (
+    Entry,
+    Message,
+    Session,
+    SessionDigest,
+    Snapshot,
+    SummaryState,
+    Vector,
+)
 from onionskin.memory.types.records import Record
 
 SESSION_FIELDS = (
@@ -47,7 +55,7 @@ SESSION_FIELDS = (
     "extracted_upto",
 )
 """The fields of a session's hash, in the order in which `snapshot.lua` reads them."""
-SEALED_FIELDS = ("title", "summary", "extract", "metadata")
+ENCRYPTED_FIELDS = ("title", "summary", "extract", "metadata")
 """Those that hold what was said."""
 
 
@@ -61,7 +69,7 @@ def snapshot(
         current = session(session_id.decode(), fields, cipher)
     else:
         follows = tuple(found.session_id for found in earlier)
-        current = Session(new_session_id(), created=now, active=now, follows=follows)
+        current = Session(new_session_id(), created=now, active=now, continued_from=follows)
     return Snapshot(
         session=current,
         is_new=not fields,
@@ -95,8 +103,10 @@ def session(session_id: str, fields: Sequence[bytes], cipher: Cipher) -> Session
         title=text("title", title),
         profile=profile.decode(),
         closed=closed == b"1",
-        fold=Fold(int(folded), int(summarized), text("summary", summary), text("extract", extract)),
-        follows=tuple(follows.decode().split()),
+        summary_state=SummaryState(
+            int(folded), int(summarized), text("summary", summary), text("extract", extract)
+        ),
+        continued_from=tuple(follows.decode().split()),
         metadata=text("metadata", metadata) if metadata else "",
         extracted_upto=int(extracted or 0),
     )
@@ -174,13 +184,13 @@ def record_vector(
     return unpack_vector(data and cipher.open(f"vectors:{record_id}", data), embedder_tag)
 
 
-def _digest(found: Sequence[Any], cipher: Cipher) -> Digest:
+def _digest(found: Sequence[Any], cipher: Cipher) -> SessionDigest:
     session_id, active, folded, summarized, summary, extract, first, packed = found
     name = session_id.decode()
-    return Digest(
+    return SessionDigest(
         name,
         active=float(active),
-        fold=Fold(
+        summary_state=SummaryState(
             int(folded),
             int(summarized),
             cipher.open(f"session:{name}:summary", summary).decode(),
@@ -190,7 +200,7 @@ def _digest(found: Sequence[Any], cipher: Cipher) -> Digest:
     )
 
 
-def sealed_messages(
+def encrypted_messages(
     cipher: Cipher,
     session_id: str,
     first: int,
@@ -211,19 +221,19 @@ def sealed_messages(
     for position, (message, vector) in enumerate(messages, first):
         place = f"{session_id}:{position}"
         values.append(cipher.seal(f"messages:{place}", pack_message(message)))
-        values.append(sealed_vector(cipher, place, vector, embedder_tag))
+        values.append(encrypted_vector(cipher, place, vector, embedder_tag))
     return values
 
 
-def sealed_vector(cipher: Cipher, owner: str, vector: Vector | None, embedder_tag: str) -> bytes:
+def encrypted_vector(cipher: Cipher, owner: str, vector: Vector | None, embedder_tag: str) -> bytes:
     """The `(dim,)` vector of a message or a record, by its id; empty for none."""
     if vector is None:
         return b""
     return cipher.seal(f"vectors:{owner}", pack_vector(embedder_tag, vector))
 
 
-def sealed_field(cipher: Cipher, session_id: str, name: str, value: Argument) -> Argument:
+def encrypted_field(cipher: Cipher, session_id: str, name: str, value: Argument) -> Argument:
     """A field of a session's hash; only those are sealed that hold what was said."""
-    if name not in SEALED_FIELDS or isinstance(value, int | float):
+    if name not in ENCRYPTED_FIELDS or isinstance(value, int | float):
         return value
     return cipher.seal(f"session:{session_id}:{name}", value)

@@ -19,13 +19,13 @@ from onionskin.memory.store import script_io as decode
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import sealed_field
+from onionskin.memory.store.script_io import encrypted_field
 from onionskin.memory.store.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.store.transfer import session_fields
 from onionskin.memory.types.messages import Session, User
 
-_COPY = Script("weigh", "copy", lasts=True)
+_COPY = Script("weigh", "copy", durable=True)
 _PAGE = 1000
 _CARRIED = ("title", "follows", "metadata")
 _FOLD = ("folded_upto", "summarized_upto", "summary", "extract")
@@ -60,7 +60,7 @@ async def read_original(
         ids = [f"{session_id}:{position}" for position in range(start, last + 1)]
         packed = await call(commands.lrange(keys.messages(user, session_id), start, last))
         vectors = await call(commands.hmget(keys.vectors(user), ids))
-        cipher = await store.keyring.cipher(user, [*packed, *vectors])
+        cipher = await store.keyring.cipher_for(user, [*packed, *vectors])
         if len(packed) < len(ids):
             raise UnknownSessionError(session_id)  # deleted meanwhile
         for one, data, vector in zip(ids, packed, vectors, strict=True):
@@ -82,14 +82,14 @@ async def copy_sealed(
     def arguments(cipher: Cipher) -> Sequence[Argument]:
         values: list[Argument] = [original.session_id, copy, now, store.log_length, len(fields)]
         for name, value in fields.items():
-            values += (name, sealed_field(cipher, copy, name, value))
+            values += (name, encrypted_field(cipher, copy, name, value))
         for position, (data, vector) in enumerate(original.said):
             place = f"{copy}:{position}"
             values.append(cipher.seal(f"messages:{place}", data))
             values.append(cipher.seal(f"vectors:{place}", vector or b""))
         return values
 
-    if await store.keyring.write(user, _COPY, arguments) < 0:
+    if await store.keyring.run_write(user, _COPY, arguments) < 0:
         raise UnknownSessionError(original.session_id)
 
 
@@ -109,7 +109,7 @@ def _copied_fields(original: Original, *, now: float, profile: str) -> dict[str,
     }
 
 
-_SESSION = Script("session", lasts=True)
+_SESSION = Script("session", durable=True)
 
 
 async def begin_session(
@@ -125,7 +125,7 @@ async def begin_session(
     """An empty session, which takes up the latest `carry` sessions before it."""
     session_id = decode.new_session_id()
     epoch, given = secrets.token_hex(8), _given(title=title, profile=profile, metadata=metadata)
-    await store.keyring.write(
+    await store.keyring.run_write(
         user,
         _SESSION,
         lambda cipher: (session_id, 1, now, epoch, carry, *_fields(cipher, session_id, given)),
@@ -148,7 +148,7 @@ async def note_session(
     """
     await get_session(store, user, session_id)
     given = _given(title=title, metadata=metadata)
-    if not await store.keyring.write(
+    if not await store.keyring.run_write(
         user,
         _SESSION,
         lambda cipher: (session_id, 0, 0, "", 0, *_fields(cipher, session_id, given)),
@@ -164,7 +164,7 @@ async def reopen_session(store: RedisStore, user: User, session_id: str) -> None
         UnknownSessionError: the user has no such session.
     """
     fields = (session_id, 0, 0, "", 0, "closed", "0")
-    if not await store.keyring.write(user, _SESSION, lambda _: fields):
+    if not await store.keyring.run_write(user, _SESSION, lambda _: fields):
         raise UnknownSessionError(session_id)
 
 
@@ -183,11 +183,11 @@ def _fields(cipher: Cipher, session_id: str, given: dict[str, str]) -> list[Argu
     return [
         part
         for name, value in given.items()
-        for part in (name, sealed_field(cipher, session_id, name, value))
+        for part in (name, encrypted_field(cipher, session_id, name, value))
     ]
 
 
-_FORK = Script("weigh", "fork", lasts=True)
+_FORK = Script("weigh", "fork", durable=True)
 _ALL = -1
 
 

@@ -16,40 +16,40 @@ from typing import Any
 
 from onionskin.memory.errors import (
     ImportConflictError,
-    OvertakenError,
     SessionBusyError,
     SessionClosedError,
+    SupersededError,
     UnknownSessionError,
 )
 from onionskin.memory.privacy.retention import Retention
-from onionskin.memory.session_lock import HOLD_MILLISECONDS, Hold
+from onionskin.memory.session_lock import LOCK_MILLISECONDS, SessionLock
 from onionskin.memory.store import keys
 from onionskin.memory.store import script_io as decode
-from onionskin.memory.store.aof_rewrite import note_erasure
+from onionskin.memory.store.aof_rewrite import mark_erasure
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument, Keyring
 from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import sealed_messages, sealed_vector
+from onionskin.memory.store.script_io import encrypted_messages, encrypted_vector
 from onionskin.memory.types.change_log import Changes, Cursor
 from onionskin.memory.types.messages import (
     Committed,
     Entry,
-    Fold,
     ImportStep,
     Message,
     Session,
     Snapshot,
+    SummaryState,
     User,
     Vector,
 )
 
-COMMIT = Script("weigh", "commit", lasts=True)
+COMMIT = Script("weigh", "commit", durable=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class CommitRequest:
     """A turn, or a batch of an import.
 
     Attributes:
@@ -72,7 +72,7 @@ class Commit:
     log_length: int
     new_epoch: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    async def run(self, keyring: Keyring, user: User) -> Committed:
+    async def execute(self, keyring: Keyring, user: User) -> Committed:
         """Store it; raises as `RedisStore.commit`.
 
         What is sealed opens only where it was sealed to stand: where another turn was faster, it
@@ -80,7 +80,7 @@ class Commit:
         """
         first = self.session.length
         while True:
-            reply = await keyring.write(user, COMMIT, partial(self._values, first))
+            reply = await keyring.run_write(user, COMMIT, partial(self._values, first))
             if reply[0] != b"moved":
                 return self._committed(reply)
             first = reply[1]
@@ -92,7 +92,7 @@ class Commit:
             case b"closed":
                 raise SessionClosedError(self.session.id)
             case b"overtaken":
-                raise OvertakenError
+                raise SupersededError
             case b"conflict":
                 raise ImportConflictError(
                     f"{reply[1]} lines of this import are stored, not as many as this one "
@@ -103,7 +103,7 @@ class Commit:
 
     def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
         session, step = self.session, self.step
-        said = sealed_messages(
+        said = encrypted_messages(
             cipher, session.id, first, self.messages, embedder_tag=self.embedder_tag
         )
         return (
@@ -115,7 +115,7 @@ class Commit:
             max(message.at for message, _ in self.messages),
             session.profile,
             cipher.seal(f"session:{session.id}:title", session.title),
-            " ".join(session.follows),
+            " ".join(session.continued_from),
             self.new_epoch,
             self.log_length,
             step.import_id if step else "",
@@ -130,7 +130,7 @@ class Commit:
         )
 
 
-def stored_entries(
+def entries_of(
     committed: Committed, messages: Sequence[tuple[Message, Vector | None]]
 ) -> tuple[Entry, ...]:
     """Messages with their `(dim,)` vectors as they were stored by a commit."""
@@ -153,7 +153,7 @@ class Continuity:
 
 _SNAPSHOT, _CATCH_UP = Script("changes", "line", "snapshot"), Script("changes", "catch_up")
 _FOLD, _EMBED = Script("fold"), Script("weigh", "embed")
-_CLOSE, _DROP = Script("close", lasts=True), Script("weigh", "drop", lasts=True)
+_CLOSE, _DROP = Script("close", durable=True), Script("weigh", "drop", durable=True)
 _NONCE_SECONDS = 600
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long a request that names itself is remembered."""
@@ -196,7 +196,7 @@ class RedisStore:
         view: Cursor | None,
         carry: bool = True,
         tail: int = 0,
-        hold: Hold | None = None,
+        hold: SessionLock | None = None,
         fresh: bool = False,
     ) -> Snapshot:
         """Read all that one turn needs, in one round trip.
@@ -217,7 +217,7 @@ class RedisStore:
             SessionBusyError: another turn holds it.
         """
         continuity = self._continuity
-        reply, cipher = await self.keyring.read(
+        reply, cipher = await self.keyring.run_read(
             user,
             _SNAPSHOT,
             session_id or "",
@@ -230,7 +230,7 @@ class RedisStore:
             view.sequence if view else 0,
             _CHANGES_AT_ONCE,
             hold.token if hold else "",
-            HOLD_MILLISECONDS,
+            LOCK_MILLISECONDS,
             hold.policy if hold else "",
             self.retention.horizon(user),
         )
@@ -277,7 +277,7 @@ class RedisStore:
             OvertakenError: a later try of the same request took the place of this one.
             ImportConflictError: the import stands elsewhere than `step` says.
         """
-        commit = Commit(
+        commit = CommitRequest(
             session,
             messages,
             create=(epoch or "1") if create else "0",
@@ -290,29 +290,31 @@ class RedisStore:
             trace_seconds=self.retention.trace_seconds(user),
             log_length=self.log_length,
         )
-        return await commit.run(self.keyring, user)
+        return await commit.execute(self.keyring, user)
 
     async def catch_up(self, user: User, view: Cursor) -> Changes:
         """The changes after `view`, where one snapshot did not hold them all."""
-        reply, cipher = await self.keyring.read(
+        reply, cipher = await self.keyring.run_read(
             user, _CATCH_UP, view.epoch, view.sequence, _CHANGES_AT_ONCE
         )
         return decode.changes(reply, cipher, since=view, embedder_tag=self.embedder_tag)
 
-    async def fold(self, user: User, session_id: str, read: Fold, fold: Fold) -> bool:
+    async def fold(
+        self, user: User, session_id: str, read: SummaryState, fold: SummaryState
+    ) -> bool:
         """Replace the fold `read` by `fold`; False when another folder was faster."""
         place = f"session:{session_id}"
-        reply = await self.keyring.write(
+        reply = await self.keyring.run_write(
             user,
             _FOLD,
             lambda cipher: (
                 session_id,
-                read.folded_upto,
+                read.compacted_upto,
                 read.summarized_upto,
-                fold.folded_upto,
+                fold.compacted_upto,
                 fold.summarized_upto,
                 cipher.seal(f"{place}:summary", fold.summary),
-                cipher.seal(f"{place}:extract", fold.extract),
+                cipher.seal(f"{place}:extract", fold.fallback_summary),
             ),
         )
         return bool(reply)
@@ -323,11 +325,11 @@ class RedisStore:
         def arguments(cipher: Cipher) -> Sequence[Argument]:
             values: list[Argument] = [self.log_length]
             for entry, vector in vectors:
-                packed = sealed_vector(cipher, entry.id, vector, self.embedder_tag)
+                packed = encrypted_vector(cipher, entry.id, vector, self.embedder_tag)
                 values += (entry.session_id, entry.position, packed)
             return values
 
-        return await self.keyring.write(user, _EMBED, arguments)
+        return await self.keyring.run_write(user, _EMBED, arguments)
 
     async def close(self, user: User, session_id: str) -> None:
         """Close a session: it is read, not gone on with. UnknownSessionError if there is none."""
@@ -340,7 +342,7 @@ class RedisStore:
         reply = await run(_DROP, keys.prefix(user), session_id, self.log_length, last)
         if reply < 0:
             raise UnknownSessionError(session_id)
-        await note_erasure(self.connection, now=self.retention.clock())
+        await mark_erasure(self.connection, now=self.retention.clock())
         return reply
 
     async def ping(self) -> None:

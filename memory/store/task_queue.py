@@ -29,33 +29,40 @@ from onionskin.memory.store import keys
 from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.tasks import Due, EmbedDue, ExtractDue, FoldDue, SpendDue, UseDue
+from onionskin.memory.types.tasks import (
+    EmbedTask,
+    ExtractTask,
+    RecordAccessTask,
+    RecordUsageTask,
+    SummarizeTask,
+    Task,
+)
 
-_KINDS: dict[str, type[Due]] = {
-    "fold": FoldDue,
-    "embed": EmbedDue,
-    "use": UseDue,
-    "spend": SpendDue,
-    "extract": ExtractDue,
+_KINDS: dict[str, type[Task]] = {
+    "fold": SummarizeTask,
+    "embed": EmbedTask,
+    "use": RecordAccessTask,
+    "spend": RecordUsageTask,
+    "extract": ExtractTask,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def kind_of(due: Due) -> str:
+def kind_of(due: Task) -> str:
     """What sort of job it is: `fold`, `embed`, ..."""
     return _NAMES[type(due)]
 
 
-def pack_due(due: Due) -> bytes:
+def pack_task(due: Task) -> bytes:
     """The same bytes for what is the same; how long it is to wait is not among them."""
     fields = cast("dict[str, Any]", msgspec.to_builtins(due))
     fields.pop("quiet", None)
     return _encode({"kind": kind_of(due), **fields})
 
 
-def unpack_due(data: bytes) -> Due:
+def unpack_task(data: bytes) -> Task:
     """What `pack_due` packed.
 
     Raises:
@@ -75,9 +82,9 @@ def mark_of(user: User) -> bytes:
     return b'"user":' + _encode(msgspec.to_builtins(user))
 
 
-def digest_of(due: Due) -> str:
+def task_digest(due: Task) -> str:
     """A short id of what is due, for people: the same for what is the same."""
-    return hashlib.blake2b(pack_due(due), digest_size=6).hexdigest()
+    return hashlib.blake2b(pack_task(due), digest_size=6).hexdigest()
 
 
 _NOTE, _TAKE, _SETTLE = Script("note"), Script("take"), Script("settle")
@@ -99,20 +106,20 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Batch:
     """What a worker took, and how much there was.
 
     Attributes:
         waiting, dead: entries of the agenda in all.
     """
 
-    dues: tuple[Due, ...]
+    tasks: tuple[Task, ...]
     waiting: int
     dead: int
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class DeadTask:
     """A job that failed too often.
 
     Attributes:
@@ -120,13 +127,13 @@ class GivenUp:
         at: when it was given up; Unix seconds.
     """
 
-    due: Due
+    task: Task
     failures: int
     error: str
     at: float
 
 
-class Agenda:
+class TaskQueue:
     """One worker's side of it.
 
     Args:
@@ -145,81 +152,85 @@ class Agenda:
         self.hold, self._connection, self._backoff = hold, connection, backoff or Backoff()
         self._token, self._hold = secrets.token_hex(8), hold.total_seconds()
 
-    async def note(self, *dues: Due, after: float = 0.0, anew: bool = True) -> None:
+    async def schedule(self, *dues: Task, after: float = 0.0, reschedule: bool = True) -> None:
         """Note what is due in `after` seconds, for whichever worker comes first.
 
         What waits to be tried again goes on waiting; what is noted already is put off to then,
         unless `anew` is False: then it is at most brought forward, and left to whoever is at it.
         """
         if dues:
-            packed = map(pack_due, dues)
-            await self._connection.run(_NOTE, keys.AGENDA, after, "", int(not anew), *packed)
+            packed = map(pack_task, dues)
+            await self._connection.run(
+                _NOTE, keys.TASK_QUEUE, after, "", int(not reschedule), *packed
+            )
 
-    async def begin(self, due: Due) -> bool:
+    async def claim(self, due: Task) -> bool:
         """Note what this worker does at once; False if it waits to be tried again."""
-        packed = pack_due(due)
-        noted = await self._connection.run(_NOTE, keys.AGENDA, self._hold, self._token, 0, packed)
+        packed = pack_task(due)
+        noted = await self._connection.run(
+            _NOTE, keys.TASK_QUEUE, self._hold, self._token, 0, packed
+        )
         return bool(noted[0])
 
-    async def take(self, most: int) -> Taken:
+    async def fetch(self, most: int) -> Batch:
         """Take at most so many that are due by now."""
         waiting, dead, found = await self._connection.run(
-            _TAKE, keys.AGENDA, self._hold, self._token, most
+            _TAKE, keys.TASK_QUEUE, self._hold, self._token, most
         )
-        dues: list[Due] = []
+        dues: list[Task] = []
         for packed in found:
             try:
-                dues.append(unpack_due(packed))
+                dues.append(unpack_task(packed))
             except CorruptValueError:  # of a newer version: one of its workers has it next
                 continue
-        return Taken(tuple(dues), waiting, dead)
+        return Batch(tuple(dues), waiting, dead)
 
-    async def keep(self, due: Due) -> None:
+    async def heartbeat(self, due: Task) -> None:
         """It takes longer: hold it anew."""
-        await self._settle(due, "hold", self._hold)
+        await self._finish(due, "hold", self._hold)
 
-    async def done(self, due: Due) -> None:
+    async def complete(self, due: Task) -> None:
         """It is done, unless it was noted anew meanwhile."""
-        await self._settle(due, "done")
+        await self._finish(due, "done")
 
-    async def later(self, due: Due, after: timedelta) -> None:
+    async def defer(self, due: Task, after: timedelta) -> None:
         """It could not be done yet, and that was no fault of it."""
-        await self._settle(due, "later", after.total_seconds() * _jitter())
+        await self._finish(due, "later", after.total_seconds() * _jitter())
 
-    async def failed(self, due: Due, code: str) -> bool:
+    async def fail(self, due: Task, code: str) -> bool:
         """It failed; True if that was once too often, and it is given up."""
-        return await self._settle(due, "failed", self._backoff.first, code) == b"dead"
+        return await self._finish(due, "failed", self._backoff.first, code) == b"dead"
 
-    async def _settle(self, due: Due, how: str, seconds: float = 0.0, code: str = "") -> bytes:
+    async def _finish(self, due: Task, how: str, seconds: float = 0.0, code: str = "") -> bytes:
         longest, attempts = self._backoff.longest, self._backoff.attempts
         return await self._connection.run(
-            *(_SETTLE, keys.AGENDA, pack_due(due), self._token, how),
+            *(_SETTLE, keys.TASK_QUEUE, pack_task(due), self._token, how),
             *(seconds, longest, _jitter(), attempts, code),
         )
 
 
-async def list_given_up(connection: Connection) -> list[GivenUp]:
+async def list_dead_tasks(connection: Connection) -> list[DeadTask]:
     """What was given up, the oldest first."""
-    commands, call, found = connection.commands, connection.call, list[GivenUp]()
-    for packed in await call(commands.zrange(f"{keys.AGENDA}dead", 0, -1)):
+    commands, call, found = connection.commands, connection.call, list[DeadTask]()
+    for packed in await call(commands.zrange(f"{keys.TASK_QUEUE}dead", 0, -1)):
         name = packed.decode()
-        at = await call(commands.zscore(f"{keys.AGENDA}dead", name))
-        times = await call(commands.hget(f"{keys.AGENDA}failures", name))
-        error = await call(commands.hget(f"{keys.AGENDA}errors", name))
+        at = await call(commands.zscore(f"{keys.TASK_QUEUE}dead", name))
+        times = await call(commands.hget(f"{keys.TASK_QUEUE}failures", name))
+        error = await call(commands.hget(f"{keys.TASK_QUEUE}errors", name))
         if at is not None:
             last = (error or b"").decode()
-            found.append(GivenUp(unpack_due(packed), int(times or 0), last, at))
+            found.append(DeadTask(unpack_task(packed), int(times or 0), last, at))
     return found
 
 
-async def revive(connection: Connection, dues: Sequence[Due], *, again: bool) -> int:
+async def retry_tasks(connection: Connection, dues: Sequence[Task], *, again: bool) -> int:
     """Let what was given up be due again, or let it go; how many there were."""
-    return await connection.run(_REVIVE, keys.AGENDA, int(again), *map(pack_due, dues))
+    return await connection.run(_REVIVE, keys.TASK_QUEUE, int(again), *map(pack_task, dues))
 
 
 async def forget_user(connection: Connection, user: User) -> None:
     """Take all that is due for a user off the agenda."""
-    await connection.run(_FORGET, keys.AGENDA, mark_of(user))
+    await connection.run(_FORGET, keys.TASK_QUEUE, mark_of(user))
 
 
 def _jitter() -> float:

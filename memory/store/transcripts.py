@@ -27,7 +27,7 @@ async def get_session(store: RedisStore, user: User, session_id: str) -> Session
     )
     if fields[0] is None or float(fields[1]) <= store.retention.horizon(user):
         raise UnknownSessionError(session_id)
-    return decode.session(session_id, fields, await store.keyring.cipher(user, fields))
+    return decode.session(session_id, fields, await store.keyring.cipher_for(user, fields))
 
 
 async def is_kept(store: RedisStore, user: User, session_id: str) -> bool:
@@ -68,7 +68,7 @@ async def read_messages(
     packed = await store.connection.call(
         store.connection.commands.lrange(keys.messages(user, session_id), start, start + count - 1)
     )
-    cipher = await store.keyring.cipher(user, packed)
+    cipher = await store.keyring.cipher_for(user, packed)
     return decode.entries(session_id, start, packed, cipher=cipher)
 
 
@@ -92,7 +92,7 @@ async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[
                 start,
                 packed,
                 vectors,
-                cipher=await store.keyring.cipher(user, [*packed, *vectors]),
+                cipher=await store.keyring.cipher_for(user, [*packed, *vectors]),
                 embedder_tag=store.embedder_tag,
             )
             start += len(packed)
@@ -103,7 +103,7 @@ async def _is_recalled(store: RedisStore, user: User, session_id: str) -> bool:
     call, commands = store.connection.call, store.connection.commands
     last = int(await call(commands.hget(keys.session(user, session_id), "length")) or 0) - 1
     packed = await call(commands.lrange(keys.messages(user, session_id), last, last))
-    cipher = await store.keyring.cipher(user, packed)
+    cipher = await store.keyring.cipher_for(user, packed)
     said = decode.entries(session_id, last, packed, cipher=cipher)
     return bool(said) and said[0].message.at > store.retention.horizon(user)
 
@@ -139,7 +139,7 @@ async def read_turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn:
     session_id, _, position = turn_id.partition(".")
     call, commands, first = store.connection.call, store.connection.commands, int(position)
     packed = await call(commands.lrange(keys.messages(user, session_id), first, first + 1))
-    cipher = await store.keyring.cipher(user, packed)
+    cipher = await store.keyring.cipher_for(user, packed)
     entries = decode.entries(session_id, first, packed, cipher=cipher)
     if not entries or entries[0].message.role != "user":
         raise UnknownTurnError(turn_id)
@@ -147,7 +147,7 @@ async def read_turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn:
         raise UnknownTurnError(turn_id)
     kept = entries[0].message.at > store.retention.trace_horizon(user)
     trace = await call(commands.get(keys.shown(user, turn_id))) if kept else None
-    cipher = await store.keyring.cipher(user, [trace])
+    cipher = await store.keyring.cipher_for(user, [trace])
     layers = unpack_trace(cipher.open(f"shown:{turn_id}", trace)) if trace else None
     return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
 
@@ -167,6 +167,6 @@ async def read_entries(store: RedisStore, user: User, ids: Sequence[str]) -> dic
             )
         )
         if packed:
-            cipher = await store.keyring.cipher(user, packed)
+            cipher = await store.keyring.cipher_for(user, packed)
             found[one] = decode.entries(session_id, int(position), packed, cipher=cipher)[0]
     return found

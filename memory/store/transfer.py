@@ -17,17 +17,17 @@ from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.script_io import (
-    SEALED_FIELDS,
-    sealed_field,
-    sealed_messages,
-    sealed_vector,
+    ENCRYPTED_FIELDS,
+    encrypted_field,
+    encrypted_messages,
+    encrypted_vector,
 )
 from onionskin.memory.store.store import RedisStore
 from onionskin.memory.store.users import scan_keys
 from onionskin.memory.types.messages import ImportStep, Message, User, Vector
-from onionskin.memory.types.records import HISTORY_SECONDS, Record, Step
+from onionskin.memory.types.records import HISTORY_SECONDS, Record, RecordChange
 
-_RESTORE = Script("weigh", "restore", lasts=True)
+_RESTORE = Script("weigh", "restore", durable=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 _SHORTEST_SECONDS = 60
 _ERASE_FIRST = "Erase the user first, or choose another user id."
@@ -64,7 +64,7 @@ class StepPiece:
 
     record_id: str
     number: int
-    step: Step
+    step: RecordChange
 
 
 Piece: TypeAlias = SessionPiece | MessagesPiece | RecordPiece | StepPiece
@@ -95,7 +95,7 @@ async def restore_pieces(
             values += _values(piece, cipher, embedder_tag=store.embedder_tag, now=now)
         return values
 
-    reply = await store.keyring.write(user, _RESTORE, arguments)
+    reply = await store.keyring.run_write(user, _RESTORE, arguments)
     if reply[0] != b"ok":
         raise ImportConflictError(f"{_refusal(reply)} {step.lines_before} lines are stored.")
 
@@ -106,19 +106,25 @@ def _values(piece: Piece, cipher: Cipher, *, embedder_tag: str, now: float) -> l
             flat = [
                 part
                 for name, value in piece.fields.items()
-                for part in (name, sealed_field(cipher, piece.id, name, value))
+                for part in (name, encrypted_field(cipher, piece.id, name, value))
             ]
             return ["session", piece.id, len(piece.fields), *flat]
         case MessagesPiece():
             sid, first, messages = piece.session_id, piece.first, piece.messages
-            said = sealed_messages(cipher, sid, first, messages, embedder_tag=embedder_tag)
+            said = encrypted_messages(cipher, sid, first, messages, embedder_tag=embedder_tag)
             return ["messages", sid, first, len(messages), *said]
         case RecordPiece():
             record = piece.record
             sealed = cipher.seal(f"records:{record.id}", pack_record(record))
             packed = f"{record.revision} ".encode() + sealed
-            vector = sealed_vector(cipher, record.id, piece.vector, embedder_tag)
-            return ["record", record.id, packed, cipher.mask("topic", record.topic or ""), vector]
+            vector = encrypted_vector(cipher, record.id, piece.vector, embedder_tag)
+            return [
+                "record",
+                record.id,
+                packed,
+                cipher.blind_index("topic", record.topic or ""),
+                vector,
+            ]
         case StepPiece():
             left = max(_SHORTEST_SECONDS, math.ceil(piece.step.at + HISTORY_SECONDS - now))
             kept, name = min(left, HISTORY_SECONDS), piece.record_id
@@ -154,10 +160,10 @@ async def session_fields(store: RedisStore, user: User, session_id: str) -> dict
     found = await store.connection.call(
         store.connection.commands.hgetall(keys.session(user, session_id))
     )
-    cipher = await store.keyring.cipher(user, list(found.values()))
+    cipher = await store.keyring.cipher_for(user, list(found.values()))
     return {
         name.decode(): cipher.open(f"session:{session_id}:{name.decode()}", value)
-        if name.decode() in SEALED_FIELDS
+        if name.decode() in ENCRYPTED_FIELDS
         else value
         for name, value in found.items()
     }
@@ -180,5 +186,5 @@ async def read_record(store: RedisStore, user: User, record_id: str) -> Record |
     )
     if not packed:
         return None
-    cipher = await store.keyring.cipher(user, [decode.without_revision(packed)])
+    cipher = await store.keyring.cipher_for(user, [decode.without_revision(packed)])
     return decode.record(record_id, packed, cipher)

@@ -94,7 +94,7 @@ _KEPT_SECONDS, _ONCE_SECONDS = 3 * 24 * 3600, 2 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class ModelUsage:
     """So many calls and tokens of one day."""
 
     calls: int
@@ -103,7 +103,7 @@ class Used:
 
 async def add_usage(
     store: RedisStore, user: User, *, now: float, calls: int, tokens: int, once: str = ""
-) -> tuple[Used, Used]:
+) -> tuple[ModelUsage, ModelUsage]:
     """Add to a day's usage, perhaps nothing; what the user and the tenant have used by then.
 
     What is added under a name, `once`, is added only once within two hours.
@@ -114,10 +114,10 @@ async def add_usage(
     )
 
 
-async def _added(store: RedisStore, key: str, calls: int, tokens: int, once: str) -> Used:
+async def _added(store: RedisStore, key: str, calls: int, tokens: int, once: str) -> ModelUsage:
     args = (calls, tokens, _KEPT_SECONDS, once, _ONCE_SECONDS)
     found = await store.connection.run(_USAGE, key, *args)
-    return Used(int(found[0]), int(found[1]))
+    return ModelUsage(int(found[0]), int(found[1]))
 
 
 def _day(now: float) -> str:
@@ -125,27 +125,27 @@ def _day(now: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class StorageUsage:
     """What is stored: `bytes` as packed, without what Redis itself needs."""
 
     bytes: int = 0
     memories: int = 0
 
-    def __add__(self, other: "Room") -> "Room":
-        return Room(self.bytes + other.bytes, self.memories + other.memories)
+    def __add__(self, other: "StorageUsage") -> "StorageUsage":
+        return StorageUsage(self.bytes + other.bytes, self.memories + other.memories)
 
 
-async def user_room(store: RedisStore, user: User) -> Room:
+async def user_storage(store: RedisStore, user: User) -> StorageUsage:
     """What a user takes."""
     call, commands = store.connection.call, store.connection.commands
     counted = await call(commands.hget(f"{keys.prefix(user)}user", "bytes"))
-    return Room(int(counted or 0), await call(commands.hlen(keys.records(user))))
+    return StorageUsage(int(counted or 0), await call(commands.hlen(keys.records(user))))
 
 
-async def tenant_room(store: RedisStore, tenant: str) -> Room:
+async def tenant_storage(store: RedisStore, tenant: str) -> StorageUsage:
     """What all users of a tenant take; every key is looked at, by SCAN."""
     names = {name async for name in scan_keys(store, keys.user_keys(tenant))}
-    total = Room()
+    total = StorageUsage()
     for name in names:
-        total += await user_room(store, keys.parse_user(name))
+        total += await user_storage(store, keys.parse_user(name))
     return total

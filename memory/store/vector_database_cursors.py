@@ -9,7 +9,7 @@ from onionskin.memory.types.messages import User
 _NOTE = Script("outside")
 
 
-async def read_filled(store: RedisStore, user: User, collection: str) -> Cursor:
+async def read_cursor(store: RedisStore, user: User, collection: str) -> Cursor:
     """Up to where a collection is filled; an empty cursor where it is not."""
     call, commands = store.connection.call, store.connection.commands
     found = await call(commands.hget(keys.outside(user), collection))
@@ -17,20 +17,20 @@ async def read_filled(store: RedisStore, user: User, collection: str) -> Cursor:
     return Cursor(epoch, int(sequence or 0))
 
 
-async def note_filled(store: RedisStore, user: User, collection: str, cursor: Cursor) -> bool:
+async def write_cursor(store: RedisStore, user: User, collection: str, cursor: Cursor) -> bool:
     """Note up to where a collection is filled; False where the user was erased meanwhile."""
     prefix = keys.prefix(user)
     noted = await store.connection.run(_NOTE, prefix, collection, cursor.epoch, cursor.sequence)
     return bool(noted)
 
 
-async def forget_filled(store: RedisStore, user: User, collection: str) -> None:
+async def delete_cursor(store: RedisStore, user: User, collection: str) -> None:
     """Note that a collection holds nothing."""
     call, commands = store.connection.call, store.connection.commands
     await call(commands.hdel(keys.outside(user), collection))
 
 
-async def filled_collections(store: RedisStore, user: User) -> list[str]:
+async def list_collections(store: RedisStore, user: User) -> list[str]:
     """The collections that hold vectors of a user, those of embedders before, too."""
     call, commands = store.connection.call, store.connection.commands
     return [one.decode() for one in await call(commands.hkeys(keys.outside(user)))]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from onionskin.memory.types.messages import Role
-from onionskin.memory.types.records import Record, Step
+from onionskin.memory.types.records import Record, RecordChange
 
 EXPORT_KIND = "onionskin-export"
 EXPORT_VERSION = 1
@@ -91,7 +91,7 @@ class StepLine(
     """A step in the history of a memory, which may be deleted itself."""
 
     memory: RecordId
-    step: Step
+    step: RecordChange
 
 
 class EndLine(msgspec.Struct, frozen=True, tag_field="kind", tag="end", forbid_unknown_fields=True):

@@ -15,9 +15,9 @@ from typing import Literal
 import msgspec
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.privacy.conversation_redactor import Listeners
-from onionskin.memory.privacy.policy import Discretion
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_at_once
+from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
+from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import import_progress
 from onionskin.memory.tokens import title_of
@@ -77,7 +77,7 @@ class Importer:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        discretion: Discretion,
+        discretion: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._discretion = discretion
@@ -94,14 +94,14 @@ class Importer:
         batch: _Batch | None = None
         written: dict[str, None] = {}
         number = stored = 0
-        listeners = Listeners(self._discretion)
+        listeners = ConversationRedactors(self._discretion)
         try:
             async for raw in read_lines(chunks):
                 number += 1
                 if not raw.strip():
                     continue
                 label, message = _parse(raw, number, self._clock)
-                message = listeners.heard(label, message)
+                message = listeners.redact_message(label, message)
                 if number <= resumed:
                     continue
                 session_id = _session_id(import_id, label)
@@ -109,7 +109,7 @@ class Importer:
                     stored += await self._flush(user, import_id, batch, done, number - 1)
                     batch, done = None, number - 1
                 if batch is None:
-                    title = self._discretion.kept(label or message.content)
+                    title = self._discretion.for_storage(label or message.content)
                     batch = _Batch(_session(session_id, title, message))
                     written[session_id] = None
                 batch.messages.append(message)
@@ -128,7 +128,7 @@ class Importer:
     async def _flush(
         self, user: User, import_id: str, batch: _Batch, before: int, after: int
     ) -> int:
-        vectors = await embed_at_once(self._embedder, [said.spoken for said in batch.messages])
+        vectors = await embed_in_batches(self._embedder, [said.spoken for said in batch.messages])
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
         await self._store.commit(user, batch.session, pairs, create=True, step=step)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.privacy.conversation_redactor import Listeners
-from onionskin.memory.privacy.policy import Discretion
-from onionskin.memory.records.service import kept_fields
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_at_once
+from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
+from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.memory.records.service import redact_fields
+from onionskin.memory.retrieval.embedders.base import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import import_progress
 from onionskin.memory.store.transfer import (
@@ -36,12 +36,12 @@ from onionskin.memory.transfer.format import (
     read_lines,
 )
 from onionskin.memory.transfer.importer import ImportReport
-from onionskin.memory.transfer.validation import DisorderError, Order
+from onionskin.memory.transfer.validation import ExportOrderError, ExportValidator
 from onionskin.memory.types.messages import ImportStep, Message, User
 from onionskin.memory.types.records import Record
 
 
-def kept_line(line: Line, listeners: Listeners, discretion: Discretion) -> Line:
+def redact_line(line: Line, listeners: ConversationRedactors, discretion: PrivacyPolicy) -> Line:
     """What is kept of a line.
 
     Raises:
@@ -50,12 +50,12 @@ def kept_line(line: Line, listeners: Listeners, discretion: Discretion) -> Line:
     match line:
         case MessageLine():
             said = Message(line.role, line.content, line.time, line.author)
-            kept = listeners.heard(line.session, said)
+            kept = listeners.redact_message(line.session, said)
             return msgspec.structs.replace(line, content=kept.content, author=kept.author)
         case SessionLine():
             texts = {name: getattr(line, name) for name in ("title", "summary", "extract")}
-            more = discretion.plain(line.more)
-            return msgspec.structs.replace(line, **discretion.plain(texts), more=more)
+            more = discretion.redact_json(line.more)
+            return msgspec.structs.replace(line, **discretion.redact_json(texts), more=more)
         case MemoryLine():
             return MemoryLine(_kept_record(line.record, discretion))
         case StepLine():
@@ -65,16 +65,16 @@ def kept_line(line: Line, listeners: Listeners, discretion: Discretion) -> Line:
             return line
 
 
-def _kept_record(record: Record, discretion: Discretion) -> Record:
+def _kept_record(record: Record, discretion: PrivacyPolicy) -> Record:
     said = ("topic", "content", "tags", "entities", "metadata")
     return replace(
-        record, **kept_fields({name: getattr(record, name) for name in said}, discretion)
+        record, **redact_fields({name: getattr(record, name) for name in said}, discretion)
     )
 
 
 _BATCH, _BATCH_BYTES = 200, 1 << 21
 _LONGEST_LINE_BYTES = 1 << 22
-_UNUSABLE = (msgspec.MsgspecError, DisorderError, OverflowError, RecursionError, UnicodeError)
+_UNUSABLE = (msgspec.MsgspecError, ExportOrderError, OverflowError, RecursionError, UnicodeError)
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class Restorer:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        discretion: Discretion,
+        discretion: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._discretion = discretion
@@ -135,8 +135,8 @@ class Restorer:
                 the same id is under way.
         """
         resumed = await import_progress(self._store, user, import_id)
-        order, tally, batch = Order(), _Tally(), _Batch(resumed)
-        listeners = Listeners(self._discretion)
+        order, tally, batch = ExportValidator(), _Tally(), _Batch(resumed)
+        listeners = ConversationRedactors(self._discretion)
         number, good, begun = 0, 0, False
         try:
             async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
@@ -144,7 +144,7 @@ class Restorer:
                 if raw.strip():
                     line = _parse(raw, number, order) if begun else _check_header(raw)
                     begun = True
-                    line = line and kept_line(line, listeners, self._discretion)
+                    line = line and redact_line(line, listeners, self._discretion)
                     if line and number > resumed:
                         if batch.is_full:
                             batch = await self._flush(user, import_id, batch, good, tally)
@@ -176,7 +176,7 @@ class Restorer:
 
     async def _pieces(self, batch: _Batch) -> list[Piece]:
         texts = [text for line, _ in batch.lines if (text := _text(line)) is not None]
-        vectors = iter(await embed_at_once(self._embedder, texts))
+        vectors = iter(await embed_in_batches(self._embedder, texts))
         pieces: list[Piece] = []
         for line, number in batch.lines:
             match line:
@@ -211,21 +211,21 @@ def _check_header(raw: bytes) -> None:
         )
 
 
-def _parse(raw: bytes, number: int, order: Order) -> Line:
+def _parse(raw: bytes, number: int, order: ExportValidator) -> Line:
     if len(raw) > _LONGEST_LINE_BYTES:
         raise InvalidInputError(f"Line {number} is longer than {_LONGEST_LINE_BYTES} bytes.")
     try:
         line = from_json(raw)
-        order.take(line)
+        order.accept(line)
     except _UNUSABLE as error:
         raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
     return line
 
 
-def _check_end(order: Order, number: int) -> None:
+def _check_end(order: ExportValidator, number: int) -> None:
     try:
         order.end()
-    except DisorderError as error:
+    except ExportOrderError as error:
         raise InvalidInputError(f"It ends after line {number}: {error}.") from error
 
 

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
-from onionskin.memory.privacy.policy import UNREDACTED, Discretion
+from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.format import EXPORT_KIND
 from onionskin.memory.transfer.importer import Importer, ImportReport
 from onionskin.memory.transfer.restorer import Restorer
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.tasks import Due, EmbedDue
+from onionskin.memory.types.tasks import EmbedTask, Task
 
 _LONGEST_HEADER_BYTES, _ASKED_EVERY_BYTES = 4096, 1 << 20
 
@@ -20,7 +20,7 @@ class _Kind(msgspec.Struct):
     kind: str
 
 
-class Intake:
+class UploadHandler:
     """Hands lines to who can read them; the first line tells.
 
     Args:
@@ -38,9 +38,9 @@ class Intake:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        after: Callable[[Due], None],
+        after: Callable[[Task], None],
         admit: Callable[[User], Awaitable[None]] | None = None,
-        discretion: Discretion = UNREDACTED,
+        discretion: PrivacyPolicy = UNREDACTED,
     ) -> None:
         self._importer = Importer(store, embedder, clock=clock, discretion=discretion)
         self._restorer = Restorer(store, embedder, clock=clock, discretion=discretion)
@@ -57,7 +57,7 @@ class Intake:
         reader = self._restorer if _is_header(read) else self._importer
         report = await reader.run(user, import_id, self._admitted(user, read, chunks))
         if self._embeds_later:
-            self._after(EmbedDue(user))
+            self._after(EmbedTask(user))
         return report
 
     async def _admitted(

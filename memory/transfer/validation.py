@@ -12,19 +12,19 @@ from onionskin.memory.transfer.format import (
     SessionLine,
     StepLine,
 )
-from onionskin.memory.types.records import Record, Step
+from onionskin.memory.types.records import Record, RecordChange
 
 _RECORD_ID = re.compile(r"m_[0-9a-f]{16}")
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
 _MOST_REVISIONS = 2**53
 
 
-class DisorderError(ValueError):
+class ExportOrderError(ValueError):
     """A line that does not belong where it stands, or whose values cannot be."""
 
 
 @dataclass(slots=True)
-class Order:
+class ExportValidator:
     """Where a reader of an export stands.
 
     Attributes:
@@ -43,7 +43,7 @@ class Order:
     lines: int = 1
     ended: bool = False
 
-    def take(self, line: Line) -> None:
+    def accept(self, line: Line) -> None:
         """Go on by a line.
 
         Raises:
@@ -51,7 +51,7 @@ class Order:
             OverflowError: it holds a number that cannot be stored.
         """
         if self.ended:
-            raise DisorderError("it stands after the end")
+            raise ExportOrderError("it stands after the end")
         self.lines += 1
         match line:
             case SessionLine():
@@ -75,18 +75,18 @@ class Order:
         """Raise DisorderError unless the end came."""
         self.end_session()
         if not self.ended:
-            raise DisorderError("the end is missing: the export was cut off")
+            raise ExportOrderError("the end is missing: the export was cut off")
 
     def _end(self, line: EndLine) -> None:
         self.end_session()
         if line.lines != self.lines - 1:
-            raise DisorderError(f"{line.lines!r} lines should stand before the end")
+            raise ExportOrderError(f"{line.lines!r} lines should stand before the end")
         self.ended = True
 
     def end_session(self) -> None:
         """Raise DisorderError unless all messages of the last session came."""
         if self.session and self.messages != self.session.messages:
-            raise DisorderError(
+            raise ExportOrderError(
                 f"session {self.session.id!r} has {self.session.messages} messages, but "
                 f"{self.messages} came before this"
             )
@@ -94,20 +94,20 @@ class Order:
     def _take_session(self, line: SessionLine) -> None:
         self.end_session()
         if self.memory:
-            raise DisorderError("a session stands after the memories")
+            raise ExportOrderError("a session stands after the memories")
         if self.session and line.id <= self.session.id:
-            raise DisorderError(f"session {line.id!r} stands after {self.session.id!r}")
+            raise ExportOrderError(f"session {line.id!r} stands after {self.session.id!r}")
         if not line.summarized_upto <= line.folded_upto <= line.messages:
-            raise DisorderError(f"session {line.id!r} is folded further than it reaches")
+            raise ExportOrderError(f"session {line.id!r} is folded further than it reaches")
         if line.extracted_upto > line.messages:
-            raise DisorderError(f"session {line.id!r} is extracted further than it reaches")
+            raise ExportOrderError(f"session {line.id!r} is extracted further than it reaches")
         self.session, self.messages = line, 0
 
     def _take_message(self, line: MessageLine) -> None:
         if self.session is None or self.memory or line.session != self.session.id:
-            raise DisorderError(f"the message does not follow its session {line.session!r}")
+            raise ExportOrderError(f"the message does not follow its session {line.session!r}")
         if line.position != self.messages or self.messages == self.session.messages:
-            raise DisorderError(
+            raise ExportOrderError(
                 f"message {line.position!r} stands where {self.messages!r} of "
                 f"{self.session.messages!r} is due"
             )
@@ -116,25 +116,27 @@ class Order:
     def _begin_memory(self, memory_id: str) -> None:
         self.end_session()
         if memory_id <= self.memory:
-            raise DisorderError(f"memory {memory_id!r} stands after {self.memory!r}")
+            raise ExportOrderError(f"memory {memory_id!r} stands after {self.memory!r}")
         self.memory = memory_id
 
 
-def _check_step(memory_id: str, step: Step) -> None:
+def _check_step(memory_id: str, step: RecordChange) -> None:
     _check_record(step.record)
     if step.record.id != memory_id or not _EARLIEST <= step.at <= _LATEST:
-        raise DisorderError(f"the step is not one of memory {memory_id!r}")
+        raise ExportOrderError(f"the step is not one of memory {memory_id!r}")
 
 
 def _check_record(record: Record) -> None:
     times = (record.created, record.updated, record.last_access, record.expires)
     for time in (*times, record.valid_from, record.valid_to):
         if time is not None and not _EARLIEST <= time <= _LATEST:
-            raise DisorderError(f"the time {time!r} is out of bounds")
+            raise ExportOrderError(f"the time {time!r} is out of bounds")
     if not _RECORD_ID.fullmatch(record.id):
-        raise DisorderError(f"{record.id!r} is no id of a memory")
+        raise ExportOrderError(f"{record.id!r} is no id of a memory")
     if not 1 <= record.revision <= _MOST_REVISIONS or not 0 <= record.importance <= 1:
-        raise DisorderError(f"memory {record.id!r} has a revision or an importance out of bounds")
+        raise ExportOrderError(
+            f"memory {record.id!r} has a revision or an importance out of bounds"
+        )
     if not record.content.strip() or record.topic == "":
-        raise DisorderError(f"memory {record.id!r} has an empty content or topic")
+        raise ExportOrderError(f"memory {record.id!r} has an empty content or topic")
     pack_record(record)  # refuses what cannot be stored, such as integers of more than 64 bits

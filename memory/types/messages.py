@@ -72,17 +72,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class SummaryState:
     """How far a session is folded.
 
     `messages[:summarized_upto]` are in `summary`, made by a model;
     `messages[summarized_upto:folded_upto]` are in `extract`, made without one, to be redone.
     """
 
-    folded_upto: int = 0
+    compacted_upto: int = 0
     summarized_upto: int = 0
     summary: str = ""
-    extract: str = ""
+    fallback_summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +103,19 @@ class Session:
     title: str = ""
     profile: str = ""
     closed: bool = False
-    fold: Fold = field(default_factory=Fold)
-    follows: tuple[str, ...] = ()
+    summary_state: SummaryState = field(default_factory=SummaryState)
+    continued_from: tuple[str, ...] = ()
     metadata: str = ""
     extracted_upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class SessionDigest:
     """What an earlier session left: its fold, and its last messages as far as they are unfolded."""
 
     session_id: str
     active: float
-    fold: Fold
+    summary_state: SummaryState
     tail: tuple[Entry, ...] = ()
 
 
@@ -133,7 +133,7 @@ class Snapshot:
     session: Session
     is_new: bool
     unfolded: tuple[Entry, ...]
-    digests: tuple[Digest, ...] = ()
+    digests: tuple[SessionDigest, ...] = ()
     changes: "Changes | None" = None
     epoch: str = ""
 
@@ -170,7 +170,7 @@ class Section:
     tokens: int = 0
     messages: tuple[Entry, ...] = ()
     text: str = ""
-    digests: tuple[Digest, ...] = ()
+    digests: tuple[SessionDigest, ...] = ()
     hits: tuple[Hit, ...] = ()
     records: tuple["Record", ...] = ()
     missing: str = ""

@@ -59,7 +59,7 @@ def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
         raise CorruptValueError(f"A stored trace does not decode: {error}.") from error
 
 
-def traced(section: Section) -> LayerTrace:
+def layer_trace(section: Section) -> LayerTrace:
     """What a layer showed, by ids."""
     return LayerTrace(
         layer=section.layer,

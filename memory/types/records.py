@@ -106,7 +106,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RecordChange:
     """One step in a record's history.
 
     Attributes:
@@ -121,7 +121,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Staleness:
+class StaleFilter:
     """Which records are to be archived: those that meet all that is given.
 
     Attributes:

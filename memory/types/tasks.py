@@ -7,7 +7,7 @@ from onionskin.memory.types.messages import User
 
 
 @dataclass(frozen=True, slots=True)
-class FoldDue:
+class SummarizeTask:
     """A session that should be folded after the answer, by the rules of a profile.
 
     Attributes:
@@ -21,14 +21,14 @@ class FoldDue:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedDue:
+class EmbedTask:
     """A user with messages that have no vector of the embedder in use."""
 
     user: User
 
 
 @dataclass(frozen=True, slots=True)
-class UseDue:
+class RecordAccessTask:
     """Records that a prompt showed.
 
     Attributes:
@@ -41,7 +41,7 @@ class UseDue:
 
 
 @dataclass(frozen=True, slots=True)
-class SpendDue:
+class RecordUsageTask:
     """What a turn used of the model."""
 
     user: User
@@ -50,7 +50,7 @@ class SpendDue:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtractDue:
+class ExtractTask:
     """A session that records should be drawn from, by the rules of a profile.
 
     Attributes:
@@ -66,5 +66,5 @@ class ExtractDue:
     quiet: float = field(default=0.0, compare=False)
 
 
-Due: TypeAlias = FoldDue | EmbedDue | UseDue | SpendDue | ExtractDue
+Task: TypeAlias = SummarizeTask | EmbedTask | RecordAccessTask | RecordUsageTask | ExtractTask
 """Work for after the answer."""

@@ -20,14 +20,14 @@ from onionskin.memory.store.keys import prefix
 from onionskin.memory.types.messages import User
 
 
-class Collections(Protocol):
+class VectorDatabase(Protocol):
     """A vector database. Its methods run in threads.
 
     Attributes:
         most_at_once: how many of them; 1 for one that is not made for threads.
     """
 
-    most_at_once: int
+    batch_limit: int
 
     def open(self, name: str, embeddings: Embeddings, dimensions: int) -> VectorStore:
         """The collection of a name, made if it is not there."""
@@ -48,7 +48,7 @@ def collection_of(user: User, embedder_tag: str) -> str:
     return f"onionskin-{hashlib.sha256(owner).hexdigest()[:40]}"
 
 
-def open_collections(kind: str, url: str, key: SecretStr | None) -> Collections:
+def open_vector_database(kind: str, url: str, key: SecretStr | None) -> VectorDatabase:
     """The vector database of the settings.
 
     Args:
@@ -67,7 +67,7 @@ def open_collections(kind: str, url: str, key: SecretStr | None) -> Collections:
             f"ONIONSKIN_VECTOR_STORE {kind!r} is not known; use {known}, or a dotted path."
         )
     try:
-        make: Callable[[str, SecretStr | None], Collections]
+        make: Callable[[str, SecretStr | None], VectorDatabase]
         make = getattr(importlib.import_module(module), name)
         return make(url, key)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -77,12 +77,12 @@ def open_collections(kind: str, url: str, key: SecretStr | None) -> Collections:
 
 
 _KINDS: Mapping[str, str] = {
-    "qdrant": "onionskin.memory.vector_databases.qdrant.QdrantCollections",
-    "chroma": "onionskin.memory.vector_databases.chroma.ChromaCollections",
+    "qdrant": "onionskin.memory.vector_databases.qdrant.QdrantDatabase",
+    "chroma": "onionskin.memory.vector_databases.chroma.ChromaDatabase",
 }
 
 
-class Handed(Embeddings):
+class PrecomputedEmbeddings(Embeddings):
     """Answers with the vectors that it was made with.
 
     Args:

@@ -12,11 +12,11 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import SecretStr
 
 
-class ChromaCollections:
+class ChromaDatabase:
     """A collection of Chroma's for each user."""
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
-        self.most_at_once = 8 if "://" in url else 1
+        self.batch_limit = 8 if "://" in url else 1
         settings, at = Settings(anonymized_telemetry=False), urlsplit(url)
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._client: Any = (

@@ -11,21 +11,25 @@ from langchain_core.vectorstores import VectorStore
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import read_everything
 from onionskin.memory.store.vector_database_cursors import (
-    filled_collections,
-    forget_filled,
-    note_filled,
-    read_filled,
+    delete_cursor,
+    list_collections,
+    read_cursor,
+    write_cursor,
 )
 from onionskin.memory.types.change_log import Changes, Cursor, DropSession, Put
 from onionskin.memory.types.messages import Entry, User, Vector
-from onionskin.memory.vector_databases.base import Collections, Handed, collection_of
+from onionskin.memory.vector_databases.base import (
+    PrecomputedEmbeddings,
+    VectorDatabase,
+    collection_of,
+)
 
 T = TypeVar("T")
 _IDS = uuid.UUID("6f2f6a5e-3c5b-4e0e-9d8a-0c8f1f1f5a01")
 _ASKED, _BATCH = "what is asked for", 256
 
 
-class Outside:
+class VectorDatabaseMirror:
     """A view of every user in a vector database.
 
     Nothing in it is the truth: what is lost is filled again from Redis.
@@ -35,16 +39,16 @@ class Outside:
         store: the source of truth.
     """
 
-    def __init__(self, collections: Collections, store: RedisStore) -> None:
+    def __init__(self, collections: VectorDatabase, store: RedisStore) -> None:
         self._collections, self._store = collections, store
-        self._slots = asyncio.Semaphore(collections.most_at_once)
+        self._slots = asyncio.Semaphore(collections.batch_limit)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
         """The ids of the messages nearest to a `(dim,)` vector, the nearest first."""
         name = collection_of(user, self._store.embedder_tag)
-        if not (await read_filled(self._store, user, name)).epoch:
+        if not (await read_cursor(self._store, user, name)).epoch:
             return []
-        handed = Handed({_ASKED: vector.tolist()})
+        handed = PrecomputedEmbeddings({_ASKED: vector.tolist()})
 
         def ask(collection: VectorStore) -> list[str]:
             return [one.page_content for one in collection.similarity_search(_ASKED, k=top_k)]
@@ -54,7 +58,7 @@ class Outside:
     async def fill(self, user: User) -> None:
         """Bring a user's collection to where the transcript stands."""
         name = collection_of(user, self._store.embedder_tag)
-        cursor, more = await read_filled(self._store, user, name), True
+        cursor, more = await read_cursor(self._store, user, name), True
         while more:
             changes = await self._store.catch_up(user, cursor)
             if not changes.cursor.epoch:
@@ -65,23 +69,23 @@ class Outside:
                 for change in changes.items:
                     await self._put(name, change.entries if isinstance(change, Put) else ())
             cursor, more = changes.cursor, changes.more
-            if not await note_filled(self._store, user, name, cursor):
+            if not await write_cursor(self._store, user, name, cursor):
                 await self._thread(lambda: self._collections.drop(name))
                 return
 
     async def drop(self, user: User) -> None:
         """Delete all collections of a user."""
-        names = set(await filled_collections(self._store, user))
+        names = set(await list_collections(self._store, user))
         for name in names | {collection_of(user, self._store.embedder_tag)}:
             await self._thread(lambda name=name: self._collections.drop(name))
-            await forget_filled(self._store, user, name)
+            await delete_cursor(self._store, user, name)
 
     async def close(self) -> None:
         """Close the database."""
         await self._thread(self._collections.close)
 
     async def _refill(self, user: User, name: str) -> None:
-        await forget_filled(self._store, user, name)
+        await delete_cursor(self._store, user, name)
         await self._thread(lambda: self._collections.drop(name))
         async for entries in read_everything(self._store, user):
             await self._put(name, entries)
@@ -99,13 +103,17 @@ class Outside:
             size = len(vectors[batch[0]])
             await self._on(
                 name,
-                Handed(vectors),
+                PrecomputedEmbeddings(vectors),
                 size,
                 lambda collection, batch=batch, ids=ids: collection.add_texts(batch, ids=ids),
             )
 
     async def _on(
-        self, name: str, handed: Handed, dimensions: int, do: Callable[[VectorStore], T]
+        self,
+        name: str,
+        handed: PrecomputedEmbeddings,
+        dimensions: int,
+        do: Callable[[VectorStore], T],
     ) -> T:
         return await self._thread(lambda: do(self._collections.open(name, handed, dimensions)))
 

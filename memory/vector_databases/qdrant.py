@@ -11,11 +11,11 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, VectorParams
 
 
-class QdrantCollections:
+class QdrantDatabase:
     """A collection of Qdrant's for each user."""
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
-        self.most_at_once = 8 if "://" in url else 1
+        self.batch_limit = 8 if "://" in url else 1
         self._client: Any = (
             QdrantClient(url=url, api_key=key.get_secret_value() if key else None)
             if "://" in url

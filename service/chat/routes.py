@@ -10,10 +10,16 @@ from typing import Any, cast
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse
 
-from onionskin.chains.turn import ChatReply, ChatTurn, stored_reply
+from onionskin.chains.turn import TurnReply, TurnRequest, stored_reply
 from onionskin.service.chat.schemas import ContextAnswer, ContextRequest
 from onionskin.service.chat.sse import reply_events
-from onionskin.service.dependencies import OwnerDep, PrincipalDep, StateDep, admitted, count_turn
+from onionskin.service.dependencies import (
+    OwnerDep,
+    PrincipalDep,
+    StateDep,
+    check_limits,
+    count_turn,
+)
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
 from onionskin.service.schemas import ChatAnswer, ChatRequest
@@ -41,17 +47,17 @@ async def chat(
     With `stream: true` the answer comes as server-sent events; a client that hangs up before
     `done` leaves nothing stored.
     """
-    user = await admitted(request, state, principal, body.user_id)
+    user = await check_limits(request, state, principal, body.user_id)
     await count_turn(request, state, user)
     nonce = turn_nonce(request)
-    turn = ChatTurn(
+    turn = TurnRequest(
         user,
         body.message,
         body.session_id,
         body.profile,
         body.on_conflict,
         nonce,
-        apart_from=tuple(body.apart_from),
+        excluded_sessions=tuple(body.apart_from),
     )
     request.state.withheld = state.chain.withholds(turn)
     known = await stored_reply(state.store, user, nonce) if nonce else None
@@ -59,7 +65,7 @@ async def chat(
         reply = known or await state.chain.ainvoke(turn)
         return Response(ChatAnswer.json_of(reply), media_type="application/json")
     coming = _only(known) if known else state.chain.astream(turn)
-    pieces = cast("AsyncGenerator[ChatReply]", coming)
+    pieces = cast("AsyncGenerator[TurnReply]", coming)
     first = await anext(pieces)
     return EventSourceResponse(
         reply_events(first, pieces),
@@ -67,10 +73,10 @@ async def chat(
     )
 
 
-async def _only(reply: ChatReply) -> AsyncGenerator[ChatReply]:
+async def _only(reply: TurnReply) -> AsyncGenerator[TurnReply]:
     """The reply of a turn whose answer got lost after it was stored."""
     yield replace(reply, reply="")
-    yield ChatReply(reply=reply.reply)
+    yield TurnReply(reply=reply.reply)
 
 
 context_router = APIRouter(prefix="/v1/users/{user_id}/context", tags=["chat"])
@@ -82,5 +88,5 @@ async def get_context(user: OwnerDep, body: ContextRequest, state: StateDep) -> 
 
     A turn that is answered elsewhere is stored by an import.
     """
-    turn = ChatTurn(user, body.message, body.session_id, body.profile)
-    return ContextAnswer.of(await state.contexts.recall(turn))
+    turn = TurnRequest(user, body.message, body.session_id, body.profile)
+    return ContextAnswer.of(await state.context_builder.recall(turn))

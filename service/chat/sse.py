@@ -7,17 +7,17 @@ from typing import Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from onionskin.chains.conversation import ChatReply
+from onionskin.chains.conversation import TurnReply
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.errors import problem
 from onionskin.service.schemas import ChatAnswer
-from onionskin.service.streaming import drawn
+from onionskin.service.streaming import iterate_shielded
 
 _PING_SECONDS = 15.0
 
 
 async def reply_events(
-    first: ChatReply, pieces: AsyncGenerator[ChatReply]
+    first: TurnReply, pieces: AsyncGenerator[TurnReply]
 ) -> AsyncGenerator[bytes]:
     """The events of one answer: `session`, `memory`, `token`..., then `done` or `error`.
 
@@ -31,7 +31,7 @@ async def reply_events(
     yield _event("session", session)
     yield _event("memory", {key: beginning[key] for key in ("memory", "degraded")})
     try:
-        async with aclosing(drawn(pieces, ping_seconds=_PING_SECONDS)) as coming:
+        async with aclosing(iterate_shielded(pieces, ping_seconds=_PING_SECONDS)) as coming:
             async for piece in coming:
                 if piece is None:
                     yield KEEPALIVE_COMMENT

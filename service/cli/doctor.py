@@ -21,7 +21,7 @@ from typing import Literal
 from onionskin.chains.models.factory import open_model
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import ConfigurationError, OnionskinError
-from onionskin.memory.profiles import load_discretions, load_profiles
+from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval.embedders.providers import open_embedder
 from onionskin.memory.retrieval.ranking.ranker import is_compiled
 from onionskin.memory.store import Connection
@@ -30,12 +30,12 @@ from onionskin.memory.store.redis.diagnostics import RedisFacts, inspect_redis
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.console import say, say_json
 from onionskin.service.factories import (
+    attach_redis,
     embedder_options,
     master_keys,
     model_options,
-    redis_beside,
+    open_text_pipeline,
     retention_of,
-    tongue_of,
 )
 from onionskin.service.settings import Settings
 from onionskin.service.settings_loading import load_settings
@@ -57,7 +57,7 @@ class Finding:
 
     name: str
     state: State
-    told: str
+    message: str
     advice: str = ""
 
 
@@ -66,7 +66,7 @@ _MOST_ROUND_TRIP_SECONDS = 0.05
 _FULL = 0.9
 
 
-def judge_redis(facts: RedisFacts, *, embedded: bool) -> list[Finding]:
+def check_redis(facts: RedisFacts, *, embedded: bool) -> list[Finding]:
     """Findings on one server that takes writes."""
     told = f"{facts.version}, {facts.used_bytes / 2**20:.0f} MiB used"
     told += f", {facts.round_trip * 1000:.1f} ms a round trip"
@@ -145,9 +145,9 @@ async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
         settings = load_settings()
         profiles = load_profiles(settings.profiles)
         _check_default(settings.profile, profiles)
-        load_discretions(settings.profiles, profiles, settings.redact)
+        load_privacy_policies(settings.profiles, profiles, settings.redact)
         retention_of(settings, time.time)
-        tongue_of(settings.language)
+        open_text_pipeline(settings.language)
     except OnionskinError as error:
         yield Finding("settings", "fail", str(error), "`onionskin config show` lists what is set.")
         return
@@ -181,12 +181,12 @@ def _disk(data_dir: Path) -> Finding:
 
 async def _redis(settings: Settings) -> list[Finding]:
     try:
-        async with redis_beside(settings) as url:
+        async with attach_redis(settings) as url:
             connection = Connection(url, timeout=settings.redis_timeout)
             try:
                 servers = await inspect_redis(connection)
                 embedded = settings.redis_url is None
-                found = [one for facts in servers for one in judge_redis(facts, embedded=embedded)]
+                found = [one for facts in servers for one in check_redis(facts, embedded=embedded)]
                 return [*found, await _keys(settings, connection)]
             finally:
                 await connection.aclose()
@@ -289,6 +289,6 @@ def _say(finding: Finding) -> None:
     sign, colour = _SIGNS[finding.state]
     say(sign, style=colour, end=" ")
     say(f"{finding.name:9}", style="bold", end=" ")
-    say(finding.told)
+    say(finding.message)
     if finding.advice:
         say(f"            {finding.advice}", style="dim")

@@ -17,8 +17,8 @@ from onionskin.memory.store.encryption.keyring import open_keyring
 from onionskin.memory.store.encryption.migrations import (
     Rotation,
     Sealing,
+    encrypt_existing,
     rotate_master_key,
-    seal_everything,
 )
 from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import progress, remark, say, say_json
@@ -110,7 +110,7 @@ def seal_all() -> Sealing:
         ConfigurationError: there are no keys.
     """
     return _shown(
-        lambda store, show: seal_everything(store, tell=lambda one: show(sealing_told(one)))
+        lambda store, show: encrypt_existing(store, tell=lambda one: show(sealing_told(one)))
     )
 
 

@@ -12,7 +12,7 @@ from onionskin.service.console import say, say_json, say_table
 
 if TYPE_CHECKING:
     from onionskin.memory.store import Connection
-    from onionskin.memory.store.task_queue import GivenUp
+    from onionskin.memory.store.task_queue import DeadTask
 
 app = typer.Typer(
     help="Jobs that failed too often: list them, try them again, let them go.",
@@ -26,10 +26,10 @@ All = Annotated[bool, typer.Option("--all", help="All of them.")]
 @app.command("list", epilog=example("onionskin jobs list --json"))
 def list_all(*, as_json: AsJson = False) -> None:
     """List what was given up: whose and which session, how it failed; nothing that was said."""
-    from onionskin.memory.store.task_queue import list_given_up
+    from onionskin.memory.store.task_queue import list_dead_tasks
     from onionskin.service.factories import with_redis
 
-    found = [_described(one) for one in with_redis(list_given_up)]
+    found = [_described(one) for one in with_redis(list_dead_tasks)]
     if as_json:
         say_json(found)
         return
@@ -58,18 +58,18 @@ def drop(ids: Which = None, *, every: All = False, as_json: AsJson = False) -> N
 
 
 def _settle(ids: list[str], *, every: bool, again: bool) -> int:
-    from onionskin.memory.store.task_queue import digest_of, list_given_up, revive
+    from onionskin.memory.store.task_queue import list_dead_tasks, retry_tasks, task_digest
     from onionskin.service.factories import with_redis
 
     if bool(ids) == every:
         raise typer.BadParameter("Name ids of `onionskin jobs list`, or say --all.")
 
     async def settle(connection: "Connection") -> int:
-        found = {digest_of(one.due): one.due for one in await list_given_up(connection)}
+        found = {task_digest(one.task): one.task for one in await list_dead_tasks(connection)}
         if unknown := set(ids) - found.keys():
             raise OnionskinError(f"There is no job {min(unknown)!r}; see `onionskin jobs list`.")
         chosen = [found[one] for one in ids] if ids else list(found.values())
-        return await revive(connection, chosen, again=again)
+        return await retry_tasks(connection, chosen, again=again)
 
     return with_redis(settle)
 
@@ -78,15 +78,15 @@ def _counted(count: int) -> str:
     return f"{count} {'job is' if count == 1 else 'jobs are'}"
 
 
-def _described(one: "GivenUp") -> dict[str, object]:
-    from onionskin.memory.store.task_queue import digest_of, kind_of
+def _described(one: "DeadTask") -> dict[str, object]:
+    from onionskin.memory.store.task_queue import kind_of, task_digest
 
     return {
-        "id": digest_of(one.due),
-        "job": kind_of(one.due),
-        "tenant": one.due.user.tenant,
-        "user": one.due.user.id,
-        "session": asdict(one.due).get("session_id", ""),
+        "id": task_digest(one.task),
+        "job": kind_of(one.task),
+        "tenant": one.task.user.tenant,
+        "user": one.task.user.id,
+        "session": asdict(one.task).get("session_id", ""),
         "failures": one.failures,
         "error": one.error,
         "given_up": datetime.fromtimestamp(one.at, UTC).isoformat(timespec="seconds"),

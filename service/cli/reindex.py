@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from onionskin.memory.errors import EmbedderError, UnderWayError
+from onionskin.memory.errors import EmbedderError, TaskRunningError
 from onionskin.memory.retrieval.embedders.providers import open_embedder
-from onionskin.memory.retrieval.embedding_backfill import EMBEDDING, embed_backlog
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.embedding_backfill import EMBEDDING, embed_missing
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deployment import note_embedder
@@ -18,14 +18,14 @@ from onionskin.memory.store.users import all_users
 from onionskin.memory.types.messages import User
 from onionskin.service.console import progress, say, say_json
 from onionskin.service.factories import (
+    attach_redis,
     connect,
     embedder_options,
     guarded,
     master_keys,
-    redis_beside,
-    tongue_of,
+    open_text_pipeline,
 )
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
 
 
@@ -43,16 +43,16 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         plain = await stack.enter_async_context(
             open_embedder(settings.embedder, embedder_options(settings))
         )
-        url = await stack.enter_async_context(redis_beside(settings))
+        url = await stack.enter_async_context(attach_redis(settings))
         connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
-        embedder = guarded(plain, settings, connection, Telemetry())
+        embedder = guarded(plain, settings, connection, Metrics())
         keyring = await open_keyring(
             connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
-        tongue = tongue_of(settings.language)
-        views = Views(store, lambda: UserIndex(tongue), most_bytes=settings.view_bytes)
+        tongue = open_text_pipeline(settings.language)
+        views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=settings.view_bytes)
         users = sorted({user async for user in all_users(store)}, key=_by_name)
         shown = stack.enter_context(_counting())
         task = shown.add_task(embedder.tag, total=len(users), vectors=0)
@@ -66,10 +66,10 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         for done, user in enumerate(users):
             try:
                 async with leased(store, user, EMBEDDING, hold=settings.job_hold):
-                    await embed_backlog(
+                    await embed_missing(
                         user, store=store, embedder=embedder, views=views, tell=stored
                     )
-            except UnderWayError:
+            except TaskRunningError:
                 elsewhere += 1  # a worker of the service is at it
             except EmbedderError as error:
                 raise EmbedderError(

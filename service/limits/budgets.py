@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.users import Used, add_usage
+from onionskin.memory.store.users import ModelUsage, add_usage
 from onionskin.memory.types.messages import User
 from onionskin.service.limits.headers import Quota
 
@@ -102,7 +102,7 @@ class Budgets:
         return [*(("user", one) for one in users), *(("tenant", one) for one in tenants)]
 
 
-def _quotas(budget: Budget, used: Used, reset: timedelta) -> Iterator[Quota]:
+def _quotas(budget: Budget, used: ModelUsage, reset: timedelta) -> Iterator[Quota]:
     if budget.calls:
         yield Quota("requests", budget.calls, max(0, budget.calls - used.calls), reset)
     if budget.tokens:

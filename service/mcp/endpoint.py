@@ -10,7 +10,7 @@ import httpx
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import InvalidInputError
 from onionskin.service.auth.principals import Principal
 from onionskin.service.limits.headers import note
@@ -49,7 +49,7 @@ class McpEndpoint:
 
     async def __aexit__(self, *_: object) -> None:
         if self._serving:
-            await end(self._serving)
+            await cancel_and_wait(self._serving)
         self._serving = self._handler = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

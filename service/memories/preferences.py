@@ -45,8 +45,8 @@ _TOPIC = "preference:"
 @router.get("", responses=problem_responses(404, 422))
 async def list_preferences(user: OwnerDep, state: StateDep) -> Preferences:
     """Every preference that has a category."""
-    now = state.memories.clock()
-    found = [one for one in await state.memories.index(user) if one.is_recalled(now)]
+    now = state.records.clock()
+    found = [one for one in await state.records.index(user) if one.is_recalled(now)]
     named = [one for one in found if (one.topic or "").startswith(_TOPIC)]
     return Preferences(preferences=[_shown(one) for one in sorted(named, key=_category)])
 
@@ -62,7 +62,7 @@ async def put_preference(
         "topic": f"{_TOPIC}{category}",
         "archived": False,
     }
-    return _shown((await state.memories.create(user, [draft]))[0])
+    return _shown((await state.records.create(user, [draft]))[0])
 
 
 @router.get("/{category}", responses=problem_responses(404, 422))
@@ -75,13 +75,13 @@ async def get_preference(user: OwnerDep, category: Category, state: StateDep) ->
 async def delete_preference(user: OwnerDep, category: Category, state: StateDep) -> Preference:
     """Forget the preference of a category; it is what comes back."""
     found = _of(await _named(user, category, state), category)
-    await state.memories.forget(user, [found.id])
+    await state.records.forget(user, [found.id])
     return _shown(found)
 
 
 async def _named(user: OwnerDep, category: str, state: StateDep) -> Record | None:
-    now, topic = state.memories.clock(), f"{_TOPIC}{category}"
-    index = await state.memories.index(user)
+    now, topic = state.records.clock(), f"{_TOPIC}{category}"
+    index = await state.records.index(user)
     return next((one for one in index if one.topic == topic and one.is_alive(now)), None)
 
 

@@ -3,7 +3,7 @@
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from onionskin.memory.retrieval.index.record_index import RecordHit
-from onionskin.memory.types.records import KINDS, Kind, Record, Staleness, Term
+from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Term
 from onionskin.service.memories.schemas import Body, Label, MemoryId, MemoryInfo, Share, Tags
 
 _DAY_SECONDS = 86_400.0
@@ -129,10 +129,10 @@ class ArchiveRequest(Body):
             raise ValueError("give at least one threshold")
         return self
 
-    def staleness(self) -> Staleness:
+    def staleness(self) -> StaleFilter:
         """The thresholds."""
         days = self.older_than_days
-        return Staleness(
+        return StaleFilter(
             None if days is None else days * _DAY_SECONDS,
             self.importance_below,
             self.accesses_below,

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.records.provenance import reasons
+from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.store.records import release
 from onionskin.memory.types.records import Record
@@ -55,13 +55,13 @@ MemoryPath = Annotated[MemoryId, Path()]
 @memories_router.post("", status_code=201, responses=problem_responses(404, 409, 422, 507))
 async def keep_memory(user: StoringDep, body: NewMemory, state: StateDep) -> MemoryInfo:
     """Keep a memory; with a `topic` that is taken already, it replaces that memory."""
-    return MemoryInfo.of((await state.memories.create(user, [body.fields()]))[0])
+    return MemoryInfo.of((await state.records.create(user, [body.fields()]))[0])
 
 
 @memories_router.post("/batch", status_code=201, responses=problem_responses(404, 409, 422, 507))
 async def keep_memories(user: StoringDep, body: NewMemories, state: StateDep) -> MemoryList:
     """Keep several memories, all or none."""
-    kept = await state.memories.create(user, [one.fields() for one in body.memories])
+    kept = await state.records.create(user, [one.fields() for one in body.memories])
     return MemoryList(memories=[MemoryInfo.of(one) for one in kept])
 
 
@@ -70,8 +70,8 @@ async def list_memories(
     user: OwnerDep, query: Annotated[MemoryQuery, Query()], state: StateDep
 ) -> MemoryPage:
     """The user's memories, the newest first."""
-    wanted, now = query.filter(), state.memories.clock()
-    found = [one for one in await state.memories.index(user) if one.is_alive(now)]
+    wanted, now = query.filter(), state.records.clock()
+    found = [one for one in await state.records.index(user) if one.is_alive(now)]
     found = sorted(filter(wanted.admits, found), key=_newest_first)
     if query.cursor:
         after = _cursor(query.cursor)
@@ -86,7 +86,7 @@ async def list_memories(
 @memories_router.get("/stats", responses=problem_responses(404, 422))
 async def memory_stats(user: OwnerDep, state: StateDep) -> MemoryStats:
     """How many memories there are, and of what sort."""
-    index, now = await state.memories.index(user), state.memories.clock()
+    index, now = await state.records.index(user), state.records.clock()
     alive = [one for one in index if one.is_alive(now)]
     return MemoryStats(
         total=len(alive),
@@ -102,7 +102,7 @@ async def memory_stats(user: OwnerDep, state: StateDep) -> MemoryStats:
 async def search_memories(user: OwnerDep, body: MemorySearch, state: StateDep) -> MemoryHits:
     """The memories that answer a query best, each with the parts of its score."""
     selection = Selection(min_similarity=body.min_similarity)
-    found = await state.memories.search(
+    found = await state.records.search(
         user, body.query, top_k=body.top_k, where=body.admits, selection=selection
     )
     return MemoryHits(hits=[MemoryHit.of(one) for one in found])
@@ -111,22 +111,22 @@ async def search_memories(user: OwnerDep, body: MemorySearch, state: StateDep) -
 @memories_router.post("/archive", responses=problem_responses(404, 409, 422))
 async def archive_memories(user: OwnerDep, body: ArchiveRequest, state: StateDep) -> Archived:
     """Archive what is stale: it is kept, but no longer recalled. Pinned memories stay."""
-    return Archived(ids=await state.memories.archive(user, body.staleness()))
+    return Archived(ids=await state.records.archive(user, body.staleness()))
 
 
 @memories_router.post("/delete", responses=problem_responses(404, 409, 422))
 async def delete_memories(user: OwnerDep, body: BulkDelete, state: StateDep) -> MemoriesDeleted:
     """Delete several memories, all or none: those named, or those that meet a filter."""
     if body.ids is not None:
-        return MemoriesDeleted(deleted=await state.memories.forget(user, body.ids))
+        return MemoriesDeleted(deleted=await state.records.forget(user, body.ids))
     wanted = body.filter or MemoryFilter()
-    return MemoriesDeleted(deleted=await state.memories.forget_where(user, wanted.admits))
+    return MemoriesDeleted(deleted=await state.records.forget_where(user, wanted.admits))
 
 
 @memories_router.get("/{memory_id}", responses=problem_responses(404, 422))
 async def get_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryInfo:
     """One memory."""
-    return MemoryInfo.of(await state.memories.get(user, memory_id))
+    return MemoryInfo.of(await state.records.get(user, memory_id))
 
 
 @memories_router.patch("/{memory_id}", responses=problem_responses(404, 409, 422))
@@ -134,32 +134,32 @@ async def change_memory(
     user: OwnerDep, memory_id: MemoryPath, body: MemoryPatch, state: StateDep
 ) -> MemoryInfo:
     """Change what is named; the rest stays. It can be undone for thirty days."""
-    return MemoryInfo.of(await state.memories.change(user, memory_id, body.fields()))
+    return MemoryInfo.of(await state.records.change(user, memory_id, body.fields()))
 
 
 @memories_router.delete("/{memory_id}", responses=problem_responses(404, 409, 422))
 async def delete_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoriesDeleted:
     """Delete a memory. It can be restored for thirty days."""
-    return MemoriesDeleted(deleted=await state.memories.forget(user, [memory_id]))
+    return MemoriesDeleted(deleted=await state.records.forget(user, [memory_id]))
 
 
 @memories_router.post("/{memory_id}/promote", responses=problem_responses(404, 409, 422))
 async def promote_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryInfo:
     """Make a short-term memory a long-term one, which does not expire."""
-    return MemoryInfo.of(await state.memories.promote(user, memory_id))
+    return MemoryInfo.of(await state.records.promote(user, memory_id))
 
 
 @memories_router.get("/{memory_id}/history", responses=problem_responses(404, 422))
 async def memory_history(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryHistory:
     """Every change of the last thirty days, a deletion too."""
-    steps = await state.memories.history(user, memory_id)
+    steps = await state.records.history(user, memory_id)
     return MemoryHistory(steps=[HistoryStep.of(one) for one in steps])
 
 
 @memories_router.get("/{memory_id}/why", responses=problem_responses(404, 422))
 async def memory_reasons(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryReasons:
     """Why a memory is believed: the turns that said it, and what it made untrue."""
-    return MemoryReasons.of(await reasons(state.store, state.memories, user, memory_id))
+    return MemoryReasons.of(await find_provenance(state.store, state.records, user, memory_id))
 
 
 @memories_router.post("/{memory_id}/restore", responses=problem_responses(404, 409, 422, 507))
@@ -168,7 +168,7 @@ async def restore_memory(
 ) -> MemoryInfo:
     """Undo a deletion or the last change, or go back to a revision."""
     revision = body.revision if body else None
-    return MemoryInfo.of(await state.memories.restore(user, memory_id, revision))
+    return MemoryInfo.of(await state.records.restore(user, memory_id, revision))
 
 
 def _newest_first(record: Record) -> tuple[float, str]:
@@ -191,14 +191,14 @@ quarantine_router = APIRouter(
 @quarantine_router.get("", responses=problem_responses(404, 422))
 async def list_held(user: OwnerDep, state: StateDep) -> Held:
     """What is held back: kept and listed, but shown to no model; nothing where that is off."""
-    view = await state.views.now(user)
+    view = await state.indexes.refresh(user)
     return Held(held=[HeldText.of(one) for one in view.quarantine.entries])
 
 
 @quarantine_router.post("/release", responses=problem_responses(404, 409, 422, 507))
 async def release_held(user: OwnerDep, body: ReleaseRequest, state: StateDep) -> Released:
     """Show these again, and for good; what was not held is passed over."""
-    view = await state.views.now(user)
+    view = await state.indexes.refresh(user)
     held = {HeldText.of(one).id for one in view.quarantine.entries}
     ids = [one for one in body.ids if one in held]
     return Released(released=await release(state.store, user, ids) if ids else 0)

@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from onionskin.memory.records.provenance import Reasons
+from onionskin.memory.records.provenance import Provenance
 from onionskin.memory.store.transcripts import StoredTurn
 from onionskin.memory.types.messages import Entry
-from onionskin.memory.types.records import Action, Kind, Record, Step, Term
+from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Term
 from onionskin.service.schemas import ChatMessage, Metadata, utc
 
 
@@ -217,7 +217,7 @@ class HistoryStep(BaseModel):
     memory: MemoryInfo
 
     @classmethod
-    def of(cls, step: Step) -> "HistoryStep":
+    def of(cls, step: RecordChange) -> "HistoryStep":
         """The schema of a step."""
         return cls(at=utc(step.at), action=step.action, memory=MemoryInfo.of(step.record))
 
@@ -261,7 +261,7 @@ class MemoryReasons(BaseModel):
     superseded_by: MemoryInfo | None = Field(description="What made it untrue.")
 
     @classmethod
-    def of(cls, found: Reasons) -> "MemoryReasons":
+    def of(cls, found: Provenance) -> "MemoryReasons":
         """The schema of the reasons."""
         newer = found.superseded_by
         return cls(

@@ -24,7 +24,7 @@ _LONGEST = 128
 _log = logging.getLogger("onionskin.requests")
 
 
-class Requests:
+class RequestLogMiddleware:
     """Middleware, to stand outside of everything: every answer bears its id, one of 500 too.
 
     Args:

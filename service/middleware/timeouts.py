@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.errors import error_response
 
-_EXACT = 0.01
+_RESCHEDULE_THRESHOLD = 0.01
 """Of the time within which something must move, how much of it a movement may be too little."""
 _log = logging.getLogger("onionskin.requests")
 
@@ -31,7 +31,7 @@ class RequestTimeoutError(OnionskinError):
         )
 
 
-class Deadlines:
+class TimeoutMiddleware:
     """Middleware.
 
     The time runs anew with each piece of a body that comes or goes: an import that is sent slowly
@@ -50,7 +50,7 @@ class Deadlines:
         if scope["type"] != "http" or not self._within:
             await self._app(scope, receive, send)
             return
-        watched = _Watched(receive, send, self._within.total_seconds())
+        watched = _ActivityTimer(receive, send, self._within.total_seconds())
         try:
             async with watched.limit:
                 await self._app(scope, watched.receive, watched.send)
@@ -64,7 +64,7 @@ class Deadlines:
             await response(scope, receive, send)
 
 
-class _Watched:
+class _ActivityTimer:
     """A request's two directions; whatever moves on them puts its end off."""
 
     def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
@@ -88,6 +88,6 @@ class _Watched:
 
     def _moved(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._put_off > self._seconds * _EXACT and not self.limit.expired():
+        if now - self._put_off > self._seconds * _RESCHEDULE_THRESHOLD and not self.limit.expired():
             self._put_off = now
             self.limit.reschedule(now + self._seconds)

@@ -18,7 +18,7 @@ from onionskin.service.errors import error_response
 _ANY = "*"
 
 
-class Hosts:
+class TrustedHostMiddleware:
     """Middleware, for a service without authentication on the machine's own address.
 
     Args:

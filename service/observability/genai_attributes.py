@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
-from onionskin.chains.observers import ModelCall, Stage
+from onionskin.chains.observers import ModelCall, StageEvent
 from onionskin.memory.retrieval.index.record_index import RecordHit
 from onionskin.memory.types.records import Record
 
@@ -111,17 +111,17 @@ def said(call: ModelCall) -> Attributes:
     return made
 
 
-def recalled(stage: Stage, *, content: bool) -> Attributes:
+def recalled(stage: StageEvent, *, content: bool) -> Attributes:
     """What a turn's recall found."""
-    if stage.recollection is None:
+    if stage.recall is None:
         return {}
-    sections = stage.recollection.sections
+    sections = stage.recall.sections
     hits = [hit for section in sections for hit in section.hits]
     records = [record for section in sections for record in section.records]
     made: Attributes = {
-        "gen_ai.conversation.id": stage.recollection.turn.snapshot.session.id,
+        "gen_ai.conversation.id": stage.recall.turn.snapshot.session.id,
         "gen_ai.memory.record.count": len(hits) + len(records),
-        "onionskin.profile": stage.recollection.profile,
+        "onionskin.profile": stage.recall.profile,
     }
     if content:
         shown = [

@@ -5,20 +5,20 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
-from onionskin.memory.records.consolidation import Learner
-from onionskin.memory.records.extraction import Drawn
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.consolidation import RecordConsolidator
+from onionskin.memory.records.extraction import ExtractedRecord
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.index.record_index import RecordHit
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import Extracted
+from onionskin.memory.store.records import ExtractionRange
 from onionskin.memory.types.messages import Committed, Entry, Snapshot, User, Vectors
-from onionskin.memory.types.records import Record, Staleness
+from onionskin.memory.types.records import Record, StaleFilter
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
 from onionskin.service.observability.tracing import Tracing
 
 
-class TracedStore(RedisStore):
+class InstrumentedStore(RedisStore):
     """A store whose two round trips of a turn are spans: `snapshot` and `commit`."""
 
     def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
@@ -36,7 +36,7 @@ class TracedStore(RedisStore):
             return await super().commit(*args, **more)
 
 
-class TracedEmbedder:
+class InstrumentedEmbedder:
     """Another embedder; each call of it is a span."""
 
     def __init__(self, tracing: Tracing, inner: Embedder) -> None:
@@ -64,7 +64,7 @@ class TracedEmbedder:
             return await self._inner.embed(texts)
 
 
-class TracedMemories(Memories):
+class InstrumentedRecordService(RecordService):
     """Records whose operations are spans, under the names of the conventions."""
 
     def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
@@ -96,7 +96,7 @@ class TracedMemories(Memories):
             operation.found = [found]
             return found
 
-    async def archive(self, user: User, staleness: Staleness) -> list[str]:
+    async def archive(self, user: User, staleness: StaleFilter) -> list[str]:
         """See `Memories`."""
         operation = MemoryOperation("update_memory")
         with self._tracing.memory(operation):
@@ -127,30 +127,30 @@ class TracedMemories(Memories):
 
     async def search(self, user: User, query: str, **more: Any) -> list[RecordHit]:
         """See `Memories`."""
-        operation = MemoryOperation("search_memory", query=self.discretion.kept(query))
+        operation = MemoryOperation("search_memory", query=self.discretion.for_storage(query))
         with self._tracing.memory(operation):
             operation.found = found = await super().search(user, query, **more)
             return found
 
 
-class TracedLearner(Learner):
+class InstrumentedConsolidator(RecordConsolidator):
     """What a model drew is kept in a span."""
 
     def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._tracing = tracing
 
-    async def learn(
+    async def consolidate(
         self,
         user: User,
         said: tuple[Sequence[Entry], Sequence[Entry]],
-        drawn: Sequence[Drawn],
+        drawn: Sequence[ExtractedRecord],
         known: Sequence[Record],
-        extracted: Extracted,
+        extracted: ExtractionRange,
     ) -> str | None:
         """See `Learner`."""
         with self._tracing.memory(MemoryOperation("upsert_memory", len(drawn))):
-            return await super().learn(user, said, drawn, known, extracted)
+            return await super().consolidate(user, said, drawn, known, extracted)
 
 
 def _redis(operation: str) -> Attributes:

@@ -10,14 +10,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector
 
-from onionskin.chains.observers import ModelCall, Stage, outcome_of
+from onionskin.chains.observers import ModelCall, StageEvent, outcome_of
 from onionskin.memory.types.messages import Section
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _HITS = (0, 1, 2, 5, 10, 20, 50)
 
 
-class Telemetry:
+class Metrics:
     """One process's figures, in a registry of their own."""
 
     content_type = exposition.CONTENT_TYPE_LATEST
@@ -83,7 +83,7 @@ class Telemetry:
         )
 
     @contextmanager
-    def stage(self, stage: Stage) -> Generator[None]:
+    def stage(self, stage: StageEvent) -> Generator[None]:
         """How long a stage of a turn takes, unless it fails."""
         began = time.perf_counter()
         yield

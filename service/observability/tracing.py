@@ -15,7 +15,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
-from onionskin.chains.observers import ModelCall, Stage, outcome_of
+from onionskin.chains.observers import ModelCall, StageEvent, outcome_of
 from onionskin.memory.types.messages import Section
 from onionskin.service.observability import genai_attributes as genai
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
@@ -64,7 +64,7 @@ class Tracing:
                 raise
 
     @contextmanager
-    def stage(self, stage: Stage) -> Generator[None]:
+    def stage(self, stage: StageEvent) -> Generator[None]:
         """A stage of a turn; recall is a search of the memory."""
         if stage.name != "recall":
             with self.within(stage.name, {}):

@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from onionskin.chains.observers import Observer, Observers
+from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.records.consolidation import Learner
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.consolidation import RecordConsolidator
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.types.tasks import Due
+from onionskin.memory.types.tasks import Task
 from onionskin.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,43 +98,43 @@ class Collaborators:
         observer: told of turns and model calls besides.
     """
 
-    def __init__(self, tracing: "Tracing | None", observer: Observer) -> None:
+    def __init__(self, tracing: "Tracing | None", observer: TurnObserver) -> None:
         self._tracing = tracing
-        self.observer = Observers(observer, tracing) if tracing else observer
+        self.observer = CompositeObserver(observer, tracing) if tracing else observer
 
     def embedder(self, inner: Embedder) -> Embedder:
         """The embedder."""
         if self._tracing is None:
             return inner
-        from onionskin.service.observability.instrumented import TracedEmbedder  # noqa: PLC0415 - of an extra
+        from onionskin.service.observability.instrumented import InstrumentedEmbedder  # noqa: PLC0415 - of an extra
 
-        return TracedEmbedder(self._tracing, inner)
+        return InstrumentedEmbedder(self._tracing, inner)
 
     def store(self, *args: Any, **more: Any) -> RedisStore:
         """A `RedisStore` of these arguments."""
         if self._tracing is None:
             return RedisStore(*args, **more)
-        from onionskin.service.observability.instrumented import TracedStore  # noqa: PLC0415 - of an extra
+        from onionskin.service.observability.instrumented import InstrumentedStore  # noqa: PLC0415 - of an extra
 
-        return TracedStore(self._tracing, *args, **more)
+        return InstrumentedStore(self._tracing, *args, **more)
 
-    def memories(self, *args: Any, **more: Any) -> Memories:
+    def memories(self, *args: Any, **more: Any) -> RecordService:
         """`Memories` of these arguments."""
         if self._tracing is None:
-            return Memories(*args, **more)
-        from onionskin.service.observability.instrumented import TracedMemories  # noqa: PLC0415 - of an extra
+            return RecordService(*args, **more)
+        from onionskin.service.observability.instrumented import InstrumentedRecordService  # noqa: PLC0415 - of an extra
 
-        return TracedMemories(self._tracing, *args, **more)
+        return InstrumentedRecordService(self._tracing, *args, **more)
 
-    def learner(self, *args: Any, **more: Any) -> Learner:
+    def learner(self, *args: Any, **more: Any) -> RecordConsolidator:
         """A `Learner` of these arguments."""
         if self._tracing is None:
-            return Learner(*args, **more)
-        from onionskin.service.observability.instrumented import TracedLearner  # noqa: PLC0415 - of an extra
+            return RecordConsolidator(*args, **more)
+        from onionskin.service.observability.instrumented import InstrumentedConsolidator  # noqa: PLC0415 - of an extra
 
-        return TracedLearner(self._tracing, *args, **more)
+        return InstrumentedConsolidator(self._tracing, *args, **more)
 
-    def job(self, due: Due) -> AbstractContextManager[object]:
+    def job(self, due: Task) -> AbstractContextManager[object]:
         """Stands around a job, which is in the trace of the request that made it due."""
         if self._tracing is None:
             return nullcontext()

@@ -22,7 +22,7 @@ _USER_TOKEN, _ISSUER = "x-openwebui-user-jwt", "open-webui"
 _LEEWAY_SECONDS = 60
 
 
-def is_job(request: CompletionRequest, headers: Mapping[str, str]) -> bool:
+def is_auxiliary_request(request: CompletionRequest, headers: Mapping[str, str]) -> bool:
     """Whether it asks for a title, tags or the like: answered, and not remembered.
 
     Known are `metadata.task`, the headers `X-Onionskin-Task: <any>` and `X-Onionskin-Remember: false`,

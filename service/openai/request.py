@@ -13,18 +13,18 @@ from langchain_core.messages import (
 )
 
 from onionskin.chains.observers import with_texts
-from onionskin.chains.turn import Ask
+from onionskin.chains.turn import ClientInstructions
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.privacy.policy import Discretion
-from onionskin.service.openai.schemas import CompletionRequest, Said
+from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.service.openai.schemas import ChatCompletionMessage, CompletionRequest
 
 _WORDLESS = "(see attachment)"
-Line = tuple[str, str]
+TranscriptLine = tuple[str, str]
 """Role and text of what was said."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """A request, taken apart.
 
     Attributes:
@@ -34,11 +34,11 @@ class Asked:
     """
 
     text: str
-    history: tuple[Line, ...]
-    ask: Ask
+    history: tuple[TranscriptLine, ...]
+    instructions: ClientInstructions
 
 
-def taken_apart(request: CompletionRequest) -> Asked:
+def parse_request(request: CompletionRequest) -> ParsedRequest:
     """What a request says.
 
     Raises:
@@ -57,31 +57,33 @@ def taken_apart(request: CompletionRequest) -> Asked:
     system = tuple(one.text for one in request.messages if one.role in ("system", "developer"))
     lines = ((one.role, _text(one)) for one in spoken[:last] if _is_remembered(one))
     history = tuple(line for line in lines if line[1].strip())
-    ask = Ask(
+    ask = ClientInstructions(
         system=tuple(filter(None, system)),
         parts=said.parts,
         tail=tuple(map(_message, spoken[last + 1 :])),
         options=request.options(),
     )
-    return Asked(_text(said), history, ask)
+    return ParsedRequest(_text(said), history, ask)
 
 
-def as_prompt(request: CompletionRequest, discretion: Discretion) -> list[BaseMessage]:
+def to_prompt(request: CompletionRequest, discretion: PrivacyPolicy) -> list[BaseMessage]:
     """The messages for what is not remembered: it is no turn, so it sees nothing private."""
-    return [with_texts(_message(one), discretion.shown_outside) for one in request.messages]
+    return [
+        with_texts(_message(one), discretion.for_model_outside_turn) for one in request.messages
+    ]
 
 
-def _text(said: Said) -> str:
+def _text(said: ChatCompletionMessage) -> str:
     """What is stored of it: a picture without a word leaves a note."""
     return said.text if said.text.strip() or not said.parts else _WORDLESS
 
 
-def _is_remembered(said: Said) -> bool:
+def _is_remembered(said: ChatCompletionMessage) -> bool:
     """Whether a message is stored: what leads to a call of a tool is not, only what comes of it."""
     return said.role == "user" or (said.role == "assistant" and not said.tool_calls)
 
 
-def _message(said: Said) -> BaseMessage:
+def _message(said: ChatCompletionMessage) -> BaseMessage:
     content: Any = said.content if said.content is not None else ""
     match said.role:
         case "system" | "developer":

@@ -15,11 +15,11 @@ from fastapi import Request, Response
 from langchain_core.messages import AIMessage, AIMessageChunk
 from starlette.responses import JSONResponse, StreamingResponse
 
-from onionskin.chains.turn import ChatReply
+from onionskin.chains.turn import TurnReply
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.errors import problem
 from onionskin.service.openai.errors import error_body
-from onionskin.service.streaming import drawn
+from onionskin.service.streaming import iterate_shielded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Envelope:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, reply: ChatReply) -> dict[str, Any]:
+    def completion(self, reply: TurnReply) -> dict[str, Any]:
         """A whole answer."""
         calls = _calls(reply.message)
         message: dict[str, Any] = {
@@ -53,7 +53,7 @@ class Envelope:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
         return self._with("chat.completion.chunk", choices=[choice])
 
-    def last_chunk(self, reply: ChatReply) -> dict[str, Any]:
+    def last_chunk(self, reply: TurnReply) -> dict[str, Any]:
         """The piece that ends a streamed answer: why it ended, and where it is stored."""
         finish = finish_reason(reply)
         choice: dict[str, Any] = {
@@ -64,7 +64,7 @@ class Envelope:
         }
         return self._with("chat.completion.chunk", choices=[choice], **_where(reply))
 
-    def usage(self, reply: ChatReply) -> dict[str, Any]:
+    def usage(self, reply: TurnReply) -> dict[str, Any]:
         """The last piece of a stream that is to tell its usage."""
         return self._with("chat.completion.chunk", choices=[], usage=_usage(reply))
 
@@ -78,7 +78,7 @@ class Envelope:
         }
 
 
-def finish_reason(reply: ChatReply) -> str:
+def finish_reason(reply: TurnReply) -> str:
     """Why the answer ended: as the model said, else by what it holds."""
     if reply.interrupted:
         return "stop"
@@ -88,7 +88,7 @@ def finish_reason(reply: ChatReply) -> str:
     return str(metadata.get("finish_reason") or "stop")
 
 
-def delta_of(piece: ChatReply) -> dict[str, Any]:
+def delta_of(piece: TurnReply) -> dict[str, Any]:
     """What a piece of a stream adds; empty for nothing."""
     delta: dict[str, Any] = {"content": piece.reply} if piece.reply else {}
     message = piece.message
@@ -107,7 +107,7 @@ def delta_of(piece: ChatReply) -> dict[str, Any]:
     return delta
 
 
-def _where(reply: ChatReply) -> dict[str, Any]:
+def _where(reply: TurnReply) -> dict[str, Any]:
     """The session and the turn, in the field that OpenAI has for notes of one's own."""
     where = {"session_id": reply.session_id, "turn_id": reply.turn_id}
     noted = {name: value for name, value in where.items() if value}
@@ -125,7 +125,7 @@ def _calls(message: AIMessage | None) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(reply: ChatReply) -> dict[str, int] | None:
+def _usage(reply: TurnReply) -> dict[str, int] | None:
     usage = reply.usage
     if usage is None:
         return None
@@ -137,7 +137,7 @@ def _usage(reply: ChatReply) -> dict[str, int] | None:
 
 
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-Pieces = AsyncGenerator[ChatReply]
+Pieces = AsyncGenerator[TurnReply]
 Told = Callable[[], Awaitable[None]]
 
 
@@ -146,7 +146,7 @@ async def _nobody() -> None:
 
 
 async def send_whole(
-    request: Request, envelope: Envelope, reply: ChatReply, *, told: Told = _nobody
+    request: Request, envelope: Envelope, reply: TurnReply, *, told: Told = _nobody
 ) -> Response:
     """A whole answer.
 
@@ -172,7 +172,7 @@ async def send_stream(
         wants_usage: whether the last chunk tells the usage.
         told: called once the client has it all.
     """
-    first = ChatReply()
+    first = TurnReply()
     while not (first.reply or first.message or first.turn_id):
         piece = await anext(pieces, None)
         if piece is None:
@@ -183,18 +183,18 @@ async def send_stream(
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def once(reply: ChatReply) -> Pieces:
+async def once(reply: TurnReply) -> Pieces:
     """A reply that is there already, as a stream."""
     yield replace(reply, message=None)
 
 
 async def _events(
-    envelope: Envelope, first: ChatReply, pieces: Pieces, *, wants_usage: bool, told: Told
+    envelope: Envelope, first: TurnReply, pieces: Pieces, *, wants_usage: bool, told: Told
 ) -> AsyncIterator[str]:
     yield _event(envelope.chunk({"role": "assistant", "content": ""}))
     whole = first
     try:
-        async with aclosing(drawn(pieces)) as coming:
+        async with aclosing(iterate_shielded(pieces)) as coming:
             if delta := delta_of(first):
                 yield _event(envelope.chunk(delta))
             async for piece in coming:
@@ -213,7 +213,7 @@ async def _events(
     yield "data: [DONE]\n\n"
 
 
-def _headers(reply: ChatReply) -> dict[str, str]:
+def _headers(reply: TurnReply) -> dict[str, str]:
     named = {"X-Session-Id": reply.session_id, "X-Turn-Id": reply.turn_id}
     return {name: value for name, value in named.items() if value}
 

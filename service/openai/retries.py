@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from onionskin.chains.turn import ChatReply, stored_reply
+from onionskin.chains.turn import TurnReply, stored_reply
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.idempotency import (
-    Try,
-    answer_was_told,
-    begin_try,
-    overtake_try,
-    try_failed,
+    Attempt,
+    begin_attempt,
+    mark_delivered,
+    mark_failed,
+    supersede,
 )
 from onionskin.memory.types.messages import User
 from onionskin.service.openai.schemas import CompletionRequest
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class RequestAttempt:
     """A request that is being tried.
 
     Attributes:
@@ -38,16 +38,16 @@ class Attempt:
 
     store: RedisStore
     user: User
-    tried: Try
-    known: ChatReply | None = None
+    tried: Attempt
+    known: TurnReply | None = None
 
     async def told(self) -> None:
         """The client took the answer: who asks the same again wants another one."""
-        await answer_was_told(self.store, self.user, self.tried)
+        await mark_delivered(self.store, self.user, self.tried)
 
     async def failed(self) -> None:
         """Nothing is known to be stored: let the next try begin anew."""
-        await try_failed(self.store, self.user, self.tried)
+        await mark_failed(self.store, self.user, self.tried)
 
     @asynccontextmanager
     async def given_up_on_failure(self) -> AsyncGenerator[None]:
@@ -67,7 +67,7 @@ async def attempt(
     *,
     within: timedelta,
     keep: Callable[[Any], Any],
-) -> Attempt:
+) -> RequestAttempt:
     """Begin a request, or find what became of its first try.
 
     A try under way is waited for, as long as an answer may take; then this one takes its place, and
@@ -78,16 +78,16 @@ async def attempt(
     retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
     digest = _digest(keep(request.model_dump(mode="json")), headers, key)
     deadline = time.monotonic() + within.total_seconds()
-    tried = await begin_try(store, user, digest, _nonce(), now=time.time(), retried=retried)
+    tried = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=retried)
     while not tried.is_first:
         if known := await stored_reply(store, user, tried.nonce):
-            return Attempt(store, user, tried, known)
+            return RequestAttempt(store, user, tried, known)
         if time.monotonic() > deadline:
-            tried = await overtake_try(store, user, digest, tried.nonce, _nonce(), now=time.time())
+            tried = await supersede(store, user, digest, tried.nonce, _nonce(), now=time.time())
             continue
         await asyncio.sleep(_LOOK_SECONDS)
-        tried = await begin_try(store, user, digest, _nonce(), now=time.time(), retried=True)
-    return Attempt(store, user, tried)
+        tried = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=True)
+    return RequestAttempt(store, user, tried)
 
 
 def _nonce() -> str:

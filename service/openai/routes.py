@@ -7,17 +7,17 @@ from typing import Any, cast
 from fastapi import APIRouter, Request, Response
 
 from onionskin.chains.generation import answer, answer_stream
-from onionskin.chains.observers import Purpose
-from onionskin.chains.turn import ChatReply, ChatTurn
+from onionskin.chains.observers import CallPurpose
+from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.errors import UnknownProfileError
-from onionskin.service.dependencies import PrincipalDep, StateDep, admitted, count_turn
-from onionskin.service.openai.client_quirks import is_job, user_of
+from onionskin.service.dependencies import PrincipalDep, StateDep, check_limits, count_turn
+from onionskin.service.openai.client_quirks import is_auxiliary_request, user_of
 from onionskin.service.openai.errors import openai_responses
-from onionskin.service.openai.request import as_prompt, taken_apart
+from onionskin.service.openai.request import parse_request, to_prompt
 from onionskin.service.openai.response import Envelope, once, send_stream, send_whole
-from onionskin.service.openai.retries import Attempt, attempt
+from onionskin.service.openai.retries import RequestAttempt, attempt
 from onionskin.service.openai.schemas import CompletionRequest
-from onionskin.service.openai.session_matching import names_session
+from onionskin.service.openai.session_matching import is_session_id
 from onionskin.service.state import State
 
 router = APIRouter(tags=["openai"])
@@ -57,16 +57,16 @@ async def complete(
     body: CompletionRequest, request: Request, state: StateDep, principal: PrincipalDep
 ) -> Response:
     """A chat completion with the user's memory; see docs/openai.md for what is remembered."""
-    profile, asked = _known(state, body.model), taken_apart(body)
+    profile, asked = _known(state, body.model), parse_request(body)
     envelope = Envelope(profile)
-    if is_job(body, request.headers):
+    if is_auxiliary_request(body, request.headers):
         return await _job(state, body, request, envelope)
     secret = state.settings.openwebui_secret
     named = user_of(body, request.headers, principal, secret)
-    user = await admitted(request, state, principal, named)
+    user = await check_limits(request, state, principal, named)
     await count_turn(request, state, user)
     within = state.settings.model_timeout
-    keep = state.discretions.strictest.plain
+    keep = state.privacy_policies.strictest.redact_json
     tried = await attempt(state.store, user, body, request.headers, within=within, keep=keep)
     if tried.known:
         if not body.stream:
@@ -74,17 +74,17 @@ async def complete(
         pieces = once(tried.known)
         return await send_stream(envelope, pieces, wants_usage=body.wants_usage, told=tried.told)
     async with tried.given_up_on_failure():
-        session_id = await state.conversations.session(
+        session_id = await state.session_matcher.session(
             user, asked.history, named=_named(body, request), profile=profile
         )
-        turn = ChatTurn(
+        turn = TurnRequest(
             user,
             asked.text,
             session_id,
             profile,
             nonce=tried.tried.nonce,
-            ask=asked.ask,
-            fresh=session_id is None,
+            instructions=asked.instructions,
+            new_session=session_id is None,
         )
         if body.stream:
             pieces = _pieces(state, turn, tried)
@@ -97,10 +97,12 @@ async def complete(
     return await send_whole(request, envelope, reply, told=tried.told)
 
 
-async def _pieces(state: State, turn: ChatTurn, tried: Attempt) -> AsyncGenerator[ChatReply]:
+async def _pieces(
+    state: State, turn: TurnRequest, tried: RequestAttempt
+) -> AsyncGenerator[TurnReply]:
     """The pieces of a reply; a stream that nobody heard to its end counts as failed."""
     stored = False
-    pieces = cast("AsyncGenerator[ChatReply]", state.chain.astream(turn))
+    pieces = cast("AsyncGenerator[TurnReply]", state.chain.astream(turn))
     try:
         async with aclosing(pieces):
             async for piece in pieces:
@@ -115,18 +117,18 @@ async def _job(
     state: State, body: CompletionRequest, request: Request, envelope: Envelope
 ) -> Response:
     """A job of a front-end: the model answers it, and nothing is remembered."""
-    prompt, options = as_prompt(body, state.discretions.default), body.options()
+    prompt, options = to_prompt(body, state.privacy_policies.default), body.options()
     within = state.settings.model_timeout
-    purpose = Purpose("job", state.observer)
+    purpose = CallPurpose("job", state.observer)
     if not body.stream:
         message = await answer(state.model, prompt, within=within, options=options, purpose=purpose)
-        said = ChatReply(str(message.text), usage=message.usage_metadata, message=message)
+        said = TurnReply(str(message.text), usage=message.usage_metadata, message=message)
         return await send_whole(request, envelope, said)
 
-    async def pieces() -> AsyncGenerator[ChatReply]:
+    async def pieces() -> AsyncGenerator[TurnReply]:
         coming = answer_stream(state.model, prompt, within=within, options=options, purpose=purpose)
         async for one in coming:
-            yield ChatReply(str(one.text), usage=one.usage_metadata, message=one)
+            yield TurnReply(str(one.text), usage=one.usage_metadata, message=one)
 
     return await send_stream(envelope, pieces(), wants_usage=body.wants_usage)
 
@@ -136,7 +138,7 @@ def _named(body: CompletionRequest, request: Request) -> str | None:
     named = request.headers.get("x-session-id") or (body.metadata or {}).get("session_id")
     if named:
         return str(named)
-    return body.prompt_cache_key if names_session(body.prompt_cache_key) else None
+    return body.prompt_cache_key if is_session_id(body.prompt_cache_key) else None
 
 
 def _known(state: State, name: str) -> str:

@@ -12,7 +12,7 @@ PASSED_ON = (
 """Fields that go to the model as they came."""
 
 
-class Said(BaseModel):
+class ChatCompletionMessage(BaseModel):
     """A message of a conversation."""
 
     model_config = ConfigDict(extra="ignore")
@@ -64,7 +64,7 @@ class CompletionRequest(BaseModel):
     )
 
     model: str = Field(description="A memory profile, such as `layered`.")
-    messages: list[Said] = Field(min_length=1)
+    messages: list[ChatCompletionMessage] = Field(min_length=1)
     user: str | None = Field(None, description="Whose memory; `safety_identifier` will do too.")
     safety_identifier: str | None = None
     prompt_cache_key: str | None = Field(None, description="A session id, if it is one.")

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from onionskin.memory.errors import UnknownSessionError
-from onionskin.memory.privacy.conversation_redactor import Listener
-from onionskin.memory.privacy.echo_removal import repeats
-from onionskin.memory.privacy.policy import Discretions
+from onionskin.memory.privacy.conversation_redactor import ConversationRedactor
+from onionskin.memory.privacy.echo_removal import matches_redacted
+from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.script_io import new_session_id
@@ -20,7 +20,7 @@ from onionskin.memory.store.sessions import fork_session
 from onionskin.memory.store.transcripts import get_session, list_sessions, read_messages
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Message, Role, Session, User
-from onionskin.service.openai.request import Line
+from onionskin.service.openai.request import TranscriptLine
 
 _PAGES = (3, 47)
 """How many recent sessions are looked through: the first few nearly always hold it."""
@@ -42,13 +42,13 @@ class _Match:
     is_end: bool = False
 
 
-def names_session(key: str | None) -> bool:
+def is_session_id(key: str | None) -> bool:
     """Whether a text has the form of a session id."""
     return bool(key and _SESSION_ID.fullmatch(key))
 
 
 @dataclass(frozen=True, slots=True)
-class Conversations:
+class SessionMatcher:
     """Finds, forks or takes up the session of a request.
 
     Attributes:
@@ -60,10 +60,10 @@ class Conversations:
 
     store: RedisStore
     embedder: Embedder
-    discretions: Discretions
+    discretions: PrivacyPolicies
 
     async def session(
-        self, user: User, history: Sequence[Line], *, named: str | None, profile: str
+        self, user: User, history: Sequence[TranscriptLine], *, named: str | None, profile: str
     ) -> str | None:
         """The id of the session to go on with; None for one that is begun with the turn.
 
@@ -76,7 +76,7 @@ class Conversations:
         Raises:
             UnknownSessionError: the user has no session `named`.
         """
-        if named and not names_session(named):
+        if named and not is_session_id(named):
             raise UnknownSessionError(named)
         if not history:
             return named  # with a name, the client keeps no history of its own
@@ -99,7 +99,9 @@ class Conversations:
             await self._store(user, session, history[common:], create=False)
         return session.id
 
-    async def _best(self, user: User, history: Sequence[Line], named: str | None) -> _Match | None:
+    async def _best(
+        self, user: User, history: Sequence[TranscriptLine], named: str | None
+    ) -> _Match | None:
         """The session that the history tells, or tells the beginning of."""
         best: _Match | None = None
         ending: _Match | None = None
@@ -126,7 +128,9 @@ class Conversations:
                 return
             after = (page[-1].active, page[-1].id)
 
-    async def _matched(self, user: User, session: Session, history: Sequence[Line]) -> _Match:
+    async def _matched(
+        self, user: User, session: Session, history: Sequence[TranscriptLine]
+    ) -> _Match:
         told = await self._lines(user, session, start=0, count=len(history))
         common = 0
         for stored, (role, text) in zip(told, history, strict=False):
@@ -140,17 +144,19 @@ class Conversations:
         is_end = len(last) == len(history) and all(map(_same, last, history))
         return _Match(session, 0, is_end)
 
-    async def _lines(self, user: User, session: Session, *, start: int, count: int) -> list[Line]:
+    async def _lines(
+        self, user: User, session: Session, *, start: int, count: int
+    ) -> list[TranscriptLine]:
         found = await read_messages(self.store, user, session.id, start=start, count=count)
-        redacted = self.discretions.strictest.redacted
+        redacted = self.discretions.strictest.redact
         return [(one.message.role, redacted(one.message.content).strip()) for one in found]
 
-    def _kept(self, history: Sequence[Line]) -> list[Line]:
-        listener = Listener(self.discretions.strictest)
-        return [(role, listener.line(role, text)) for role, text in history]
+    def _kept(self, history: Sequence[TranscriptLine]) -> list[TranscriptLine]:
+        listener = ConversationRedactor(self.discretions.strictest)
+        return [(role, listener.redact_line(role, text)) for role, text in history]
 
     async def _store(
-        self, user: User, session: Session, lines: Sequence[Line], *, create: bool
+        self, user: User, session: Session, lines: Sequence[TranscriptLine], *, create: bool
     ) -> None:
         now = time.time()
         messages = [Message(_role(role), text, now) for role, text in lines]
@@ -163,12 +169,12 @@ class Conversations:
         await self.store.commit(user, session, pairs, create=create)
 
 
-def _same(stored: Line, told: Line) -> bool:
+def _same(stored: TranscriptLine, told: TranscriptLine) -> bool:
     """Whether a line is what is stored; of an answer, its client knows what the store left out."""
     (role, kept), (who, text) = stored, told
     if role != who:
         return False
-    return repeats(kept, text.strip()) if role == "assistant" else kept == text.strip()
+    return matches_redacted(kept, text.strip()) if role == "assistant" else kept == text.strip()
 
 
 def _role(role: str) -> Role:

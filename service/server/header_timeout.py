@@ -14,7 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
-class _Punctual(HttpToolsProtocol):
+class _HeaderTimeoutProtocol(HttpToolsProtocol):
     _within = timedelta(0)
     _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
@@ -60,6 +60,6 @@ class _Punctual(HttpToolsProtocol):
             self.transport.close()
 
 
-def punctual(within: timedelta) -> type[HttpToolsProtocol]:
+def header_timeout_protocol(within: timedelta) -> type[HttpToolsProtocol]:
     """The protocol of uvicorn, with a bound on how long and how large the head of a request is."""
-    return type("Punctual", (_Punctual,), {"_within": within})
+    return type("Punctual", (_HeaderTimeoutProtocol,), {"_within": within})

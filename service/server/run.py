@@ -18,7 +18,7 @@ from onionskin.service.console import say, say_json
 from onionskin.service.container import open_state
 from onionskin.service.middleware.trusted_hosts import is_loopback
 from onionskin.service.observability.logs import configure
-from onionskin.service.server.header_timeout import punctual
+from onionskin.service.server.header_timeout import header_timeout_protocol
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
 
@@ -105,7 +105,7 @@ async def _serve(
             create_app(settings, opened),
             host=settings.host,
             port=settings.port,
-            http=punctual(settings.head_timeout),
+            http=header_timeout_protocol(settings.head_timeout),
             access_log=False,  # its lines would hold user ids
             log_config=None,
             log_level="warning",
@@ -119,7 +119,7 @@ async def _serve(
             await server.serve(listening)
         finally:
             announcing.cancel()
-            await state.jobs.drain(_left(server, settings.drain_timeout))
+            await state.tasks.drain(_left(server, settings.drain_timeout))
 
 
 def _is_no_system_error(record: logging.LogRecord) -> bool:

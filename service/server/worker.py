@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from onionskin.memory.errors import ConfigurationError
 from onionskin.service.console import say, say_json
 from onionskin.service.container import open_state
-from onionskin.service.factories import redis_beside
+from onionskin.service.factories import attach_redis
 from onionskin.service.observability.logs import configure
 from onionskin.service.server.run import Server, loop_factory
 from onionskin.service.settings import Settings
@@ -40,8 +40,8 @@ async def _work(settings: Settings, port: int | None, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
-        redis_beside(settings) as url,
-        open_state(settings, redis_url=url, at_work=True) as state,
+        attach_redis(settings) as url,
+        open_state(settings, redis_url=url, runs_tasks=True) as state,
         _serving_health(state, settings.host, port) as url,
     ):
         if as_json:
@@ -50,7 +50,7 @@ async def _work(settings: Settings, port: int | None, *, as_json: bool) -> None:
             told = "" if url is None else f", its figures on {url}/metrics"
             say(f"Onionskin works{told}  (stop: SIGTERM)")
         await stop.wait()
-        await state.jobs.drain(settings.drain_timeout)
+        await state.tasks.drain(settings.drain_timeout)
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ from onionskin.memory.store.transcripts import (
     read_messages,
     read_turn,
 )
-from onionskin.memory.types.tasks import EmbedDue, FoldDue
+from onionskin.memory.types.tasks import EmbedTask, SummarizeTask
 from onionskin.service.dependencies import (
     Cursor,
     Limit,
@@ -92,20 +92,20 @@ async def start_session(
     user: OwnerDep, state: StateDep, body: SessionStart | None = None
 ) -> SessionStarted:
     """Begin a session, and get what is known of the user as it begins."""
-    asked, now, keep = body or SessionStart(), time.time(), state.discretions.default
+    asked, now, keep = body or SessionStart(), time.time(), state.privacy_policies.default
     earlier = await list_sessions(state.store, user, after=None, count=_EARLIER)
     session = await begin_session(
         state.store,
         user,
         now=now,
         carry=state.settings.carry_sessions,
-        title=keep.kept(asked.title),
+        title=keep.for_storage(asked.title),
         profile=state.profile_named(asked.profile),
-        metadata=keep.plain(asked.metadata),
+        metadata=keep.redact_json(asked.metadata),
     )
-    known = [one for one in await state.memories.index(user) if one.is_recalled(now)]
+    known = [one for one in await state.records.index(user) if one.is_recalled(now)]
     found = (
-        await state.memories.search(
+        await state.records.search(
             user, asked.message, top_k=_RELEVANT, where=lambda one: one.is_recalled(now)
         )
         if asked.message and asked.message.strip()
@@ -124,7 +124,9 @@ async def change_session(
     user: OwnerDep, session_id: SessionPath, body: SessionPatch, state: StateDep
 ) -> SessionInfo:
     """Change a session's title or metadata."""
-    kept = state.discretions.default.plain({"title": body.title, "metadata": body.metadata})
+    kept = state.privacy_policies.default.redact_json(
+        {"title": body.title, "metadata": body.metadata}
+    )
     changed = await note_session(state.store, user, session_id, **kept)
     return SessionInfo.of(changed)
 
@@ -137,7 +139,7 @@ async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep
     """
     await state.store.close(user, session_id)
     session = await get_session(state.store, user, session_id)
-    state.jobs.submit(FoldDue(user, session_id, session.profile, final=True))
+    state.tasks.submit(SummarizeTask(user, session_id, session.profile, final=True))
     return SessionInfo.of(session)
 
 
@@ -158,8 +160,8 @@ async def fork_user_session(
 async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> Deleted:
     """Delete a session whole: its messages, its summary, its vectors, and all recall of them."""
     messages = await state.store.drop(user, session_id)
-    if state.outside:
-        state.jobs.submit(EmbedDue(user))
+    if state.vector_database:
+        state.tasks.submit(EmbedTask(user))
     return Deleted(session_id=session_id, messages=messages)
 
 

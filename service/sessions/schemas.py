@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from onionskin.memory.layers.summary import fold_text
+from onionskin.memory.layers.summary import summary_text
 from onionskin.memory.store.transcripts import StoredTurn
 from onionskin.memory.types.messages import Entry, Session
 from onionskin.memory.types.prompt_trace import LayerTrace
@@ -45,8 +45,8 @@ class SessionInfo(BaseModel):
             created=utc(session.created),
             active=utc(session.active),
             messages=session.length,
-            folded_upto=session.fold.folded_upto,
-            summary=fold_text(session.fold, _ALL),
+            folded_upto=session.summary_state.compacted_upto,
+            summary=summary_text(session.summary_state, _ALL),
             closed=session.closed,
             metadata=json.loads(session.metadata) if session.metadata else {},
         )
@@ -96,7 +96,7 @@ class EarlierSession(BaseModel):
             session_id=session.id,
             title=session.title,
             active=utc(session.active),
-            summary=fold_text(session.fold, _ALL),
+            summary=summary_text(session.summary_state, _ALL),
         )
 
 

@@ -4,17 +4,17 @@ import asyncio
 from datetime import timedelta
 from typing import Self
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.idempotency import forget_claim
+from onionskin.memory.store.idempotency import release_claim
 from onionskin.memory.types.messages import User
 
 _WAIT_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
 _PAUSE_SECONDS = 0.25
 
 
-class Claims:
+class ClaimReleaser:
     """Gives claims back; while Redis is away, it goes on trying. Use `async with`.
 
     Otherwise a client that tries again once Redis is back, under the same name, would be told that
@@ -29,9 +29,9 @@ class Claims:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await end(*self._tasks)
+        await cancel_and_wait(*self._tasks)
 
-    async def give_back(self, user: User, name: str, token: str, *, held: timedelta) -> None:
+    async def release(self, user: User, name: str, token: str, *, held: timedelta) -> None:
         """Give one back, now or as soon as Redis is there.
 
         Args:
@@ -50,7 +50,7 @@ class Claims:
         until = loop.time() + held.total_seconds()
         while loop.time() < until:
             try:
-                await forget_claim(self._store, user, name, token)
+                await release_claim(self._store, user, name, token)
             except OnionskinError:
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:

@@ -4,17 +4,17 @@ import asyncio
 import logging
 from typing import Self
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, StoreUnavailableError
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.aof_rewrite import Compactor, erased_epochs
+from onionskin.memory.store.aof_rewrite import AofRewriter, erased_epochs
 
 _LOOK_SECONDS = 5.0
 _log = logging.getLogger("onionskin.erasure")
 
 
-class Aftermath:
+class ErasureWatcher:
     """Looks now and then whether something was erased, by whatever worker. Use `async with`.
 
     Args:
@@ -22,16 +22,16 @@ class Aftermath:
         views: this worker's.
     """
 
-    def __init__(self, store: RedisStore, views: Views) -> None:
+    def __init__(self, store: RedisStore, views: IndexCache) -> None:
         self._connection, self._views = store.connection, views
-        self._compactor = Compactor(store.connection)
+        self._compactor = AofRewriter(store.connection)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="aftermath")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def look(self) -> bool:
         """Look once; whether a rewrite is due still.

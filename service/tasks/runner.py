@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Self
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, UnknownSessionError
-from onionskin.memory.store.task_queue import Agenda
-from onionskin.memory.types.tasks import Due, ExtractDue
+from onionskin.memory.store.task_queue import TaskQueue
+from onionskin.memory.types.tasks import ExtractTask, Task
 
 _log = logging.getLogger("onionskin.jobs")
 _RENEWALS = 3  # within the time that a job is held
@@ -26,11 +26,11 @@ def _tell_nobody(_name: str, _outcome: str) -> None:
     """Nothing."""
 
 
-def _everything(_due: Due) -> bool:
+def _everything(_due: Task) -> bool:
     return True
 
 
-class Jobs:
+class TaskRunner:
     """Does what is due. Use `async with`; leaving it hands back what is under way.
 
     Args:
@@ -47,21 +47,21 @@ class Jobs:
 
     def __init__(
         self,
-        run: Callable[[Due], Awaitable[None]],
-        agenda: Agenda,
+        run: Callable[[Task], Awaitable[None]],
+        agenda: TaskQueue,
         *,
         concurrency: int,
         poll: timedelta = timedelta(seconds=1),
-        wanted: Callable[[Due], bool] = _everything,
+        wanted: Callable[[Task], bool] = _everything,
         tell: Callable[[str, str], None] = _tell_nobody,
     ) -> None:
         self._run, self._agenda, self._wanted, self._tell = run, agenda, wanted, tell
         self._concurrency, self._poll = concurrency, poll.total_seconds()
         self._slots = asyncio.Semaphore(concurrency)
-        self._tasks: dict[Due, asyncio.Task[None]] = {}
-        self._again: set[Due] = set()
-        self._held: set[Due] = set()
-        self._notes: dict[asyncio.Task[None], Due] = {}
+        self._tasks: dict[Task, asyncio.Task[None]] = {}
+        self._again: set[Task] = set()
+        self._held: set[Task] = set()
+        self._notes: dict[asyncio.Task[None], Task] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._freed = asyncio.Event()
         self._drains = False
@@ -83,14 +83,14 @@ class Jobs:
         """How many jobs wait or run in this process."""
         return len(self._tasks)
 
-    def submit(self, due: Due) -> None:
+    def submit(self, due: Task) -> None:
         """Do it soon, here or elsewhere; what is under way already is done once more after that.
 
         What is to wait for quiet is done when nothing like it was submitted for so long.
         """
         if not self._wanted(due):
             return
-        quiet = due.quiet if isinstance(due, ExtractDue) else 0.0
+        quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
         if quiet or self._drains or not self._concurrency:
             noting = asyncio.create_task(self._note(due, quiet), name="job-note")
             self._notes[noting] = due
@@ -100,15 +100,15 @@ class Jobs:
         else:
             self._start(due, taken=False)
 
-    async def leave(self, due: Due) -> None:
+    async def schedule(self, due: Task) -> None:
         """Note it for when a worker has time, unless it is noted already.
 
         Raises:
             StoreUnavailableError: Redis is away.
         """
         if self._wanted(due):
-            quiet = due.quiet if isinstance(due, ExtractDue) else 0.0
-            await self._agenda.note(due, after=quiet, anew=False)
+            quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
+            await self._agenda.schedule(due, after=quiet, reschedule=False)
 
     async def drain(self, within: timedelta) -> None:
         """Take nothing new, finish what is under way in the time, and hand back what is left."""
@@ -117,33 +117,33 @@ class Jobs:
         if under_way and within:
             await asyncio.wait(under_way, timeout=within.total_seconds())
         unfinished = {*self._tasks, *self._notes.values()}
-        await end(*self._keepers, *self._tasks.values(), *self._notes)
+        await cancel_and_wait(*self._keepers, *self._tasks.values(), *self._notes)
         self._keepers = []
         with contextlib.suppress(OnionskinError):  # then it is found when it is held no longer
             for due in unfinished | self._held:  # the answer to a `begin` may be missing
-                await self._agenda.later(due, timedelta())
-            await self._agenda.note(*unfinished, anew=False)
+                await self._agenda.defer(due, timedelta())
+            await self._agenda.schedule(*unfinished, reschedule=False)
         self._held.clear()
 
-    def _start(self, due: Due, *, taken: bool) -> None:
+    def _start(self, due: Task, *, taken: bool) -> None:
         name = f"job-{type(due).__name__}"
         self._tasks[due] = asyncio.create_task(self._work(due, taken=taken), name=name)
 
-    async def _note(self, due: Due, after: float) -> None:
+    async def _note(self, due: Task, after: float) -> None:
         while True:
             try:
-                await self._agenda.note(due, after=after)
+                await self._agenda.schedule(due, after=after)
             except OnionskinError:
                 await asyncio.sleep(_AWAY_SECONDS)
             else:
                 return
 
-    async def _work(self, due: Due, *, taken: bool) -> None:
+    async def _work(self, due: Task, *, taken: bool) -> None:
         try:
             while True:
                 self._again.discard(due)
                 try:
-                    if taken or await self._agenda.begin(due):
+                    if taken or await self._agenda.claim(due):
                         self._held.add(due)
                         async with self._slots:
                             await self._settled(due)
@@ -158,7 +158,7 @@ class Jobs:
             del self._tasks[due]
             self._freed.set()
 
-    async def _settled(self, due: Due) -> None:
+    async def _settled(self, due: Task) -> None:
         """Do it, and say how it went."""
         kind, outcome = type(due).__name__, "done"
         try:
@@ -168,15 +168,15 @@ class Jobs:
         except OnionskinError as error:
             outcome = error.code
             if error.retry_after is not None:
-                await self._agenda.later(due, error.retry_after)
-            elif await self._agenda.failed(due, outcome):
+                await self._agenda.defer(due, error.retry_after)
+            elif await self._agenda.fail(due, outcome):
                 _log.error("job given up", extra={"job": kind, "error": outcome})
                 outcome = "dead"
         except Exception:  # noqa: BLE001 - a defect, which must not take the worker with it
             _log.exception("job failed", extra={"job": kind})
-            outcome = "dead" if await self._agenda.failed(due, "internal") else "internal"
+            outcome = "dead" if await self._agenda.fail(due, "internal") else "internal"
         if outcome in ("done", "gone"):
-            await self._agenda.done(due)
+            await self._agenda.complete(due)
         elif outcome != "dead":
             _log.warning("job failed", extra={"job": kind, "error": outcome})
         self._held.discard(due)
@@ -188,9 +188,9 @@ class Jobs:
             self._freed.clear()
             free, full = max(0, self._concurrency - len(self._tasks)), False
             with contextlib.suppress(OnionskinError):
-                found = await self._agenda.take(free)
-                self.due, self.dead, full = found.waiting, found.dead, len(found.dues) >= free
-                for due in found.dues:
+                found = await self._agenda.fetch(free)
+                self.due, self.dead, full = found.waiting, found.dead, len(found.tasks) >= free
+                for due in found.tasks:
                     if due in self._tasks:
                         self._again.add(due)
                     else:
@@ -209,4 +209,4 @@ class Jobs:
             await asyncio.sleep(self._agenda.hold.total_seconds() / _RENEWALS)
             with contextlib.suppress(OnionskinError):
                 for due in tuple(self._held):
-                    await self._agenda.keep(due)
+                    await self._agenda.heartbeat(due)

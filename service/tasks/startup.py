@@ -4,24 +4,24 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from onionskin.memory.cancellation import end
-from onionskin.memory.store.task_queue import Agenda, Backoff
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.memory.cancellation import cancel_and_wait
+from onionskin.memory.store.task_queue import Backoff, TaskQueue
+from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
-from onionskin.service.tasks.handlers import Work
-from onionskin.service.tasks.runner import Jobs
+from onionskin.service.tasks.handlers import TaskHandlers
+from onionskin.service.tasks.runner import TaskRunner
 from onionskin.service.tasks.sweeper import Sweeper
 
 
 @asynccontextmanager
-async def open_jobs(
-    work: Work,
+async def start_tasks(
+    work: TaskHandlers,
     settings: Settings,
     *,
-    telemetry: Telemetry,
+    telemetry: Metrics,
     clock: Callable[[], float],
-    at_work: bool | None = None,
-) -> AsyncGenerator[Jobs]:
+    runs_tasks: bool | None = None,
+) -> AsyncGenerator[TaskRunner]:
     """Do jobs and sweep, or note jobs for workers that do.
 
     Args:
@@ -29,19 +29,19 @@ async def open_jobs(
         settings: see `Settings`.
         telemetry: told how jobs go.
         clock: seconds since the epoch.
-        at_work: whether jobs are done here; as the settings say if None.
+        runs_tasks: whether jobs are done here; as the settings say if None.
     """
-    here = settings.jobs == "here" if at_work is None else at_work
-    agenda = Agenda(
+    here = settings.jobs == "here" if runs_tasks is None else runs_tasks
+    agenda = TaskQueue(
         work.store.connection,
         hold=settings.job_hold,
         backoff=Backoff(attempts=settings.job_attempts),
     )
-    async with Jobs(
+    async with TaskRunner(
         work.run,
         agenda,
         concurrency=settings.fold_concurrency if here else 0,
-        wanted=work.wanted,
+        wanted=work.should_run,
         tell=telemetry.job,
     ) as jobs:
         telemetry.watch("onionskin_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
@@ -63,4 +63,4 @@ async def open_jobs(
         try:
             yield jobs
         finally:
-            await end(sweeping)
+            await cancel_and_wait(sweeping)

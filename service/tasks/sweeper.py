@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.errors import OnionskinError, SealedError, UnknownSessionError
+from onionskin.memory.errors import EncryptedValueError, OnionskinError, UnknownSessionError
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import expire_records, expire_session
 from onionskin.memory.store.deployment import embedder_in_use, note_embedder
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.store.users import all_users
 from onionskin.memory.types.messages import Session, User
-from onionskin.memory.types.tasks import EmbedDue, ExtractDue, FoldDue
-from onionskin.service.tasks.runner import Jobs
+from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask
+from onionskin.service.tasks.runner import TaskRunner
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(hours=1)
 
@@ -37,7 +37,7 @@ class Sweeper:
         self,
         store: RedisStore,
         memories: Mapping[str, CombinedMemory],
-        jobs: Jobs,
+        jobs: TaskRunner,
         *,
         default_profile: str,
         close_after: timedelta,
@@ -66,7 +66,7 @@ class Sweeper:
             if await embedder_in_use(connection) == tag:
                 return
             async for user in all_users(self._store):
-                await self._jobs.leave(EmbedDue(user))
+                await self._jobs.schedule(EmbedTask(user))
             await note_embedder(connection, tag)
 
     async def sweep(self) -> None:
@@ -76,15 +76,15 @@ class Sweeper:
                 try:
                     if await expire_session(self._store, user, session_id):
                         if self._fills:
-                            await self._jobs.leave(EmbedDue(user))
+                            await self._jobs.schedule(EmbedTask(user))
                         continue
                     session = await get_session(self._store, user, session_id)
                     await self._look_at(user, session)
-                except (SealedError, UnknownSessionError):
+                except (EncryptedValueError, UnknownSessionError):
                     continue
             if self._store.retention.limits_memories():
                 async for user in all_users(self._store):
-                    with contextlib.suppress(SealedError):
+                    with contextlib.suppress(EncryptedValueError):
                         await expire_records(self._store, user)
         except OnionskinError:
             return
@@ -92,20 +92,22 @@ class Sweeper:
     async def _look_at(self, user: User, session: Session) -> None:
         memory = self._memories.get(session.profile or self._default)
         silent = self._clock() - session.active
-        if memory and memory.extracts and session.extracted_upto < session.length:
-            quiet = memory.extracts.quiet_seconds
+        if memory and memory.extraction_policy and session.extracted_upto < session.length:
+            quiet = memory.extraction_policy.quiet_seconds
             quiet = 0.0 if silent > quiet else quiet
             name = session.profile
-            await self._jobs.leave(ExtractDue(user, session.id, name, final=True, quiet=quiet))
+            await self._jobs.schedule(ExtractTask(user, session.id, name, final=True, quiet=quiet))
         if self._close_after and not session.closed and silent > self._close_after.total_seconds():
             await self._store.close(user, session.id)
-            if memory and memory.folds:
-                await self._jobs.leave(FoldDue(user, session.id, session.profile, final=True))
+            if memory and memory.summary_policy:
+                await self._jobs.schedule(
+                    SummarizeTask(user, session.id, session.profile, final=True)
+                )
             return
-        if not (memory and memory.folds):
+        if not (memory and memory.summary_policy):
             return
-        fold, final = session.fold, session.closed
-        kept = 0 if final else 2 * memory.folds.keep_pairs
-        waiting = session.length - fold.folded_upto - kept
-        if waiting > 0 or fold.summarized_upto < fold.folded_upto:
-            await self._jobs.leave(FoldDue(user, session.id, session.profile, final=final))
+        fold, final = session.summary_state, session.closed
+        kept = 0 if final else 2 * memory.summary_policy.keep_pairs
+        waiting = session.length - fold.compacted_upto - kept
+        if waiting > 0 or fold.summarized_upto < fold.compacted_upto:
+            await self._jobs.schedule(SummarizeTask(user, session.id, session.profile, final=final))

@@ -53,12 +53,12 @@ async def export_everything(user: OwnerDep, state: StateDep) -> StreamingRespons
 @user_data_router.delete("", responses=problem_responses(404, 422, 507))
 async def erase_everything(user: OwnerDep, state: StateDep) -> ErasureReceipt:
     """Erase all that is stored of the user, for good; a turn under way is not stored any more."""
-    if state.outside:
-        await state.outside.drop(user)
+    if state.vector_database:
+        await state.vector_database.drop(user)
     gone = await erase_user(state.store, user)
-    if state.outside:
-        await state.outside.drop(user)  # what a job brought there meanwhile
-    await state.memories.index(user)  # this worker's view empties now, others' when next asked
+    if state.vector_database:
+        await state.vector_database.drop(user)  # what a job brought there meanwhile
+    await state.records.index(user)  # this worker's view empties now, others' when next asked
     return ErasureReceipt.of(user.id, f"e_{secrets.token_hex(8)}", time.time(), gone)
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from onionskin.memory.store.deletion import Erased
+from onionskin.memory.store.deletion import ErasureResult
 from onionskin.memory.store.users import UserStats
 from onionskin.service.schemas import utc
 
@@ -75,7 +75,9 @@ class ErasureReceipt(BaseModel):
     keys: int = Field(description="Keys of Redis.")
 
     @classmethod
-    def of(cls, user_id: str, receipt_id: str, erased_at: float, gone: Erased) -> "ErasureReceipt":
+    def of(
+        cls, user_id: str, receipt_id: str, erased_at: float, gone: ErasureResult
+    ) -> "ErasureReceipt":
         """The schema of what went."""
         return cls(
             receipt_id=receipt_id,

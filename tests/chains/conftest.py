@@ -9,10 +9,10 @@ from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.records.consolidation import Learner
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.consolidation import RecordConsolidator
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 from tests.chains.notebook import Notebook, not_counted
@@ -40,7 +40,7 @@ def _is_not_offered(item: pytest.Item) -> bool:
 @pytest.fixture
 async def notebook(
     store: RedisStore,
-    views: Views,
+    views: IndexCache,
     embedder: StaticEmbedder,
     memory_of: Callable[[str], CombinedMemory],
     clock: Clock,
@@ -50,12 +50,12 @@ async def notebook(
         OpenAIServer() as server,
         open_model(ModelOptions("test-model", server.base_url, retries=0)) as model,
     ):
-        memories = Memories(store, views, embedder, clock=clock)
+        memories = RecordService(store, views, embedder, clock=clock)
         outcomes: list[str] = []
 
         extractor = Extractor(
             store,
-            Learner(store, memories, embedder, embed_seconds=2.0, most=20),
+            RecordConsolidator(store, memories, embedder, embed_seconds=2.0, most=20),
             model,
             within=timedelta(seconds=5),
             tell=outcomes.append,

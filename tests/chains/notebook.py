@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.conversation import ConversationChain, TurnRequest
 from onionskin.chains.extractor import Extractor
 from onionskin.memory.records.extraction import ExtractionPolicy
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import Record
 from tests.openai_server import OpenAIServer
@@ -34,7 +34,7 @@ class Notebook:
     server: OpenAIServer
     chain: ConversationChain
     extractor: Extractor
-    memories: Memories
+    memories: RecordService
     user: User
     outcomes: list[str]
     notes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -43,7 +43,7 @@ class Notebook:
     async def say(self, *texts: str) -> None:
         self.server.reply = lambda _: "I see."
         for text in texts:
-            reply = await self.chain.ainvoke(ChatTurn(self.user, text, self.session_id or None))
+            reply = await self.chain.ainvoke(TurnRequest(self.user, text, self.session_id or None))
             self.session_id = reply.session_id or self.session_id
 
     async def extract(self, *notes: dict[str, Any], final: bool = True) -> int:

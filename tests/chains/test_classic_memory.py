@@ -82,7 +82,9 @@ def test_layers_stand_side_by_side_in_langchains_combined_memory(
     combined.save_context({"input": _TOLD}, {"output": "A fine name."})
     loaded = combined.load_memory_variables({"input": _ASKED})
     assert all("Biscuit" in loaded[name] for name in ("window", "recalled"))
-    found = onionskin.portal.wait(get_session(onionskin.store, user, session_named("s")))
+    found = onionskin.event_loop.run_blocking(
+        get_session(onionskin.store, user, session_named("s"))
+    )
     assert found.length == 2
 
 

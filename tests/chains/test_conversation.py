@@ -9,7 +9,7 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableLambda
 
-from onionskin.chains.conversation import ChatReply, ChatTurn, ConversationChain
+from onionskin.chains.conversation import ConversationChain, TurnReply, TurnRequest
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
@@ -67,7 +67,7 @@ async def chain(
 async def test_a_turn_is_answered_and_stored(
     chain: ConversationChain, store: RedisStore, user: User
 ) -> None:
-    reply = await chain.ainvoke(ChatTurn(user, "Hello."))
+    reply = await chain.ainvoke(TurnRequest(user, "Hello."))
     assert reply.reply
     assert reply.turn_id == f"{reply.session_id}.0"
     said = await read_messages(store, user, reply.session_id, start=0, count=9)
@@ -77,7 +77,7 @@ async def test_a_turn_is_answered_and_stored(
 async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
     chain: ConversationChain, store: RedisStore, user: User
 ) -> None:
-    pieces = [piece async for piece in chain.astream(ChatTurn(user, "Tell me a long story."))]
+    pieces = [piece async for piece in chain.astream(TurnRequest(user, "Tell me a long story."))]
     whole = pieces[0]
     for piece in pieces[1:]:
         assert not whole.turn_id
@@ -93,7 +93,7 @@ async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
 async def test_a_reader_that_goes_away_leaves_nothing(
     chain: ConversationChain, store: RedisStore, user: User
 ) -> None:
-    pieces = chain.astream(ChatTurn(user, "Tell me a long story."))
+    pieces = chain.astream(TurnRequest(user, "Tell me a long story."))
     async for piece in pieces:
         if piece.reply:
             break
@@ -104,33 +104,33 @@ async def test_a_reader_that_goes_away_leaves_nothing(
 async def test_callbacks_and_config_reach_the_model(chain: ConversationChain, user: User) -> None:
     recorder = Recorder()
     config: Any = {"callbacks": [recorder], "tags": ["mine"]}
-    await chain.ainvoke(ChatTurn(user, "Hello."), config)
-    _ = [piece async for piece in chain.astream(ChatTurn(user, "Again."), config)]
+    await chain.ainvoke(TurnRequest(user, "Hello."), config)
+    _ = [piece async for piece in chain.astream(TurnRequest(user, "Again."), config)]
     assert len(recorder.chains) == 2
     assert recorder.models == recorder.chains
     assert all("mine" in (tags or []) for tags in recorder.tags)
 
 
 async def test_it_composes_with_other_runnables(chain: ConversationChain, user: User) -> None:
-    def shout(reply: ChatReply) -> str:
+    def shout(reply: TurnReply) -> str:
         return reply.reply.upper()
 
     composed = chain | RunnableLambda(shout)
-    shouted = await composed.ainvoke(ChatTurn(user, "Hello.", profile="none"))
+    shouted = await composed.ainvoke(TurnRequest(user, "Hello.", profile="none"))
     assert shouted == "YOU SAID: HELLO."
 
 
 @pytest.mark.parametrize(
     ("turn", "error"),
     [
-        (ChatTurn(User("a"), "  \n"), InvalidInputError),
-        (ChatTurn(User("a"), "nul \0"), InvalidInputError),
-        (ChatTurn(User("a"), "x" * 101), MessageTooLongError),
-        (ChatTurn(User("a"), "hi", profile="nonsense"), UnknownProfileError),
+        (TurnRequest(User("a"), "  \n"), InvalidInputError),
+        (TurnRequest(User("a"), "nul \0"), InvalidInputError),
+        (TurnRequest(User("a"), "x" * 101), MessageTooLongError),
+        (TurnRequest(User("a"), "hi", profile="nonsense"), UnknownProfileError),
     ],
 )
 async def test_bad_input_is_refused_before_anything_happens(
-    chain: ConversationChain, server: OpenAIServer, turn: ChatTurn, error: type[Exception]
+    chain: ConversationChain, server: OpenAIServer, turn: TurnRequest, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await chain.ainvoke(turn)
@@ -139,7 +139,7 @@ async def test_bad_input_is_refused_before_anything_happens(
 
 def test_the_synchronous_call_says_what_to_use(chain: ConversationChain, user: User) -> None:
     with pytest.raises(TypeError, match="ainvoke"):
-        chain.invoke(ChatTurn(user, "Hello."))
+        chain.invoke(TurnRequest(user, "Hello."))
 
 
 def test_an_unknown_default_profile_fails_at_once() -> None:

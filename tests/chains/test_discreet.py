@@ -13,9 +13,9 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 from langsmith.utils import tracing_is_enabled  # pyright: ignore[reportUnknownVariableType]
 from pydantic import Field
 
-from onionskin.chains.conversation import ChatReply, ChatTurn, ConversationChain
+from onionskin.chains.conversation import ConversationChain, TurnReply, TurnRequest
 from onionskin.chains.models.offline import OfflineChatModel
-from onionskin.chains.observers import ModelCall, Stage
+from onionskin.chains.observers import ModelCall, StageEvent
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.types.messages import Section, User
 
@@ -71,7 +71,7 @@ class Listening:
         self.tokens = 0
 
     @contextmanager
-    def stage(self, stage: Stage) -> Generator[None]:
+    def stage(self, stage: StageEvent) -> Generator[None]:
         yield
         self.told.append(repr(stage))
 
@@ -86,11 +86,11 @@ class Listening:
         self.told.append(outcome)
 
 
-async def _answer(chain: ConversationChain, text: str, *, stream: bool, notes: Notes) -> ChatReply:
-    turn, config = ChatTurn(User("alice"), text), RunnableConfig(callbacks=[notes])
+async def _answer(chain: ConversationChain, text: str, *, stream: bool, notes: Notes) -> TurnReply:
+    turn, config = TurnRequest(User("alice"), text), RunnableConfig(callbacks=[notes])
     if not stream:
         return await chain.ainvoke(turn, config)
-    whole = ChatReply()
+    whole = TurnReply()
     async for piece in chain.astream(turn, config):
         whole += piece
     return whole
@@ -126,7 +126,7 @@ async def test_no_callback_of_a_chain_around_it_is_inherited(
     chain = ConversationChain({"window": memory_of("window")}, model, default_profile="window")
 
     async def within(_: str) -> str:
-        return (await chain.ainvoke(ChatTurn(User("alice"), _SAID))).turn_id
+        return (await chain.ainvoke(TurnRequest(User("alice"), _SAID))).turn_id
 
     assert await RunnableLambda(within).ainvoke("", {"callbacks": [notes]})
     assert notes.seen == [""]

@@ -1,6 +1,6 @@
 """Drawing records from what was said, with a model that works."""
 
-from onionskin.memory.records.provenance import reasons
+from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.store import RedisStore
 from tests.chains.notebook import POLICY, Notebook, note
 from tests.openai_server import Request
@@ -16,7 +16,7 @@ async def test_what_is_drawn_is_kept_with_its_turn(notebook: Notebook, store: Re
         ("Ana", "Porto"),
         f"{notebook.session_id}.2",
     )
-    why = await reasons(store, notebook.memories, notebook.user, record.id)
+    why = await find_provenance(store, notebook.memories, notebook.user, record.id)
     (turn,) = why.turns.values()
     assert turn
     assert turn.said.message.content == "My sister Ana lives in Porto."
@@ -71,9 +71,11 @@ async def test_a_contradiction_supersedes_and_the_old_one_stays(
     now = notebook.memories.clock() + 1e9
     assert not old.is_recalled(now)
     assert new.is_recalled(now)
-    why = await reasons(store, notebook.memories, notebook.user, new.id)
+    why = await find_provenance(store, notebook.memories, notebook.user, new.id)
     assert [one.id for one in why.supersedes] == [old.id]
-    assert (await reasons(store, notebook.memories, notebook.user, old.id)).superseded_by == new
+    assert (
+        await find_provenance(store, notebook.memories, notebook.user, old.id)
+    ).superseded_by == new
 
 
 async def test_an_older_conversation_does_not_undo_what_is_newer(notebook: Notebook) -> None:

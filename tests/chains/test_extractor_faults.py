@@ -8,7 +8,7 @@ import pytest
 from onionskin.chains.errors import ModelError
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.models.offline import OfflineChatModel
-from onionskin.memory.records.consolidation import Learner
+from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
@@ -100,7 +100,7 @@ async def test_a_full_user_is_passed_over_and_counted(notebook: Notebook) -> Non
 async def test_the_offline_model_is_not_able(
     store: RedisStore, embedder: StaticEmbedder, notebook: Notebook
 ) -> None:
-    learner = Learner(store, notebook.memories, embedder, embed_seconds=2.0, most=0)
+    learner = RecordConsolidator(store, notebook.memories, embedder, embed_seconds=2.0, most=0)
     extractor = Extractor(
         store,
         learner,

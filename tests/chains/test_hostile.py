@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from onionskin.chains.conversation import ChatTurn, ConversationChain
+from onionskin.chains.conversation import ConversationChain, TurnRequest
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.transfer.upload import Intake
-from onionskin.memory.types.messages import Fold, User
+from onionskin.memory.transfer.upload import UploadHandler
+from onionskin.memory.types.messages import SummaryState, User
 from tests.attacks import ORDERS, SHAPES, payloads
 from tests.openai_server import OpenAIServer
 
@@ -47,8 +47,8 @@ class Target:
     chain: ConversationChain
     server: OpenAIServer
     store: RedisStore
-    memories: Memories
-    intake: Intake
+    memories: RecordService
+    intake: UploadHandler
 
     async def attack(self, user: User, text: str) -> None:
         """By import (as content and as author), as records, in chat, and as a summary."""
@@ -57,13 +57,15 @@ class Target:
         await self.intake.run(user, "old", _chunks(json.dumps(line).encode() + b"\n"))
         for kind in ("preference", "fact"):
             await self.memories.create(user, [{"content": plain, "kind": kind}])
-        reply = await self.chain.ainvoke(ChatTurn(user, plain))
+        reply = await self.chain.ainvoke(TurnRequest(user, plain))
         session = await get_session(self.store, user, reply.session_id)
-        await self.store.fold(user, session.id, session.fold, Fold(2, 2, plain, plain))
+        await self.store.fold(
+            user, session.id, session.summary_state, SummaryState(2, 2, plain, plain)
+        )
 
     async def ask(self, user: User, *, fresh: bool) -> list[tuple[str, str]]:
         """The messages that reach the model for an ordinary question."""
-        await self.chain.ainvoke(ChatTurn(user, _QUESTION, fresh=fresh))
+        await self.chain.ainvoke(TurnRequest(user, _QUESTION, new_session=fresh))
         return list(self.server.requests[-1].messages)
 
 
@@ -89,7 +91,7 @@ def test_there_are_enough_of_them() -> None:
 
 async def test_what_is_stored_stays_data(
     store: RedisStore,
-    views: Views,
+    views: IndexCache,
     embedder: StaticEmbedder,
     memory_of: Callable[[str], CombinedMemory],
 ) -> None:
@@ -102,8 +104,8 @@ async def test_what_is_stored_stays_data(
             ConversationChain({"layered": memory_of("layered")}, model),
             server,
             store,
-            Memories(store, views, embedder),
-            Intake(store, embedder, clock=lambda: 1e9, after=lambda _: None),
+            RecordService(store, views, embedder),
+            UploadHandler(store, embedder, clock=lambda: 1e9, after=lambda _: None),
         )
         for number, text in enumerate(payloads()):
             user = User(f"user {number}")

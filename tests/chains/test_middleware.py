@@ -180,9 +180,9 @@ async def test_users_never_meet_and_nobody_is_refused(onionskin: Onionskin) -> N
 
 
 def test_agents_without_an_event_loop_remember_too(waiting: Onionskin) -> None:
-    server = waiting.portal.wait(OpenAIServer().__aenter__())
+    server = waiting.event_loop.run_blocking(OpenAIServer().__aenter__())
     agent = _agent(waiting, server)
     agent.invoke(_said("My dog is called Biscuit."), _config("one"))
     agent.invoke(_said("What is my dog called?"), _config("two"))
     assert "My dog is called Biscuit." in str(server.requests[-1].messages)
-    waiting.portal.wait(server.__aexit__())
+    waiting.event_loop.run_blocking(server.__aexit__())

@@ -5,7 +5,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from onionskin.chains.models.offline import NOTICE, OfflineChatModel
 from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, RECALLED
 from onionskin.chains.quoting import fenced, quoted_line
-from onionskin.chains.summarizer import fold_prompt
+from onionskin.chains.summarizer import summary_prompt
 from onionskin.memory.types.messages import Entry, Message
 
 
@@ -63,6 +63,6 @@ async def test_it_invents_nothing() -> None:
 
 async def test_it_folds_by_extraction() -> None:
     lines = [_entry("I was born in Lima."), _entry(f"Noted. {NOTICE}", "assistant")]
-    prompt = fold_prompt("user: I like tea.", lines, 800)
+    prompt = summary_prompt("user: I like tea.", lines, 800)
     summary = str((await OfflineChatModel().ainvoke(prompt)).text)
     assert summary.splitlines() == ["user: I like tea.", "user: I was born in Lima."]

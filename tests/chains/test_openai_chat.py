@@ -16,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai._utils import _transform  # pyright: ignore[reportPrivateUsage]
 from pydantic import BaseModel
 
-from onionskin.chains.models.openai import LeanChatOpenAI
+from onionskin.chains.models.openai import FastChatOpenAI
 from tests.openai_server import OpenAIServer, Request
 
 _PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -45,7 +45,7 @@ def look(at: str) -> str:
 
 def _models(server: OpenAIServer, **settings: Any) -> tuple[Any, Any]:
     given: dict[str, Any] = {"base_url": server.base_url, "api_key": "none", "model": "m"}
-    return ChatOpenAI(**given, **settings), LeanChatOpenAI(**given, **settings)
+    return ChatOpenAI(**given, **settings), FastChatOpenAI(**given, **settings)
 
 
 async def test_requests_are_the_same_on_the_wire() -> None:

@@ -10,7 +10,7 @@ from onionskin.chains.prompt import build_prompt
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.types.messages import Fold, User
+from onionskin.memory.types.messages import SummaryState, User
 
 _Memories = Callable[[str], CombinedMemory]
 
@@ -68,8 +68,10 @@ async def test_each_profile_shows_its_layers_on_one_and_the_same_session(
     for number in range(12):
         text = "The safe opens with 4711." if number == 0 else f"Small talk {number}."
         _, session_id = await _say(layered, user, text, now=1000.0 + number)
-    fold = (await get_session(store, user, session_id)).fold
-    await store.fold(user, session_id, fold, Fold(12, 12, "They talked about a zeppelin.", ""))
+    fold = (await get_session(store, user, session_id)).summary_state
+    await store.fold(
+        user, session_id, fold, SummaryState(12, 12, "They talked about a zeppelin.", "")
+    )
     memory = memory_of(profile)
     recollection = await memory.recall(
         user, "What opens the safe?", session_id=session_id, now=1100.0
@@ -91,7 +93,9 @@ async def test_a_new_session_takes_up_what_earlier_ones_left(
     folded = unfolded = ""
     for number in range(14):
         _, folded = await _say(memory, user, f"Folded {number}.", now=1000.0 + number)
-    await store.fold(user, folded, Fold(), Fold(28, 28, "A summary of the first.", ""))
+    await store.fold(
+        user, folded, SummaryState(), SummaryState(28, 28, "A summary of the first.", "")
+    )
     await store.close(user, folded)
     _, unfolded = await _say(memory, user, "Never folded.", now=2000.0)
     prompt, latest = await _say(memory, user, "Hello again.", now=1_000_000.0)

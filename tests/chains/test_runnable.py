@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableLambda
 
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.models.offline import OfflineChatModel
-from onionskin.chains.turn import ChatReply, ChatTurn
+from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import User
@@ -34,7 +34,7 @@ class _Told(AsyncCallbackHandler):
 async def chain(redis: RedisClient, redis_url: str) -> Any:
     assert redis
     async with open_onionskin(redis_url) as onionskin:
-        yield ConversationChain(onionskin.memories, OfflineChatModel())
+        yield ConversationChain(onionskin.records, OfflineChatModel())
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
         yield opened
 
 
-def _turn(text: str, user: str = "alice") -> ChatTurn:
-    return ChatTurn(User(user), text)
+def _turn(text: str, user: str = "alice") -> TurnRequest:
+    return TurnRequest(User(user), text)
 
 
-def _text(reply: ChatReply) -> str:
+def _text(reply: TurnReply) -> str:
     return reply.reply
 
 
@@ -75,7 +75,7 @@ async def test_turns_of_several_users_are_batched(chain: ConversationChain) -> N
 async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
     pieces = [piece async for piece in chain.astream(_turn("Hello."))]
     assert len(pieces) > 3
-    whole = sum(pieces, ChatReply())
+    whole = sum(pieces, TurnReply())
     assert whole.turn_id
     assert whole.reply.startswith("Noted.")
     with pytest.raises(TypeError, match="ainvoke"):
@@ -83,19 +83,19 @@ async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
 
 
 def test_programs_without_an_event_loop_use_it_too(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
+    chain = ConversationChain(waiting.records, OfflineChatModel(), portal=waiting.event_loop)
     assert chain.invoke(_turn("My dog is called Biscuit.")).turn_id
     *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
     assert "Biscuit" in answer.reply
-    assert sum(chain.stream(_turn("Bye.")), ChatReply()).turn_id
+    assert sum(chain.stream(_turn("Bye.")), TurnReply()).turn_id
 
 
 def test_who_stops_listening_leaves_nothing_stored(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.memories, OfflineChatModel(), portal=waiting.portal)
+    chain = ConversationChain(waiting.records, OfflineChatModel(), portal=waiting.event_loop)
     session_id = chain.invoke(_turn("Hello.")).session_id
     pieces: Any = chain.stream(_turn("Never mind."))
     assert next(pieces).session_id == session_id
     pieces.close()
-    found = waiting.portal.wait(get_session(waiting.store, User("alice"), session_id))
+    found = waiting.event_loop.run_blocking(get_session(waiting.store, User("alice"), session_id))
     assert found.length == 2
     assert chain.invoke(replace(_turn("Now."), on_conflict="reject")).turn_id

@@ -10,8 +10,8 @@ from langchain_core.messages import HumanMessage
 from onionskin.chains.errors import ModelError, ModelTimeoutError
 from onionskin.chains.extractor import StructuredModel
 from onionskin.chains.models.factory import ModelOptions, open_model
-from onionskin.chains.observers import Purpose
-from onionskin.service.observability.metrics import Telemetry
+from onionskin.chains.observers import CallPurpose
+from onionskin.service.observability.metrics import Metrics
 from tests.openai_server import Fault, OpenAIServer
 
 _SCHEMA: dict[str, Any] = {"title": "found", "type": "object", "properties": {}}
@@ -27,9 +27,9 @@ async def server() -> AsyncIterator[OpenAIServer]:
 
 
 async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAIServer) -> None:
-    telemetry = Telemetry()
+    telemetry = Metrics()
     async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
-        structured = StructuredModel(model, _SCHEMA, Purpose("extract", telemetry))
+        structured = StructuredModel(model, _SCHEMA, CallPurpose("extract", telemetry))
         assert (await structured.ask(_PROMPT, within=timedelta(seconds=5))).data == {}
         server.faults.append(Fault(status=500))
         with pytest.raises(ModelError):

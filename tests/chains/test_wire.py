@@ -23,7 +23,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from onionskin.chains.models.factory import ModelOptions, open_model
-from onionskin.chains.models.openai import Wire
+from onionskin.chains.models.openai import Transport
 from onionskin.chains.prompt import Prompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 from tests.openai_server import Fault, OpenAIServer
@@ -153,11 +153,11 @@ async def test_what_fails_is_told_by_the_sdk() -> None:
 async def test_a_server_that_is_away_and_one_that_hangs() -> None:
     async with OpenAIServer() as server:
         server.fault = Fault(hang=True)
-        wire = Wire(server.base_url)
+        wire = Transport(server.base_url)
         with pytest.raises(httpx2.ReadTimeout):
             await wire.post("/chat/completions", [], b"{}", 0.05)
         await wire.aclose()
-    wire = Wire(server.base_url)
+    wire = Transport(server.base_url)
     with pytest.raises(httpx2.ConnectError):
         await wire.post("/chat/completions", [], b"{}", 1)
     await wire.aclose()
@@ -207,7 +207,7 @@ async def test_a_proxy_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @asynccontextmanager
-async def _answering(answer: bytes) -> AsyncGenerator[Wire]:
+async def _answering(answer: bytes) -> AsyncGenerator[Transport]:
     """A wire to a server that gives one answer and hangs up."""
 
     async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -218,6 +218,6 @@ async def _answering(answer: bytes) -> AsyncGenerator[Wire]:
         await writer.wait_closed()
 
     async with await asyncio.start_server(give, "127.0.0.1", 0) as server:
-        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        wire = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         yield wire
         await wire.aclose()

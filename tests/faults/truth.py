@@ -21,7 +21,9 @@ async def stored_turns(
         found = await read_messages(store, user, session.id, start=0, count=_ALL)
         where = f"{user.id} {session.id}"
         ledger.check("positions have no gap", len(found) == session.length, where)
-        ledger.check("window and summary tile", session.fold.folded_upto <= len(found), where)
+        ledger.check(
+            "window and summary tile", session.summary_state.compacted_upto <= len(found), where
+        )
         if not ledger.check("turns are stored whole", len(found) % 2 == 0, where):
             continue
         for said, replied in zip(found[::2], found[1::2], strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import View, Views
+from onionskin.memory.retrieval.index.index_cache import CachedIndex, IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 from onionskin.service.schemas import LayerUse
@@ -49,7 +49,7 @@ class Watcher:
             load_profiles()["vector"],
             store=self._store,
             embedder=self._embedder,
-            views=make_views(self._store),
+            indexes=make_views(self._store),
         )
         found = await memory.recall(user, _QUERY, session_id=None, now=time.time())
         ours = _scores(LayerUse.of(found.sections[0]).model_dump())
@@ -63,11 +63,11 @@ def _scores(layer: dict[str, Any]) -> dict[str, float]:
     return {one["id"]: one["score"] for one in layer["recalled"]}
 
 
-async def _caught_up(store: RedisStore, views: Views, user: User) -> View:
-    return await views.current(user, await store.catch_up(user, views.cursor(user)))
+async def _caught_up(store: RedisStore, views: IndexCache, user: User) -> CachedIndex:
+    return await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
 
 
-async def _picture(view: View, embedder: StaticEmbedder) -> dict[str, object]:
+async def _picture(view: CachedIndex, embedder: StaticEmbedder) -> dict[str, object]:
     """All that can be told of an index, whatever the order in which it was filled."""
     index, query = view.index, " ".join(WORDS)  # one of which is in every message
     (vector,) = await embedder.embed([query])

@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from onionskin.memory.circuit_breaker import Circuit
+from onionskin.memory.circuit_breaker import CircuitBreaker
 from tests.conftest import Clock
 
 _SECOND, _MOMENT = timedelta(seconds=1), timedelta(milliseconds=1)
 
 
 @pytest.fixture
-def circuit(clock: Clock) -> Circuit:
-    return Circuit(failures=3, window=60 * _SECOND, slow=10 * _SECOND, clock=clock)
+def circuit(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(failures=3, window=60 * _SECOND, slow=10 * _SECOND, clock=clock)
 
 
-def _open(circuit: Circuit) -> timedelta:
+def _open(circuit: CircuitBreaker) -> timedelta:
     for _ in range(3):
         circuit.failed()
     wait = circuit.admit()
@@ -24,7 +24,7 @@ def _open(circuit: Circuit) -> timedelta:
     return wait + _MOMENT
 
 
-def test_it_opens_after_so_many_failures_in_a_row(circuit: Circuit) -> None:
+def test_it_opens_after_so_many_failures_in_a_row(circuit: CircuitBreaker) -> None:
     for _ in range(5):
         circuit.failed()
         circuit.failed()
@@ -33,14 +33,16 @@ def test_it_opens_after_so_many_failures_in_a_row(circuit: Circuit) -> None:
     assert timedelta(seconds=3.75) <= _open(circuit) <= 5 * _SECOND + _MOMENT
 
 
-def test_failures_far_apart_are_not_in_a_row(circuit: Circuit, clock: Clock) -> None:
+def test_failures_far_apart_are_not_in_a_row(circuit: CircuitBreaker, clock: Clock) -> None:
     for _ in range(9):
         circuit.failed()
         clock.advance(61 * _SECOND)
     assert circuit.admit() is None
 
 
-def test_one_call_probes_and_the_others_go_on_waiting(circuit: Circuit, clock: Clock) -> None:
+def test_one_call_probes_and_the_others_go_on_waiting(
+    circuit: CircuitBreaker, clock: Clock
+) -> None:
     clock.advance(_open(circuit))
     assert circuit.level == 0.5
     assert circuit.admit() is None
@@ -50,7 +52,9 @@ def test_one_call_probes_and_the_others_go_on_waiting(circuit: Circuit, clock: C
     assert circuit.admit() is None
 
 
-def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound(
+    circuit: CircuitBreaker, clock: Clock
+) -> None:
     rests = [_open(circuit)]
     for _ in range(6):
         clock.advance(rests[-1])
@@ -64,7 +68,7 @@ def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound(circuit: Circuit, clo
 
 
 def test_a_probe_that_nothing_is_heard_of_is_followed_by_another(
-    circuit: Circuit, clock: Clock
+    circuit: CircuitBreaker, clock: Clock
 ) -> None:
     clock.advance(_open(circuit))
     assert circuit.admit() is None
@@ -75,7 +79,7 @@ def test_a_probe_that_nothing_is_heard_of_is_followed_by_another(
 
 
 def test_calls_that_were_under_way_when_it_opened_change_nothing(
-    circuit: Circuit, clock: Clock
+    circuit: CircuitBreaker, clock: Clock
 ) -> None:
     wait = _open(circuit)
     for _ in range(20):
@@ -84,13 +88,13 @@ def test_calls_that_were_under_way_when_it_opened_change_nothing(
     assert circuit.admit() is None
 
 
-def test_a_call_that_was_cut_off_late_failed(circuit: Circuit) -> None:
+def test_a_call_that_was_cut_off_late_failed(circuit: CircuitBreaker) -> None:
     for _ in range(3):
         circuit.cut_off(10 * _SECOND)
     assert circuit.admit()
 
 
-def test_the_provider_may_say_until_when_within_a_bound(circuit: Circuit) -> None:
+def test_the_provider_may_say_until_when_within_a_bound(circuit: CircuitBreaker) -> None:
     circuit.failed(7 * _SECOND)
     wait = circuit.admit()
     assert wait
@@ -103,7 +107,7 @@ def test_the_provider_may_say_until_when_within_a_bound(circuit: Circuit) -> Non
 
 
 def test_with_no_failures_set_it_never_opens(clock: Clock) -> None:
-    circuit = Circuit(failures=0, window=60 * _SECOND, slow=_SECOND, clock=clock)
+    circuit = CircuitBreaker(failures=0, window=60 * _SECOND, slow=_SECOND, clock=clock)
     for _ in range(50):
         circuit.failed(_SECOND)
     assert circuit.admit() is None

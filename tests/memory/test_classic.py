@@ -11,7 +11,7 @@ from onionskin.memory.layers.langchain_classic import ClassicLayer
 from onionskin.memory.layers.langchain_classic_factories import ClassicOptions, Sources
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 
@@ -47,10 +47,10 @@ async def test_a_classic_memory_remembers_also_in_another_worker(
 
 
 async def test_a_window_of_k_forgets_what_is_older(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
     profile = load_profiles()["classic-buffer-window"]
-    memory = CombinedMemory("w", profile, store=store, embedder=embedder, views=views)
+    memory = CombinedMemory("w", profile, store=store, embedder=embedder, indexes=views)
     session_id, text = None, ""
     for number in range(7):
         session_id, text = await _turn(memory, user, f"Number {number}.", "Yes.", session_id)

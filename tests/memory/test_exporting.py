@@ -10,17 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onionskin.memory.errors import ImportConflictError, InvalidInputError
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.users import user_stats
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.importer import ImportReport
-from onionskin.memory.transfer.upload import Intake
-from onionskin.memory.types.messages import Fold, Message, Session, User
-from onionskin.memory.types.tasks import Due, EmbedDue
+from onionskin.memory.transfer.upload import UploadHandler
+from onionskin.memory.types.messages import Message, Session, SummaryState, User
+from onionskin.memory.types.tasks import EmbedTask, Task
 from tests.conftest import Clock, RedisClient, make_views
 
 _TO = User("someone else", "elsewhere")
@@ -37,25 +37,29 @@ async def _chunks(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-def due() -> list[Due]:
+def due() -> list[Task]:
     return []
 
 
 @pytest.fixture
-def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock, due: list[Due]) -> Intake:
-    return Intake(store, embedder, clock=clock, after=due.append)
+def intake(
+    store: RedisStore, embedder: StaticEmbedder, clock: Clock, due: list[Task]
+) -> UploadHandler:
+    return UploadHandler(store, embedder, clock=clock, after=due.append)
 
 
 @pytest.fixture
-def memories(store: RedisStore, views: Views, embedder: StaticEmbedder, clock: Clock) -> Memories:
-    return Memories(store, views, embedder, clock=clock)
+def memories(
+    store: RedisStore, views: IndexCache, embedder: StaticEmbedder, clock: Clock
+) -> RecordService:
+    return RecordService(store, views, embedder, clock=clock)
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-async def _live(redis: RedisClient, store: RedisStore, memories: Memories, user: User) -> None:
+async def _live(redis: RedisClient, store: RedisStore, memories: RecordService, user: User) -> None:
     """A life with all that can be stored in it."""
     for number, size in enumerate((450, 3, 0)):
         session_id = f"s_{number:016x}"
@@ -65,7 +69,7 @@ async def _live(redis: RedisClient, store: RedisStore, memories: Memories, user:
             1e9,
             title="Ärger\u2028 \U0001f980",
             profile="layered",
-            follows=(f"s_{9:016x}",) * number,
+            continued_from=(f"s_{9:016x}",) * number,
         )
         said = [
             (
@@ -81,8 +85,8 @@ async def _live(redis: RedisClient, store: RedisStore, memories: Memories, user:
         ]
         await store.commit(user, session, said, create=True)
         if size > 3:
-            fold = Fold(400, 300, "Summary: \U0001f980", "Extract.")
-            assert await store.fold(user, session_id, Fold(), fold)
+            fold = SummaryState(400, 300, "Summary: \U0001f980", "Extract.")
+            assert await store.fold(user, session_id, SummaryState(), fold)
     await store.close(user, "s_0000000000000001")
     prefix = "onionskin:{default/alice}:session:s_0000000000000001"
     await redis.hset(prefix, mapping={"metadata": '{"a":1}', "sealed": b"\xff\xfe\0"})
@@ -102,9 +106,9 @@ async def _live(redis: RedisClient, store: RedisStore, memories: Memories, user:
 async def test_an_export_is_complete_and_restored_it_is_the_same(
     redis: RedisClient,
     store: RedisStore,
-    memories: Memories,
-    intake: Intake,
-    due: list[Due],
+    memories: RecordService,
+    intake: UploadHandler,
+    due: list[Task],
     user: User,
 ) -> None:
     await _live(redis, store, memories, user)
@@ -133,7 +137,7 @@ async def test_an_export_is_complete_and_restored_it_is_the_same(
         for line in lines
         if line["kind"] == "step" and line["step"]["action"] == "deleted"
     )
-    elsewhere = Memories(store, make_views(store), StaticEmbedder(), clock=memories.clock)
+    elsewhere = RecordService(store, make_views(store), StaticEmbedder(), clock=memories.clock)
     assert (await elsewhere.restore(_TO, deleted)).content == "Deleted."
     assert (await elsewhere.index(_TO)).get(deleted)
 
@@ -155,7 +159,7 @@ _message = st.builds(
 async def test_any_transcript_comes_back_byte_for_byte(
     redis: RedisClient,
     store: RedisStore,
-    intake: Intake,
+    intake: UploadHandler,
     sessions: list[tuple[list[Message], str]],
     chunk: int,
 ) -> None:
@@ -165,7 +169,10 @@ async def test_any_transcript_comes_back_byte_for_byte(
         session = Session(f"s_{number:016x}", 0.0, 0.0, title=text, profile=text)
         await store.commit(user, session, [(one, None) for one in messages], create=True)
         assert await store.fold(
-            user, session.id, Fold(), Fold(len(messages), len(messages) // 2, text, text)
+            user,
+            session.id,
+            SummaryState(),
+            SummaryState(len(messages), len(messages) // 2, text, text),
         )
     data = await exported(store, user)
     await intake.run(_TO, "moved", _chunks(data, chunk))
@@ -176,8 +183,8 @@ async def test_any_transcript_comes_back_byte_for_byte(
 async def test_a_restoration_that_was_cut_off_goes_on(
     redis: RedisClient,
     store: RedisStore,
-    memories: Memories,
-    intake: Intake,
+    memories: RecordService,
+    intake: UploadHandler,
     user: User,
     lines: int,
 ) -> None:
@@ -206,7 +213,11 @@ async def test_a_restoration_that_was_cut_off_goes_on(
 
 
 async def test_what_is_there_already_is_a_conflict_and_stays(
-    redis: RedisClient, store: RedisStore, memories: Memories, intake: Intake, user: User
+    redis: RedisClient,
+    store: RedisStore,
+    memories: RecordService,
+    intake: UploadHandler,
+    user: User,
 ) -> None:
     await _live(redis, store, memories, user)
     data = await exported(store, user)
@@ -228,13 +239,13 @@ async def test_what_is_there_already_is_a_conflict_and_stays(
 
 
 async def test_a_remote_embedders_vectors_come_later(
-    store: RedisStore, clock: Clock, due: list[Due], user: User
+    store: RedisStore, clock: Clock, due: list[Task], user: User
 ) -> None:
     said = [(Message("user", "Hello.", 1.0), None)]
     await store.commit(user, Session("s_0123456789abcdef", 1.0, 1.0), said, create=True)
     remote = StaticEmbedder()
     remote.local = False
-    intake = Intake(store, remote, clock=clock, after=due.append)
+    intake = UploadHandler(store, remote, clock=clock, after=due.append)
     await intake.run(_TO, "moved", _chunks(await exported(store, user)))
-    assert due == [EmbedDue(_TO)]
+    assert due == [EmbedTask(_TO)]
     assert (await user_stats(store, _TO)).vectors == 0

@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 
 from onionskin.memory.layers.window import window_tokens
 from onionskin.memory.summarization import (
-    FoldPolicy,
-    extract,
-    fold_overflow,
-    fold_target,
-    most_telling,
+    SummaryPolicy,
+    compact_overflow,
+    fallback_summary,
+    next_compaction,
+    select_lines,
 )
 from onionskin.memory.tokens import clip_tokens, count_tokens
-from onionskin.memory.types.messages import Entry, Fold, Message, Role, Session
+from onionskin.memory.types.messages import Entry, Message, Role, Session, SummaryState
 
-_POLICY = FoldPolicy(keep_pairs=2, messages=4, tokens=100, window_tokens=200, summary_tokens=80)
+_POLICY = SummaryPolicy(keep_pairs=2, messages=4, tokens=100, window_tokens=200, summary_tokens=80)
 
 
 def _entries(count: int, *, first: int = 0, words: int = 2) -> tuple[Entry, ...]:
@@ -26,28 +26,28 @@ def _entries(count: int, *, first: int = 0, words: int = 2) -> tuple[Entry, ...]
     )
 
 
-def _session(length: int, fold: Fold | None = None) -> Session:
-    return Session("s_1", 0.0, 0.0, length=length, fold=fold or Fold())
+def _session(length: int, fold: SummaryState | None = None) -> Session:
+    return Session("s_1", 0.0, 0.0, length=length, summary_state=fold or SummaryState())
 
 
 @pytest.mark.parametrize(("count", "target"), [(4, None), (8, None), (9, None), (10, 6), (20, 16)])
 def test_a_fold_is_due_past_the_kept_pairs_and_the_slack(count: int, target: int | None) -> None:
-    assert fold_target(_POLICY, _session(count), _entries(count)) == target
+    assert next_compaction(_POLICY, _session(count), _entries(count)) == target
 
 
 def test_many_tokens_make_a_fold_due_before_many_messages_do() -> None:
-    assert fold_target(_POLICY, _session(6), _entries(6, words=2)) is None
-    assert fold_target(_POLICY, _session(6), _entries(6, words=80)) == 2
+    assert next_compaction(_POLICY, _session(6), _entries(6, words=2)) is None
+    assert next_compaction(_POLICY, _session(6), _entries(6, words=80)) == 2
 
 
 def test_an_extract_is_due_to_be_redone() -> None:
-    fold = Fold(folded_upto=4, summarized_upto=2, extract="user: something")
-    assert fold_target(_POLICY, _session(6, fold), _entries(2, first=4)) == 4
+    fold = SummaryState(compacted_upto=4, summarized_upto=2, fallback_summary="user: something")
+    assert next_compaction(_POLICY, _session(6, fold), _entries(2, first=4)) == 4
 
 
 def test_a_window_begins_with_what_the_user_said() -> None:
     lone = (Entry("s_1", 0, Message("user", "alone", 0.0)), *_entries(11, first=1))
-    target = fold_target(_POLICY, _session(12), lone)
+    target = next_compaction(_POLICY, _session(12), lone)
     assert target is not None
     assert lone[target].message.role == "user"
 
@@ -58,20 +58,20 @@ def test_what_overflows_is_folded_and_the_rest_fits(words: list[int], folded: in
         Entry("s_1", folded + place, Message("user", "word " * count, 0.0))
         for place, count in enumerate(words)
     )
-    read = Fold(folded_upto=folded, summarized_upto=folded)
-    fold, kept = fold_overflow(_POLICY, read, unfolded)
+    read = SummaryState(compacted_upto=folded, summarized_upto=folded)
+    fold, kept = compact_overflow(_POLICY, read, unfolded)
     assert window_tokens(kept) <= _POLICY.window_tokens
-    assert fold.folded_upto - folded + len(kept) == len(unfolded)
+    assert fold.compacted_upto - folded + len(kept) == len(unfolded)
     assert kept == unfolded[len(unfolded) - len(kept) :]
     assert fold.summarized_upto == folded
-    assert count_tokens(fold.extract) <= _POLICY.summary_tokens
+    assert count_tokens(fold.fallback_summary) <= _POLICY.summary_tokens
     if window_tokens(unfolded) <= _POLICY.window_tokens:
         assert fold is read
 
 
 @given(lines=st.lists(st.text(max_size=80)), budget=st.integers(0, 60))
 def test_an_extract_keeps_order_and_budget(lines: list[str], budget: int) -> None:
-    kept = most_telling(lines, budget_tokens=budget)
+    kept = select_lines(lines, budget_tokens=budget)
     assert sum(count_tokens(line) + 1 for line in kept) <= budget
     rest = iter(lines)
     assert all(line in rest for line in kept)
@@ -80,7 +80,7 @@ def test_an_extract_keeps_order_and_budget(lines: list[str], budget: int) -> Non
 def test_an_extract_prefers_what_people_say_of_themselves() -> None:
     said = ("Ok.", "I was born in Lima in 1987.", "What do you think about it?", "Yes.")
     entries = [Entry("s_1", place, Message("user", text, 0.0)) for place, text in enumerate(said)]
-    assert extract("", entries, budget_tokens=11) == "user: I was born in Lima in 1987."
+    assert fallback_summary("", entries, budget_tokens=11) == "user: I was born in Lima in 1987."
 
 
 @given(text=st.text(max_size=300), budget=st.integers(0, 50))

@@ -10,15 +10,15 @@ from onionskin.memory.errors import (
     TopicTakenError,
     UnknownRecordError,
 )
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.records import Write, write_records
+from onionskin.memory.store.records import RecordWrite, write_records
 from onionskin.memory.store.users import user_stats
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, Staleness
+from onionskin.memory.types.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, StaleFilter
 from tests.conftest import make_views
 
 
@@ -38,15 +38,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def memories(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> Memories:
-    return Memories(store, make_views(store), embedder, most=50, clock=clock)
+def memories(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> RecordService:
+    return RecordService(store, make_views(store), embedder, most=50, clock=clock)
 
 
 def _anything(_: Record) -> bool:
     return True
 
 
-async def _found(memories: Memories, user: User, query: str) -> list[str]:
+async def _found(memories: RecordService, user: User, query: str) -> list[str]:
     hits = await memories.search(user, query, top_k=5, where=_anything)
     return [hit.record.content for hit in hits]
 
@@ -54,8 +54,8 @@ async def _found(memories: Memories, user: User, query: str) -> list[str]:
 async def test_what_is_kept_is_found_by_every_worker_at_once(
     store: RedisStore, embedder: StaticEmbedder, user: User
 ) -> None:
-    one = Memories(store, make_views(store), embedder)
-    other = Memories(store, make_views(store), embedder)
+    one = RecordService(store, make_views(store), embedder)
+    other = RecordService(store, make_views(store), embedder)
     await other.index(user)
     await one.create(user, [{"content": "Plays the cello."}, {"content": "Lives in Porto."}])
     assert (await _found(other, user, "Which town does she live in?"))[0] == "Lives in Porto."
@@ -67,7 +67,7 @@ async def test_what_is_kept_is_found_by_every_worker_at_once(
     assert "Plays the violin." not in await _found(other, user, "violin")
 
 
-async def test_a_batch_is_kept_whole_or_not_at_all(memories: Memories, user: User) -> None:
+async def test_a_batch_is_kept_whole_or_not_at_all(memories: RecordService, user: User) -> None:
     await memories.create(user, [{"content": f"fact {number}"} for number in range(49)])
     with pytest.raises(RecordsFullError):
         await memories.create(user, [{"content": "one more"}, {"content": "too many"}])
@@ -75,7 +75,7 @@ async def test_a_batch_is_kept_whole_or_not_at_all(memories: Memories, user: Use
     await memories.create(user, [{"content": "the last"}])
 
 
-async def test_a_topic_makes_a_write_an_upsert(memories: Memories, user: User) -> None:
+async def test_a_topic_makes_a_write_an_upsert(memories: RecordService, user: User) -> None:
     (first,) = await memories.create(user, [{"content": "Drinks tea.", "topic": "drink"}])
     (second,) = await memories.create(user, [{"content": "Drinks coffee.", "topic": "drink"}])
     assert (second.id, second.revision) == (first.id, 2)
@@ -87,7 +87,7 @@ async def test_a_topic_makes_a_write_an_upsert(memories: Memories, user: User) -
     assert (await memories.change(user, other.id, {"topic": "drink"})).topic == "drink"
 
 
-async def test_upserts_at_once_leave_one_record(memories: Memories, user: User) -> None:
+async def test_upserts_at_once_leave_one_record(memories: RecordService, user: User) -> None:
     drafts = [[{"content": f"Weighs {number} kg.", "topic": "weight"}] for number in range(4)]
     await asyncio.gather(*(memories.create(user, draft) for draft in drafts))
     (record,) = await memories.index(user)
@@ -95,7 +95,7 @@ async def test_upserts_at_once_leave_one_record(memories: Memories, user: User) 
 
 
 async def test_a_short_term_record_is_gone_from_the_very_millisecond(
-    memories: Memories, user: User, clock: Clock
+    memories: RecordService, user: User, clock: Clock
 ) -> None:
     (record,) = await memories.create(user, [{"content": "Meets Ana at noon.", "term": "short"}])
     expires = clock.now + SHORT_TERM_SECONDS
@@ -109,7 +109,7 @@ async def test_a_short_term_record_is_gone_from_the_very_millisecond(
 
 
 async def test_five_uses_of_something_important_make_it_long_term(
-    memories: Memories, user: User
+    memories: RecordService, user: User
 ) -> None:
     draft = {"content": "Is allergic to nuts.", "term": "short", "importance": 0.65}
     (record,) = await memories.create(user, [draft])
@@ -122,7 +122,7 @@ async def test_five_uses_of_something_important_make_it_long_term(
 
 
 async def test_every_change_can_be_undone_for_thirty_days(
-    memories: Memories, user: User, clock: Clock
+    memories: RecordService, user: User, clock: Clock
 ) -> None:
     (record,) = await memories.create(user, [{"content": "one"}])
     clock.now += 10
@@ -146,7 +146,7 @@ async def test_every_change_can_be_undone_for_thirty_days(
 
 
 async def test_what_is_stale_is_archived_and_pins_stay(
-    memories: Memories, user: User, clock: Clock
+    memories: RecordService, user: User, clock: Clock
 ) -> None:
     made = await memories.create(
         user,
@@ -158,13 +158,13 @@ async def test_what_is_stale_is_archived_and_pins_stay(
     )
     clock.now += 100
     await memories.create(user, [{"content": "new and unimportant", "importance": 0.1}])
-    archived = await memories.archive(user, Staleness(older_than=50, importance_below=0.5))
+    archived = await memories.archive(user, StaleFilter(older_than=50, importance_below=0.5))
     assert archived == [made[0].id]
     assert (await memories.get(user, made[0].id)).archived
-    assert await memories.archive(user, Staleness(older_than=50, importance_below=0.5)) == []
+    assert await memories.archive(user, StaleFilter(older_than=50, importance_below=0.5)) == []
 
 
-async def test_no_other_user_sees_or_touches_them(memories: Memories, user: User) -> None:
+async def test_no_other_user_sees_or_touches_them(memories: RecordService, user: User) -> None:
     (record,) = await memories.create(user, [{"content": "The code is 4711."}])
     for stranger in (User(user.id, "another-tenant"), User(f"{user.id}x", user.tenant)):
         assert await _found(memories, stranger, "code") == []
@@ -181,22 +181,22 @@ async def test_no_other_user_sees_or_touches_them(memories: Memories, user: User
 
 
 async def test_a_view_read_anew_holds_the_same_records(
-    store: RedisStore, embedder: StaticEmbedder, memories: Memories, user: User
+    store: RedisStore, embedder: StaticEmbedder, memories: RecordService, user: User
 ) -> None:
     made = await memories.create(user, [{"content": f"number {one}"} for one in range(5)])
     await memories.forget(user, [made[0].id])
-    anew = Memories(store, make_views(store), embedder)
+    anew = RecordService(store, make_views(store), embedder)
     assert sorted(one.id for one in await anew.index(user)) == sorted(one.id for one in made[1:])
     assert await _found(anew, user, "number 3") == await _found(memories, user, "number 3")
 
 
 async def test_what_was_read_of_an_erased_user_is_not_written_again(
-    memories: Memories, store: RedisStore, user: User
+    memories: RecordService, store: RedisStore, user: User
 ) -> None:
     (record,) = await memories.create(user, [{"content": "A secret."}])
     await memories.forget(user, [record.id])
     epoch = (await store.catch_up(user, Cursor())).cursor.epoch
     await erase_user(store, user)
     with pytest.raises(UnknownRecordError):
-        await write_records(store, user, [Write(record)], epoch=epoch)
+        await write_records(store, user, [RecordWrite(record)], epoch=epoch)
     assert (await user_stats(store, user)).memories == 0

@@ -9,10 +9,10 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.profiles import build_layers, load_profiles
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.types.messages import Fold, User
+from onionskin.memory.types.messages import SummaryState, User
 from tests.conftest import make_views
 
 _NATIVE = ("layered", "window", "summary", "vector", "facts", "none")
@@ -68,7 +68,7 @@ async def test_every_section_keeps_its_budget_and_nothing_is_shown_twice(
     profile: str,
 ) -> None:
     writer = memory_of("layered")
-    records = Memories(store, make_views(store), embedder)
+    records = RecordService(store, make_views(store), embedder)
     kinds = ("fact", "preference")
     await records.create(
         user, [{"content": f"The sea, {n}. " * 9, "kind": kinds[n % 2]} for n in range(80)]
@@ -122,5 +122,5 @@ async def test_a_profile_may_change_on_a_live_session(
         session_id = (await memory.remember(recollection, "Yes.", at=1000.0 + number)).session_id
     snapshot = await store.snapshot(user, session_id, now=2000.0, view=None)
     assert snapshot.session.length == 2 * len(_NATIVE * 3)
-    assert snapshot.session.fold == Fold()
+    assert snapshot.session.summary_state == SummaryState()
     assert [entry.position for entry in snapshot.unfolded] == list(range(2 * len(_NATIVE * 3)))

@@ -10,7 +10,7 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.exporter import export_user
-from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.messages import User
 from tests.conftest import Clock
 
@@ -65,8 +65,8 @@ async def _sent(*lines: dict[str, Any] | bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> Intake:
-    return Intake(store, embedder, clock=clock, after=lambda _: None)
+def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> UploadHandler:
+    return UploadHandler(store, embedder, clock=clock, after=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> Intake:
 )
 async def test_a_bad_line_is_named_and_those_before_it_are_kept(
     store: RedisStore,
-    intake: Intake,
+    intake: UploadHandler,
     user: User,
     before: int,
     line: dict[str, Any] | bytes,
@@ -126,7 +126,7 @@ async def test_a_bad_line_is_named_and_those_before_it_are_kept(
     assert kinds == [one["kind"] for one in _WHOLE]
 
 
-async def test_an_export_that_ends_early_is_told(intake: Intake, user: User) -> None:
+async def test_an_export_that_ends_early_is_told(intake: UploadHandler, user: User) -> None:
     with pytest.raises(InvalidInputError, match=r"ends after line 3.*1 came.*3 lines are stored"):
         await intake.run(user, "one", _sent(*_WHOLE[:3]))
     assert (await intake.run(user, "one", _sent(*_WHOLE))).resumed_after == 3
@@ -134,7 +134,7 @@ async def test_an_export_that_ends_early_is_told(intake: Intake, user: User) -> 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6])
 async def test_an_export_that_was_cut_off_between_two_lines_is_told(
-    intake: Intake, user: User, count: int
+    intake: UploadHandler, user: User, count: int
 ) -> None:
     with pytest.raises(InvalidInputError, match="the export was cut off"):
         await intake.run(user, "one", _sent(*_WHOLE[:count]))
@@ -143,19 +143,19 @@ async def test_an_export_that_was_cut_off_between_two_lines_is_told(
 
 @pytest.mark.parametrize("lines", [[*_WHOLE, _STEP], [*_WHOLE[:-2], _WHOLE[-1]]])
 async def test_an_end_that_is_none_is_told(
-    intake: Intake, user: User, lines: list[dict[str, Any]]
+    intake: UploadHandler, user: User, lines: list[dict[str, Any]]
 ) -> None:
     with pytest.raises(InvalidInputError, match="the end"):
         await intake.run(user, "one", _sent(*lines))
 
 
-async def test_a_line_that_never_ends_is_refused(intake: Intake, user: User) -> None:
+async def test_a_line_that_never_ends_is_refused(intake: UploadHandler, user: User) -> None:
     line = b'{"kind": "message", "content": "' + b"x" * (1 << 22)
     with pytest.raises(InvalidInputError, match="Line 2 is longer"):
         await intake.run(user, "one", _sent(_HEADER, line))
 
 
-async def test_metadata_nested_without_end_is_refused(intake: Intake, user: User) -> None:
+async def test_metadata_nested_without_end_is_refused(intake: UploadHandler, user: User) -> None:
     line = b'{"kind": "session", "more": ' + b'{"x":' * 100_000
     with pytest.raises(InvalidInputError, match="Line 2"):
         await intake.run(user, "one", _sent(_HEADER, line))

@@ -14,7 +14,7 @@ from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.chains.prompt import build_prompt
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.errors import UnderWayError
+from onionskin.memory.errors import TaskRunningError
 from onionskin.memory.profiles import Profile, SummaryOptions, WindowOptions
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
@@ -65,7 +65,7 @@ async def test_window_and_summary_tile_the_session(
                         connection = Connection(redis_url)
                     store = RedisStore(connection, embedder_tag=embedder.tag)
                     memory = CombinedMemory(
-                        "test", _PROFILE, store=store, embedder=embedder, views=make_views(store)
+                        "test", _PROFILE, store=store, embedder=embedder, indexes=make_views(store)
                     )
                     summarizer = Summarizer(store, model, within=timedelta(seconds=5))
                     if op.endswith("turn"):
@@ -94,18 +94,18 @@ async def _turn(
 async def _fold(
     op: str, summarizer: Summarizer, server: OpenAIServer, user: User, session_id: str
 ) -> None:
-    policy = _PROFILE.folds
+    policy = _PROFILE.summary_policy
     assert policy
     if op == "failed":
         server.faults.append(Fault(status=500))
         try:
-            await summarizer.fold(user, session_id, policy)
+            await summarizer.summarize(user, session_id, policy)
         except ModelError:
             assert not server.faults
         server.faults.clear()
     elif op == "killed":
         server.faults.append(Fault(hang=True))
-        job = asyncio.create_task(summarizer.fold(user, session_id, policy))
+        job = asyncio.create_task(summarizer.summarize(user, session_id, policy))
         while server.faults and not job.done():  # noqa: ASYNC110 - until the model was asked
             await asyncio.sleep(0)
         job.cancel()
@@ -113,9 +113,9 @@ async def _fold(
         server.faults.clear()
     else:
         times = 2 if op == "two folds" else 1
-        folds = (summarizer.fold(user, session_id, policy) for _ in range(times))
+        folds = (summarizer.summarize(user, session_id, policy) for _ in range(times))
         for outcome in await asyncio.gather(*folds, return_exceptions=True):
-            assert isinstance(outcome, int | UnderWayError)
+            assert isinstance(outcome, int | TaskRunningError)
 
 
 async def _check(memory: CombinedMemory, store: RedisStore, user: User, session_id: str) -> None:
@@ -124,15 +124,15 @@ async def _check(memory: CombinedMemory, store: RedisStore, user: User, session_
     said = await read_messages(store, user, session_id, start=0, count=10_000)
     marks = [_MARK.search(entry.message.content) for entry in said]
     expected = [mark[0] for mark in marks if mark]
-    fold = session.fold
-    assert 0 <= fold.summarized_upto <= fold.folded_upto <= session.length == len(said)
+    fold = session.summary_state
+    assert 0 <= fold.summarized_upto <= fold.compacted_upto <= session.length == len(said)
     assert _MARK.findall(fold.summary) == expected[: fold.summarized_upto]
-    assert set(_MARK.findall(fold.extract)) <= set(expected[: fold.folded_upto])
-    assert bool(fold.extract) == (fold.summarized_upto < fold.folded_upto)
+    assert set(_MARK.findall(fold.fallback_summary)) <= set(expected[: fold.compacted_upto])
+    assert bool(fold.fallback_summary) == (fold.summarized_upto < fold.compacted_upto)
     window = recollection.sections[0].messages
-    assert [entry.position for entry in window] == list(range(fold.folded_upto, session.length))
+    assert [entry.position for entry in window] == list(range(fold.compacted_upto, session.length))
     assert recollection.sections[0].tokens <= _PROFILE.window.budget_tokens
     prompt = build_prompt(recollection)
     in_window = [mark for message in prompt[1:-1] for mark in _MARK.findall(str(message.text))]
-    assert in_window == expected[fold.folded_upto :]
+    assert in_window == expected[fold.compacted_upto :]
     assert not set(in_window) & set(_MARK.findall(str(prompt[0].text)))

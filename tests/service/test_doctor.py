@@ -10,7 +10,7 @@ import pytest
 
 from onionskin.memory.store.redis.diagnostics import RedisFacts
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.service.cli.doctor import judge_redis, recall_finding
+from onionskin.service.cli.doctor import check_redis, recall_finding
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
 from tests.services import environment
@@ -115,9 +115,9 @@ def test_settings_that_cannot_be_used_are_told(
     ],
 )
 def test_what_a_redis_lacks_is_told(changed: dict[str, Any], name: str, told: str) -> None:
-    assert {finding.state for finding in judge_redis(_FACTS, embedded=False)} == {"ok"}
+    assert {finding.state for finding in check_redis(_FACTS, embedded=False)} == {"ok"}
     facts = RedisFacts(**{slot: getattr(_FACTS, slot) for slot in RedisFacts.__slots__} | changed)
-    (found,) = (one for one in judge_redis(facts, embedded=False) if one.state != "ok")
+    (found,) = (one for one in check_redis(facts, embedded=False) if one.state != "ok")
     assert (found.name, found.state) == (name, "warn")
-    assert told in found.told
+    assert told in found.message
     assert found.advice

@@ -6,26 +6,26 @@ from datetime import timedelta
 
 import pytest
 
-from onionskin.memory.errors import OnionskinError, UnderWayError, UnknownSessionError
+from onionskin.memory.errors import OnionskinError, TaskRunningError, UnknownSessionError
 from onionskin.memory.store import Connection
-from onionskin.memory.store.task_queue import Agenda, Backoff, list_given_up, revive
+from onionskin.memory.store.task_queue import Backoff, TaskQueue, list_dead_tasks, retry_tasks
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.tasks import Due, EmbedDue, ExtractDue
-from onionskin.service.tasks.runner import Jobs
+from onionskin.memory.types.tasks import EmbedTask, ExtractTask, Task
+from onionskin.service.tasks.runner import TaskRunner
 from tests.conftest import RedisClient, eventually
 
 _QUICK = Backoff(first=0.001, longest=0.002, attempts=4)
 _POLL = timedelta(milliseconds=5)
-_DUE = EmbedDue(User("alice"))
+_DUE = EmbedTask(User("alice"))
 _LONG = timedelta(seconds=30)
 
 
 @pytest.fixture
-def agenda_of(connection: Connection) -> Callable[..., Agenda]:
+def agenda_of(connection: Connection) -> Callable[..., TaskQueue]:
     """The agenda as a worker of its own has it."""
 
-    def make(hold: timedelta = timedelta(seconds=30), backoff: Backoff = _QUICK) -> Agenda:
-        return Agenda(connection, hold=hold, backoff=backoff)
+    def make(hold: timedelta = timedelta(seconds=30), backoff: Backoff = _QUICK) -> TaskQueue:
+        return TaskQueue(connection, hold=hold, backoff=backoff)
 
     return make
 
@@ -35,17 +35,17 @@ async def _is_empty(redis: RedisClient) -> bool:
 
 
 async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
 ) -> None:
     ran = 0
     release = asyncio.Event()
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal ran
         ran += 1
         await release.wait()
 
-    async with Jobs(run, agenda_of(), concurrency=2) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=2) as jobs:
         jobs.submit(_DUE)
         await eventually(lambda: ran == 1)
         for _ in range(5):
@@ -58,12 +58,12 @@ async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
 
 @pytest.mark.parametrize("error", [OnionskinError("no"), ValueError("a defect")])
 async def test_a_failing_job_is_tried_again_until_it_works(
-    agenda_of: Callable[..., Agenda], redis: RedisClient, error: Exception
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient, error: Exception
 ) -> None:
     tries = 0
     told: list[str] = []
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal tries
         tries += 1
         if tries < 3:
@@ -72,7 +72,7 @@ async def test_a_failing_job_is_tried_again_until_it_works(
     def tell(_: str, outcome: str) -> None:
         told.append(outcome)
 
-    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL, tell=tell) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL, tell=tell) as jobs:
         jobs.submit(_DUE)
         await eventually(lambda: len(told) == 3)
     assert told == ["internal", "internal", "done"]
@@ -80,13 +80,13 @@ async def test_a_failing_job_is_tried_again_until_it_works(
 
 
 async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
-    agenda_of: Callable[..., Agenda], connection: Connection, redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], connection: Connection, redis: RedisClient
 ) -> None:
     tries = {"bad": 0, "gone": 0}
     told: list[str] = []
     mended = False
 
-    async def run(due: Due) -> None:
+    async def run(due: Task) -> None:
         tries[due.user.id] += 1
         if due.user.id == "gone":
             raise UnknownSessionError("s_1")
@@ -96,70 +96,70 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
     def tell(_: str, outcome: str) -> None:
         told.append(outcome)
 
-    async with Jobs(run, agenda_of(), concurrency=2, poll=_POLL, tell=tell) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=2, poll=_POLL, tell=tell) as jobs:
         for name in tries:
-            jobs.submit(EmbedDue(User(name)))
+            jobs.submit(EmbedTask(User(name)))
         await eventually(lambda: "dead" in told)
         assert tries == {"bad": 4, "gone": 1}
         await eventually(lambda: jobs.dead == 1)
-        (given_up,) = await list_given_up(connection)
-        assert (given_up.due, given_up.failures) == (EmbedDue(User("bad")), 4)
+        (given_up,) = await list_dead_tasks(connection)
+        assert (given_up.task, given_up.failures) == (EmbedTask(User("bad")), 4)
         assert given_up.error == "internal"
 
-        jobs.submit(EmbedDue(User("bad")))  # due again: tried once, and given up again
+        jobs.submit(EmbedTask(User("bad")))  # due again: tried once, and given up again
         await eventually(lambda: told.count("dead") == 2)
         assert tries["bad"] == 5
 
         mended = True
-        assert await revive(connection, [given_up.due], again=True) == 1
+        assert await retry_tasks(connection, [given_up.task], again=True) == 1
         await eventually(lambda: "done" in told)
     assert tries["bad"] == 6
     assert await _is_empty(redis)
 
 
 async def test_what_only_has_to_wait_is_never_given_up(
-    agenda_of: Callable[..., Agenda], monkeypatch: pytest.MonkeyPatch
+    agenda_of: Callable[..., TaskQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(UnderWayError, "retry_after", timedelta(milliseconds=1))
+    monkeypatch.setattr(TaskRunningError, "retry_after", timedelta(milliseconds=1))
     tries = 0
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal tries
         tries += 1
         if tries < 9:
-            raise UnderWayError("another worker is at it")
+            raise TaskRunningError("another worker is at it")
 
-    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
         jobs.submit(_DUE)
         await eventually(lambda: tries == 9)
         assert jobs.dead == 0
 
 
 async def test_what_waits_for_quiet_is_done_once_nothing_like_it_comes_up(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
 ) -> None:
-    ran: list[Due] = []
+    ran: list[Task] = []
 
-    async def run(due: Due) -> None:
+    async def run(due: Task) -> None:
         ran.append(due)
 
     alice = User("alice")
-    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL) as jobs:
         for quiet in (60.0, 0.02):
-            jobs.submit(ExtractDue(alice, "s_1", "", final=True, quiet=quiet))
+            jobs.submit(ExtractTask(alice, "s_1", "", final=True, quiet=quiet))
             await eventually(lambda: len(asyncio.all_tasks()) == 3)
-        jobs.submit(ExtractDue(alice, "s_2", "", final=True, quiet=60.0))
+        jobs.submit(ExtractTask(alice, "s_2", "", final=True, quiet=60.0))
         await eventually(lambda: len(ran) == 1 and not jobs.waiting)
-    assert ran == [ExtractDue(alice, "s_1", "", final=True)]
+    assert ran == [ExtractTask(alice, "s_1", "", final=True)]
     assert await redis.zcard("onionskin:{due}:waiting") == 1
 
 
 async def test_no_more_jobs_run_at_once_than_allowed_and_leaving_hands_them_back(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
 ) -> None:
     running = most = done = 0
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal running, most, done
         running += 1
         most = max(most, running)
@@ -168,32 +168,32 @@ async def test_no_more_jobs_run_at_once_than_allowed_and_leaving_hands_them_back
         finally:
             running -= 1
 
-    async def quickly(_: Due) -> None:
+    async def quickly(_: Task) -> None:
         nonlocal done
         done += 1
 
-    async with Jobs(run, agenda_of(), concurrency=3) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=3) as jobs:
         for number in range(12):
-            jobs.submit(EmbedDue(User(f"user-{number}")))
+            jobs.submit(EmbedTask(User(f"user-{number}")))
         await eventually(lambda: most == 3)
     assert running == 0
     assert most == 3
-    async with Jobs(quickly, agenda_of(), concurrency=3, poll=_POLL), asyncio.timeout(10):
+    async with TaskRunner(quickly, agenda_of(), concurrency=3, poll=_POLL), asyncio.timeout(10):
         while not await _is_empty(redis):  # noqa: ASYNC110 - the last is put down after it is done
             await asyncio.sleep(0.01)
     assert done == 12
 
 
-async def test_draining_lets_what_is_under_way_finish(agenda_of: Callable[..., Agenda]) -> None:
+async def test_draining_lets_what_is_under_way_finish(agenda_of: Callable[..., TaskQueue]) -> None:
     began, done = asyncio.Event(), False
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal done
         began.set()
         await asyncio.sleep(0.02)
         done = True
 
-    async with Jobs(run, agenda_of(), concurrency=1) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=1) as jobs:
         jobs.submit(_DUE)
         await began.wait()
         await jobs.drain(_LONG)

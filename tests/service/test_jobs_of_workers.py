@@ -7,22 +7,22 @@ from datetime import timedelta
 import pytest
 
 from onionskin.memory.store import Connection
-from onionskin.memory.store.task_queue import Agenda, forget_user, pack_due
+from onionskin.memory.store.task_queue import TaskQueue, forget_user, pack_task
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.tasks import Due, EmbedDue, FoldDue
-from onionskin.service.tasks.runner import Jobs
+from onionskin.memory.types.tasks import EmbedTask, SummarizeTask, Task
+from onionskin.service.tasks.runner import TaskRunner
 from tests.conftest import RedisClient, eventually
 
 _POLL = timedelta(milliseconds=5)
-_DUE = EmbedDue(User("alice"))
+_DUE = EmbedTask(User("alice"))
 
 
 @pytest.fixture
-def agenda_of(connection: Connection) -> Callable[..., Agenda]:
+def agenda_of(connection: Connection) -> Callable[..., TaskQueue]:
     """The agenda as a worker of its own has it."""
 
-    def make(hold: timedelta = timedelta(seconds=30)) -> Agenda:
-        return Agenda(connection, hold=hold)
+    def make(hold: timedelta = timedelta(seconds=30)) -> TaskQueue:
+        return TaskQueue(connection, hold=hold)
 
     return make
 
@@ -32,39 +32,39 @@ async def _is_empty(redis: RedisClient) -> bool:
 
 
 async def test_another_worker_takes_over_what_a_dead_one_was_at(
-    agenda_of: Callable[..., Agenda],
+    agenda_of: Callable[..., TaskQueue],
 ) -> None:
     ran = False
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal ran
         ran = True
 
-    assert await agenda_of(hold=timedelta(milliseconds=30)).begin(_DUE)  # and it dies
-    async with Jobs(run, agenda_of(), concurrency=1, poll=_POLL):
+    assert await agenda_of(hold=timedelta(milliseconds=30)).claim(_DUE)  # and it dies
+    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL):
         await eventually(lambda: ran)
 
 
 async def test_a_worker_that_lives_keeps_what_it_is_at(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
 ) -> None:
     ran, release = 0, asyncio.Event()
     hold = timedelta(milliseconds=30)
 
-    async def run(_: Due) -> None:
+    async def run(_: Task) -> None:
         nonlocal ran
         ran += 1
         await release.wait()
 
     async with (
-        Jobs(run, agenda_of(hold), concurrency=1, poll=_POLL) as jobs,
-        Jobs(run, agenda_of(hold), concurrency=1, poll=_POLL) as other,
+        TaskRunner(run, agenda_of(hold), concurrency=1, poll=_POLL) as jobs,
+        TaskRunner(run, agenda_of(hold), concurrency=1, poll=_POLL) as other,
     ):
         jobs.submit(_DUE)
         await eventually(lambda: ran == 1)
         seen: set[float] = set()
         while len(seen) < 5:  # held anew four times: longer than it holds by itself
-            seen.add(await redis.zscore("onionskin:{due}:waiting", pack_due(_DUE)))
+            seen.add(await redis.zscore("onionskin:{due}:waiting", pack_task(_DUE)))
         assert (ran, other.waiting) == (1, 0)
         release.set()
         await eventually(lambda: jobs.waiting == 0)
@@ -72,62 +72,62 @@ async def test_a_worker_that_lives_keeps_what_it_is_at(
 
 
 async def test_a_worker_that_does_none_leaves_all_to_another(
-    agenda_of: Callable[..., Agenda],
+    agenda_of: Callable[..., TaskQueue],
 ) -> None:
     ran: list[str] = []
 
-    def runner(name: str) -> Callable[[Due], asyncio.Future[None]]:
-        async def run(_: Due) -> None:
+    def runner(name: str) -> Callable[[Task], asyncio.Future[None]]:
+        async def run(_: Task) -> None:
             ran.append(name)
 
         return lambda due: asyncio.ensure_future(run(due))
 
     async with (
-        Jobs(runner("serve"), agenda_of(), concurrency=0) as serve,
-        Jobs(runner("worker"), agenda_of(), concurrency=1, poll=_POLL),
+        TaskRunner(runner("serve"), agenda_of(), concurrency=0) as serve,
+        TaskRunner(runner("worker"), agenda_of(), concurrency=1, poll=_POLL),
     ):
-        serve.submit(FoldDue(User("alice"), "s_1", ""))
+        serve.submit(SummarizeTask(User("alice"), "s_1", ""))
         await eventually(lambda: ran == ["worker"])
 
 
 async def test_what_was_noted_while_it_ran_is_done_once_more(
-    agenda_of: Callable[..., Agenda], redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
 ) -> None:
     one, two = agenda_of(), agenda_of()
-    assert await one.begin(_DUE)
-    await two.note(_DUE)
-    await one.done(_DUE)
-    assert (await two.take(5)).dues == (_DUE,)
-    await one.done(_DUE)  # late, and no longer its own
-    await two.done(_DUE)
+    assert await one.claim(_DUE)
+    await two.schedule(_DUE)
+    await one.complete(_DUE)
+    assert (await two.fetch(5)).tasks == (_DUE,)
+    await one.complete(_DUE)  # late, and no longer its own
+    await two.complete(_DUE)
     assert await _is_empty(redis)
 
 
 async def test_a_sweep_brings_forward_and_puts_nothing_off(
-    agenda_of: Callable[..., Agenda],
+    agenda_of: Callable[..., TaskQueue],
 ) -> None:
     one, two = agenda_of(), agenda_of()
-    await one.note(_DUE, after=600)
-    await two.note(_DUE, after=900, anew=False)
-    assert (await two.take(5)).dues == ()
-    await two.note(_DUE, anew=False)
-    assert (await two.take(5)).dues == (_DUE,)
-    await one.note(_DUE, anew=False)  # whoever is at it keeps it
-    assert (await one.take(5)).dues == ()
+    await one.schedule(_DUE, after=600)
+    await two.schedule(_DUE, after=900, reschedule=False)
+    assert (await two.fetch(5)).tasks == ()
+    await two.schedule(_DUE, reschedule=False)
+    assert (await two.fetch(5)).tasks == (_DUE,)
+    await one.schedule(_DUE, reschedule=False)  # whoever is at it keeps it
+    assert (await one.fetch(5)).tasks == ()
 
 
 async def test_nothing_of_an_erased_user_is_on_the_agenda(
-    agenda_of: Callable[..., Agenda], connection: Connection, redis: RedisClient
+    agenda_of: Callable[..., TaskQueue], connection: Connection, redis: RedisClient
 ) -> None:
     agenda, alice = agenda_of(), User("alice")
-    await agenda.note(*(FoldDue(alice, f"s_{number}", "") for number in range(3)))
-    await agenda.note(EmbedDue(User("alice", "other")), EmbedDue(User('x"user":')))
-    assert await agenda.begin(_DUE)
+    await agenda.schedule(*(SummarizeTask(alice, f"s_{number}", "") for number in range(3)))
+    await agenda.schedule(EmbedTask(User("alice", "other")), EmbedTask(User('x"user":')))
+    assert await agenda.claim(_DUE)
     await forget_user(connection, alice)
-    assert {due.user for due in (await agenda.take(9)).dues} == {
+    assert {due.user for due in (await agenda.fetch(9)).tasks} == {
         User("alice", "other"),
         User('x"user":'),
     }
-    await agenda.failed(_DUE, "late")
+    await agenda.fail(_DUE, "late")
     assert await redis.zcard("onionskin:{due}:waiting") == 2
     assert not await redis.exists("onionskin:{due}:failures")

@@ -6,14 +6,14 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.sessions import fork_session
 from onionskin.memory.store.transcripts import list_sessions
-from onionskin.memory.store.users import tenant_room, user_room
+from onionskin.memory.store.users import tenant_storage, user_storage
 from onionskin.memory.transfer.exporter import export_user
-from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
 from tests.services import running_service
@@ -87,22 +87,22 @@ async def test_the_count_is_what_is_stored_whatever_was_done(
     for number, steps in enumerate(plans):
         await redis.flushall()
         user = User(f"user {number}")
-        memories = Memories(store, make_views(store), embedder)
+        memories = RecordService(store, make_views(store), embedder)
         for step, text in steps:
             await _do(step, text or "nothing", user, store, memories, embedder)
-        room = await user_room(store, user)
+        room = await user_storage(store, user)
         assert room.bytes == await _weight(redis), steps
-        assert await tenant_room(store, user.tenant) == room
+        assert await tenant_storage(store, user.tenant) == room
 
 
 async def test_what_is_restored_counts(store: RedisStore, embedder: StaticEmbedder) -> None:
     ann, bob = User("ann"), User("bob")
     pair = [(Message("user", "Hello.", 1.0), (await embedder.embed(["Hello."]))[0])]
     await store.commit(ann, Session("s_0123456789abcdef", 1.0, 1.0), pair, create=True)
-    await Memories(store, make_views(store), embedder).create(ann, [{"content": "A fact."}])
-    intake = Intake(store, embedder, clock=lambda: 2.0, after=lambda _: None)
+    await RecordService(store, make_views(store), embedder).create(ann, [{"content": "A fact."}])
+    intake = UploadHandler(store, embedder, clock=lambda: 2.0, after=lambda _: None)
     await intake.run(bob, "copy", export_user(store, ann))
-    assert await user_room(store, bob) == await user_room(store, ann)
+    assert await user_storage(store, bob) == await user_storage(store, ann)
 
 
 async def _do(
@@ -110,7 +110,7 @@ async def _do(
     text: str,
     user: User,
     store: RedisStore,
-    memories: Memories,
+    memories: RecordService,
     embedder: StaticEmbedder,
 ) -> None:
     sessions = await list_sessions(store, user, after=None, count=10)

@@ -39,7 +39,7 @@ class Embedder(Protocol):
 _log = logging.getLogger("onionskin.memory")
 
 
-async def embed_within(
+async def embed_with_timeout(
     embedder: Embedder, texts: Sequence[str], seconds: float
 ) -> list[Vector] | list[None]:
     """The `(dim,)` vector of each text, or None for all of them if that fails or takes longer."""
@@ -58,7 +58,7 @@ async def embed_within(
 _SLICE = 20
 
 
-async def embed_at_once(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:
+async def embed_in_batches(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:
     """Each text's `(dim,)` vector, made in slices; None for all where the embedder is remote."""
     if not embedder.local:
         return [None] * len(texts)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from onionskin.memory.circuit_breaker import Circuit
+from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.errors import EmbedderError, EmbedderUnavailableError
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.store import Connection
@@ -13,7 +13,7 @@ from onionskin.memory.store.deployment import settled_dimensions
 from onionskin.memory.types.messages import Vectors
 
 
-class GuardedEmbedder:
+class ResilientEmbedder:
     """An embedder behind a circuit breaker, whose vectors are all of one length for ever.
 
     Args:
@@ -26,7 +26,7 @@ class GuardedEmbedder:
     def __init__(
         self,
         embedder: Embedder,
-        circuit: Circuit,
+        circuit: CircuitBreaker,
         connection: Connection,
         tell: Callable[[str], None],
     ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.growable_array import Column
+from onionskin.memory.retrieval.index.growable_array import GrowableArray
 
 _MANY_ROWS, _COMMON_SHARE = 1000, 4
 _MOST_TERMS, _MOST_COUNTED = 48, 65_535
@@ -35,7 +35,7 @@ class Found:
     holding: NDArray[np.intp]
 
 
-class Postings:
+class Bm25Index:
     """Which rows hold which terms, and how often.
 
     Past a thousand rows, a term that stands in more than a quarter of them is passed over: it tells
@@ -49,7 +49,7 @@ class Postings:
         self._rows: list[array[int]] = []
         self._counts: list[array[int]] = []
         self._holding = array("i")
-        self._lengths = Column(np.float32)
+        self._lengths = GrowableArray(np.float32)
         self._total_length = self._total_postings = 0
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class Postings:
         holding = [len(self._rows[self._ids[one]]) if one in self._ids else 0 for one in terms]
         return max((math.log1p((rows - held + 0.5) / (held + 0.5)) for held in holding), default=0)
 
-    def held(self, ids: Sequence[int]) -> tuple[list["array[int]"], list["array[int]"]]:
+    def posting_lists(self, ids: Sequence[int]) -> tuple[list["array[int]"], list["array[int]"]]:
         """The rows that hold each of the terms, and how often; not to be kept, since they grow."""
         return [self._rows[number] for number in ids], [self._counts[number] for number in ids]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.faiss_vectors import Vectors
-from onionskin.memory.retrieval.index.growable_array import Column
-from onionskin.memory.retrieval.index.message_features import Rows
+from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
+from onionskin.memory.retrieval.index.growable_array import GrowableArray
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
 
 BEFORE = 0.5
 """What each of the two before counts for."""
@@ -19,7 +19,7 @@ BEFORE = 0.5
 _REACH = 2
 
 
-class Surroundings:
+class ContextNorms:
     """The lengths, each reckoned when it is first asked for.
 
     Args:
@@ -27,9 +27,9 @@ class Surroundings:
         vectors: of the messages; one that has none counts as zero.
     """
 
-    def __init__(self, rows: Rows, vectors: Vectors) -> None:
+    def __init__(self, rows: MessageFeatures, vectors: FaissIndex) -> None:
         self._rows, self._vectors = rows, vectors
-        self._lengths = Column(np.float32)
+        self._lengths = GrowableArray(np.float32)
 
     @property
     def size_bytes(self) -> int:
@@ -57,10 +57,10 @@ class Surroundings:
         """The length of each of the rows, `(m,)`."""
         held = self.known
         if len(unknown := rows[np.isnan(held[rows])]):
-            held[unknown] = self._reckoned(unknown)
+            held[unknown] = self._compute(unknown)
         return held[rows]
 
-    def _reckoned(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _compute(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         before = [self._rows.step(rows, -back) for back in range(1, _REACH + 1)]
         there = np.concatenate([rows, *before])
         held = self._vectors.of(np.maximum(there, 0))[0]

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.growable_array import Column
+from onionskin.memory.retrieval.index.growable_array import GrowableArray
 from onionskin.memory.types.messages import Vector
 
 _CELLS_PER_ROOT, _MOST_CELLS = 1.6, 2048
@@ -63,7 +63,7 @@ EXACT_UPTO = 100_000
 _GROWTH = 4
 
 
-class Vectors:
+class FaissIndex:
     """Unit vectors and the rows they belong to; its dimension is that of the first one.
 
     Every vector is compared until there are more than `exact_upto`; then `approximate` goes over
@@ -74,7 +74,7 @@ class Vectors:
         faiss.omp_set_num_threads(1)  # one query is too small a job to be shared out
         self._index: _Faiss | None = None
         self._exact, self._bound = True, exact_upto
-        self._rows = Column(np.int64)
+        self._rows = GrowableArray(np.int64)
         self._places: array[int] = array("q")
 
     def __len__(self) -> int:

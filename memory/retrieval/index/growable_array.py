@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Number = TypeVar("Number", bound=np.generic)
 
 
-class Column(Generic[Number]):
+class GrowableArray(Generic[Number]):
     """Rows of numbers in one block that doubles when it is full.
 
     A view that was handed out stays valid, and stays as it was.

@@ -28,7 +28,7 @@ _MOST_DEAD = 0.5
 _VIEW_BYTES = 6_000
 
 
-class View:
+class CachedIndex:
     """One user's indexes, and up to where they have read the change log.
 
     Attributes:
@@ -45,7 +45,7 @@ class View:
         self.cursor = Cursor()
         self.lock = asyncio.Lock()
         self.newest: dict[str, float] = {}
-        self.is_steady = False
+        self.is_unchanged = False
 
     def __len__(self) -> int:
         return len(self.index) + len(self.records)
@@ -55,12 +55,12 @@ class View:
         """About how much memory it takes."""
         return _VIEW_BYTES + self.index.size_bytes + self.records.size_bytes
 
-    def become(self, other: "View", cursor: Cursor) -> None:
+    def replace_with(self, other: "CachedIndex", cursor: Cursor) -> None:
         """Hold what another holds."""
         self.index, self.records, self.quarantine = other.index, other.records, other.quarantine
         self.cursor, self.newest = cursor, other.newest
 
-    async def take(self, change: Change) -> None:
+    async def apply(self, change: Change) -> None:
         """Go on by a change."""
         match change:
             case Put():
@@ -94,7 +94,7 @@ class View:
         over = [one for one, at in self.newest.items() if at <= horizon]
         for session_id in over:
             self.drop(session_id)
-        if self.quarantine.held and retention.limits_memories():
+        if self.quarantine.quarantined_ids and retention.limits_memories():
             for record in self.records:
                 if retention.is_over(user, record):
                     self.quarantine.drop(record.id)
@@ -109,7 +109,7 @@ class View:
             await asyncio.to_thread(self.index.approximate)
 
 
-class Views:
+class IndexCache:
     """The views of the users a worker serves, the least recently used thrown away first.
 
     Args:
@@ -134,9 +134,9 @@ class Views:
     ) -> None:
         self._store, self._make_index, self.quarantines = store, make_index, quarantines
         self._most_bytes = most_bytes
-        self._views: OrderedDict[User, View] = OrderedDict()
+        self._views: OrderedDict[User, CachedIndex] = OrderedDict()
         self._sizes: dict[User, tuple[int, int]] = {}
-        self.held = self.held_bytes = self.hits = self.misses = 0
+        self.cached_entries = self.cached_bytes = self.hits = self.misses = 0
 
     def cursor(self, user: User) -> Cursor:
         """Up to where this worker has read the user's log; the beginning if it holds no view."""
@@ -148,7 +148,7 @@ class Views:
         for user in [one for one, view in self._views.items() if view.cursor.epoch in epochs]:
             self._drop(user)
 
-    async def current(self, user: User, changes: Changes) -> View:
+    async def catch_up(self, user: User, changes: Changes) -> CachedIndex:
         """The user's view with `changes` in it; what they do not hold is read from Redis."""
         view = self._views.get(user)
         if view:
@@ -158,21 +158,21 @@ class Views:
             view = self._views[user] = self._empty()
             self._resize(user, view)
         self._views.move_to_end(user)
-        view.is_steady = changes.cursor == view.cursor
+        view.is_unchanged = changes.cursor == view.cursor
         async with view.lock:
             while not await self._apply(user, view, changes):
                 changes = await self._store.catch_up(user, view.cursor)
             expired = view.expire(self._store.retention, user)
-        if expired or not view.is_steady:
+        if expired or not view.is_unchanged:
             self._resize(user, view)
         return view
 
-    def at_hand(self, user: User) -> View | None:
+    def peek(self, user: User) -> CachedIndex | None:
         """The view as this worker holds it, if the turn before found nothing to catch up with."""
         view = self._views.get(user)
-        return view if view and view.is_steady and not view.lock.locked() else None
+        return view if view and view.is_unchanged and not view.lock.locked() else None
 
-    def wrote(self, user: User, cursor: Cursor, entries: tuple[Entry, ...]) -> None:
+    def append_committed(self, user: User, cursor: Cursor, entries: tuple[Entry, ...]) -> None:
         """Take in what this worker has just stored, unless something else came before it.
 
         Args:
@@ -189,20 +189,20 @@ class Views:
         view.cursor = cursor
         self._resize(user, view)
 
-    async def held_back(self, user: User) -> frozenset[str]:
+    async def quarantined_ids(self, user: User) -> frozenset[str]:
         """The ids of what is held back of a user as things are now."""
         if not self.quarantines:
             return frozenset()
-        return (await self.now(user)).quarantine.held
+        return (await self.refresh(user)).quarantine.quarantined_ids
 
-    async def now(self, user: User) -> View:
+    async def refresh(self, user: User) -> CachedIndex:
         """The user's view as things are now."""
-        return await self.current(user, await self._store.catch_up(user, self.cursor(user)))
+        return await self.catch_up(user, await self._store.catch_up(user, self.cursor(user)))
 
-    async def _apply(self, user: User, view: View, changes: Changes) -> bool:
+    async def _apply(self, user: User, view: CachedIndex, changes: Changes) -> bool:
         """Bring the view forward; False when more is to be read."""
         if changes.cursor.epoch != view.cursor.epoch:
-            view.become(self._empty(), Cursor(changes.cursor.epoch))
+            view.replace_with(self._empty(), Cursor(changes.cursor.epoch))
         if changes.reload or view.index.dead_share > _MOST_DEAD:
             await self._reload(user, view, changes.cursor)
             return False
@@ -210,19 +210,19 @@ class Views:
             return False  # read for a view that was thrown away meanwhile
         if changes.cursor.sequence > view.cursor.sequence:
             for change in changes.items:
-                await view.take(self._limited(user, change))
+                await view.apply(self._limited(user, change))
             view.cursor = changes.cursor
         return not changes.more
 
-    async def _reload(self, user: User, view: View, cursor: Cursor) -> None:
+    async def _reload(self, user: User, view: CachedIndex, cursor: Cursor) -> None:
         fresh = self._empty()
         if self.quarantines:
             fresh.quarantine.release(*await read_released(self._store, user))
         async for entries in read_everything(self._store, user):
-            await fresh.take(Put(entries))
+            await fresh.apply(Put(entries))
         async for entry, record in read_records(self._store, user):
-            await fresh.take(self._limited(user, PutRecord(record.id, record, entry)))
-        view.become(fresh, cursor)
+            await fresh.apply(self._limited(user, PutRecord(record.id, record, entry)))
+        view.replace_with(fresh, cursor)
 
     def _limited(self, user: User, change: Change) -> Change:
         """A record with the time until which it is kept."""
@@ -230,15 +230,15 @@ class Views:
             return change
         return replace(change, record=self._store.retention.limited(user, change.record))
 
-    def _empty(self) -> View:
-        return View(self._make_index, quarantines=self.quarantines)
+    def _empty(self) -> CachedIndex:
+        return CachedIndex(self._make_index, quarantines=self.quarantines)
 
-    def _resize(self, user: User, view: View) -> None:
+    def _resize(self, user: User, view: CachedIndex) -> None:
         """Note how large a view is, unless it was thrown away meanwhile, and keep to the bound."""
         if self._views.get(user) is not view:
             return
         self._count(user, (len(view), view.size_bytes))
-        while self.held_bytes > self._most_bytes and len(self._views) > 1:
+        while self.cached_bytes > self._most_bytes and len(self._views) > 1:
             self._drop(next(iter(self._views)))
 
     def _drop(self, user: User) -> None:
@@ -248,6 +248,6 @@ class Views:
 
     def _count(self, user: User, size: tuple[int, int]) -> None:
         before = self._sizes.get(user, (0, 0))
-        self.held += size[0] - before[0]
-        self.held_bytes += size[1] - before[1]
+        self.cached_entries += size[0] - before[0]
+        self.cached_bytes += size[1] - before[1]
         self._sizes[user] = size

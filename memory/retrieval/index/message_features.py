@@ -8,7 +8,7 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.growable_array import Column, Number
+from onionskin.memory.retrieval.index.growable_array import GrowableArray, Number
 from onionskin.memory.retrieval.language.analyzer import FIRST, NUMBER, SECOND, TIME, Language
 from onionskin.memory.retrieval.language.dates import day_of, offsets
 from onionskin.memory.types.messages import Entry
@@ -26,20 +26,20 @@ mark, capitalised words within a sentence, whether a number is in it, words of t
 of its position in the session, and the shares of words of the first and of the second person."""
 
 
-class Rows:
+class MessageFeatures:
     """One row per message, in the order of arrival; see `FORM` for what is kept of its form."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
-        self._previous, self._next = Column(np.int64), Column(np.int64)
-        self._facts = Column(np.int32, len(_FACTS))
-        self._form = Column(np.float32, len(FORM))
-        self._terms, self._ends = Column(np.uint32), Column(np.int64)
-        self._words, self._word_ends = Column(np.uint16), Column(np.int64)
+        self._previous, self._next = GrowableArray(np.int64), GrowableArray(np.int64)
+        self._facts = GrowableArray(np.int32, len(_FACTS))
+        self._form = GrowableArray(np.float32, len(FORM))
+        self._terms, self._ends = GrowableArray(np.uint32), GrowableArray(np.int64)
+        self._words, self._word_ends = GrowableArray(np.uint16), GrowableArray(np.int64)
         self._newest: dict[str, int] = {}
         self._sessions: dict[str, int] = {}
         self._newest_day = 1
-        self._dead = Column(np.int64)
+        self._dead = GrowableArray(np.int64)
         self.authors: dict[str, int] = {}
         self._ends.append(0)
         self._word_ends.append(0)
@@ -86,7 +86,7 @@ class Rows:
         self._words.extend(list(dict.fromkeys(ids)))
         self._word_ends.append(len(self._words))
 
-    def bury(self, row: int) -> None:
+    def mark_deleted(self, row: int) -> None:
         """Note that a row was deleted; it stays where it is."""
         self._dead.append(row)
 

@@ -10,15 +10,20 @@ from sys import getsizeof
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Postings
-from onionskin.memory.retrieval.index.context_norms import Surroundings
-from onionskin.memory.retrieval.index.faiss_vectors import EXACT_UPTO, Vectors
-from onionskin.memory.retrieval.index.message_features import Rows
-from onionskin.memory.retrieval.language.analyzer import Tongue, words_of
+from onionskin.memory.retrieval.index.bm25 import Bm25Index
+from onionskin.memory.retrieval.index.context_norms import ContextNorms
+from onionskin.memory.retrieval.index.faiss_vectors import EXACT_UPTO, FaissIndex
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
+from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
 from onionskin.memory.retrieval.ranking.features import NAMES
-from onionskin.memory.retrieval.ranking.query import named_in, without_names
+from onionskin.memory.retrieval.ranking.query import named_in, strip_names
 from onionskin.memory.retrieval.ranking.ranker import Ranked, Ranker
-from onionskin.memory.retrieval.ranking.selection import EVERYTHING, Selection, Support, select
+from onionskin.memory.retrieval.ranking.selection import (
+    EVERYTHING,
+    EvidenceFilter,
+    Selection,
+    select,
+)
 from onionskin.memory.retrieval.ranking.weights import Weights, by_group
 from onionskin.memory.types.messages import Entry, Hit, Vector
 
@@ -38,16 +43,20 @@ class UserIndex:
     """
 
     def __init__(
-        self, tongue: Tongue, *, weights: Weights | None = None, exact_upto: int = EXACT_UPTO
+        self,
+        text_pipeline: TextPipeline,
+        *,
+        weights: Weights | None = None,
+        exact_upto: int = EXACT_UPTO,
     ) -> None:
-        self._tongue = tongue
+        self._tongue = text_pipeline
         self.entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
-        self._postings, self.vectors = Postings(), Vectors(exact_upto=exact_upto)
-        self._rows = Rows(tongue.words)
-        self._surroundings = Surroundings(self._rows, self.vectors)
+        self._postings, self.vectors = Bm25Index(), FaissIndex(exact_upto=exact_upto)
+        self._rows = MessageFeatures(text_pipeline.words)
+        self._surroundings = ContextNorms(self._rows, self.vectors)
         kept = (self._postings, self.vectors, self._rows, self._surroundings)
-        self.ranker = Ranker(tongue, *kept, weights=weights)
+        self.ranker = Ranker(text_pipeline, *kept, weights=weights)
         self._text_bytes = _EMPTY_BYTES
         self._ahead: Ranked | None = None
 
@@ -116,16 +125,16 @@ class UserIndex:
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
                 self.entries[row] = None
-                self._rows.bury(row)
+                self._rows.mark_deleted(row)
                 del self._row_of[entry.id]
 
-    def focus(self, query: str) -> str:
+    def strip_names(self, query: str) -> str:
         """The query as it should be embedded: without the speakers' names.
 
         Short messages that say little but a name would be nearest to it otherwise.
         """
         names = named_in(query.casefold(), self._rows.authors)
-        return (without_names(query, names).strip() or query) if names else query
+        return (strip_names(query, names).strip() or query) if names else query
 
     def search(
         self,
@@ -164,7 +173,7 @@ class UserIndex:
         chosen = select(
             ranked.scores,
             lambda place: self.entries[rows[place]],
-            supports=Support(
+            supports=EvidenceFilter(
                 ranked.parts, ranked.candidates, self._rows, self._tongue.vectors, ranked.read
             ),
             similarities=None if vector is None else ranked.parts[:, NAMES.index("cosine")],
@@ -183,7 +192,7 @@ class UserIndex:
             if (entry := self.entries[rows[place]])
         ]
 
-    def rank_ahead(self, query: str, vector: Vector | None) -> None:
+    def prefetch_ranking(self, query: str, vector: Vector | None) -> None:
         """Do most of a turn's `search` before it is asked for; it holds until the index changes."""
         if self._row_of:
             self._ahead = self.ranker.rank(query, vector, now=EVERYTHING.now)

@@ -176,7 +176,7 @@ def _bigrams(match: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Tongue:
+class TextPipeline:
     """Made once, shared by all indexes of a process."""
 
     name: str
@@ -185,7 +185,7 @@ class Tongue:
     vectors: WordVectors
 
     @classmethod
-    def of(cls, name: str = "english") -> "Tongue":
+    def for_language(cls, name: str = "english") -> "TextPipeline":
         """For a language that Snowball stems.
 
         Raises:

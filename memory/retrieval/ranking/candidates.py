@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Found, Postings
-from onionskin.memory.retrieval.index.faiss_vectors import Vectors
-from onionskin.memory.retrieval.index.message_features import Rows
-from onionskin.memory.retrieval.ranking.query import Question
+from onionskin.memory.retrieval.index.bm25 import Bm25Index, Found
+from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
+from onionskin.memory.retrieval.ranking.query import ParsedQuery
 
 Floats = NDArray[np.floating[Any]]
 STEPS = (-2, -1, 0, 1, 2)
@@ -45,7 +45,7 @@ class Candidates:
         self._there = (near >= 0).astype(np.float32)
 
     @classmethod
-    def of(cls, rows: NDArray[np.intp], kept: Rows) -> "Candidates":
+    def of(cls, rows: NDArray[np.intp], kept: MessageFeatures) -> "Candidates":
         """The candidates at rows, `(m,)` ascending."""
         near = kept.near(rows)
         if len(rows) == len(kept):  # all of them
@@ -110,11 +110,11 @@ _MOST_PASSED_OVER = 1024
 _SATURATION = 0.4
 
 
-def seeds(
-    question: Question,
-    postings: Postings,
-    vectors: Vectors,
-    rows: Rows,
+def find_seeds(
+    question: ParsedQuery,
+    postings: Bm25Index,
+    vectors: FaissIndex,
+    rows: MessageFeatures,
     *,
     among: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
@@ -154,6 +154,6 @@ def _best(rows: NDArray[np.intp], scores: NDArray[np.float64]) -> NDArray[np.int
     return np.sort(np.concatenate([better, even[: SEEDS - len(better)]]))
 
 
-def passed_over(rows: Rows) -> int:
+def passed_over(rows: MessageFeatures) -> int:
     """How many more to ask FAISS for, since deleted rows will be passed over."""
     return min(len(rows.dead), _MOST_PASSED_OVER)

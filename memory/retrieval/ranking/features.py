@@ -8,14 +8,17 @@ after in the same session.
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Found, Postings
-from onionskin.memory.retrieval.index.context_norms import BEFORE, Surroundings
-from onionskin.memory.retrieval.index.faiss_vectors import Vectors
-from onionskin.memory.retrieval.index.message_features import FORM, Rows
+from onionskin.memory.retrieval.index.bm25 import Bm25Index, Found
+from onionskin.memory.retrieval.index.context_norms import BEFORE, ContextNorms
+from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
+from onionskin.memory.retrieval.index.message_features import FORM, MessageFeatures
 from onionskin.memory.retrieval.language.word_vectors import WordVectors
 from onionskin.memory.retrieval.ranking.candidates import STEPS, Candidates, Floats
-from onionskin.memory.retrieval.ranking.late_interaction import late_interaction, leaders_of
-from onionskin.memory.retrieval.ranking.query import Question
+from onionskin.memory.retrieval.ranking.late_interaction import (
+    find_top_candidates,
+    late_interaction,
+)
+from onionskin.memory.retrieval.ranking.query import ParsedQuery
 
 _SATURATION = 0.4  # BM25's k1, without length normalisation
 _LEADERS = 8
@@ -30,7 +33,7 @@ NAMES = (
     *("author", "other_author", "author_meaning", *FORM),
 )
 """The columns, in order."""
-BRIEF = (
+FAST_FEATURES = (
     "words",
     "words_around",
     "cosine",
@@ -51,14 +54,14 @@ PLACES = {name: place for place, name in enumerate(NAMES)}
 """The place of each column."""
 
 
-def measure(
-    question: Question,
+def compute_features(
+    question: ParsedQuery,
     candidates: Candidates,
     *,
-    rows: Rows,
-    postings: Postings,
-    vectors: Vectors,
-    surroundings: Surroundings,
+    rows: MessageFeatures,
+    postings: Bm25Index,
+    vectors: FaissIndex,
+    surroundings: ContextNorms,
     word_vectors: WordVectors,
     brief: bool = False,
 ) -> Floats:
@@ -68,11 +71,11 @@ def measure(
     parts |= _meaning(question, candidates, vectors, surroundings, brief=brief)
     parts |= {name: form[:, place] for place, name in enumerate(FORM)}
     if not brief:
-        leaders = leaders_of(parts["words"], parts["words_around"], parts["meaning"])
+        leaders = find_top_candidates(parts["words"], parts["words_around"], parts["meaning"])
         asked = np.maximum(rows.step(candidates.rows, -1), 0)
         after_question = rows.form(asked)[:, FORM.index("question")]
         parts |= late_interaction(question, candidates, leaders, rows, word_vectors) | {
-            "alike_leaders": _alike_leaders(leaders, *vectors.of(candidates.rows)),
+            "alike_leaders": _similarity_to_top(leaders, *vectors.of(candidates.rows)),
             "answers_words": after_question * parts["words_-1"],
             "answers_meaning": after_question * parts["meaning_-1"],
         }
@@ -84,7 +87,7 @@ def measure(
 
 
 def add_days_and_author(
-    table: Floats, question: Question, where: NDArray[np.intp], rows: Rows
+    table: Floats, question: ParsedQuery, where: NDArray[np.intp], rows: MessageFeatures
 ) -> None:
     """Fill in what the other parts do not need, into a table that holds those.
 
@@ -102,7 +105,12 @@ def add_days_and_author(
 
 
 def _words(
-    question: Question, candidates: Candidates, rows: Rows, postings: Postings, *, brief: bool
+    question: ParsedQuery,
+    candidates: Candidates,
+    rows: MessageFeatures,
+    postings: Bm25Index,
+    *,
+    brief: bool,
 ) -> dict[str, Floats]:
     found = question.found
     if not len(found.weights):  # a product over nothing is zero, but warns
@@ -134,7 +142,7 @@ def _words(
     }
 
 
-def _spread(found: Found, rows: Rows) -> Floats:
+def _spread(found: Found, rows: MessageFeatures) -> Floats:
     """The inverse frequency of each term among windows of five messages."""
     count, few = len(rows), found.holding <= _MANY
     kept = few[found.place]
@@ -151,10 +159,10 @@ def _spread(found: Found, rows: Rows) -> Floats:
 
 
 def _meaning(
-    question: Question,
+    question: ParsedQuery,
     candidates: Candidates,
-    vectors: Vectors,
-    surroundings: Surroundings,
+    vectors: FaissIndex,
+    surroundings: ContextNorms,
     *,
     brief: bool,
 ) -> dict[str, Floats]:
@@ -183,7 +191,7 @@ def _meaning(
     }
 
 
-def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> Floats:
+def _similarity_to_top(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> Floats:
     """How near each is to the middle of those that lead so far."""
     if not known.any():
         return np.zeros(len(leaders), np.float32)
@@ -191,7 +199,9 @@ def _alike_leaders(leaders: Floats, held: Floats, known: NDArray[np.bool_]) -> F
     return _between(held @ held[best].mean(axis=0))
 
 
-def _dates(question: Question, where: NDArray[np.intp], rows: Rows) -> dict[str, Floats]:
+def _dates(
+    question: ParsedQuery, where: NDArray[np.intp], rows: MessageFeatures
+) -> dict[str, Floats]:
     if not question.spans:
         return {}
     days = rows.days(where)
@@ -214,7 +224,7 @@ def _dates(question: Question, where: NDArray[np.intp], rows: Rows) -> dict[str,
 
 
 def _author(
-    question: Question, where: NDArray[np.intp], rows: Rows, meaning: Floats
+    question: ParsedQuery, where: NDArray[np.intp], rows: MessageFeatures, meaning: Floats
 ) -> dict[str, Floats]:
     if question.author is None:
         return {}

@@ -8,15 +8,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Found, Postings
-from onionskin.memory.retrieval.index.message_features import Rows
-from onionskin.memory.retrieval.language.analyzer import Tongue, words_of
+from onionskin.memory.retrieval.index.bm25 import Bm25Index, Found
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
+from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
 from onionskin.memory.retrieval.language.dates import Span, day_of, spans
 from onionskin.memory.types.messages import Vector
 
 
 @dataclass(frozen=True)
-class Question:
+class ParsedQuery:
     """What the ranking looks for.
 
     Attributes:
@@ -33,11 +33,11 @@ class Question:
     vector: Vector | None
     terms: Sequence[int]
     words: NDArray[np.int64]
-    telling: NDArray[np.float32]
+    term_rarity: NDArray[np.float32]
     spans: tuple[Span, ...]
     asks_when: bool
     author: int | None
-    postings: Postings
+    postings: Bm25Index
 
     @cached_property
     def found(self) -> Found:
@@ -45,16 +45,16 @@ class Question:
         return self.postings.find(self.terms)
 
 
-def read_question(
+def parse_query(
     text: str,
     vector: Vector | None,
     *,
-    postings: Postings,
-    rows: Rows,
-    tongue: Tongue,
+    postings: Bm25Index,
+    rows: MessageFeatures,
+    tongue: TextPipeline,
     now: float | None = None,
     brief: bool = False,
-) -> Question:
+) -> ParsedQuery:
     """Read a query against what an index knows.
 
     Args:
@@ -68,7 +68,7 @@ def read_question(
     """
     folded = text.casefold()
     named = named_in(folded, rows.authors)
-    kept = without_names(text, named) if named else text
+    kept = strip_names(text, named) if named else text
     analyze = tongue.analyze
     terms = postings.known(analyze(kept)) or postings.known(analyze(text))
     words = [] if brief else list(dict.fromkeys(words_of(kept.casefold())))
@@ -79,7 +79,7 @@ def read_question(
         for weight in [postings.weight_of(analyze.terms([word]))] * len(ids)
     ]
     today = day_of(now) if now is not None else rows.newest_day
-    return Question(
+    return ParsedQuery(
         vector,
         terms,
         np.array([number for ids in pieces for number in ids], np.int64),
@@ -100,7 +100,7 @@ def named_in(folded: str, authors: dict[str, int]) -> list[str]:
     ]
 
 
-def without_names(text: str, names: list[str]) -> str:
+def strip_names(text: str, names: list[str]) -> str:
     """The text with the names, and a possessive behind them, taken out."""
     if not names:
         return text

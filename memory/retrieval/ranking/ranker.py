@@ -11,21 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Postings
-from onionskin.memory.retrieval.index.context_norms import Surroundings
-from onionskin.memory.retrieval.index.faiss_vectors import Vectors
-from onionskin.memory.retrieval.index.message_features import FORM, Rows
-from onionskin.memory.retrieval.language.analyzer import Tongue, looks_like
+from onionskin.memory.retrieval.index.bm25 import Bm25Index
+from onionskin.memory.retrieval.index.context_norms import ContextNorms
+from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
+from onionskin.memory.retrieval.index.message_features import FORM, MessageFeatures
+from onionskin.memory.retrieval.language.analyzer import TextPipeline, looks_like
 from onionskin.memory.retrieval.ranking.candidates import (
     EVERY_ROW,
     SEEDS,
     Candidates,
     Floats,
+    find_seeds,
     passed_over,
-    seeds,
 )
-from onionskin.memory.retrieval.ranking.features import NAMES, PLACES, add_days_and_author, measure
-from onionskin.memory.retrieval.ranking.query import Question, read_question
+from onionskin.memory.retrieval.ranking.features import (
+    NAMES,
+    PLACES,
+    add_days_and_author,
+    compute_features,
+)
+from onionskin.memory.retrieval.ranking.query import ParsedQuery, parse_query
 from onionskin.memory.retrieval.ranking.weights import Weights, hand_made, learned
 from onionskin.memory.types.messages import Vector
 
@@ -34,9 +39,9 @@ try:
 except ImportError:
     kernel_rank = None
 
-PARTS = ("words", "words_around", "cosine", "meaning", "meaning_around", "when_times", *FORM)
+FEATURES = ("words", "words_around", "cosine", "meaning", "meaning_around", "when_times", *FORM)
 """What the kernel fills in, in its order."""
-_COLUMNS = np.array([PLACES[name] for name in PARTS], np.int32)
+_COLUMNS = np.array([PLACES[name] for name in FEATURES], np.int32)
 _NO_VECTORS = np.empty(0, np.uint8)
 
 
@@ -45,13 +50,13 @@ def is_compiled() -> bool:
     return kernel_rank is not None
 
 
-def brief_parts(
-    question: Question,
+def fast_features(
+    question: ParsedQuery,
     *,
-    postings: Postings,
-    vectors: Vectors,
-    rows: Rows,
-    surroundings: Surroundings,
+    postings: Bm25Index,
+    vectors: FaissIndex,
+    rows: MessageFeatures,
+    surroundings: ContextNorms,
 ) -> tuple[NDArray[np.intp], Floats] | None:
     """The rows worth ranking, and the parts of their scores that cost little.
 
@@ -75,7 +80,7 @@ def brief_parts(
         if len(rows) > EVERY_ROW:
             near = vectors.nearest(vector, SEEDS + passed_over(rows))
     found, parts = kernel_rank(
-        *postings.held(question.terms),
+        *postings.posting_lists(question.terms),
         rows.previous,
         rows.next,
         rows.forms,
@@ -120,7 +125,7 @@ class Ranked:
     weights: Floats
     scores: Floats
     candidates: Callable[[], Candidates]
-    read: Callable[[], Question] | None
+    read: Callable[[], ParsedQuery] | None
 
     def answers(self, query: str, vector: Vector | None) -> bool:
         """Whether it was made of this query, `(dim,)` vector included."""
@@ -142,11 +147,11 @@ class Ranker:
 
     def __init__(
         self,
-        tongue: Tongue,
-        postings: Postings,
-        vectors: Vectors,
-        rows: Rows,
-        surroundings: Surroundings,
+        tongue: TextPipeline,
+        postings: Bm25Index,
+        vectors: FaissIndex,
+        rows: MessageFeatures,
+        surroundings: ContextNorms,
         *,
         weights: Weights | None = None,
     ) -> None:
@@ -172,7 +177,7 @@ class Ranker:
             plain: whether the score alone will decide.
         """
         weights = self._weigh(query)
-        brief = weights.are_brief and plain
+        brief = weights.are_fast and plain
         question = self.read(query, vector, now, brief=brief)
         rows, parts, candidates = self._parts(question, among, brief=brief)
         if not len(rows):
@@ -191,12 +196,12 @@ class Ranker:
         )
 
     def _parts(
-        self, question: Question, among: NDArray[np.intp] | None, *, brief: bool
+        self, question: ParsedQuery, among: NDArray[np.intp] | None, *, brief: bool
     ) -> tuple[NDArray[np.intp], Floats, Callable[[], Candidates]]:
         """The rows worth ranking, their parts, and the candidates at those rows."""
         kept = self._rows
         if brief and among is None:
-            found = brief_parts(
+            found = fast_features(
                 question,
                 postings=self._postings,
                 vectors=self._vectors,
@@ -212,14 +217,16 @@ class Ranker:
 
     def read(
         self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
-    ) -> Question:
+    ) -> ParsedQuery:
         """What the ranking looks for in a query; without its words' pieces if that is brief."""
         rows, tongue = self._rows, self._tongue
-        return read_question(
+        return parse_query(
             query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
         )
 
-    def candidates(self, question: Question, among: NDArray[np.intp] | None = None) -> Candidates:
+    def candidates(
+        self, question: ParsedQuery, among: NDArray[np.intp] | None = None
+    ) -> Candidates:
         """The rows worth ranking: all where there are few; else the best of both searches.
 
         Args:
@@ -228,12 +235,14 @@ class Ranker:
         """
         rows = np.arange(len(self._rows)) if among is None else among
         if len(rows) > EVERY_ROW:
-            rows = seeds(question, self._postings, self._vectors, self._rows, among=among)
+            rows = find_seeds(question, self._postings, self._vectors, self._rows, among=among)
         return Candidates.of(rows, self._rows)
 
-    def measure(self, question: Question, candidates: Candidates, *, brief: bool = False) -> Floats:
+    def measure(
+        self, question: ParsedQuery, candidates: Candidates, *, brief: bool = False
+    ) -> Floats:
         """The parts of the candidates' scores; see `onionskin.memory.retrieval.ranking.features`."""
-        return measure(
+        return compute_features(
             question,
             candidates,
             rows=self._rows,

@@ -11,16 +11,16 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.message_features import Rows
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
 from onionskin.memory.retrieval.language.word_vectors import WordVectors
 from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
 from onionskin.memory.retrieval.ranking.features import NAMES, PLACES
 from onionskin.memory.retrieval.ranking.late_interaction import (
+    find_top_candidates,
     late_interaction,
-    leaders_of,
-    leading_of,
+    top_candidates,
 )
-from onionskin.memory.retrieval.ranking.query import Question
+from onionskin.memory.retrieval.ranking.query import ParsedQuery
 from onionskin.memory.types.messages import Entry
 
 _DAY = 86_400.0
@@ -197,7 +197,7 @@ _SUPPORT = [NAMES.index(name) for name in ("words_around", "words_alike", "cosin
 _FIRST = ("words", "words_around", "meaning")
 
 
-class Support:
+class EvidenceFilter:
     """Tells it of candidates by their parts, and looks for like words where those are brief.
 
     Args:
@@ -212,9 +212,9 @@ class Support:
         self,
         parts: Floats,
         candidates: Callable[[], Candidates],
-        rows: Rows,
+        rows: MessageFeatures,
         word_vectors: WordVectors,
-        read: Callable[[], Question] | None,
+        read: Callable[[], ParsedQuery] | None,
     ) -> None:
         self._parts, self._candidates, self._read = parts, candidates, read
         self._rows, self._word_vectors = rows, word_vectors
@@ -224,7 +224,7 @@ class Support:
         said: list[float] = self._parts[place].take(_SUPPORT).tolist()
         return max(said) > 0 or (self._read is not None and self._is_alike(self._read, place))
 
-    def _is_alike(self, read: Callable[[], Question], place: int) -> bool:
+    def _is_alike(self, read: Callable[[], ParsedQuery], place: int) -> bool:
         leaders, leading = self._led
         if place not in leading:
             return False
@@ -236,5 +236,5 @@ class Support:
     @cached_property
     def _led(self) -> tuple[Floats, frozenset[int]]:
         """The first scores, and the places of those that lead."""
-        leaders = leaders_of(*(self._parts[:, PLACES[name]] for name in _FIRST))
-        return leaders, frozenset(leading_of(leaders).tolist())
+        leaders = find_top_candidates(*(self._parts[:, PLACES[name]] for name in _FIRST))
+        return leaders, frozenset(top_candidates(leaders).tolist())

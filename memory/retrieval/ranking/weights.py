@@ -12,16 +12,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.message_features import Rows
+from onionskin.memory.retrieval.index.message_features import MessageFeatures
 from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
-from onionskin.memory.retrieval.ranking.features import BRIEF, NAMES
+from onionskin.memory.retrieval.ranking.features import FAST_FEATURES, NAMES
 
 AROUND = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
 """More columns, made of hand-made scores less that of the best candidate: those of the messages two
 and one before and after; the mean of the session's best three; the logarithm of the rank within the
 session; and how close to the best candidate's, between 0 and 1."""
 
-_BRIEF = frozenset(BRIEF)
+_BRIEF = frozenset(FAST_FEATURES)
 _FLOOR = -8.0
 _BEST_OF_SESSION = 3
 
@@ -60,12 +60,12 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: dict[str, float]
 
     @property
-    def are_brief(self) -> bool:
+    def are_fast(self) -> bool:
         """Whether they weigh nothing but the parts that cost little."""
         return self.parts.keys() <= _BRIEF
 
     def columns(
-        self, parts: Floats, candidates: Callable[[], Candidates], kept: Rows
+        self, parts: Floats, candidates: Callable[[], Candidates], kept: MessageFeatures
     ) -> tuple[Floats, Floats]:
         """What is weighed, and by how much.
 

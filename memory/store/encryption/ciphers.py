@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from onionskin.memory.errors import CorruptValueError, SealedError
+from onionskin.memory.errors import CorruptValueError, EncryptedValueError
 from onionskin.memory.store.encryption.master_keys import (
     KEY_BYTES,
     NAME_LENGTH,
@@ -59,7 +59,7 @@ class Cipher(Protocol):
         """The values that are stored at some places; None stays."""
         ...
 
-    def mask(self, purpose: str, text: str) -> bytes:
+    def blind_index(self, purpose: str, text: str) -> bytes:
         """What stands for a text that is only ever compared; what is empty stays so."""
         ...
 
@@ -85,7 +85,7 @@ class PlainCipher:
         """The value itself, unless it is sealed."""
         del place
         if is_sealed(data):
-            raise SealedError(self._missing)
+            raise EncryptedValueError(self._missing)
         return data
 
     def open_all(
@@ -94,10 +94,10 @@ class PlainCipher:
         """The values themselves; they are looked at when they are decoded."""
         del places
         if values and values[0] and is_sealed(values[0]):
-            raise SealedError(self._missing)
+            raise EncryptedValueError(self._missing)
         return values
 
-    def mask(self, purpose: str, text: str) -> bytes:
+    def blind_index(self, purpose: str, text: str) -> bytes:
         """The text itself."""
         del purpose
         return text.encode()
@@ -150,7 +150,7 @@ class UserCipher:
         """The values that are stored at some places; None stays."""
         return [data and self.open(place, data) for place, data in zip(places, values, strict=True)]
 
-    def mask(self, purpose: str, text: str) -> bytes:
+    def blind_index(self, purpose: str, text: str) -> bytes:
         """HMAC-SHA256 of a text under a key that is derived from the user's, in hexadecimal."""
         if not text:
             return b""
@@ -162,7 +162,7 @@ class UserCipher:
 
     def _other(self, place: str, data: bytes) -> bytes:
         if is_sealed(data):
-            raise SealedError(
+            raise EncryptedValueError(
                 "A value of this user is sealed under a data key that is no more: the user was "
                 "erased meanwhile, or the key was lost."
             )

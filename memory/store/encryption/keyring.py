@@ -60,7 +60,7 @@ class Keyring:
         """How many users' data keys are at hand."""
         return len(self._ciphers)
 
-    async def read(self, user: User, script: Script, *args: Argument) -> tuple[Any, Cipher]:
+    async def run_read(self, user: User, script: Script, *args: Argument) -> tuple[Any, Cipher]:
         """Run a script that seals nothing: its answer, and how the values in it are opened.
 
         Raises:
@@ -75,7 +75,7 @@ class Keyring:
             return reply, known or self._keyless(user)
         return reply, self._take(user, held)
 
-    async def write(
+    async def run_write(
         self, user: User, script: Script, arguments: Callable[[Cipher], Sequence[Argument]]
     ) -> Any:
         """Run a script that stores sealed values.
@@ -98,7 +98,7 @@ class Keyring:
                 return reply[0]
             self._take(user, held)
 
-    async def cipher(self, user: User, values: Sequence[bytes | None]) -> Cipher:
+    async def cipher_for(self, user: User, values: Sequence[bytes | None]) -> Cipher:
         """How values of the user are opened that a plain command has read."""
         if self.masters is None:
             return _PLAIN
@@ -136,7 +136,7 @@ class Keyring:
             if held:
                 return self._take(user, held)
             for topic in topics:
-                masks += (topic, cipher.mask("topic", topic.decode()))
+                masks += (topic, cipher.blind_index("topic", topic.decode()))
 
     def _known(self, user: User) -> UserCipher | None:
         cipher = self._ciphers.get(user)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from onionskin.memory.errors import ConfigurationError, SealedError
+from onionskin.memory.errors import ConfigurationError, EncryptedValueError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -66,7 +66,7 @@ class MasterKeys:
         """
         name, master = names_of(stored)
         if master not in self.keys:
-            raise SealedError(
+            raise EncryptedValueError(
                 f"This user's data are sealed under master key {master!r}, which is not among "
                 "ONIONSKIN_ENCRYPTION_KEYS. Configure it again."
             )
@@ -75,7 +75,7 @@ class MasterKeys:
         try:
             secret = AESGCM(self.keys[master]).decrypt(nonce, rest, _bound(owner, name, master))
         except (InvalidTag, ValueError) as error:
-            raise SealedError(
+            raise EncryptedValueError(
                 f"This user's data key does not open with master key {master!r}: another key bears "
                 "that id in ONIONSKIN_ENCRYPTION_KEYS, or what is stored was changed."
             ) from error
@@ -92,7 +92,7 @@ def names_of(stored: bytes) -> tuple[str, str]:
     try:
         name, master, _ = (*map(bytes.decode, parts[:2]), parts[2])
     except (UnicodeDecodeError, ValueError, IndexError) as error:
-        raise SealedError("What is stored as this user's data key is none.") from error
+        raise EncryptedValueError("What is stored as this user's data key is none.") from error
     return name, master
 
 

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from onionskin.memory.errors import ConfigurationError, SealedError
+from onionskin.memory.errors import ConfigurationError, EncryptedValueError
 from onionskin.memory.store import keys
 from onionskin.memory.store.encryption.ciphers import Cipher, is_sealed
 from onionskin.memory.store.encryption.keyring import Argument, keep_checks
 from onionskin.memory.store.encryption.master_keys import MasterKeys, names_of
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import SEALED_FIELDS, without_revision
+from onionskin.memory.store.script_io import ENCRYPTED_FIELDS, without_revision
 from onionskin.memory.store.store import RedisStore
 from onionskin.memory.store.users import scan_keys
 from onionskin.memory.types.messages import User
@@ -48,7 +48,7 @@ def _tell_nobody(_sealing: Sealing) -> None:
     """Nothing."""
 
 
-async def seal_everything(
+async def encrypt_existing(
     store: RedisStore, *, tell: Callable[[Sealing], None] = _tell_nobody
 ) -> Sealing:
     """Seal every plain value of every user.
@@ -84,7 +84,7 @@ async def _seal(store: RedisStore, user: User, rest: str, plain: _Values) -> int
             values += (field, value, _sealed(cipher, rest, field, value))
         return values
 
-    return await store.keyring.write(user, _RESEAL, arguments)
+    return await store.keyring.run_write(user, _RESEAL, arguments)
 
 
 async def _read(store: RedisStore, name: str, rest: str) -> AsyncIterator[_Values]:
@@ -100,7 +100,7 @@ async def _read(store: RedisStore, name: str, rest: str) -> AsyncIterator[_Value
                 if len(found) < _PAGE:
                     return
         case "hash" | "topics":
-            fields: list[str] = [*SEALED_FIELDS]
+            fields: list[str] = [*ENCRYPTED_FIELDS]
             if not rest.startswith("session:"):
                 fields = [one.decode() for one in await call(commands.hkeys(name))]
             for start in range(0, len(fields), _PAGE):
@@ -133,7 +133,7 @@ def _is_plain(rest: str, field: str | int, value: bytes) -> bool:
 def _sealed(cipher: Cipher, rest: str, field: str | int, value: bytes) -> bytes:
     match _sort(rest):
         case "topics":
-            return cipher.mask("topic", str(field))
+            return cipher.blind_index("topic", str(field))
         case "hash" if rest in _PREFIXED:
             revision, _, packed = value.partition(b" ")
             return revision + b" " + cipher.seal(f"{rest}:{field}", packed)
@@ -207,7 +207,7 @@ async def _rewrap(store: RedisStore, masters: MasterKeys, name: str, rotation: R
         if names_of(held)[1] == masters.newest:
             return
         wrapped = masters.wrap(owner, masters.unwrap(owner, held))
-    except SealedError:
+    except EncryptedValueError:
         rotation.failed += 1
         return
     rotation.rewrapped += await store.connection.run(_REWRAP, owner, held, wrapped)

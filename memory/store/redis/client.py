@@ -72,7 +72,7 @@ class Closable(Protocol):
 _SENTINEL_PORT, _PORT = 26379, 6379
 
 
-def dial(url: str, timeout: float, opened: list[Closable]) -> Commands:
+def create_client(url: str, timeout: float, opened: list[Closable]) -> Commands:
     """A client for a URL, which connects when it is first used.
 
     Args:

@@ -33,15 +33,15 @@ from redis.exceptions import (
 
 from onionskin.memory.errors import StoreRefusedError, StoreUnavailableError
 from onionskin.memory.store import keys
-from onionskin.memory.store.redis.client import Closable, Commands, dial
-from onionskin.memory.store.redis.durability import Durability, Lasting
+from onionskin.memory.store.redis.client import Closable, Commands, create_client
+from onionskin.memory.store.redis.durability import Durability, DurableWriter
 from onionskin.memory.store.redis.scripts import Script
 
 _MOST_IDLE = 16
 """The others go back to the pool, which has connections for so many commands at once."""
 
 
-class Express:
+class PinnedConnections:
     """Commands to one server. The few connections that it keeps at hand close with the client.
 
     Args:
@@ -141,9 +141,9 @@ class Connection:
     ) -> None:
         self._opened: list[Closable] = []
         self._timeout = timeout.total_seconds()
-        self.commands: Commands = dial(url, self._timeout, self._opened)
-        self._express = Express(self.commands) if is_one_server(self.commands) else None
-        self._lasting = Lasting.of(self.commands, durability or Durability(), timeout)
+        self.commands: Commands = create_client(url, self._timeout, self._opened)
+        self._express = PinnedConnections(self.commands) if is_one_server(self.commands) else None
+        self._lasting = DurableWriter.of(self.commands, durability or Durability(), timeout)
 
     async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
         """Run `script` on the slot of `key`, in one round trip once the server knows it.
@@ -152,7 +152,7 @@ class Connection:
             StoreUnavailableError: Redis is away, loading or slow.
             StoreRefusedError: Redis answered, but would not do it.
         """
-        if script.lasts and self._lasting:
+        if script.durable and self._lasting:
             return await self.call(self._lasting.run(script, key, args))
         return await self.call(self._run(script, key, args))
 

@@ -90,7 +90,7 @@ _MARK_MILLISECONDS = 1000
 _TRIES = 3
 
 
-class Lasting(ABC):
+class DurableWriter(ABC):
     """Writes and waits; `of` finds the way that suits a client."""
 
     def __init__(self, durability: Durability, within: timedelta) -> None:
@@ -98,13 +98,13 @@ class Lasting(ABC):
         self._wait = durability.command(int(within.total_seconds() * 1000 * _SHARE))
 
     @staticmethod
-    def of(commands: Commands, durability: Durability, within: timedelta) -> "Lasting | None":
+    def of(commands: Commands, durability: Durability, within: timedelta) -> "DurableWriter | None":
         """The way for a client; None where nothing is waited for."""
         if not durability.waits:
             return None
         if isinstance(commands, RedisCluster):
-            return _OnCluster(commands, durability, within)
-        return _OnServer(commands, durability, within)
+            return _ClusterWriter(commands, durability, within)
+        return _ServerWriter(commands, durability, within)
 
     async def run(self, script: Script, key: str, args: Sequence[str | bytes | float]) -> Any:
         """Run a script, and wait.
@@ -145,7 +145,7 @@ class Lasting(ABC):
         """The answers to commands that go out on one connection; errors are among them."""
 
 
-class _OnServer(Lasting):
+class _ServerWriter(DurableWriter):
     def __init__(self, client: Commands, durability: Durability, within: timedelta) -> None:
         super().__init__(durability, within)
         self._client = client
@@ -158,7 +158,7 @@ class _OnServer(Lasting):
         return await pipeline.execute(raise_on_error=False)
 
 
-class _OnCluster(Lasting):
+class _ClusterWriter(DurableWriter):
     def __init__(self, client: RedisCluster, durability: Durability, within: timedelta) -> None:
         super().__init__(durability, within)
         self._client: Any = client

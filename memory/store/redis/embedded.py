@@ -28,7 +28,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from onionskin.memory.cancellation import end
+from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import EmbeddedRedisError
 
 _LONGEST_SOCKET_PATH = 100
@@ -120,7 +120,7 @@ class EmbeddedRedis:
 
     async def _stop(self) -> None:
         if self._keeper:
-            await end(self._keeper)
+            await cancel_and_wait(self._keeper)
             self._keeper = None
         if self._process and self._process.returncode is None:
             self._process.terminate()
@@ -245,7 +245,7 @@ async def _stop_left_over(socket: Path) -> None:
 
 
 @asynccontextmanager
-async def joined_redis(directory: Path) -> AsyncGenerator[str]:
+async def attach_or_start(directory: Path) -> AsyncGenerator[str]:
     """The URL of a data directory's Redis: the running one, or one that is started for a while.
 
     Raises:

@@ -15,8 +15,8 @@ class Script:
         lasts: whether what it writes is acknowledged to a client, and so has to last.
     """
 
-    def __init__(self, *names: str, lasts: bool = False) -> None:
-        self.lasts = lasts
+    def __init__(self, *names: str, durable: bool = False) -> None:
+        self.durable = durable
         self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
 
     @cached_property
@@ -27,6 +27,6 @@ class Script:
     @cached_property
     def keyed(self) -> "Script":
         """The script as it runs on sealed values, told which data key the worker holds."""
-        script = Script("keyed", lasts=self.lasts)
+        script = Script("keyed", durable=self.durable)
         script.source = f"local function body()\n{self.source}\nend\n{script.source}"
         return script

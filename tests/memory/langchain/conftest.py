@@ -7,23 +7,23 @@ import pytest
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread
-from onionskin.memory.langchain.event_loop_thread import Portal
+from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from tests.conftest import RedisClient
 
 
 @pytest.fixture
-async def onionskin(store: RedisStore, views: Views, embedder: StaticEmbedder) -> Onionskin:
+async def onionskin(store: RedisStore, views: IndexCache, embedder: StaticEmbedder) -> Onionskin:
     """On the loop of the test."""
     memories = {
-        name: CombinedMemory(name, profile, store=store, embedder=embedder, views=views)
+        name: CombinedMemory(name, profile, store=store, embedder=embedder, indexes=views)
         for name, profile in load_profiles().items()
         if not profile.needs_model
     }
-    return Onionskin(store, views, embedder, memories, Portal(asyncio.get_running_loop()))
+    return Onionskin(store, views, embedder, memories, EventLoopThread(asyncio.get_running_loop()))
 
 
 @pytest.fixture

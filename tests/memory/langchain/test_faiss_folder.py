@@ -42,7 +42,7 @@ async def _live(onionskin: Onionskin, user: User) -> None:
 async def test_langchains_faiss_loads_what_is_written(
     waiting: Onionskin, user: User, tmp_path: Path
 ) -> None:
-    await waiting.portal.reach(_live(waiting, user))
+    await waiting.event_loop.run(_live(waiting, user))
     assert await export_faiss(waiting, user, tmp_path) == 3
     loaded: Any = FAISS.load_local(
         str(tmp_path), OnionskinEmbeddings(waiting), allow_dangerous_deserialization=True

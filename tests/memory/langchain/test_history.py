@@ -19,10 +19,10 @@ from onionskin.memory.langchain.chat_history import OnionskinHistory
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import session_named
 from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.task_queue import Agenda
+from onionskin.memory.store.task_queue import TaskQueue
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import User
-from onionskin.memory.types.tasks import EmbedDue, FoldDue, UseDue
+from onionskin.memory.types.tasks import EmbedTask, RecordAccessTask, SummarizeTask
 
 
 def _count(messages: list[BaseMessage]) -> AIMessage:
@@ -98,8 +98,15 @@ async def test_a_history_goes_on_after_its_session_was_closed_or_erased(
 
 
 async def test_what_is_due_is_left_to_a_worker(onionskin: Onionskin, user: User) -> None:
-    agenda = Agenda(onionskin.store.connection)
-    noting = replace(onionskin, agenda=agenda)
-    await noting.leave(FoldDue(user, "s_1", "layered"), UseDue(user, ("m_1",), 1.0), EmbedDue(user))
-    await noting.leave(EmbedDue(user))
-    assert set((await agenda.take(9)).dues) == {FoldDue(user, "s_1", "layered"), EmbedDue(user)}
+    agenda = TaskQueue(onionskin.store.connection)
+    noting = replace(onionskin, task_queue=agenda)
+    await noting.schedule(
+        SummarizeTask(user, "s_1", "layered"),
+        RecordAccessTask(user, ("m_1",), 1.0),
+        EmbedTask(user),
+    )
+    await noting.schedule(EmbedTask(user))
+    assert set((await agenda.fetch(9)).tasks) == {
+        SummarizeTask(user, "s_1", "layered"),
+        EmbedTask(user),
+    }

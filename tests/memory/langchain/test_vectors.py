@@ -11,7 +11,7 @@ from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.documents import Filter
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.types.messages import User
 
@@ -86,7 +86,7 @@ async def test_a_document_is_a_memory_and_goes_with_the_user(
     (made,) = await store.aadd_texts(["Pin: <private>1234</private>."], [{"of": "bank"}])
     assert await store.aadd_documents([Document("New.", id=made)]) == [made]
     await store.aadd_texts(["One.", "Two."], ids=["x", "x"])
-    memories = Memories(onionskin.store, onionskin.views, onionskin.embedder)
+    memories = RecordService(onionskin.store, onionskin.indexes, onionskin.embedder)
     kept = {one.content: one for one in await memories.index(user)}
     assert set(kept) == {"New.", "Two."}
     assert kept["Two."].kind == "note"

@@ -13,13 +13,13 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.vector_database_cursors import filled_collections, read_filled
+from onionskin.memory.store.vector_database_cursors import list_collections, read_cursor
 from onionskin.memory.types.messages import User
-from onionskin.memory.vector_databases.base import collection_of, open_collections
-from onionskin.memory.vector_databases.mirror import Outside
+from onionskin.memory.vector_databases.base import collection_of, open_vector_database
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from tests.conftest import RedisClient
 
 _BO = User("bo")
@@ -29,18 +29,20 @@ _TEXTS = ("My dog is called Biscuit.", "Taxes are due in May.", "The sky is blue
 @pytest.fixture(params=["qdrant", "chroma"])
 async def outside(
     request: pytest.FixtureRequest, tmp_path: Path, store: RedisStore
-) -> AsyncIterator[Outside]:
-    opened = Outside(open_collections(request.param, str(tmp_path / "db"), None), store)
+) -> AsyncIterator[VectorDatabaseMirror]:
+    opened = VectorDatabaseMirror(
+        open_vector_database(request.param, str(tmp_path / "db"), None), store
+    )
     yield opened
     await opened.close()
 
 
 def _memory(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, outside: Outside
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache, outside: VectorDatabaseMirror
 ) -> CombinedMemory:
     profile = load_profiles()["vector"]
     return CombinedMemory(
-        "vector", profile, store=store, embedder=embedder, views=views, outside=outside
+        "vector", profile, store=store, embedder=embedder, indexes=views, vector_database=outside
     )
 
 
@@ -58,7 +60,11 @@ async def _recalled(memory: CombinedMemory, user: User, text: str) -> list[str]:
 
 
 async def test_messages_are_found_there_and_nobody_elses(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, outside: Outside, user: User
+    store: RedisStore,
+    embedder: StaticEmbedder,
+    views: IndexCache,
+    outside: VectorDatabaseMirror,
+    user: User,
 ) -> None:
     memory = _memory(store, embedder, views, outside)
     await _say(memory, user, *_TEXTS)
@@ -72,11 +78,15 @@ async def test_messages_are_found_there_and_nobody_elses(
     assert "My cat is called Ink." not in found
     assert set(found) == {*_TEXTS, "Noted."}
     assert (await _recalled(memory, _BO, "What is my cat called?"))[0] == "My cat is called Ink."
-    assert views.held == 0  # no worker holds an index for it
+    assert views.cached_entries == 0  # no worker holds an index for it
 
 
 async def test_it_follows_the_transcript_and_shows_nothing_that_is_gone(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, outside: Outside, user: User
+    store: RedisStore,
+    embedder: StaticEmbedder,
+    views: IndexCache,
+    outside: VectorDatabaseMirror,
+    user: User,
 ) -> None:
     memory = _memory(store, embedder, views, outside)
     first = await _say(memory, user, _TEXTS[0])
@@ -96,35 +106,39 @@ async def test_it_follows_the_transcript_and_shows_nothing_that_is_gone(
 async def test_a_lost_database_is_filled_again(
     store: RedisStore,
     embedder: StaticEmbedder,
-    views: Views,
-    outside: Outside,
+    views: IndexCache,
+    outside: VectorDatabaseMirror,
     user: User,
     redis: RedisClient,
 ) -> None:
     await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
     await outside.fill(user)
     name = collection_of(user, embedder.tag)
-    before = await read_filled(store, user, name)
+    before = await read_cursor(store, user, name)
     await outside.drop(user)
     vector = (await embedder.embed([_TEXTS[0]]))[0]
     assert await outside.search(user, vector, top_k=9) == []
     await redis.xtrim("onionskin:{default/alice}:log", maxlen=1)  # the log does not reach back
     await outside.fill(user)
     assert len(await outside.search(user, vector, top_k=9)) == 6
-    assert (await read_filled(store, user, name)).sequence == before.sequence
+    assert (await read_cursor(store, user, name)).sequence == before.sequence
 
 
 async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, outside: Outside, user: User
+    store: RedisStore,
+    embedder: StaticEmbedder,
+    views: IndexCache,
+    outside: VectorDatabaseMirror,
+    user: User,
 ) -> None:
     memory = _memory(store, embedder, views, outside)
     await _say(memory, user, *_TEXTS)
     await outside.fill(user)
-    assert await filled_collections(store, user) == [collection_of(user, embedder.tag)]
+    assert await list_collections(store, user) == [collection_of(user, embedder.tag)]
     await outside.drop(user)
     await erase_user(store, user)
     await outside.fill(user)
-    assert await filled_collections(store, user) == []
+    assert await list_collections(store, user) == []
     await _say(memory, user, "I begin anew.")
     await outside.fill(user)
     vector = (await embedder.embed(["dog"]))[0]
@@ -132,11 +146,11 @@ async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
 
 
 async def test_what_lies_there_tells_no_words(
-    tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+    tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
     for kind in ("qdrant", "chroma"):
         folder = tmp_path / kind
-        outside = Outside(open_collections(kind, str(folder), None), store)
+        outside = VectorDatabaseMirror(open_vector_database(kind, str(folder), None), store)
         await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
         await outside.fill(user)
         await outside.close()
@@ -163,7 +177,7 @@ def _read(file: Path) -> bytes:
 class _Broken:
     """A database that is away."""
 
-    most_at_once = 1
+    batch_limit = 1
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
         self.url, self.key = url, key
@@ -192,29 +206,31 @@ class Kept(_Broken):
 
 
 async def test_a_database_that_is_away_costs_recall_and_not_the_turn(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
-    own = Outside(open_collections(f"{__name__}.Kept", "here", SecretStr("k")), store)
+    own = VectorDatabaseMirror(
+        open_vector_database(f"{__name__}.Kept", "here", SecretStr("k")), store
+    )
     memory = _memory(store, embedder, views, own)
     await _say(memory, user, *_TEXTS)
     await own.fill(user)
     assert (await _recalled(memory, user, "the dog"))[0] == _TEXTS[0]
-    away = _memory(store, embedder, views, Outside(_Broken("gone", None), store))
+    away = _memory(store, embedder, views, VectorDatabaseMirror(_Broken("gone", None), store))
     recalled = await away.recall(user, "the dog", session_id=None, now=9000.0)
     assert recalled.degraded == ("vector_store",)
     assert recalled.sections[0].hits == ()
-    due: Any = away.due(recalled, "Yes.")
-    assert [type(one).__name__ for one in due] == ["EmbedDue"]
+    due: Any = away.plan_tasks(recalled, "Yes.")
+    assert [type(one).__name__ for one in due] == ["EmbedTask"]
 
 
 async def test_a_profile_can_keep_to_the_index_of_the_worker(
-    tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+    tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
     file = tmp_path / "profiles.toml"
     file.write_text('[profiles.own]\nlayers = ["vector"]\nvector = { database = false }\n')
-    profile, away = load_profiles(file)["own"], Outside(_Broken("gone", None), store)
+    profile, away = load_profiles(file)["own"], VectorDatabaseMirror(_Broken("gone", None), store)
     memory = CombinedMemory(
-        "own", profile, store=store, embedder=embedder, views=views, outside=away
+        "own", profile, store=store, embedder=embedder, indexes=views, vector_database=away
     )
     await _say(memory, user, *_TEXTS)
     assert (await _recalled(memory, user, "What is the dog's name?"))[0] == _TEXTS[0]
@@ -233,4 +249,4 @@ def test_names_say_nothing_and_never_meet() -> None:
 )
 def test_one_that_there_is_not_is_told_at_the_start(kind: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        open_collections(kind, "", None)
+        open_vector_database(kind, "", None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onionskin.memory.privacy.echo_removal import repeats, without_echoes
+from onionskin.memory.privacy.echo_removal import matches_redacted, remove_echoes
 from onionskin.memory.privacy.private_spans import MARK
 
 
@@ -24,23 +24,23 @@ from onionskin.memory.privacy.private_spans import MARK
     ],
 )
 def test_spans_runs_and_numbers_are_taken_out(secret: str, answer: str, kept: str) -> None:
-    assert without_echoes(answer, [secret]) == kept
+    assert remove_echoes(answer, [secret]) == kept
 
 
 @given(st.text(min_size=4).filter(lambda one: one.strip() == one and one.casefold() not in MARK))
 def test_a_span_of_four_characters_is_never_left(secret: str) -> None:
-    kept = without_echoes(f"You said: {secret} - right?", [secret])
+    kept = remove_echoes(f"You said: {secret} - right?", [secret])
     assert secret not in kept.replace(MARK, "")
 
 
 @given(st.lists(st.text(), min_size=2, max_size=4))
 def test_a_stored_answer_is_known_again_by_what_its_client_has(pieces: list[str]) -> None:
-    assert repeats(MARK.join(pieces), "something".join(pieces))
-    assert repeats(MARK.join(pieces), MARK.join(pieces))
+    assert matches_redacted(MARK.join(pieces), "something".join(pieces))
+    assert matches_redacted(MARK.join(pieces), MARK.join(pieces))
 
 
 def test_another_answer_is_not() -> None:
-    assert not repeats("Noted, [private]. Bye.", "Noted, 4921.")
-    assert not repeats("Noted, [private].", "Well: 4921.")
-    assert not repeats("a[private]a", "a")
-    assert not repeats("Noted.", "Noted")
+    assert not matches_redacted("Noted, [private]. Bye.", "Noted, 4921.")
+    assert not matches_redacted("Noted, [private].", "Well: 4921.")
+    assert not matches_redacted("a[private]a", "a")
+    assert not matches_redacted("Noted.", "Noted")

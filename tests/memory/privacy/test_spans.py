@@ -42,7 +42,7 @@ _PLAIN = st.text(st.characters(exclude_characters="<\uff1c", exclude_categories=
 )
 def test_what_the_model_sees_and_what_is_kept(text: str, seen: str, kept: str | None) -> None:
     found = split(text)
-    assert (found.seen, found.kept) == (seen, text if kept is None else kept)
+    assert (found.for_model, found.for_storage) == (seen, text if kept is None else kept)
 
 
 @given(st.lists(st.tuples(_PLAIN, _PLAIN), max_size=5), _PLAIN)
@@ -51,25 +51,25 @@ def test_what_stands_between_tags_is_seen_and_not_kept(
 ) -> None:
     text = "".join(f"{open_}<private>{secret}</private>" for open_, secret in pairs) + end
     found = split(text)
-    assert found.kept == "".join(f"{open_}{MARK}" for open_, _ in pairs) + end
-    assert found.seen == "".join(open_ + secret for open_, secret in pairs) + end
-    assert set(found.secrets) == {secret.strip() for _, secret in pairs} - {""}
+    assert found.for_storage == "".join(f"{open_}{MARK}" for open_, _ in pairs) + end
+    assert found.for_model == "".join(open_ + secret for open_, secret in pairs) + end
+    assert set(found.private_texts) == {secret.strip() for _, secret in pairs} - {""}
 
 
 @given(_TEXTS)
 @example("</private>a<private>")
 def test_what_is_kept_has_no_tag_left_and_is_kept_whole(text: str) -> None:
-    kept = split(text).kept
-    assert split(kept).kept == kept
-    assert not split(kept).secrets
+    kept = split(text).for_storage
+    assert split(kept).for_storage == kept
+    assert not split(kept).private_texts
 
 
 @given(_TEXTS, _PLAIN)
 def test_nothing_behind_a_tag_without_its_counterpart_is_kept(around: str, secret: str) -> None:
     opened, closed = f"{around}<private>{secret}CANARY", f"{secret}CANARY</private>{around}"
-    assert "CANARY" not in split(opened).kept
-    assert "CANARY" in split(opened).seen
-    assert "CANARY" not in split(closed).kept
+    assert "CANARY" not in split(opened).for_storage
+    assert "CANARY" in split(opened).for_model
+    assert "CANARY" not in split(closed).for_storage
 
 
 def test_an_answer_that_names_a_tag_is_kept_whole() -> None:
@@ -80,4 +80,4 @@ def test_an_answer_that_names_a_tag_is_kept_whole() -> None:
 @pytest.mark.parametrize("piece", ["<", "< ", "<private", "</private>", "<p r i v", "<private>"])
 def test_a_long_text_is_read_at_once(piece: str) -> None:
     """In quadratic time it would take minutes."""
-    assert split(piece * 50_000).seen is not None
+    assert split(piece * 50_000).for_model is not None

@@ -7,7 +7,7 @@ import pytest
 
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking import ranker as compiled
 from onionskin.memory.retrieval.ranking.weights import HAND_MADE, Weights
 from onionskin.memory.types.messages import Entry, Message
@@ -27,9 +27,12 @@ async def test_what_is_measured_briefly_is_found_as_ever(
 ) -> None:
     monkeypatch.setattr(compiled, "kernel_rank", None)
     everything = Weights(HAND_MADE | {"rarity": 0.0})
-    assert Weights(HAND_MADE).are_brief
-    assert not everything.are_brief
-    short, long = UserIndex(Tongue.of()), UserIndex(Tongue.of(), weights=everything)
+    assert Weights(HAND_MADE).are_fast
+    assert not everything.are_fast
+    short, long = (
+        UserIndex(TextPipeline.for_language()),
+        UserIndex(TextPipeline.for_language(), weights=everything),
+    )
     texts = [_text(seed) for seed in range(count)]
     for place, vector in enumerate(await embedder.embed(texts)):
         said = Message("user", texts[place], 1_680_000_000.0 + 9_000 * place)

@@ -6,23 +6,23 @@ from collections.abc import Callable
 import pytest
 
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.layers.base import Recollection
+from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking.ranker import Ranked, Ranker
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.aof_rewrite import erased_epochs
 from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.store import stored_entries
+from onionskin.memory.store.store import entries_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Message, Session, User
 
 Build = Callable[[str], CombinedMemory]
 
 
-async def _turn(memory: CombinedMemory, user: User, text: str, now: float) -> Recollection:
+async def _turn(memory: CombinedMemory, user: User, text: str, now: float) -> RecallResult:
     found = await memory.recall(user, text, session_id=None, now=now)
     await memory.remember(found, "Noted.", at=now)
     await asyncio.sleep(0)  # what follows an answer
@@ -85,7 +85,7 @@ async def test_what_another_worker_stored_meanwhile_is_found_all_the_same(
 
 
 async def test_what_a_turn_stored_is_not_read_back(
-    memory_of: Build, store: RedisStore, views: Views, user: User
+    memory_of: Build, store: RedisStore, views: IndexCache, user: User
 ) -> None:
     memory = memory_of("layered")
     for number in range(3):
@@ -93,12 +93,12 @@ async def test_what_a_turn_stored_is_not_read_back(
     snapshot = await store.snapshot(user, now=1010.0, view=views.cursor(user))
     assert snapshot.changes
     assert snapshot.changes.items == ()
-    assert len((await views.current(user, snapshot.changes)).index) == 6
+    assert len((await views.catch_up(user, snapshot.changes)).index) == 6
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 async def test_nothing_of_an_erased_user_is_recalled_however_short_they_stayed(
-    memory_of: Build, store: RedisStore, views: Views, user: User, turns: int
+    memory_of: Build, store: RedisStore, views: IndexCache, user: User, turns: int
 ) -> None:
     memory = memory_of("vector")
     for number in range(turns):
@@ -114,16 +114,18 @@ async def test_nothing_of_an_erased_user_is_recalled_however_short_they_stayed(
 async def test_an_index_that_outgrows_exact_search_goes_over_to_an_approximate_one(
     store: RedisStore, embedder: StaticEmbedder, user: User
 ) -> None:
-    views = Views(store, lambda: UserIndex(Tongue.of(), exact_upto=100), most_bytes=10**9)
+    views = IndexCache(
+        store, lambda: UserIndex(TextPipeline.for_language(), exact_upto=100), most_bytes=10**9
+    )
     texts = [f"Line {number} on the garden." for number in range(120)]
     session, index = Session("s_1", 1000.0, 1000.0), None
     for text, vector in zip(texts, await embedder.embed(texts), strict=True):
         said = [(Message("user", text, 1000.0), vector)]
         committed = await store.commit(user, session, said, create=True)
-        index = index or (await views.now(user)).index
+        index = index or (await views.refresh(user)).index
         cursor = Cursor(views.cursor(user).epoch, committed.sequence)
-        views.wrote(user, cursor, stored_entries(committed, said))
+        views.append_committed(user, cursor, entries_of(committed, said))
     assert index
     assert index.outgrown
-    assert len((await views.now(user)).index) == 120
+    assert len((await views.refresh(user)).index) == 120
     assert not index.outgrown

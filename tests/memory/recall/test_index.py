@@ -7,7 +7,7 @@ import pytest
 
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking.weights import GROUPS
 from onionskin.memory.types.messages import Entry, Message
 
@@ -25,7 +25,7 @@ def _entry(position: int, text: str, session: str = "s_1", author: str | None = 
 
 
 async def _filled(embedder: StaticEmbedder, texts: tuple[str, ...] = _FACTS) -> UserIndex:
-    index = UserIndex(Tongue.of())
+    index = UserIndex(TextPipeline.for_language())
     vectors = await embedder.embed(texts)
     for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
         entry = _entry(position, text)
@@ -61,7 +61,7 @@ async def test_a_score_is_the_sum_of_its_parts(embedder: StaticEmbedder) -> None
 
 
 async def test_words_serve_where_there_is_no_vector(embedder: StaticEmbedder) -> None:
-    index = UserIndex(Tongue.of())
+    index = UserIndex(TextPipeline.for_language())
     for position, text in enumerate(_FACTS):
         index.put(_entry(position, text))
     assert index.search("peanuts", None, top_k=1)[0].entry.position == 1
@@ -128,14 +128,14 @@ async def test_every_size_is_searched(embedder: StaticEmbedder, count: int) -> N
     ],
 )
 def test_words_of_many_scripts_are_found(language: str, text: str, query: str) -> None:
-    index = UserIndex(Tongue.of(language))
+    index = UserIndex(TextPipeline.for_language(language))
     index.put(_entry(0, "something else entirely"))
     index.put(_entry(1, text))
     assert index.search(query, None, top_k=1)[0].entry.position == 1
 
 
 def test_the_author_is_part_of_what_is_searched() -> None:
-    index = UserIndex(Tongue.of())
+    index = UserIndex(TextPipeline.for_language())
     index.put(_entry(0, "See you on Sunday.", author="Melanie"))
     index.put(_entry(1, "See you on Sunday.", author="Caroline"))
     assert index.search("What did Caroline say?", None, top_k=1)[0].entry.position == 1
@@ -145,7 +145,10 @@ async def test_a_large_index_searches_cells_and_goes_on_growing(embedder: Static
     draw = random.Random(5)
     words = ("river", "stone", "lamp", "winter", "violin", "bread", "harbour", "cloud", "fox")
     texts = [f"{' '.join(draw.choices(words, k=8))} {number}" for number in range(1500)]
-    index, exact = UserIndex(Tongue.of(), exact_upto=1000), UserIndex(Tongue.of())
+    index, exact = (
+        UserIndex(TextPipeline.for_language(), exact_upto=1000),
+        UserIndex(TextPipeline.for_language()),
+    )
     vectors = await embedder.embed([*texts, "the zebra crossed quietly"])
     for position, (text, vector) in enumerate(zip(texts, vectors[:-1], strict=True)):
         entry = Entry("s_1", position, _entry(position, text).message, vector.astype(np.float16))
@@ -169,7 +172,7 @@ async def test_what_was_ranked_ahead_is_what_a_search_finds(embedder: StaticEmbe
     index, plain = await _filled(embedder), await _filled(embedder)
     query = "What is my dog called?"
     (vector,) = await embedder.embed([query])
-    index.rank_ahead(query, vector)
+    index.prefetch_ranking(query, vector)
     again = vector.copy()
     assert index.search(query, again, top_k=5) == plain.search(query, vector, top_k=5)
     assert index.search("train", None, top_k=5) == plain.search("train", None, top_k=5)
@@ -186,7 +189,7 @@ async def test_what_was_ranked_ahead_is_left_when_the_index_changes(
         (lambda: index.put(newer), "s_2:0"),
         (lambda: index.drop_session("s_2"), "s_1:0"),
     ):
-        index.rank_ahead(query, asked)
+        index.prefetch_ranking(query, asked)
         change()
         assert index.search(query, asked, top_k=1)[0].entry.id == best
 
@@ -197,7 +200,7 @@ async def test_a_deleted_session_takes_up_no_place_of_what_is_left(
     texts = [f"Our beagle Biscuit barked {number} times." for number in range(300)]
     texts += [f"A line on something else, {number}." for number in range(1100)]
     kept = "A dog of this kind came along: a beagle."
-    index, vectors = UserIndex(Tongue.of()), await embedder.embed([*texts, kept])
+    index, vectors = UserIndex(TextPipeline.for_language()), await embedder.embed([*texts, kept])
     for place, (text, vector) in enumerate(zip([*texts, kept], vectors, strict=True)):
         session = "s_gone" if place < 300 else "s_left"
         message = Message("user", text, 1000.0 + place)

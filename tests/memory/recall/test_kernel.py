@@ -12,7 +12,7 @@ import pytest
 from onionskin.benchmarks.recall_speed import texts
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking import ranker as compiled
 from onionskin.memory.retrieval.ranking.weights import hand_made
 from onionskin.memory.types.messages import Entry, Message, Vector
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[3]
 
 async def _index(embedder: StaticEmbedder, count: int) -> UserIndex:
     """Messages of five sessions side by side, some asking, some without a vector, some deleted."""
-    index = UserIndex(Tongue.of(), weights=hand_made())
+    index = UserIndex(TextPipeline.for_language(), weights=hand_made())
     said, draw = texts(count, count), random.Random(count)
     positions = [0] * 5
     for place, vector in enumerate(await embedder.embed(said)):
@@ -99,8 +99,8 @@ def _given() -> list[Any]:
         np.array([255, 128, 128, 255], np.uint8),
         np.array([0, 1]),
         False,
-        len(compiled.PARTS),
-        np.arange(len(compiled.PARTS), dtype=np.int32),
+        len(compiled.FEATURES),
+        np.arange(len(compiled.FEATURES), dtype=np.int32),
     ]
 
 
@@ -110,7 +110,7 @@ def test_two_messages() -> None:
     rows, parts = rank(*_given())
     table = np.frombuffer(parts, np.float32).reshape(2, -1)
     assert np.frombuffer(rows, np.int64).tolist() == [0, 1]
-    named = {name: table[:, place].tolist() for place, name in enumerate(compiled.PARTS)}
+    named = {name: table[:, place].tolist() for place, name in enumerate(compiled.FEATURES)}
     assert named["words"] == [1, 0]
     assert named["words_around"] == [1, 1]
     assert named["cosine"] == [1, 0]
@@ -139,7 +139,7 @@ def test_two_messages() -> None:
         (12, 3),
         (12, "3"),
         (13, np.arange(5, dtype=np.int32)),
-        (13, np.full(len(compiled.PARTS), -1, np.int32)),
+        (13, np.full(len(compiled.FEATURES), -1, np.int32)),
     ],
 )
 def test_what_does_not_fit_is_refused(place: int, wrong: object) -> None:

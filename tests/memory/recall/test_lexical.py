@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onionskin.memory.retrieval.index.bm25 import Postings
+from onionskin.memory.retrieval.index.bm25 import Bm25Index
 
 
 @given(rows=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=30))
 def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None:
-    postings = Postings()
+    postings = Bm25Index()
     for row in rows:
         postings.add(row)
     mean = sum(map(len, rows)) / len(rows)
@@ -27,7 +27,7 @@ def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None
 
 
 def test_a_word_of_every_other_row_is_passed_over_once_there_are_many() -> None:
-    postings = Postings()
+    postings = Bm25Index()
     for number in range(2000):
         postings.add(["common", f"rare{number}"] if number % 2 else [f"rare{number}"])
     assert not postings.scores(postings.find(postings.known(["common"]))).any()

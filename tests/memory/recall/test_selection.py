@@ -7,9 +7,9 @@ from onionskin.chains.prompt import build_prompt
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import Profile, VectorOptions
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import Tongue
+from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import Entry, Message, User
@@ -25,7 +25,7 @@ _TEXTS = (
 
 
 async def _index(embedder: StaticEmbedder, *, copies: int = 1) -> UserIndex:
-    index = UserIndex(Tongue.of())
+    index = UserIndex(TextPipeline.for_language())
     for copy in range(copies):
         vectors = await embedder.embed(_TEXTS)
         for position, (text, vector) in enumerate(zip(_TEXTS, vectors, strict=True)):
@@ -100,11 +100,11 @@ async def test_neighbours_come_with_a_hit(embedder: StaticEmbedder) -> None:
 
 
 async def test_neighbours_are_shown_once_and_within_the_budget(
-    store: RedisStore, embedder: StaticEmbedder, views: Views, user: User
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
     vector = VectorOptions(top_k=5, budget_tokens=150, neighbours=1)
     profile = Profile(layers=("vector",), vector=vector)
-    memory = CombinedMemory("near", profile, store=store, embedder=embedder, views=views)
+    memory = CombinedMemory("near", profile, store=store, embedder=embedder, indexes=views)
     for place, text in enumerate(_TEXTS):
         recollection = await memory.recall(user, text, session_id=None, now=1000.0 + place)
         await memory.remember(recollection, f"Reply {place}.", at=1000.0 + place)

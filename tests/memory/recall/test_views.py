@@ -3,11 +3,11 @@
 import secrets
 
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.aof_rewrite import erased_epochs
 from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.store import stored_entries
+from onionskin.memory.store.store import entries_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
@@ -23,10 +23,10 @@ async def _say(store: RedisStore, embedder: StaticEmbedder, user: User, *texts: 
     return session.id
 
 
-async def _found(store: RedisStore, views: Views, user: User, query: str) -> list[str]:
+async def _found(store: RedisStore, views: IndexCache, user: User, query: str) -> list[str]:
     snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
     assert snapshot.changes
-    index = (await views.current(user, snapshot.changes)).index
+    index = (await views.catch_up(user, snapshot.changes)).index
     return [hit.entry.message.content for hit in index.search(query, None, top_k=3)]
 
 
@@ -80,7 +80,7 @@ async def test_a_long_history_is_caught_up_in_several_reads(
     assert await _found(store, views, user, "needle") == ["A needle in all that hay."]
     snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
     assert snapshot.changes
-    assert len((await views.current(user, snapshot.changes)).index) == 2401
+    assert len((await views.catch_up(user, snapshot.changes)).index) == 2401
 
 
 async def test_an_erased_user_begins_anew(
@@ -106,7 +106,7 @@ async def test_the_least_recently_used_view_goes_first(
         await _say(store, embedder, user, "One line.", "Another line.")
     measured = make_views(store)
     await _found(store, measured, users[0], "line")
-    views = make_views(store, most_bytes=measured.held_bytes * 5 // 2)
+    views = make_views(store, most_bytes=measured.cached_bytes * 5 // 2)
     for user in users:
         await _found(store, views, user, "line")
     assert views.cursor(users[0]).sequence == 0
@@ -115,7 +115,7 @@ async def test_the_least_recently_used_view_goes_first(
 
 
 async def test_users_do_not_find_each_other(
-    store: RedisStore, embedder: StaticEmbedder, views: Views
+    store: RedisStore, embedder: StaticEmbedder, views: IndexCache
 ) -> None:
     await _say(store, embedder, User("a"), "Only a knows this.", "Filler.")
     await _say(store, embedder, User("a", tenant="other"), "Another tenant.", "Filler.")
@@ -131,9 +131,9 @@ async def test_a_view_of_an_erased_user_is_dropped_though_nobody_asks_for_it(
         await _say(store, embedder, one, "The code is 4711.")
         assert await _found(store, views, one, "code")
     await erase_user(store, user)
-    assert views.held == 2
+    assert views.cached_entries == 2
     views.forget(await erased_epochs(store.connection))
-    assert views.held == 1
+    assert views.cached_entries == 1
     assert views.cursor(user) == Cursor()
     assert await _found(store, views, stays, "code")
 
@@ -144,18 +144,18 @@ async def test_a_worker_takes_in_what_it_wrote_without_reading_it_back(
     views = make_views(store)
     await _say(store, embedder, user, "Something else.")
     await _found(store, views, user, "key")
-    view = await views.now(user)
+    view = await views.refresh(user)
     message = Message("user", "The key is under the mat.", 1000.0)
     session = Session("s_0000000000000001", 1000.0, 1000.0)
     committed = await store.commit(user, session, [(message, None)], create=True)
-    stored = stored_entries(committed, [(message, None)])
-    views.wrote(user, Cursor(view.cursor.epoch, committed.sequence), stored)
+    stored = entries_of(committed, [(message, None)])
+    views.append_committed(user, Cursor(view.cursor.epoch, committed.sequence), stored)
     snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
     assert snapshot.changes
     assert not snapshot.changes.items
     assert view.index.search("key", None, top_k=1)[0].entry.message == message
-    await views.current(user, snapshot.changes)
-    assert views.at_hand(user) is view
+    await views.catch_up(user, snapshot.changes)
+    assert views.peek(user) is view
 
 
 async def test_what_a_worker_wrote_behind_something_that_it_has_not_read_is_read_with_it(
@@ -163,15 +163,15 @@ async def test_what_a_worker_wrote_behind_something_that_it_has_not_read_is_read
 ) -> None:
     views = make_views(store)
     await _say(store, embedder, user, "Something else.")
-    epoch = (await views.now(user)).cursor.epoch
+    epoch = (await views.refresh(user)).cursor.epoch
     await _say(store, embedder, user, "Of another worker.")
     message = Message("user", "The key is under the mat.", 1000.0)
     session = Session("s_0000000000000001", 1000.0, 1000.0)
     committed = await store.commit(user, session, [(message, None)], create=True)
-    views.wrote(
-        user, Cursor(epoch, committed.sequence), stored_entries(committed, [(message, None)])
+    views.append_committed(
+        user, Cursor(epoch, committed.sequence), entries_of(committed, [(message, None)])
     )
     assert views.cursor(user).sequence == committed.sequence - 2
     assert await _found(store, views, user, "worker") == ["Of another worker."]
-    assert views.at_hand(user) is None
+    assert views.peek(user) is None
     assert await _found(store, views, user, "key") == ["The key is under the mat."]

@@ -7,12 +7,17 @@ from functools import partial
 
 import numpy as np
 
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.codec import pack_vector
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys
-from onionskin.memory.store.idempotency import Outcome, begin_try, claim_request, keep_outcome
+from onionskin.memory.store.idempotency import (
+    StoredResponse,
+    begin_attempt,
+    claim_key,
+    save_response,
+)
 from onionskin.memory.store.langgraph_checkpoints import (
     Row,
     Thread,
@@ -30,9 +35,16 @@ from onionskin.memory.store.transfer import (
     StepPiece,
 )
 from onionskin.memory.store.transfer import restore_pieces as restore
-from onionskin.memory.types.messages import Fold, ImportStep, Message, Session, User, Vectors
+from onionskin.memory.types.messages import (
+    ImportStep,
+    Message,
+    Session,
+    SummaryState,
+    User,
+    Vectors,
+)
 from onionskin.memory.types.prompt_trace import LayerTrace, pack_trace
-from onionskin.memory.types.records import Record, Step
+from onionskin.memory.types.records import Record, RecordChange
 from tests.conftest import make_views
 
 TAG = "tag-of-embedder"
@@ -74,9 +86,11 @@ async def live(store: RedisStore, user: User) -> str:
         (Message("assistant", seen["replied"], 1001.0), None),
     ]
     await store.commit(user, session, said, create=True, trace=pack_trace([shown]), nonce="n1")
-    await store.fold(user, SESSION, Fold(), Fold(2, 1, seen["summary"], seen["extract"]))
+    await store.fold(
+        user, SESSION, SummaryState(), SummaryState(2, 1, seen["summary"], seen["extract"])
+    )
     await note_session(store, user, SESSION, metadata={"note": seen["metadata"]})
-    memories = Memories(store, make_views(store), _OneVector())
+    memories = RecordService(store, make_views(store), _OneVector())
     draft = {"content": seen["memory"], "topic": seen["topic"], "tags": [seen["tag"]]}
     kept, gone = await memories.create(user, [draft, {"content": seen["deleted"]}])
     await memories.change(user, kept.id, {"metadata": {"was": seen["changed"]}})
@@ -84,11 +98,13 @@ async def live(store: RedisStore, user: User) -> str:
     preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
     await memories.create(user, [preference])
     assert (
-        await claim_request(store, user, "http:a", Outcome(b"print"), hold=timedelta(hours=1))
+        await claim_key(store, user, "http:a", StoredResponse(b"print"), hold=timedelta(hours=1))
         is None
     )
-    await keep_outcome(store, user, "http:a", Outcome(b"print", 200, (), seen["answer"].encode()))
-    await begin_try(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
+    await save_response(
+        store, user, "http:a", StoredResponse(b"print", 200, (), seen["answer"].encode())
+    )
+    await begin_attempt(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
     await _graph(store, user)
     await restore(store, user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)
     return (await fork_session(store, user, SESSION, now=3000.0)).id
@@ -120,7 +136,7 @@ def _pieces() -> list[Piece]:
         SessionPiece(RESTORED, fields),
         MessagesPiece(RESTORED, 0, [(said, VECTOR)]),
         RecordPiece(record, VECTOR),
-        StepPiece(RECORD, 0, Step(1999.0, "created", step)),
+        StepPiece(RECORD, 0, RecordChange(1999.0, "created", step)),
     ]
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.aof_rewrite import compact
 from onionskin.memory.store.codec import unpack_vector
 from onionskin.memory.store.encryption.master_keys import MasterKeys
-from onionskin.memory.store.encryption.migrations import seal_everything
+from onionskin.memory.store.encryption.migrations import encrypt_existing
 from onionskin.memory.store.langgraph_checkpoints import read_channels, read_checkpoint
 from onionskin.memory.store.langgraph_items import get_item
 from onionskin.memory.store.records import read_history, read_records
@@ -135,7 +135,7 @@ async def _reads_back(store: RedisStore, user: User, fork: str) -> None:
         session = await get_session(store, user, session_id)
         assert session.title == CANARIES["title"]
         assert session.metadata == f'{{"note": "{CANARIES["metadata"]}"}}'
-        assert (session.fold.summary, session.fold.extract) == (
+        assert (session.summary_state.summary, session.summary_state.fallback_summary) == (
             CANARIES["summary"],
             CANARIES["extract"],
         )
@@ -162,11 +162,11 @@ async def _reads_back(store: RedisStore, user: User, fork: str) -> None:
     item = await get_item(store, user, ("n",), "i")
     assert item
     assert (item.content.value["v"], item.began) == (CANARIES["item"], 1.0)
-    views: Views = make_views(store)
-    view = await views.current(user, await store.catch_up(user, views.cursor(user)))
+    views: IndexCache = make_views(store)
+    view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
     assert (len(view.index), len(view.records)) == (5, 3)
     snapshot = await store.snapshot(user, now=9000.0, view=views.cursor(user))
-    assert {one.fold.summary for one in snapshot.digests} >= {CANARIES["summary"]}
+    assert {one.summary_state.summary for one in snapshot.digests} >= {CANARIES["summary"]}
 
 
 async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
@@ -177,14 +177,14 @@ async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
     assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
     keyed = store_with(connection, masters("k1"))
     await _reads_back(keyed, _ALICE, forks[_ALICE])
-    await seal_everything(keyed)
+    await encrypt_existing(keyed)
     for user in (_ALICE, _BO):
         await _reads_back(store_with(connection, masters("k1")), user, forks[user])
         await _reads_back(store_with(connection, masters("k1"), plaintext=False), user, forks[user])
     found = await _everywhere(redis, server, connection)
     assert [left - {"try"} for left in (found[0], *found[2:])] == [set[str]()] * 3
     assert found[1] == _ALL
-    assert (await seal_everything(keyed)).sealed == 0
+    assert (await encrypt_existing(keyed)).sealed == 0
     assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
     assert await redis.ttl("onionskin:{default/alice}:key") == -1
     after = await redis.hgetall("onionskin:{default/alice}:user")

@@ -2,15 +2,15 @@
 
 import pytest
 
-from onionskin.memory.errors import OvertakenError
+from onionskin.memory.errors import SupersededError
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.idempotency import (
-    Try,
-    answer_was_told,
-    begin_try,
+    Attempt,
+    begin_attempt,
     find_turn,
-    overtake_try,
-    try_failed,
+    mark_delivered,
+    mark_failed,
+    supersede,
 )
 from onionskin.memory.types.messages import Message, Session, User
 
@@ -20,94 +20,96 @@ _NOW = 1_700_000_000.0
 
 async def _begin(
     store: RedisStore, nonce: str, *, retried: bool = False, now: float = _NOW, user: User = _ALICE
-) -> Try:
-    return await begin_try(store, user, "asked", nonce, now=now, retried=retried)
+) -> Attempt:
+    return await begin_attempt(store, user, "asked", nonce, now=now, retried=retried)
 
 
-async def _overtake(store: RedisStore, awaited: Try, nonce: str) -> Try:
-    return await overtake_try(store, _ALICE, "asked", awaited.nonce, nonce, now=_NOW)
+async def _overtake(store: RedisStore, awaited: Attempt, nonce: str) -> Attempt:
+    return await supersede(store, _ALICE, "asked", awaited.nonce, nonce, now=_NOW)
 
 
-async def _commit(store: RedisStore, one: Try) -> None:
+async def _commit(store: RedisStore, one: Attempt) -> None:
     session = Session("s_0123456789abcdef", _NOW, _NOW)
     said = [(Message("user", "Hi.", _NOW), None), (Message("assistant", "Hello.", _NOW), None)]
     await store.commit(_ALICE, session, said, create=True, nonce=one.nonce)
 
 
 async def test_one_try_is_the_first_and_the_others_find_it(store: RedisStore) -> None:
-    assert await _begin(store, "n1") == Try("asked", "n1", is_first=True)
-    assert await _begin(store, "n2", retried=True) == Try("asked", "n1")
-    assert await _begin(store, "n3") == Try("asked", "n1")
+    assert await _begin(store, "n1") == Attempt("asked", "n1", is_first=True)
+    assert await _begin(store, "n2", retried=True) == Attempt("asked", "n1")
+    assert await _begin(store, "n3") == Attempt("asked", "n1")
     assert (await _begin(store, "n4", user=User("bob"))).is_first
-    assert (await begin_try(store, _ALICE, "else", "n5", now=_NOW, retried=True)).is_first
+    assert (await begin_attempt(store, _ALICE, "else", "n5", now=_NOW, retried=True)).is_first
 
 
 async def test_after_a_minute_only_a_retry_that_says_so_is_one(store: RedisStore) -> None:
     await _begin(store, "n1")
     assert (await _begin(store, "n2", now=_NOW + 61, retried=True)).nonce == "n1"
-    assert await _begin(store, "n3", now=_NOW + 61) == Try("asked", "n3", is_first=True)
+    assert await _begin(store, "n3", now=_NOW + 61) == Attempt("asked", "n3", is_first=True)
 
 
 async def test_an_answer_that_was_told_is_found_by_retries_alone(store: RedisStore) -> None:
     first = await _begin(store, "n1")
-    await answer_was_told(store, _ALICE, first)
-    assert await _begin(store, "n2", retried=True) == Try("asked", "n1")
-    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
-    await answer_was_told(store, _ALICE, first)  # too late: it is another's by now
-    assert await _begin(store, "n4") == Try("asked", "n3")
+    await mark_delivered(store, _ALICE, first)
+    assert await _begin(store, "n2", retried=True) == Attempt("asked", "n1")
+    assert await _begin(store, "n3") == Attempt("asked", "n3", is_first=True)
+    await mark_delivered(store, _ALICE, first)  # too late: it is another's by now
+    assert await _begin(store, "n4") == Attempt("asked", "n3")
 
 
 async def test_a_try_that_its_retry_overtook_is_known_once(store: RedisStore) -> None:
     retry = await _begin(store, "n1", retried=True)
     assert retry.is_first
-    await answer_was_told(store, _ALICE, retry)
-    assert await _begin(store, "n2") == Try("asked", "n1")
-    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
+    await mark_delivered(store, _ALICE, retry)
+    assert await _begin(store, "n2") == Attempt("asked", "n1")
+    assert await _begin(store, "n3") == Attempt("asked", "n3", is_first=True)
 
 
 async def test_the_next_try_takes_the_place_of_one_that_failed(store: RedisStore) -> None:
     first = await _begin(store, "n1")
-    await try_failed(store, _ALICE, first)
-    assert await _begin(store, "n2") == Try("asked", "n2", is_first=True)
-    assert await _begin(store, "n3") == Try("asked", "n2")
-    with pytest.raises(OvertakenError):  # its commit was on its way for long
+    await mark_failed(store, _ALICE, first)
+    assert await _begin(store, "n2") == Attempt("asked", "n2", is_first=True)
+    assert await _begin(store, "n3") == Attempt("asked", "n2")
+    with pytest.raises(SupersededError):  # its commit was on its way for long
         await _commit(store, first)
     assert await find_turn(store, _ALICE, "n1") is None
-    await _commit(store, Try("asked", "n2"))
+    await _commit(store, Attempt("asked", "n2"))
     assert await find_turn(store, _ALICE, "n2")
 
 
 async def test_one_of_those_who_wait_in_vain_takes_the_place(store: RedisStore) -> None:
     first = await _begin(store, "n1")
-    assert await _overtake(store, first, "n2") == Try("asked", "n2", is_first=True)
-    assert await _overtake(store, first, "n3") == Try("asked", "n2")
-    with pytest.raises(OvertakenError):
+    assert await _overtake(store, first, "n2") == Attempt("asked", "n2", is_first=True)
+    assert await _overtake(store, first, "n3") == Attempt("asked", "n2")
+    with pytest.raises(SupersededError):
         await _commit(store, first)
 
 
 async def test_a_try_that_is_stored_is_not_overtaken(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await _commit(store, first)
-    assert await _overtake(store, first, "n2") == Try("asked", "n1")
-    await answer_was_told(store, _ALICE, first)
-    assert await _overtake(store, first, "n3") == Try("asked", "n1")
+    assert await _overtake(store, first, "n2") == Attempt("asked", "n1")
+    await mark_delivered(store, _ALICE, first)
+    assert await _overtake(store, first, "n3") == Attempt("asked", "n1")
 
 
 async def test_a_try_that_is_forgotten_is_overtaken_by_a_first_one(store: RedisStore) -> None:
-    assert await _overtake(store, Try("asked", "n0"), "n1") == Try("asked", "n1", is_first=True)
+    assert await _overtake(store, Attempt("asked", "n0"), "n1") == Attempt(
+        "asked", "n1", is_first=True
+    )
 
 
 async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> None:
     first = await _begin(store, "n1")
-    await try_failed(store, _ALICE, first)
-    await answer_was_told(store, _ALICE, first)
+    await mark_failed(store, _ALICE, first)
+    await mark_delivered(store, _ALICE, first)
     assert (await _begin(store, "n2", retried=True)).is_first
 
 
 async def test_a_try_that_seemed_to_fail_but_was_stored_is_found(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await _commit(store, first)
-    await try_failed(store, _ALICE, first)
-    assert await _begin(store, "n2") == Try("asked", "n1")
-    await answer_was_told(store, _ALICE, first)
-    assert await _begin(store, "n3") == Try("asked", "n3", is_first=True)
+    await mark_failed(store, _ALICE, first)
+    assert await _begin(store, "n2") == Attempt("asked", "n1")
+    await mark_delivered(store, _ALICE, first)
+    assert await _begin(store, "n3") == Attempt("asked", "n3", is_first=True)

@@ -24,14 +24,20 @@ from onionskin.memory.store.langgraph_checkpoints import (
     read_checkpoint,
 )
 from onionskin.memory.store.langgraph_items import Content, list_paths, put_items
-from onionskin.memory.store.task_queue import Agenda, Backoff, Taken, forget_user, list_given_up
+from onionskin.memory.store.task_queue import (
+    Backoff,
+    Batch,
+    TaskQueue,
+    forget_user,
+    list_dead_tasks,
+)
 from onionskin.memory.store.transcripts import list_sessions, read_everything
 from onionskin.memory.store.users import list_users, scan_keys, user_stats
 from onionskin.memory.transfer.exporter import export_user
-from onionskin.memory.transfer.upload import Intake
+from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.change_log import Cursor
-from onionskin.memory.types.messages import Fold, Message, Session, User
-from onionskin.memory.types.tasks import EmbedDue
+from onionskin.memory.types.messages import Message, Session, SummaryState, User
+from onionskin.memory.types.tasks import EmbedTask
 from tests.topologies.cluster import running_cluster
 from tests.topologies.sentinel import running_sentinels
 
@@ -50,10 +56,12 @@ async def _use(url: str, *, users: int) -> None:
         snapshot = await store.snapshot(user, now=1000.0, view=Cursor())
         said = [(Message("user", f"of {number}", 1000.0), None)] * 2
         committed = await store.commit(user, snapshot.session, said, create=True)
-        assert await store.fold(user, committed.session_id, Fold(), Fold(1, 1, "summary", ""))
+        assert await store.fold(
+            user, committed.session_id, SummaryState(), SummaryState(1, 1, "summary", "")
+        )
         snapshot = await store.snapshot(user, now=1001.0, view=Cursor())
         assert [entry.message.content for entry in snapshot.unfolded] == [f"of {number}"]
-        assert snapshot.session.fold.summary == "summary"
+        assert snapshot.session.summary_state.summary == "summary"
         assert (await store.catch_up(user, Cursor())).cursor.sequence == 1
         assert len(await list_sessions(store, user, after=None, count=9)) == 1
         assert [len(page) async for page in read_everything(store, user)] == [2]
@@ -64,7 +72,7 @@ async def _use(url: str, *, users: int) -> None:
     assert len(await list_users(store, "default", after="", count=99)) == users
     last, to = found[1][0], User("moved")
     data = b"".join([page async for page in export_user(store, last)])
-    intake = Intake(store, StaticEmbedder(), clock=lambda: 1000.0, after=lambda _: None)
+    intake = UploadHandler(store, StaticEmbedder(), clock=lambda: 1000.0, after=lambda _: None)
     await intake.run(to, "moved", _once(data))
     assert b"".join([page async for page in export_user(store, to)]) == data
     for user in (last, to):
@@ -91,19 +99,19 @@ async def _use_threads(store: RedisStore, user: User) -> None:
 
 
 async def _use_agenda(connection: Connection) -> None:
-    one, two = Agenda(connection), Agenda(connection, backoff=Backoff(attempts=1))
-    dues = [EmbedDue(User(f"user {{{number}}}")) for number in range(5)]
-    assert await one.begin(dues[0])
-    await one.note(*dues[1:])
-    found = await two.take(9)
-    assert (set(found.dues), found.waiting) == (set(dues[1:]), 5)
-    assert await two.failed(dues[1], "model_failed")
+    one, two = TaskQueue(connection), TaskQueue(connection, backoff=Backoff(attempts=1))
+    dues = [EmbedTask(User(f"user {{{number}}}")) for number in range(5)]
+    assert await one.claim(dues[0])
+    await one.schedule(*dues[1:])
+    found = await two.fetch(9)
+    assert (set(found.tasks), found.waiting) == (set(dues[1:]), 5)
+    assert await two.fail(dues[1], "model_failed")
     for due in dues[2:]:
-        await two.done(due)
-    await one.done(dues[0])
-    assert [given_up.due for given_up in await list_given_up(connection)] == [dues[1]]
+        await two.complete(due)
+    await one.complete(dues[0])
+    assert [given_up.task for given_up in await list_dead_tasks(connection)] == [dues[1]]
     await forget_user(connection, dues[1].user)
-    assert (await one.take(9)) == Taken((), 0, 0)
+    assert (await one.fetch(9)) == Batch((), 0, 0)
 
 
 async def test_the_store_works_unchanged_on_a_cluster(tmp_path: Path) -> None:

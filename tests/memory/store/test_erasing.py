@@ -9,30 +9,30 @@ import pytest
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import UnknownSessionError
-from onionskin.memory.records.service import Memories
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import Views
+from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore, keys
-from onionskin.memory.store.deletion import Erased, erase_user
+from onionskin.memory.store.deletion import ErasureResult, erase_user
 from onionskin.memory.store.locks import take_lease
 from onionskin.memory.store.users import list_users, user_stats
-from onionskin.memory.types.messages import Fold, ImportStep, Message, Session, User
+from onionskin.memory.types.messages import ImportStep, Message, Session, SummaryState, User
 from tests.conftest import RedisClient, eventually, make_views
 
 _REWRITE_DUE, _ERASED_EPOCHS = keys.REWRITE_DUE.encode(), keys.ERASED_EPOCHS.encode()
 _CANARY = "xylograph"
-_NOTHING = Erased(0, 0, 0, 0, 0)
+_NOTHING = ErasureResult(0, 0, 0, 0, 0)
 MemoryOf = Callable[[str], CombinedMemory]
 
 
-async def _live(store: RedisStore, memories: Memories, user: User) -> None:
+async def _live(store: RedisStore, memories: RecordService, user: User) -> None:
     """Everything that a user can leave."""
     for number in range(3):
         session = Session(f"s_{number:016x}", 1000.0, 1000.0, title=f"{_CANARY} {number}")
         said = [(Message("user", f"{_CANARY} {number}", 1000.0 + number), None)] * 2
         step = ImportStep("moving", 2 * number, 2 * number + 2)
         await store.commit(user, session, said, create=True, step=step)
-        await store.fold(user, session.id, Fold(), Fold(1, 1, _CANARY, ""))
+        await store.fold(user, session.id, SummaryState(), SummaryState(1, 1, _CANARY, ""))
     await store.close(user, "s_0000000000000002")
     kept = await memories.create(
         user, [{"content": f"{_CANARY} kept", "topic": _CANARY}, {"content": f"{_CANARY} not"}]
@@ -59,12 +59,12 @@ async def traces(redis: RedisClient, *texts: str) -> list[str]:
 
 
 @pytest.fixture
-def memories(store: RedisStore, views: Views, embedder: StaticEmbedder) -> Memories:
-    return Memories(store, views, embedder)
+def memories(store: RedisStore, views: IndexCache, embedder: StaticEmbedder) -> RecordService:
+    return RecordService(store, views, embedder)
 
 
 async def test_nothing_is_left_of_a_user_and_the_others_stay(
-    redis: RedisClient, store: RedisStore, memories: Memories
+    redis: RedisClient, store: RedisStore, memories: RecordService
 ) -> None:
     gone, stays = User("zebedee"), User("zebedee2")
     for user in (gone, stays):
@@ -75,7 +75,7 @@ async def test_nothing_is_left_of_a_user_and_the_others_stay(
     assert (before.first, before.last) == (1000.0, 1002.0)
     assert before.size_bytes > 1000
     receipt = await erase_user(store, gone)
-    assert replace(receipt, keys=0) == Erased(3, 6, 1, 1, 0)
+    assert replace(receipt, keys=0) == ErasureResult(3, 6, 1, 1, 0)
     assert receipt.keys == len(await traces(redis, "/zebedee2}"))
     assert not await traces(redis, "zebedee}")
     assert set(await traces(redis, _CANARY)) <= set(await traces(redis, "/zebedee2}"))
@@ -92,7 +92,7 @@ async def test_keys_of_a_sort_that_nothing_names_go_too(
 ) -> None:
     await redis.set("onionskin:{default/alice}:ledger:2026", _CANARY)
     await redis.set("onionskin:{default/alice}x:user", "another's")
-    assert await erase_user(store, user) == Erased(0, 0, 0, 0, 1)
+    assert await erase_user(store, user) == ErasureResult(0, 0, 0, 0, 1)
     assert {key async for key in redis.scan_iter()} == {
         b"onionskin:{default/alice}x:user",
         _REWRITE_DUE,
@@ -103,17 +103,17 @@ async def test_every_workers_view_is_empty_by_its_next_request(
     store: RedisStore, embedder: StaticEmbedder, user: User
 ) -> None:
     workers = [make_views(store), make_views(store)]
-    memories = [Memories(store, views, embedder) for views in workers]
+    memories = [RecordService(store, views, embedder) for views in workers]
     await _live(store, memories[0], user)
     for views in workers:
-        view = await views.current(user, await store.catch_up(user, views.cursor(user)))
+        view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
         assert (len(view.index), len(view.records)) == (6, 1)
     await erase_user(store, user)
-    view = await workers[0].current(user, await store.catch_up(user, workers[0].cursor(user)))
+    view = await workers[0].catch_up(user, await store.catch_up(user, workers[0].cursor(user)))
     assert (len(view.index), len(view.records)) == (0, 0)
     await memories[0].create(user, [{"content": "Begun anew."}])
     for views in workers:
-        view = await views.current(user, await store.catch_up(user, views.cursor(user)))
+        view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
         assert len(view.index) == 0
         assert [record.content for record in view.records] == ["Begun anew."]
 

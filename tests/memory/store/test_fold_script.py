@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.types.messages import Fold, Message, Session, User
+from onionskin.memory.types.messages import Message, Session, SummaryState, User
 
 _LENGTH = 6
 _SESSION = Session("s_1", 1.0, 1.0)
@@ -21,33 +21,35 @@ async def _begin(store: RedisStore, user: User) -> None:
 
 async def test_of_many_folders_at_once_exactly_one_wins(store: RedisStore, user: User) -> None:
     await _begin(store, user)
-    folds = [Fold(1 + number % _LENGTH, 0, "", f"by {number}") for number in range(30)]
-    won = await asyncio.gather(*(store.fold(user, "s_1", Fold(), fold) for fold in folds))
+    folds = [SummaryState(1 + number % _LENGTH, 0, "", f"by {number}") for number in range(30)]
+    won = await asyncio.gather(*(store.fold(user, "s_1", SummaryState(), fold) for fold in folds))
     assert won.count(True) == 1
-    assert (await get_session(store, user, "s_1")).fold == folds[won.index(True)]
+    assert (await get_session(store, user, "s_1")).summary_state == folds[won.index(True)]
 
 
-@pytest.mark.parametrize("stale", [Fold(1, 2), Fold(2, 1), Fold()])
+@pytest.mark.parametrize("stale", [SummaryState(1, 2), SummaryState(2, 1), SummaryState()])
 async def test_both_positions_must_stand_where_they_were_read(
-    store: RedisStore, user: User, stale: Fold
+    store: RedisStore, user: User, stale: SummaryState
 ) -> None:
     await _begin(store, user)
-    stands = Fold(2, 2, "stands", "")
-    assert await store.fold(user, "s_1", Fold(), stands)
-    assert not await store.fold(user, "s_1", stale, Fold(3, 3, "stale", ""))
-    assert (await get_session(store, user, "s_1")).fold == stands
-    assert await store.fold(user, "s_1", stands, Fold(3, 3, "fresh", ""))
+    stands = SummaryState(2, 2, "stands", "")
+    assert await store.fold(user, "s_1", SummaryState(), stands)
+    assert not await store.fold(user, "s_1", stale, SummaryState(3, 3, "stale", ""))
+    assert (await get_session(store, user, "s_1")).summary_state == stands
+    assert await store.fold(user, "s_1", stands, SummaryState(3, 3, "fresh", ""))
 
 
 async def test_a_fold_ends_where_the_session_ends(store: RedisStore, user: User) -> None:
     await _begin(store, user)
-    assert not await store.fold(user, "s_1", Fold(), Fold(_LENGTH + 1, 0, "", "beyond"))
-    assert (await get_session(store, user, "s_1")).fold == Fold()
-    assert await store.fold(user, "s_1", Fold(), Fold(_LENGTH, 0, "", "all"))
+    assert not await store.fold(
+        user, "s_1", SummaryState(), SummaryState(_LENGTH + 1, 0, "", "beyond")
+    )
+    assert (await get_session(store, user, "s_1")).summary_state == SummaryState()
+    assert await store.fold(user, "s_1", SummaryState(), SummaryState(_LENGTH, 0, "", "all"))
 
 
 async def test_a_fold_makes_no_session(store: RedisStore, user: User) -> None:
-    assert not await store.fold(user, "s_1", Fold(), Fold(0, 0, "of nothing", ""))
+    assert not await store.fold(user, "s_1", SummaryState(), SummaryState(0, 0, "of nothing", ""))
     assert [found async for found in store.all_sessions()] == []
 
 
@@ -59,11 +61,13 @@ async def test_fold_and_what_is_read_unfolded_tile_the_session(
     store: RedisStore, upto: int, tail: int, summary: str
 ) -> None:
     user = User(f"{upto} {summary}")
-    if not await store.fold(user, "s_1", Fold(upto, upto), Fold(upto, upto, summary, "")):
+    if not await store.fold(
+        user, "s_1", SummaryState(upto, upto), SummaryState(upto, upto, summary, "")
+    ):
         await _begin(store, user)
-        assert await store.fold(user, "s_1", Fold(), Fold(upto, upto, summary, ""))
+        assert await store.fold(user, "s_1", SummaryState(), SummaryState(upto, upto, summary, ""))
     snapshot = await store.snapshot(user, "s_1", now=1.0, view=None, tail=tail)
-    assert snapshot.session.fold == Fold(upto, upto, summary, "")
+    assert snapshot.session.summary_state == SummaryState(upto, upto, summary, "")
     first = max(0, _LENGTH - tail) if tail else upto
     assert [entry.position for entry in snapshot.unfolded] == list(range(first, _LENGTH))
     assert [entry.message.content for entry in snapshot.unfolded] == [

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from onionskin.memory.errors import SessionBusyError
-from onionskin.memory.session_lock import Hold, OnConflict, held
+from onionskin.memory.session_lock import OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import give_back, renew_hold
+from onionskin.memory.store.locks import release_lock, renew_lock
 from onionskin.memory.types.messages import Committed, Message, Session, Snapshot, User
 from tests.conftest import RedisClient
 
@@ -16,27 +16,27 @@ _HI = [(Message("user", "Hi.", 1000.0), None), (Message("assistant", "Yes.", 100
 _LINE = f"onionskin:{{default/alice}}:lease:line:{_SESSION.id}"
 
 
-async def _ask(store: RedisStore, user: User, hold: Hold) -> Snapshot:
+async def _ask(store: RedisStore, user: User, hold: SessionLock) -> Snapshot:
     return await store.snapshot(user, _SESSION.id, now=1000.0, view=None, hold=hold)
 
 
-async def _wait(store: RedisStore, user: User, hold: Hold) -> Snapshot:
-    return await held(hold, lambda: _ask(store, user, hold))
+async def _wait(store: RedisStore, user: User, hold: SessionLock) -> Snapshot:
+    return await acquire(hold, lambda: _ask(store, user, hold))
 
 
-async def _free(store: RedisStore, user: User, hold: Hold) -> None:
-    await give_back(store, user, _SESSION.id, hold.token)
+async def _free(store: RedisStore, user: User, hold: SessionLock) -> None:
+    await release_lock(store, user, _SESSION.id, hold.token)
 
 
 async def _store(
-    store: RedisStore, user: User, hold: Hold | None = None, nonce: str = ""
+    store: RedisStore, user: User, hold: SessionLock | None = None, nonce: str = ""
 ) -> Committed:
     token = hold.token if hold else ""
     return await store.commit(user, _SESSION, _HI, create=True, hold=token, nonce=nonce)
 
 
 async def _is_busy(store: RedisStore, user: User, policy: OnConflict = "reject") -> bool:
-    hold = Hold.of(policy)
+    hold = SessionLock.new(policy)
     try:
         await _ask(store, user, hold)
     except SessionBusyError:
@@ -55,11 +55,11 @@ async def test_many_that_wait_go_on_in_the_order_of_arrival(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     await _store(store, user)
-    first, order = Hold.of("queue"), list[int]()
+    first, order = SessionLock.new("queue"), list[int]()
     await _ask(store, user, first)
 
     async def turn(number: int) -> None:
-        hold = Hold.of("queue")
+        hold = SessionLock.new("queue")
         snapshot = await _wait(store, user, hold)
         assert snapshot.session.length == 2 + 2 * len(order)
         order.append(number)
@@ -79,8 +79,8 @@ async def test_a_place_is_told_and_a_refused_turn_takes_none(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     await _store(store, user)
-    await _ask(store, user, Hold.of("queue"))
-    waiting = [Hold.of("queue") for _ in range(3)]
+    await _ask(store, user, SessionLock.new("queue"))
+    waiting = [SessionLock.new("queue") for _ in range(3)]
     for number in (1, 2, 3):
         for _ in range(2):
             with pytest.raises(SessionBusyError) as caught:
@@ -94,7 +94,7 @@ async def test_who_died_in_the_line_is_passed_over(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     await _store(store, user)
-    first, dead, alive = (Hold.of("queue") for _ in range(3))
+    first, dead, alive = (SessionLock.new("queue") for _ in range(3))
     await _ask(store, user, first)
     with pytest.raises(SessionBusyError):
         await _ask(store, user, dead)
@@ -110,18 +110,18 @@ async def test_who_interrupts_is_next_and_stops_who_was_there_when_it_came(
 ) -> None:
     await _store(store, user)
     holder, patient, older, newer = (
-        Hold.of(p) for p in ("queue", "queue", "interrupt", "interrupt")
+        SessionLock.new(p) for p in ("queue", "queue", "interrupt", "interrupt")
     )
     await _ask(store, user, holder)
     for hold in (patient, older, newer):
         with pytest.raises(SessionBusyError):
             await _ask(store, user, hold)
-    assert await renew_hold(store, user, _SESSION.id, holder.token)
+    assert await renew_lock(store, user, _SESSION.id, holder.token)
     await _store(store, user, holder)
     await _ask(store, user, newer)
     with pytest.raises(SessionBusyError):
         await _ask(store, user, older)
-    assert not await renew_hold(store, user, _SESSION.id, newer.token)
+    assert not await renew_lock(store, user, _SESSION.id, newer.token)
     await _store(store, user, newer)
     with pytest.raises(SessionBusyError):
         await _ask(store, user, patient)
@@ -132,7 +132,7 @@ async def test_a_line_leaves_no_key_behind(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     await _store(store, user)
-    await _ask(store, user, Hold.of("queue"))
+    await _ask(store, user, SessionLock.new("queue"))
     assert await _is_busy(store, user, "queue")
     for key in await redis.keys("*lease*"):
         assert 0 < await redis.pttl(key) <= 10_000
@@ -143,7 +143,7 @@ async def test_a_turn_that_was_stored_before_frees_its_session_all_the_same(
 ) -> None:
     await _store(store, user)
     stored = await _store(store, user, nonce="turn:1")
-    again = Hold.of("queue")
+    again = SessionLock.new("queue")
     await _ask(store, user, again)
     assert await _store(store, user, again, nonce="turn:1") == stored
     assert not await _is_busy(store, user)

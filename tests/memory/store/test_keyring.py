@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from onionskin.memory.errors import CorruptValueError, SealedError
-from onionskin.memory.records.service import Memories
+from onionskin.memory.errors import CorruptValueError, EncryptedValueError
+from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.deletion import erase_user
@@ -100,7 +100,7 @@ async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
         for one in anew:
             assert "old" not in await _said(worker, user, one)
     await redis.restore("onionskin:{default/alice}:messages:s_backup", 0, old_list)
-    with pytest.raises(SealedError, match="data key that is no more"):
+    with pytest.raises(EncryptedValueError, match="data key that is no more"):
         await _said(workers[0], user, "s_backup")
 
 
@@ -143,15 +143,15 @@ async def test_without_its_master_key_a_user_is_told_and_nothing_is_written(
     before = {name: await redis.dump(name) async for name in redis.scan_iter()}
     for keys in (masters("k2"), None):
         store = store_with(connection, keys)
-        memories = Memories(store, make_views(store), embedder)
-        with pytest.raises(SealedError):
+        memories = RecordService(store, make_views(store), embedder)
+        with pytest.raises(EncryptedValueError):
             await get_session(store, user, SESSION)
-        with pytest.raises(SealedError):
+        with pytest.raises(EncryptedValueError):
             await _say(store, user, "Hello.")
         if keys:
-            with pytest.raises(SealedError, match="'k1', which is not among"):
+            with pytest.raises(EncryptedValueError, match="'k1', which is not among"):
                 await memories.create(user, [{"content": "x"}])
-            with pytest.raises(SealedError):
+            with pytest.raises(EncryptedValueError):
                 await store.commit(
                     user, Session("s_9", 1, 1), [(Message("user", "x", 1), None)], create=True
                 )
@@ -164,9 +164,9 @@ async def test_topics_of_a_user_who_had_no_key_are_found_by_their_masks(
     redis: RedisClient, connection: Connection, embedder: StaticEmbedder, user: User
 ) -> None:
     plain, keyed = store_with(connection, None), store_with(connection, masters("k1"))
-    before = Memories(plain, make_views(plain), embedder)
+    before = RecordService(plain, make_views(plain), embedder)
     (kept,) = await before.create(user, [{"content": "A dog.", "topic": "pet"}])
-    after = Memories(keyed, make_views(keyed), embedder)
+    after = RecordService(keyed, make_views(keyed), embedder)
     (same,) = await after.create(user, [{"content": "A cat.", "topic": "pet"}])
     assert same.id == kept.id
     (field,) = await redis.hkeys("onionskin:{default/alice}:topics")
@@ -178,7 +178,7 @@ async def test_a_key_of_somebody_of_whom_nothing_is_stored_goes_in_time(
     redis: RedisClient, connection: Connection, user: User
 ) -> None:
     store = store_with(connection, masters("k1"))
-    await store.keyring.write(
+    await store.keyring.run_write(
         user, _CLAIM, lambda cipher: ("http:a", cipher.seal("once:http:a", b"x"), 60_000)
     )
     assert 600_000 < await redis.ttl(_KEY) <= 691_200

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from onionskin.memory.errors import UnderWayError
+from onionskin.memory.errors import TaskRunningError
 from onionskin.memory.store import RedisStore, keys
 from onionskin.memory.store.locks import leased
 from onionskin.memory.types.messages import User
@@ -15,7 +15,7 @@ _SHORT = timedelta(milliseconds=60)
 
 async def test_one_worker_is_at_a_job_at_a_time(store: RedisStore, user: User) -> None:
     async with leased(store, user, "fold:s_1"):
-        with pytest.raises(UnderWayError):
+        with pytest.raises(TaskRunningError):
             async with leased(store, user, "fold:s_1"):
                 pass
         async with leased(store, user, "fold:s_2"), leased(store, User("bo"), "fold:s_1"):
@@ -58,7 +58,7 @@ async def test_the_lease_of_a_worker_that_died_ends_by_itself(
         async with leased(store, user, "fold:s_1"):
             taken.append(True)
 
-    with pytest.raises(UnderWayError):
+    with pytest.raises(TaskRunningError):
         await take()
     await redis.pexpire(keys.lease(user, "fold:s_1"), 1)
     while await redis.exists(keys.lease(user, "fold:s_1")):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onionskin.memory.errors import ConfigurationError, CorruptValueError, SealedError
+from onionskin.memory.errors import ConfigurationError, CorruptValueError, EncryptedValueError
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.ciphers import UserCipher, is_sealed
 from onionskin.memory.store.encryption.master_keys import (
@@ -42,7 +42,7 @@ def test_a_flipped_bit_is_told(data: bytes, at: int, bit: int) -> None:
     sealed = bytearray(_CIPHER.seal("messages:s_1:7", data))
     sealed[at % len(sealed)] ^= 1 << bit
     strict = UserCipher("onionskin:{default/alice}:", _KEY, plaintext=False)
-    with pytest.raises((CorruptValueError, SealedError)):
+    with pytest.raises((CorruptValueError, EncryptedValueError)):
         strict.open("messages:s_1:7", bytes(sealed))
 
 
@@ -54,15 +54,19 @@ def test_a_value_opens_at_its_place_alone(place: str, other: str) -> None:
             _CIPHER.open(other, sealed)
     with pytest.raises(CorruptValueError):
         UserCipher("onionskin:{default/bo}:", _KEY).open(place, sealed)
-    with pytest.raises(SealedError):
+    with pytest.raises(EncryptedValueError):
         UserCipher("onionskin:{default/alice}:", DataKey.drawn()).open(place, sealed)
 
 
 def test_what_is_masked_differs_by_user_and_purpose() -> None:
-    masks = {_CIPHER.mask("topic", "dog"), _CIPHER.mask("try", "dog"), _CIPHER.mask("topic", "cat")}
-    masks.add(UserCipher("onionskin:{default/alice}:", DataKey.drawn()).mask("topic", "dog"))
+    masks = {
+        _CIPHER.blind_index("topic", "dog"),
+        _CIPHER.blind_index("try", "dog"),
+        _CIPHER.blind_index("topic", "cat"),
+    }
+    masks.add(UserCipher("onionskin:{default/alice}:", DataKey.drawn()).blind_index("topic", "dog"))
     assert len(masks) == 4
-    assert _CIPHER.mask("topic", "dog") in masks
+    assert _CIPHER.blind_index("topic", "dog") in masks
 
 
 async def _swap(redis: RedisClient, kind: str, mine: str, his: str) -> None:
@@ -112,7 +116,7 @@ async def test_another_users_value_does_not_open(
     if key == "the other's too":
         await _swap(redis, "string", f"{_MINE}key", f"{_HIS}key")
     for user in (_ALICE, _BO):
-        with pytest.raises((SealedError, CorruptValueError)):
+        with pytest.raises((EncryptedValueError, CorruptValueError)):
             await _read_all(store_with(connection, masters("k1")), user)
 
 
@@ -159,14 +163,14 @@ def test_a_data_key_unwraps_for_its_user_under_its_master_key_alone() -> None:
     wrapped = masters("k1", "k0").wrap(_MINE, _KEY)
     assert names_of(wrapped) == (_KEY.name, "k1")
     assert masters("k2", "k1").unwrap(_MINE, wrapped) == _KEY
-    with pytest.raises(SealedError, match="does not open"):
+    with pytest.raises(EncryptedValueError, match="does not open"):
         masters("k1").unwrap(_HIS, wrapped)
-    with pytest.raises(SealedError, match="'k1', which is not among"):
+    with pytest.raises(EncryptedValueError, match="'k1', which is not among"):
         masters("k0").unwrap(_MINE, wrapped)
-    with pytest.raises(SealedError, match="another key bears"):
+    with pytest.raises(EncryptedValueError, match="another key bears"):
         MasterKeys({"k1": bytes(32)}).unwrap(_MINE, wrapped)
     for changed in (b"", b"x", wrapped[:-1], _KEY.name[::-1].encode() + wrapped[16:]):
-        with pytest.raises(SealedError):
+        with pytest.raises(EncryptedValueError):
             masters("k1").unwrap(_MINE, changed)
 
 

@@ -18,11 +18,11 @@ from onionskin.memory.store.transcripts import (
 from onionskin.memory.types.change_log import Cursor, Put
 from onionskin.memory.types.messages import (
     Committed,
-    Fold,
     ImportStep,
     Message,
     Session,
     Snapshot,
+    SummaryState,
     User,
     Vector,
 )
@@ -89,12 +89,12 @@ async def test_a_new_session_follows_the_last_five(store: RedisStore, user: User
     for number in range(7):
         committed = await _turn(store, user, 10_000.0 * (number + 1))
         made.append(committed.session_id)
-    await store.fold(user, made[-1], Fold(), Fold(2, 2, "A summary.", ""))
+    await store.fold(user, made[-1], SummaryState(), SummaryState(2, 2, "A summary.", ""))
     snapshot = await _read(store, user, 1_000_000.0)
     assert snapshot.is_new
     assert [digest.session_id for digest in snapshot.digests] == made[:1:-1]
-    assert snapshot.session.follows == tuple(made[:1:-1])
-    assert snapshot.digests[0].fold.summary == "A summary."
+    assert snapshot.session.continued_from == tuple(made[:1:-1])
+    assert snapshot.digests[0].summary_state.summary == "A summary."
     assert snapshot.digests[0].tail == ()
     assert [entry.position for entry in snapshot.digests[1].tail] == [0, 1]
     begun = await _turn(store, user, 1_000_000.0)
@@ -162,11 +162,15 @@ async def test_a_deleted_session_is_not_brought_back(store: RedisStore, user: Us
 
 async def test_of_two_folds_from_one_reading_one_counts(store: RedisStore, user: User) -> None:
     first = await _turn(store, user, 1000.0)
-    assert await store.fold(user, first.session_id, Fold(), Fold(2, 2, "one", ""))
-    assert not await store.fold(user, first.session_id, Fold(), Fold(1, 1, "two", ""))
-    assert not await store.fold(user, first.session_id, Fold(2, 2), Fold(3, 3, "too far", ""))
-    assert not await store.fold(user, "s_nobody", Fold(), Fold(1, 1, "nothing", ""))
-    assert (await get_session(store, user, first.session_id)).fold.summary == "one"
+    assert await store.fold(user, first.session_id, SummaryState(), SummaryState(2, 2, "one", ""))
+    assert not await store.fold(
+        user, first.session_id, SummaryState(), SummaryState(1, 1, "two", "")
+    )
+    assert not await store.fold(
+        user, first.session_id, SummaryState(2, 2), SummaryState(3, 3, "too far", "")
+    )
+    assert not await store.fold(user, "s_nobody", SummaryState(), SummaryState(1, 1, "nothing", ""))
+    assert (await get_session(store, user, first.session_id)).summary_state.summary == "one"
 
 
 async def test_an_import_counts_its_lines_with_its_messages(store: RedisStore, user: User) -> None:
