@@ -18,7 +18,7 @@ from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableTy
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.types.messages import Section
+from onionskin.memory.types.snapshot import Section
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 StageName: TypeAlias = Literal["recall", "prompt", "remember"]

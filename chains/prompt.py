@@ -17,8 +17,9 @@ from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quote
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.layers.facts import is_standing
-from onionskin.memory.types.messages import Entry, Section, SessionDigest
+from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
+from onionskin.memory.types.snapshot import Section, SessionDigest
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 

@@ -17,7 +17,8 @@ from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.idempotency import find_turn
 from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.types.messages import Section, User
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.snapshot import Section
 
 
 @dataclass(frozen=True, slots=True)

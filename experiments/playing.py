@@ -30,7 +30,8 @@ from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.retrieval.language.analyzer import TextPipeline
 from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
-from onionskin.memory.types.messages import Section, User
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.snapshot import Section
 from onionskin.memory.types.tasks import SummarizeTask
 
 _WITHIN = timedelta(seconds=120)

@@ -9,7 +9,6 @@ from langchain_core.language_models import BaseChatModel
 
 from onionskin.memory.layers.base import RecallResult, TurnContext, check_excluded_sessions
 from onionskin.memory.layers.langchain_classic_factories import Sources
-from onionskin.memory.layers.summary import shown_ids
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
 from onionskin.memory.retrieval.embedders.base import Embedder
@@ -28,8 +27,9 @@ from onionskin.memory.task_planning import (
 )
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.change_log import Cursor
-from onionskin.memory.types.messages import Committed, Message, Section, Snapshot, User
+from onionskin.memory.types.messages import Committed, Message, User
 from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
+from onionskin.memory.types.snapshot import Section, Snapshot
 from onionskin.memory.types.tasks import Task
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
@@ -154,7 +154,7 @@ class CombinedMemory:
         for layer in self._layers:
             section = await layer.load(turn)
             sections.append(section)
-            turn = replace(turn, shown=turn.shown | shown_ids(section))
+            turn = replace(turn, shown=turn.shown | section.ids_shown())
         missing = [*self._missing(turn), *(one.missing for one in sections if one.missing)]
         return RecallResult(turn, self.name, tuple(sections), tuple(missing))
 

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
 from onionskin.chains.conversation import TurnReply
-from onionskin.memory.layers.summary import verbatim
 from onionskin.memory.session_lock import OnConflict
-from onionskin.memory.types.messages import Entry, Hit, Section
+from onionskin.memory.types.messages import Entry
+from onionskin.memory.types.snapshot import Hit, Section
 
 
 def _reachable(value: str) -> str:
@@ -153,7 +153,7 @@ def _used(section: Section) -> dict[str, Any]:
     return {
         "layer": section.layer,
         "tokens": section.tokens,
-        "messages": [entry.id for entry in verbatim(section)],
+        "messages": [entry.id for entry in section.messages_shown()],
         "summary": section.text,
         "earlier_sessions": [digest.session_id for digest in section.digests],
         "recalled": [_recalled(hit) for hit in section.hits],

@@ -10,7 +10,7 @@ from onionskin.chains.errors import ModelUnavailableError
 from onionskin.chains.generation import translate_provider_error
 from onionskin.chains.observers import ModelCall, StageEvent
 from onionskin.memory.circuit_breaker import CircuitBreaker
-from onionskin.memory.types.messages import Section
+from onionskin.memory.types.snapshot import Section
 
 
 class Breaking:

@@ -11,7 +11,8 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.session_lock import SessionLock
-from onionskin.memory.types.messages import Section, Snapshot, User, Vector
+from onionskin.memory.types.messages import User, Vector
+from onionskin.memory.types.snapshot import Section, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.retrieval.ranking.selection import EVERYTHING
 from onionskin.memory.tokens import count_tokens
-from onionskin.memory.types.messages import Section
 from onionskin.memory.types.records import Record
+from onionskin.memory.types.snapshot import Section
 
 _LINE_OVERHEAD_TOKENS = 12
 

@@ -27,7 +27,8 @@ from onionskin.memory.layers.langchain_classic_factories import (
 )
 from onionskin.memory.store.transcripts import read_messages
 from onionskin.memory.tokens import clip_tokens, count_tokens
-from onionskin.memory.types.messages import Message, Section
+from onionskin.memory.types.messages import Message
+from onionskin.memory.types.snapshot import Section
 
 _MOST_SESSIONS = 1000
 _INPUT, _OUTPUT = "input", "output"

@@ -4,7 +4,8 @@ from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.window import newest_within, window_tokens
 from onionskin.memory.quarantine import shown_of
 from onionskin.memory.tokens import clip_tokens, count_tokens
-from onionskin.memory.types.messages import Entry, Section, SessionDigest, SummaryState
+from onionskin.memory.types.messages import SummaryState
+from onionskin.memory.types.snapshot import Section, SessionDigest
 
 
 class SummaryLayer:
@@ -65,15 +66,3 @@ def summary_text(fold: SummaryState, budget_tokens: int) -> str:
 def digest_tokens(digest: SessionDigest) -> int:
     """The estimated tokens of what an earlier session left."""
     return count_tokens(digest.summary_state.summary) + window_tokens(digest.tail)
-
-
-def verbatim(section: Section) -> tuple[Entry, ...]:
-    """The messages of this and of earlier sessions that a section shows as chat or quotation."""
-    carried = tuple(entry for digest in section.digests for entry in digest.tail)
-    return section.messages + carried
-
-
-def shown_ids(section: Section) -> frozenset[str]:
-    """The ids of all messages that a section shows, recalled ones too."""
-    recalled = tuple(one for hit in section.hits for one in (hit.entry, *hit.context))
-    return frozenset(entry.id for entry in verbatim(section) + recalled)

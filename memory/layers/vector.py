@@ -7,7 +7,7 @@ from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.quarantine import shown_of
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.tokens import count_tokens
-from onionskin.memory.types.messages import Hit, Section
+from onionskin.memory.types.snapshot import Hit, Section
 
 _LINE_OVERHEAD_TOKENS = 16
 

@@ -7,7 +7,7 @@ from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.vector import within_budget
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import read_entries
-from onionskin.memory.types.messages import Hit, Section
+from onionskin.memory.types.snapshot import Hit, Section
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 _log = logging.getLogger("onionskin.memory")

@@ -2,7 +2,8 @@
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.tokens import count_tokens
-from onionskin.memory.types.messages import Entry, Section
+from onionskin.memory.types.messages import Entry
+from onionskin.memory.types.snapshot import Section
 
 MESSAGE_OVERHEAD_TOKENS = 4
 """What a chat format adds to each message."""

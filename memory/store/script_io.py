@@ -28,16 +28,9 @@ from onionskin.memory.types.change_log import (
     PutRecord,
     Release,
 )
-from onionskin.memory.types.messages import (
-    Entry,
-    Message,
-    Session,
-    SessionDigest,
-    Snapshot,
-    SummaryState,
-    Vector,
-)
+from onionskin.memory.types.messages import Entry, Message, Session, SummaryState, Vector
 from onionskin.memory.types.records import Record
+from onionskin.memory.types.snapshot import SessionDigest, Snapshot
 
 SESSION_FIELDS = (
     "created",

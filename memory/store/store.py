@@ -38,11 +38,11 @@ from onionskin.memory.types.messages import (
     ImportStep,
     Message,
     Session,
-    Snapshot,
     SummaryState,
     User,
     Vector,
 )
+from onionskin.memory.types.snapshot import Snapshot
 
 COMMIT = Script("weigh", "commit", durable=True)
 _IMPORT_SECONDS = 7 * 24 * 3600

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from onionskin.memory.errors import CorruptValueError
-from onionskin.memory.layers.summary import verbatim
-from onionskin.memory.types.messages import Section
+from onionskin.memory.types.snapshot import Section
 
 TRACE_SECONDS = 7 * 24 * 3600
 _encoder = msgspec.msgpack.Encoder()
@@ -64,7 +63,7 @@ def layer_trace(section: Section) -> LayerTrace:
     return LayerTrace(
         layer=section.layer,
         tokens=section.tokens,
-        messages=tuple(entry.id for entry in verbatim(section)),
+        messages=tuple(entry.id for entry in section.messages_shown()),
         text=section.text,
         sessions=tuple(digest.session_id for digest in section.digests),
         hits=tuple(

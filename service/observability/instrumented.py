@@ -12,8 +12,9 @@ from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.index.record_index import RecordHit
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.records import ExtractionRange
-from onionskin.memory.types.messages import Committed, Entry, Snapshot, User, Vectors
+from onionskin.memory.types.messages import Committed, Entry, User, Vectors
 from onionskin.memory.types.records import Record, StaleFilter
+from onionskin.memory.types.snapshot import Snapshot
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
 from onionskin.service.observability.tracing import Tracing
 

@@ -16,7 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import Scope
 
 from onionskin.chains.observers import ModelCall, StageEvent, outcome_of
-from onionskin.memory.types.messages import Section
+from onionskin.memory.types.snapshot import Section
 from onionskin.service.observability import genai_attributes as genai
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
 from onionskin.service.observability.pseudonyms import PSEUDONYM

@@ -17,7 +17,8 @@ from onionskin.chains.conversation import ConversationChain, TurnReply, TurnRequ
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.chains.observers import ModelCall, StageEvent
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.types.messages import Section, User
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.snapshot import Section
 
 _SAID = "It is <private>canary-1</private>."
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.types.change_log import PutRecord
-from onionskin.memory.types.messages import Entry, Hit, Vector
+from onionskin.memory.types.messages import Entry, Vector
 from onionskin.memory.types.records import Record
+from onionskin.memory.types.snapshot import Hit
 
 _MOST_DEAD = 0.5
 _IMPORTANCE_WEIGHT = 0.5

@@ -25,7 +25,8 @@ from onionskin.memory.retrieval.ranking.selection import (
     select,
 )
 from onionskin.memory.retrieval.ranking.weights import Weights, by_group
-from onionskin.memory.types.messages import Entry, Hit, Vector
+from onionskin.memory.types.messages import Entry, Vector
+from onionskin.memory.types.snapshot import Hit
 
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 

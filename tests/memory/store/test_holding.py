@@ -8,7 +8,8 @@ from onionskin.memory.errors import SessionBusyError
 from onionskin.memory.session_lock import OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.locks import release_lock, renew_lock
-from onionskin.memory.types.messages import Committed, Message, Session, Snapshot, User
+from onionskin.memory.types.messages import Committed, Message, Session, User
+from onionskin.memory.types.snapshot import Snapshot
 from tests.conftest import RedisClient
 
 _SESSION = Session("s_0123456789abcdef", 1000.0, 1000.0)

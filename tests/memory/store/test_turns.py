@@ -21,11 +21,11 @@ from onionskin.memory.types.messages import (
     ImportStep,
     Message,
     Session,
-    Snapshot,
     SummaryState,
     User,
     Vector,
 )
+from onionskin.memory.types.snapshot import Snapshot
 from tests.conftest import RedisClient
 
 _IDLE = timedelta(minutes=30).total_seconds()
