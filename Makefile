@@ -25,7 +25,7 @@ test: check ## lint, type-check and run every test
 	@echo "==> running the tests (real Redis, real HTTP; a few minutes)"
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
-check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
+check: $(VENV)/installed-dev ## ruff, pyright strict, import contracts, generated files
 	@echo "==> ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -33,6 +33,8 @@ check: $(VENV)/installed-dev ## ruff, pyright strict and the import contracts
 	@$(BIN)/pyright
 	@echo "==> import contracts"
 	@$(BIN)/lint-imports --no-cache
+	@echo "==> generated files"
+	@$(BIN)/python scripts/generate_sync_client.py --check
 
 fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
 	@$(BIN)/python -m tests.fuzzing $(ARGS)
@@ -61,7 +63,8 @@ bench-quick: $(VENV)/installed-dev wrk ## what a turn costs beside others; fails
 docs: $(VENV)/installed-dev ## build the site of the docs into .site
 	@$(BIN)/zensical build --strict
 
-format: $(VENV)/installed-dev ## format the code and apply safe fixes
+format: $(VENV)/installed-dev ## generate the synchronous client, format the code, apply safe fixes
+	@$(BIN)/python scripts/generate_sync_client.py
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

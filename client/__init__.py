@@ -1,14 +1,40 @@
-"""A client of Onionskin's service: typed, asynchronous and synchronous, on httpx alone."""
+"""Python client for the Onionskin service: typed, asynchronous and synchronous, built on httpx."""
 
-from onionskin.client.asynchronous import OnionskinClient
+from onionskin.client.async_client import OnionskinClient
 from onionskin.client.errors import OnionskinApiError, UnreachableError
-from onionskin.client.results import Token
-from onionskin.client.synchronous import SyncOnionskinClient
+from onionskin.client.results import (
+    ErasureReceipt,
+    ImportResult,
+    LayerUse,
+    Memory,
+    MemoryHit,
+    Message,
+    Page,
+    Recalled,
+    Reply,
+    Session,
+    Token,
+    Usage,
+    UserFigures,
+)
+from onionskin.client.sync_client import SyncOnionskinClient
 
 __all__ = [
+    "ErasureReceipt",
+    "ImportResult",
+    "LayerUse",
+    "Memory",
+    "MemoryHit",
+    "Message",
     "OnionskinApiError",
     "OnionskinClient",
+    "Page",
+    "Recalled",
+    "Reply",
+    "Session",
     "SyncOnionskinClient",
     "Token",
     "UnreachableError",
+    "Usage",
+    "UserFigures",
 ]

@@ -1,4 +1,4 @@
-"""What can go wrong when the service is asked."""
+"""Errors that both clients raise."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -8,10 +8,10 @@ class OnionskinApiError(Exception):
     """The service answered with a problem (RFC 9457).
 
     Attributes:
-        code: stable, for programs: the codes of the service, such as `unknown_session`.
-        status: of HTTP; 0 where there was no answer.
-        retry_after: when the same may work, where that is a matter of time alone.
-        errors: where several fields cannot be used, each of them.
+        code: Stable error code of the service, such as `unknown_session`.
+        status: HTTP status; 0 if there was no answer.
+        retry_after: How long to wait before a retry, if a retry may succeed.
+        errors: One entry per invalid field, if the request was invalid.
     """
 
     def __init__(
@@ -28,26 +28,26 @@ class OnionskinApiError(Exception):
 
 
 class UnreachableError(OnionskinApiError):
-    """There was no answer: the service is away, or the connection broke."""
+    """There was no answer: the service is down, or the connection broke."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, code="unreachable")
 
 
 def problem_of(status: int, body: object, retry_after: str | None = None) -> OnionskinApiError:
-    """The error of an answer, whatever stands in it.
+    """The error for an unsuccessful response; any body is accepted.
 
     Args:
-        status: of HTTP.
-        body: what was answered, decoded.
-        retry_after: the header, if there is one.
+        status: HTTP status.
+        body: Decoded response body.
+        retry_after: Value of the Retry-After header, if present.
     """
-    found = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    problem = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     wait = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
     return OnionskinApiError(
-        str(found.get("detail") or f"The service answered {status}."),
-        code=str(found.get("code") or "unknown"),
+        str(problem.get("detail") or f"The service answered {status}."),
+        code=str(problem.get("code") or "unknown"),
         status=status,
         retry_after=wait,
-        errors=tuple(found.get("errors") or ()),
+        errors=tuple(problem.get("errors") or ()),
     )

@@ -1,8 +1,19 @@
-"""What the service answers, as frozen dataclasses with the names that the API has."""
+"""Answers of the service as frozen dataclasses, with the field names of the API."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 Kind: TypeAlias = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
 Term: TypeAlias = Literal["short", "long"]
@@ -12,14 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of an answer that is streamed."""
+    """A piece of a streamed answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, as the model counted them."""
+    """Token counts as the model reports them."""
 
     input_tokens: int
     output_tokens: int
@@ -28,7 +39,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it was said; `profile` names the memory that an answer was given with."""
+    """A message of a transcript; `profile` is the memory profile that produced an answer."""
 
     id: str
     session_id: str
@@ -43,7 +54,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled(Message):
-    """A message that was recalled, and why: `parts` add up to the score."""
+    """A recalled message; `parts` add up to the score."""
 
     score: float
     parts: dict[str, float]
@@ -52,7 +63,7 @@ class Recalled(Message):
 
 @dataclass(frozen=True, slots=True)
 class LayerUse:
-    """What one layer put into the prompt; messages, sessions and records by their ids."""
+    """Content that one layer added to the prompt; messages, sessions and records by id."""
 
     layer: str
     tokens: int
@@ -65,7 +76,7 @@ class LayerUse:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Once it is here, the turn is stored."""
+    """An answer. The turn is stored before it is returned."""
 
     reply: str
     session_id: str
@@ -82,7 +93,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session and how far it is folded."""
+    """A session and how far it is summarized."""
 
     session_id: str
     title: str
@@ -98,7 +109,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A memory; see the API on what its fields mean."""
+    """A memory; the API reference explains its fields."""
 
     id: str
     content: str
@@ -125,8 +136,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A memory that was found, and why: `parts` add up to the score."""
+class MemoryHit:
+    """A search result; `parts` add up to the score."""
 
     memory: Memory
     score: float
@@ -135,7 +146,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Items, and the cursor of the next page; None on the last."""
+    """Items and the cursor of the next page; None on the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
@@ -143,7 +154,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class UserFigures:
-    """How much is stored of a user."""
+    """Amount of data stored for a user."""
 
     user_id: str
     sessions: int
@@ -159,8 +170,8 @@ class UserFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was erased of a user, and when."""
+class ErasureReceipt:
+    """Amount of data erased for a user, and when."""
 
     receipt_id: str
     user_id: str
@@ -173,8 +184,8 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """How an import ended."""
+class ImportResult:
+    """Counts of a finished import."""
 
     import_id: str
     lines: int
@@ -182,3 +193,34 @@ class Imported:
     messages: int
     memories: int
     sessions: tuple[str, ...] = field(default=())
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """A result of type `kind` from decoded JSON; unknown fields are ignored.
+
+    Raises:
+        ValueError: A field is missing, or a time has no valid format.
+    """
+    hints = get_type_hints(kind)
+    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    values = {name: _value(hints[name], value) for name, value in data.items() if name in known}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"An answer is no {kind.__name__}: {error}.") from error
+
+
+def decoder(kind: type[T]) -> Callable[[Any], T]:
+    """`decode` for one type."""
+    return lambda data: decode(kind, data)
+
+
+def _value(hint: Any, data: Any) -> Any:
+    if get_origin(hint) is UnionType:
+        (hint,) = (option for option in get_args(hint) if option is not NoneType)
+        return None if data is None else _value(hint, data)
+    if hint is datetime:
+        return datetime.fromisoformat(data)
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], item) for item in data)
+    return decode(hint, data) if is_dataclass(hint) and isinstance(hint, type) else data

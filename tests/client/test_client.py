@@ -34,12 +34,12 @@ _SAME: dict[type, type[BaseModel]] = {
     results.Recalled: schemas.Recalled,
     results.Message: schemas.ChatMessage,
     results.Usage: schemas.Usage,
-    results.Imported: schemas.ImportDone,
+    results.ImportResult: schemas.ImportDone,
     results.Session: session_schemas.SessionInfo,
     results.Memory: memory_schemas.MemoryInfo,
-    results.Found: memory_queries.MemoryHit,
+    results.MemoryHit: memory_queries.MemoryHit,
     results.UserFigures: user_schemas.UserFigures,
-    results.Receipt: user_schemas.ErasureReceipt,
+    results.ErasureReceipt: user_schemas.ErasureReceipt,
 }
 
 
