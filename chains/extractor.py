@@ -21,14 +21,14 @@ from onionskin.chains.generation import answer_within
 from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
-from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, shown_of
+from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.extraction import (
     LONGEST_CONTENT,
     ExtractedRecord,
     ExtractionPolicy,
     extraction_end,
-    usable,
+    validate_extraction,
 )
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
@@ -230,11 +230,11 @@ class Extractor:
             return False
         first = max(0, start - _CONTEXT_LINES)
         found = await read_messages(self._store, user, session_id, start=first, count=end - first)
-        read = tuple(map(discretion.entry, found))
+        read = tuple(map(discretion.redact_entry, found))
         held = await self._held(user)
-        before = shown_of(read[: start - first], held)
-        lines = shown_of(read[start - first :], held)
-        known = await self._learner.known(user, lines, policy.known)
+        before = without_quarantined(read[: start - first], held)
+        lines = without_quarantined(read[start - first :], held)
+        known = await self._learner.find_related(user, lines, policy.known)
         prompt = extraction_prompt(known, before, lines)
         drawn, useless = await self._draw(user, prompt, lines, len(known)) if lines else ([], 0)
         outcome = "malformed" if drawn is None else "drawn" if drawn else "empty"
@@ -251,7 +251,7 @@ class Extractor:
         for _ in range(_TRIES):
             answer = await self._model.ask(prompt, within=self._within)
             await self._spend(user, answer.tokens)
-            drawn, useless = usable(answer.data, lines, known)
+            drawn, useless = validate_extraction(answer.data, lines, known)
             if drawn is not None:
                 return drawn, useless
         return None, 0

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.layers.facts import is_standing
+from onionskin.memory.layers.facts import is_always_shown
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Section, SessionDigest
@@ -90,8 +90,8 @@ def parts_of(recollection: RecallResult) -> Parts:
     """A recollection as text and chat messages."""
     sections = recollection.sections
     known = [record for section in sections for record in section.records]
-    standing = [one for one in known if is_standing(one)]
-    found = [one for one in known if not is_standing(one)]
+    standing = [one for one in known if is_always_shown(one)]
+    found = [one for one in known if not is_always_shown(one)]
     now = f"It is {moment(recollection.turn.at)} UTC."
     return Parts(
         (*_records(STANDING, standing), *_earlier(sections), *_summary(sections)),
@@ -131,8 +131,8 @@ def memory_text(recollection: RecallResult) -> str:
     """The memory of a turn as one text, fenced, without the message; '' where there is none."""
     sections = recollection.sections
     known = [record for section in sections for record in section.records]
-    standing = [one for one in known if is_standing(one)]
-    found = [one for one in known if not is_standing(one)]
+    standing = [one for one in known if is_always_shown(one)]
+    found = [one for one in known if not is_always_shown(one)]
     window = [quoted_line(entry) for section in sections for entry in section.messages]
     parts = [
         *_records(STANDING, standing),

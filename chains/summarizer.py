@@ -15,7 +15,7 @@ from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
 from onionskin.chains.quoting import escaped, fenced, quoted_line
 from onionskin.memory.layers.window import message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
-from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, shown_of
+from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
 from onionskin.memory.store.transcripts import get_session, read_messages
@@ -99,8 +99,8 @@ class Summarizer:
         start = fold.summarized_upto
         lines = await self._read(user, session_id, start, min(target, start + _BATCH_MESSAGES))
         batch = _within(lines, _BATCH_TOKENS)
-        shown = shown_of(tuple(batch), await self._held(user))
-        said = tuple(map(discretion.entry, shown))
+        shown = without_quarantined(tuple(batch), await self._held(user))
+        said = tuple(map(discretion.redact_entry, shown))
         text = discretion.redact(fold.summary)
         if said:
             reply = await answer(

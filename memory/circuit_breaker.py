@@ -31,11 +31,11 @@ class CircuitBreaker:
         window: timedelta,
         slow: timedelta,
         rest: timedelta = timedelta(seconds=5),
-        longest: timedelta = timedelta(minutes=1),
+        max_rest: timedelta = timedelta(minutes=1),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most, self._window, self._slow = failures, window.total_seconds(), slow
-        self._rest, self._longest = rest.total_seconds(), longest.total_seconds()
+        self._rest, self._longest = rest.total_seconds(), max_rest.total_seconds()
         self._clock = clock
         self._failures, self._failed_at, self._openings = 0, 0.0, 0
         self._until: float | None = None
@@ -59,12 +59,12 @@ class CircuitBreaker:
         self._until, self._probing = now + self._slow.total_seconds(), True
         return None
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """A call was answered."""
         self._failures, self._openings = 0, 0
         self._until, self._probing = None, False
 
-    def failed(self, retry_after: timedelta | None = None) -> None:
+    def record_failure(self, retry_after: timedelta | None = None) -> None:
         """A call failed in a way that the next may, too; perhaps the provider said until when."""
         now = self._clock()
         in_a_row = self._failures and now - self._failed_at <= self._window
@@ -77,10 +77,10 @@ class CircuitBreaker:
         if self._probing or retry_after is not None or self._failures >= self._most:
             self._open(now, retry_after)
 
-    def cut_off(self, after: timedelta) -> None:
+    def record_cancellation(self, after: timedelta) -> None:
         """A call was cancelled after so long."""
         if after >= self._slow:
-            self.failed()
+            self.record_failure()
 
     def _open(self, now: float, retry_after: timedelta | None) -> None:
         rest = min(self._rest * 2**self._openings, self._longest)

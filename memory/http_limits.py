@@ -11,11 +11,11 @@ LARGEST_RESPONSE_BYTES = 32 << 20
 """256 vectors of 3,072 numbers are some 16 MB when written out."""
 
 
-class UnboundedError(httpx.RemoteProtocolError, httpx2.RemoteProtocolError):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
+class ResponseLimitError(httpx.RemoteProtocolError, httpx2.RemoteProtocolError):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
     """An answer that swells, or does not end."""
 
 
-def bounded_hooks() -> dict[str, list[Any]]:
+def response_limit_hooks() -> dict[str, list[Any]]:
     """`event_hooks` for a client of httpx, or of httpx2, which openai's is.
 
     What is compressed is refused, as it was not asked for; of what is not, `LARGEST_RESPONSE_BYTES`
@@ -31,7 +31,7 @@ async def _ask_for_plain(request: httpx.Request | httpx2.Request) -> None:
 async def _bound(response: Any) -> None:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
-        raise UnboundedError(f"The answer is compressed, unasked: {encoding!r}.")
+        raise ResponseLimitError(f"The answer is compressed, unasked: {encoding!r}.")
     if isinstance(response.stream, _STREAMS):
         response.stream = _Bounded(response.stream)
 
@@ -51,7 +51,7 @@ class _Bounded(httpx.AsyncByteStream, httpx2.AsyncByteStream):
                 left -= len(chunk)
                 if left < 0:
                     told = f"The answer is larger than {LARGEST_RESPONSE_BYTES} bytes."
-                    raise UnboundedError(told)
+                    raise ResponseLimitError(told)
                 yield chunk
 
     async def aclose(self) -> None:

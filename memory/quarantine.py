@@ -99,7 +99,7 @@ class Quarantine:
         held = [one for one in self._suspicious.values() if one.id in self.quarantined_ids]
         return sorted(held, key=lambda one: -one.message.at)
 
-    def look_at(self, entries: Sequence[Entry]) -> None:
+    def scan(self, entries: Sequence[Entry]) -> None:
         """Messages or records came, or came again."""
         if self._suspects is None:
             return
@@ -138,9 +138,15 @@ async def no_quarantine(_user: User) -> frozenset[str]:
     return frozenset()
 
 
-def shown_of(entries: tuple[Entry, ...], held: frozenset[str]) -> tuple[Entry, ...]:
+def without_quarantined(
+    entries: tuple[Entry, ...], quarantined_ids: frozenset[str]
+) -> tuple[Entry, ...]:
     """Those that are not held."""
-    return tuple(one for one in entries if one.id not in held) if held else entries
+    return (
+        tuple(one for one in entries if one.id not in quarantined_ids)
+        if quarantined_ids
+        else entries
+    )
 
 
 def make_quarantine(*, on: bool) -> Quarantine:

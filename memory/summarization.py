@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from onionskin.memory.layers.window import message_tokens, window_tokens
-from onionskin.memory.quarantine import shown_of
+from onionskin.memory.quarantine import without_quarantined
 from onionskin.memory.tokens import clip_tokens, count_tokens
 from onionskin.memory.types.messages import Entry, Session, SummaryState
 
@@ -108,9 +108,9 @@ def next_compaction(
 
 def compact_overflow(
     policy: SummaryPolicy,
-    fold: SummaryState,
+    state: SummaryState,
     unfolded: tuple[Entry, ...],
-    held: frozenset[str] = frozenset(),
+    quarantined_ids: frozenset[str] = frozenset(),
 ) -> tuple[SummaryState, tuple[Entry, ...]]:
     """Fold what the window's budget cannot hold, without a model, to be redone by one.
 
@@ -121,14 +121,16 @@ def compact_overflow(
         The fold, and the messages that stay unfolded; both unchanged when all fits.
     """
     if window_tokens(unfolded) <= policy.window_tokens:
-        return fold, unfolded
+        return state, unfolded
     left, place = policy.window_tokens // 2, len(unfolded)
     while place and (left := left - message_tokens(unfolded[place - 1])) >= 0:
         place -= 1
     text = fallback_summary(
-        fold.fallback_summary,
-        shown_of(unfolded[:place], held),
+        state.fallback_summary,
+        without_quarantined(unfolded[:place], quarantined_ids),
         budget_tokens=policy.summary_tokens // 2,
     )
-    overflow = SummaryState(fold.compacted_upto + place, fold.summarized_upto, fold.summary, text)
+    overflow = SummaryState(
+        state.compacted_upto + place, state.summarized_upto, state.summary, text
+    )
     return overflow, unfolded[place:]

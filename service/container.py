@@ -191,9 +191,9 @@ async def open_state(
             store,
             embedder,
             clock=clock,
-            after=jobs.submit,
-            admit=rooms.check,
-            discretion=discretions.default,
+            on_task=jobs.submit,
+            check_quota=rooms.check,
+            privacy=discretions.default,
         )
         await stack.enter_async_context(ErasureWatcher(store, views))
         claims = await stack.enter_async_context(ClaimReleaser(store))

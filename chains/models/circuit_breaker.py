@@ -43,16 +43,16 @@ class Breaking:
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
-            self._circuit.cut_off(timedelta(seconds=time.monotonic() - began))
+            self._circuit.record_cancellation(timedelta(seconds=time.monotonic() - began))
             raise
         except Exception as error:
             found = translate_provider_error(error)
             if found.outage:
-                self._circuit.failed(found.retry_after)
+                self._circuit.record_failure(found.retry_after)
             else:
-                self._circuit.succeeded()
+                self._circuit.record_success()
             raise
-        self._circuit.succeeded()
+        self._circuit.record_success()
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
         """Nothing."""

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.http_limits import bounded_hooks
+from onionskin.memory.http_limits import response_limit_hooks
 
 DEFAULT_OPENAI_MODEL = "gpt-5-mini"
 
@@ -65,7 +65,7 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
     # A second to import, and not always wanted.
     from onionskin.chains.models.openai import FastChatOpenAI, FirstAttemptClient, with_transport  # noqa: PLC0415
 
-    async with FirstAttemptClient(event_hooks=bounded_hooks()) as client:
+    async with FirstAttemptClient(event_hooks=response_limit_hooks()) as client:
         model = FastChatOpenAI(
             model=options.chosen.removeprefix("openai:"),
             api_key=options.api_key or SecretStr("none"),

@@ -25,7 +25,7 @@ from onionskin.memory.store.langgraph_checkpoints import (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CheckpointQuery:
     """Which checkpoints are asked for.
 
     Attributes:
@@ -43,7 +43,7 @@ class Wanted:
     limit: int | None
 
     @classmethod
-    def of(
+    def from_arguments(
         cls,
         config: RunnableConfig | None,
         *,
@@ -60,7 +60,7 @@ class Wanted:
             limit,
         )
 
-    def admits(self, row: Row) -> bool:
+    def matches(self, row: Row) -> bool:
         """Whether a checkpoint is one of them, as far as can be told without its metadata."""
         return (
             (self.namespace is None or row.namespace == self.namespace)
@@ -78,7 +78,7 @@ async def read_tuple(
 
 
 async def list_tuples(
-    store: RedisStore, threads: Sequence[Thread], wanted: Wanted, serde: SerializerProtocol
+    store: RedisStore, threads: Sequence[Thread], wanted: CheckpointQuery, serde: SerializerProtocol
 ) -> AsyncIterator[CheckpointTuple]:
     """The checkpoints of threads that are wanted, the latest of each namespace first."""
     left = wanted.limit
@@ -86,7 +86,7 @@ async def list_tuples(
         async for row in list_checkpoints(store, thread):
             if left is not None and left <= 0:
                 return
-            if not wanted.admits(row):
+            if not wanted.matches(row):
                 continue
             metadata = serde.loads_typed(row.metadata)
             if any(metadata.get(name) != value for name, value in wanted.metadata.items()):

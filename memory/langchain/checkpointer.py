@@ -23,7 +23,12 @@ from langgraph.checkpoint.base import (
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.checkpoint_maintenance import copy_thread, drop_runs, prune_thread
-from onionskin.memory.langchain.checkpoint_queries import Wanted, config_of, list_tuples, read_tuple
+from onionskin.memory.langchain.checkpoint_queries import (
+    CheckpointQuery,
+    config_of,
+    list_tuples,
+    read_tuple,
+)
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
@@ -144,10 +149,10 @@ class OnionskinSaver(WaitingSaver):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Checkpoints of a thread, or of all of the user's, the latest of each namespace first."""
-        wanted = Wanted.of(config, filter=filter, before=before, limit=limit)
+        wanted = CheckpointQuery.from_arguments(config, filter=filter, before=before, limit=limit)
         threads = [self._thread(config)] if config else await self._threads()
         found = list_tuples(self._store, threads, wanted, self.serde)
-        async for one in self.portal.reach_all(found):
+        async for one in self.portal.iterate_async(found):
             yield one
 
     async def aput(

@@ -51,7 +51,7 @@ class EventLoopThread:
         finally:
             self.run_blocking(_closed(items))
 
-    async def reach_all(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def iterate_async(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
         """What an asynchronous iterator yields there, on this loop; closed when this is."""
         try:
             while (one := await self.run(_following(items))) is not None:

@@ -117,7 +117,7 @@ async def _import(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
             onionskin.store,
             onionskin.embedder,
             clock=onionskin.store.retention.clock,
-            discretion=onionskin.privacy,
+            privacy=onionskin.privacy,
         )
         digest = hashlib.sha256(data).hexdigest()
         await importer.run(user, f"faiss-{digest[:16]}", _lines(said))

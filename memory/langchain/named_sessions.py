@@ -26,7 +26,7 @@ from onionskin.memory.types.tasks import EmbedTask
 _EMBED_SECONDS = 30.0
 
 
-def session_named(name: str) -> str:
+def external_session_id(name: str) -> str:
     """The id of the session of a name; each user has their own."""
     return f"s_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
@@ -47,22 +47,22 @@ class ExternalSession:
     @property
     def id(self) -> str:
         """Of the session."""
-        return session_named(self.name)
+        return external_session_id(self.name)
 
     async def recall(
-        self, memory: CombinedMemory, text: str, *, hold: SessionLock | None = None
+        self, memory: CombinedMemory, text: str, *, lock: SessionLock | None = None
     ) -> RecallResult:
         """What a profile has to say to `text`; of a session that begins if there is none."""
         now = time.time()
         try:
-            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=hold)
+            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
         except SessionClosedError:
             await reopen_session(self.store, self.user, self.id)
-            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=hold)
+            return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
         except UnknownSessionError:
             await expire_session(self.store, self.user, self.id)
             begun = await memory.recall(
-                self.user, text, session_id=None, now=now, lock=hold, new_session=True
+                self.user, text, session_id=None, now=now, lock=lock, new_session=True
             )
             snapshot = begun.turn.snapshot
             named = replace(snapshot, session=replace(snapshot.session, id=self.id))

@@ -63,7 +63,7 @@ def read_pickle(data: bytes) -> Any:
         for instruction, argument, _ in pickletools.genops(data):
             if instruction.name == "STOP":
                 return machine.stack.pop()
-            machine.run(instruction.name, argument)
+            machine.execute(instruction.name, argument)
     except _BROKEN as error:
         raise InvalidInputError(f"The pickle cannot be read: {error}.") from error
     raise InvalidInputError("The pickle cannot be read: it has no end.")
@@ -76,7 +76,7 @@ class PickleReader:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, name: str, argument: Any) -> None:
+    def execute(self, name: str, argument: Any) -> None:
         """Follow one instruction."""
         if name in _LITERALS:
             self.stack.append(argument)

@@ -25,7 +25,7 @@ from onionskin.memory.langchain.documents import (
 )
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
-from onionskin.memory.langchain.vectorstore_search import Searched
+from onionskin.memory.langchain.vectorstore_search import IndexSearch
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.base import embed_with_timeout
 from onionskin.memory.retrieval.index.user_index import Near
@@ -122,7 +122,7 @@ class OnionskinVectorStore(WaitingVectors):
             onionskin.indexes,
             onionskin.embedder,
             embed_seconds=_EMBED_SECONDS,
-            discretion=onionskin.privacy,
+            privacy=onionskin.privacy,
         )
 
     @property
@@ -270,7 +270,7 @@ class OnionskinVectorStore(WaitingVectors):
             held = own.get(given) if given else None
             if held and held.id == given:  # it was added without an id of its own
                 fields = {"content": text, "metadata": metadata}
-                await self._memories.change(self._user, held.id, fields)
+                await self._memories.update(self._user, held.id, fields)
             else:
                 drafts[given or f"\0{place}"] = draft_of(text, metadata, given)
         made = await self._memories.create(self._user, list(drafts.values())) if drafts else []
@@ -279,7 +279,7 @@ class OnionskinVectorStore(WaitingVectors):
 
     async def _delete(self, ids: Sequence[str]) -> bool:
         found = records_with(await self._memories.index(self._user), ids)
-        await self._memories.forget(self._user, [one.id for one in found])
+        await self._memories.delete(self._user, [one.id for one in found])
         return True
 
     async def _ranked(self, query: str, k: int, wanted: Filter) -> list[Document]:
@@ -303,9 +303,9 @@ class OnionskinVectorStore(WaitingVectors):
             raise EmbedderError("The query could not be embedded. Try again.")
         return vector
 
-    async def _searched(self, wanted: Filter) -> Searched:
+    async def _searched(self, wanted: Filter) -> IndexSearch:
         view = await self._onionskin.indexes.refresh(self._user)
-        return Searched(view, self._messages, wanted)
+        return IndexSearch(view, self._messages, wanted)
 
 
 def _relevance(cosine: float) -> float:

@@ -23,7 +23,7 @@ _RANK_CONSTANT = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class IndexSearch:
     """A view of a user, as of now, with what may be found in it.
 
     Attributes:

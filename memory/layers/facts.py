@@ -31,14 +31,14 @@ class FactsLayer:
         if turn.records is None or not len(turn.records):
             return Section(self.name)
         recalled = _recalled(turn)
-        standing = [one for one in turn.records if is_standing(one) and recalled(one)]
+        standing = [one for one in turn.records if is_always_shown(one) and recalled(one)]
         standing.sort(key=lambda one: (not one.pinned, -one.importance, -one.updated))
         shown = _fitting(standing, self._pinned_tokens)
         found = turn.records.search(
             turn.text,
             turn.query,
             top_k=self._top_k,
-            where=lambda one: not is_standing(one) and recalled(one),
+            where=lambda one: not is_always_shown(one) and recalled(one),
             selection=EVERYTHING,
         )
         fitting = _fitting((one.record for one in found), self._budget_tokens)
@@ -60,7 +60,7 @@ def _is_from(sessions: frozenset[str], record: Record) -> bool:
     return bool(told) and sessions.issuperset(told)
 
 
-def is_standing(record: Record) -> bool:
+def is_always_shown(record: Record) -> bool:
     """Whether a record is always in the prompt."""
     return record.pinned or record.kind in ("preference", "rule")
 

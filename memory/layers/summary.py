@@ -2,7 +2,7 @@
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.window import newest_within, window_tokens
-from onionskin.memory.quarantine import shown_of
+from onionskin.memory.quarantine import without_quarantined
 from onionskin.memory.tokens import clip_tokens, count_tokens
 from onionskin.memory.types.messages import SummaryState
 from onionskin.memory.types.snapshot import Section, SessionDigest
@@ -44,7 +44,9 @@ class SummaryLayer:
         left = self._carry_tokens
         for digest in digests:
             summary = summary_text(digest.summary_state, left)
-            tail = newest_within(shown_of(digest.tail, held), left - count_tokens(summary))
+            tail = newest_within(
+                without_quarantined(digest.tail, held), left - count_tokens(summary)
+            )
             if not summary and not tail:
                 continue
             fold = SummaryState(

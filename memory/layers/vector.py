@@ -1,10 +1,10 @@
-"""The vector layer: what was said at any time and bears on the message at hand."""
+"""The vector layer: earlier messages that are relevant to the current one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from onionskin.memory.layers.base import TurnContext
-from onionskin.memory.quarantine import shown_of
+from onionskin.memory.quarantine import without_quarantined
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
@@ -13,14 +13,14 @@ _LINE_OVERHEAD_TOKENS = 16
 
 
 class VectorLayer:
-    """Messages of all the user's sessions, ranked by meaning and by words.
+    """Recalls messages of all the user's sessions, ranked by meaning and by words.
 
-    Like VectorStoreRetrieverMemory, but what the prompt shows already is not recalled again.
+    Like VectorStoreRetrieverMemory, but messages already in the prompt are not repeated.
 
     Args:
-        top_k: the most messages.
-        budget_tokens: the most tokens; hits that do not fit give way to smaller ones behind them.
-        neighbours: how many messages before and after each hit are shown with it.
+        top_k: Most messages.
+        budget_tokens: Most tokens; a hit that does not fit is skipped, smaller ones follow.
+        neighbours: Messages before and after each hit that are shown with it.
     """
 
     name = "vector"
@@ -33,7 +33,7 @@ class VectorLayer:
         """The hits that fit the budget, best first."""
         if turn.index is None:
             return Section(self.name)
-        found = turn.index.search(
+        hits = turn.index.search(
             turn.text,
             turn.query,
             top_k=self._top_k,
@@ -41,32 +41,30 @@ class VectorLayer:
             selection=self._selection,
             beyond=turn.text,
         )
-        return within_budget(self.name, turn, found, self._budget_tokens)
+        return within_budget(self.name, turn, hits, self._budget_tokens)
 
 
-def within_budget(
-    name: str, turn: TurnContext, found: Sequence[Hit], budget_tokens: int
-) -> Section:
-    """The section of the hits that fit; those that do not give way to smaller ones behind them.
+def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_tokens: int) -> Section:
+    """The section of the hits that fit the budget; larger ones are skipped.
 
     Args:
-        name: of the layer.
-        turn: what it is for.
-        found: the hits, best first.
-        budget_tokens: the most tokens.
+        name: Name of the layer.
+        turn: The current turn.
+        hits: Recalled messages, best first.
+        budget_tokens: Most tokens of the section.
     """
-    here = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
-    hits: list[Hit] = []
-    shown, used = set(turn.shown), 0
-    for hit in found:
-        if (hit.entry.message.at, hit.entry.message.content) in here:
+    in_session = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
+    fitting: list[Hit] = []
+    shown_ids, used_tokens = set(turn.shown), 0
+    for hit in hits:
+        if (hit.entry.message.at, hit.entry.message.content) in in_session:
             continue  # the session was forked: the prompt shows a copy of it
-        around = shown_of(hit.context, turn.quarantined_ids)
-        added = [one for one in (hit.entry, *around) if one.id not in shown]
-        tokens = sum(count_tokens(one.message.spoken) + _LINE_OVERHEAD_TOKENS for one in added)
-        if used + tokens <= budget_tokens:
-            context = tuple(one for one in around if one.id not in turn.shown)
-            hits.append(hit if context == hit.context else replace(hit, context=context))
-            shown |= {one.id for one in added}
-            used += tokens
-    return Section(name, tokens=used, hits=tuple(hits))
+        context = without_quarantined(hit.context, turn.quarantined_ids)
+        added = [entry for entry in (hit.entry, *context) if entry.id not in shown_ids]
+        tokens = sum(count_tokens(entry.message.spoken) + _LINE_OVERHEAD_TOKENS for entry in added)
+        if used_tokens + tokens <= budget_tokens:
+            context = tuple(entry for entry in context if entry.id not in turn.shown)
+            fitting.append(hit if context == hit.context else replace(hit, context=context))
+            shown_ids |= {entry.id for entry in added}
+            used_tokens += tokens
+    return Section(name, tokens=used_tokens, hits=tuple(fitting))

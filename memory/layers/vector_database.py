@@ -28,15 +28,15 @@ class VectorDatabaseLayer:
 
     def __init__(
         self,
-        outside: VectorDatabaseMirror,
+        vector_database: VectorDatabaseMirror,
         store: RedisStore,
         *,
         top_k: int,
         budget_tokens: int,
-        seconds: float = 2.0,
+        timeout_seconds: float = 2.0,
     ) -> None:
-        self._outside, self._store = outside, store
-        self._top_k, self._budget_tokens, self._seconds = top_k, budget_tokens, seconds
+        self._outside, self._store = vector_database, store
+        self._top_k, self._budget_tokens, self._seconds = top_k, budget_tokens, timeout_seconds
 
     async def load(self, turn: TurnContext) -> Section:
         """The hits that fit the budget, best first."""

@@ -16,16 +16,16 @@ class ConversationRedactor:
         discretion: what is kept of it.
     """
 
-    def __init__(self, discretion: PrivacyPolicy) -> None:
-        self._discretion = discretion
-        self._secrets: tuple[str, ...] = ()
+    def __init__(self, privacy: PrivacyPolicy) -> None:
+        self._privacy = privacy
+        self._private_texts: tuple[str, ...] = ()
 
     def redact_line(self, role: str, text: str) -> str:
         """What is kept of the next line."""
         if role == "assistant":
-            return self._discretion.answer_for_storage(text, self._secrets)
-        said = self._discretion.prepare_message(text)
-        self._secrets = said.private_texts
+            return self._privacy.answer_for_storage(text, self._private_texts)
+        said = self._privacy.prepare_message(text)
+        self._private_texts = said.private_texts
         return said.for_storage
 
 
@@ -36,16 +36,16 @@ class ConversationRedactors:
         discretion: what is kept of them.
     """
 
-    def __init__(self, discretion: PrivacyPolicy) -> None:
-        self._discretion = discretion
-        self._of: OrderedDict[str, ConversationRedactor] = OrderedDict()
+    def __init__(self, privacy: PrivacyPolicy) -> None:
+        self._privacy = privacy
+        self._redactors: OrderedDict[str, ConversationRedactor] = OrderedDict()
 
     def redact_message(self, label: str, message: Message) -> Message:
         """The next message of the conversation `label`, as it is kept."""
-        listener = self._of.setdefault(label, ConversationRedactor(self._discretion))
-        self._of.move_to_end(label)
-        if len(self._of) > _MOST_LABELS:
-            self._of.popitem(last=False)
+        listener = self._redactors.setdefault(label, ConversationRedactor(self._privacy))
+        self._redactors.move_to_end(label)
+        if len(self._redactors) > _MOST_LABELS:
+            self._redactors.popitem(last=False)
         content = listener.redact_line(message.role, message.content)
-        author = message.author and self._discretion.for_storage(message.author)
+        author = message.author and self._privacy.for_storage(message.author)
         return replace(message, content=content, author=author)

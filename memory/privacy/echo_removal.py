@@ -18,14 +18,14 @@ _WORD = re.compile(r"\w(?:[\w.@+/:-]*\w)?")
 Words = tuple[str, ...]
 
 
-def remove_echoes(answer: str, secrets: Sequence[str]) -> str:
+def remove_echoes(answer: str, private_texts: Sequence[str]) -> str:
     """An answer without what it repeats of private texts, `MARK` in its places.
 
     Args:
         answer: whole, or broken off at its end.
-        secrets: the private texts of the message that it answers.
+        private_texts: Private texts of the message that it answers.
     """
-    telling = (one for one in secrets if len(one) >= LEAST and one.casefold() not in MARK)
+    telling = (one for one in private_texts if len(one) >= LEAST and one.casefold() not in MARK)
     wanted = sorted(telling, key=len, reverse=True)
     if not wanted:
         return answer

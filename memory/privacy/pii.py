@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-Place: TypeAlias = tuple[int, int]
-Detector: TypeAlias = Callable[[str], Iterator[Place]]
+Span: TypeAlias = tuple[int, int]
+Detector: TypeAlias = Callable[[str], Iterator[Span]]
 
 _DOMAIN = re.compile(
     r"@(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?![\w-])"
@@ -40,7 +40,7 @@ _PHONE = re.compile(
 )
 
 
-def emails(text: str) -> Iterator[Place]:
+def emails(text: str) -> Iterator[Span]:
     """E-mail addresses, of whatever script."""
     end = 0
     for domain in _DOMAIN.finditer(text):
@@ -54,7 +54,7 @@ def emails(text: str) -> Iterator[Place]:
             yield start, end
 
 
-def cards(text: str) -> Iterator[Place]:
+def cards(text: str) -> Iterator[Span]:
     """Numbers of payment cards: of an issuer's form, and right by Luhn."""
     for run in _DIGITS.finditer(text):
         digits = [one.start() for one in _DIGIT.finditer(text, run.start(), run.end())]
@@ -83,7 +83,7 @@ def _by_luhn(number: str) -> bool:
     return sum(one // 10 + one % 10 for one in doubled) % 10 == 0
 
 
-def ip_addresses(text: str) -> Iterator[Place]:
+def ip_addresses(text: str) -> Iterator[Span]:
     """IP addresses of versions 4 and 6."""
     found = [place for pattern in (_IPV4, _IPV6) for place in _addresses(pattern, text)]
     end = 0
@@ -93,7 +93,7 @@ def ip_addresses(text: str) -> Iterator[Place]:
             yield place
 
 
-def _addresses(pattern: re.Pattern[str], text: str) -> Iterator[Place]:
+def _addresses(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     for match in pattern.finditer(text):
         written = match[0]
         if pattern is _IPV6 and (
@@ -114,7 +114,7 @@ def _is_address(written: str) -> bool:
     return True
 
 
-def phones(text: str) -> Iterator[Place]:
+def phones(text: str) -> Iterator[Span]:
     """Phone numbers: with a country's code, in North America's groups, or in groups after a 0."""
     for match in _PHONE.finditer(text):
         yield match.start(), match.start() + len(match[0].rstrip(" ./-\u00a0"))

@@ -73,9 +73,9 @@ class PrivacyPolicy:
         """What is stored of somebody's words."""
         return self.redact(split(text).for_storage)
 
-    def answer_for_storage(self, text: str, secrets: tuple[str, ...] = ()) -> str:
+    def answer_for_storage(self, text: str, private_texts: tuple[str, ...] = ()) -> str:
         """What is stored of an answer to a message with these secrets."""
-        return self.redact(remove_echoes(without_pairs(text), secrets))
+        return self.redact(remove_echoes(without_pairs(text), private_texts))
 
     def for_model(self, text: str) -> str:
         """What the model sees of a text that is no user's message: memories, instructions."""
@@ -85,7 +85,7 @@ class PrivacyPolicy:
         """What the model sees of a text that is part of no turn: nothing private."""
         return self.for_model(split(text).for_storage)
 
-    def entry(self, entry: Entry) -> Entry:
+    def redact_entry(self, entry: Entry) -> Entry:
         """A message that was stored before the policy was what it is."""
         message = entry.message
         content = self.redact(message.content)

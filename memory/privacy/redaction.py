@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.privacy.pii import Detector, Place, cards, emails, ip_addresses, phones
+from onionskin.memory.privacy.pii import Detector, Span, cards, emails, ip_addresses, phones
 
 _LONGEST = 1000
 
 
-def by_pattern(name: str, pattern: str) -> Detector:
+def pattern_detector(name: str, pattern: str) -> Detector:
     """A detector of what a pattern finds, by RE2: in linear time, whatever pattern and text are.
 
     Raises:
@@ -36,7 +36,7 @@ def by_pattern(name: str, pattern: str) -> Detector:
             "characters."
         )
 
-    def detect(text: str) -> Iterator[Place]:
+    def detect(text: str) -> Iterator[Span]:
         for match in compiled.finditer(text):
             start, end = match.span()
             if end > start:
@@ -45,11 +45,11 @@ def by_pattern(name: str, pattern: str) -> Detector:
     return detect
 
 
-def by_langchain(name: str) -> Detector:
+def langchain_detector(name: str) -> Detector:
     """A detector of `langchain.agents.middleware`'s, such as `detect_mac_address`."""
     find = getattr(import_module("langchain.agents.middleware.pii"), name)
 
-    def detect(text: str) -> Iterator[Place]:
+    def detect(text: str) -> Iterator[Span]:
         for match in find(text):
             yield match["start"], match["end"]
 
@@ -61,7 +61,7 @@ _DETECTORS: Mapping[Kind, Callable[[], Detector]] = {
     "email": lambda: emails,
     "card": lambda: cards,
     "ip": lambda: ip_addresses,
-    "mac": lambda: by_langchain("detect_mac_address"),
+    "mac": lambda: langchain_detector("detect_mac_address"),
     "phone": lambda: phones,
 }
 """In the order in which they are asked: what one takes, no later one sees."""
@@ -80,7 +80,7 @@ class Redactor:
     """
 
     def __init__(self, kinds: Sequence[Kind], patterns: Mapping[str, str]) -> None:
-        self._detectors = {name: by_pattern(name, one) for name, one in patterns.items()}
+        self._detectors = {name: pattern_detector(name, one) for name, one in patterns.items()}
         self._detectors |= {kind: make() for kind, make in _DETECTORS.items() if kind in kinds}
         names = "|".join(map(re.escape, ("private", *_DETECTORS, *patterns)))
         self._marks = re.compile(rf"(\[(?:{names})\])")
@@ -102,7 +102,7 @@ class Redactor:
         return text
 
 
-def _marked(text: str, places: Iterable[Place], mark: str) -> str:
+def _marked(text: str, places: Iterable[Span], mark: str) -> str:
     pieces: list[str] = []
     end = 0
     for start, until in places:

@@ -20,7 +20,7 @@ from onionskin.memory.types.records import HISTORY_SECONDS, KINDS, Kind, Record
 _FOR_EVER, _NEVER_BEFORE = timedelta(), -1e12
 
 
-class Spans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RetentionPeriods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how long; `PT0S` for ever, or, of traces, for a week."""
 
     sessions: timedelta | None = None
@@ -28,11 +28,11 @@ class Spans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memories: dict[Kind, timedelta] = {}
 
 
-class RetentionOptions(Spans, frozen=True, forbid_unknown_fields=True):
+class RetentionOptions(RetentionPeriods, frozen=True, forbid_unknown_fields=True):
     """`[retention]`; `tenants` and `users` (as `<tenant>/<user>`) say what is different there."""
 
-    tenants: dict[str, Spans] = {}
-    users: dict[str, Spans] = {}
+    tenants: dict[str, RetentionPeriods] = {}
+    users: dict[str, RetentionPeriods] = {}
 
 
 class Retention:
@@ -56,7 +56,7 @@ class Retention:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = options or RetentionOptions()
-        self._default = Spans(sessions=sessions, memories=dict.fromkeys(KINDS, memories))
+        self._default = RetentionPeriods(sessions=sessions, memories=dict.fromkeys(KINDS, memories))
         self.clock = clock
         if any(span < _FOR_EVER for span in self._all()):
             raise ConfigurationError("[retention] has a time below zero; PT0S is for ever.")
@@ -92,18 +92,18 @@ class Retention:
         kept = self.history_seconds(user)
         return self.clock() - kept if kept < HISTORY_SECONDS else _NEVER_BEFORE
 
-    def limited(self, user: User, record: Record) -> Record:
+    def with_expiry(self, user: User, record: Record) -> Record:
         """A record with the time until which it is kept."""
         span = self._memories(user).get(record.kind)
         until = record.updated + span.total_seconds() if span else None
         return record if until == record.kept_until else replace(record, kept_until=until)
 
-    def is_over(self, user: User, record: Record) -> bool:
+    def is_expired(self, user: User, record: Record) -> bool:
         """Whether a record is past its time."""
-        until = self.limited(user, record).kept_until
+        until = self.with_expiry(user, record).kept_until
         return until is not None and until <= self.clock() and not record.pinned
 
-    def limits_memories(self) -> bool:
+    def expires_memories(self) -> bool:
         """Whether memories of anybody go."""
         return any(span for spans in self._everywhere() for span in spans.memories.values())
 
@@ -113,7 +113,7 @@ class Retention:
             merged |= spans.memories
         return merged
 
-    def _of(self, user: User) -> Iterable[Spans]:
+    def _of(self, user: User) -> Iterable[RetentionPeriods]:
         """What is said of a user, the most particular first."""
         options = self._options
         for found in (
@@ -125,7 +125,7 @@ class Retention:
             if found is not None:
                 yield found
 
-    def _everywhere(self) -> list[Spans]:
+    def _everywhere(self) -> list[RetentionPeriods]:
         options = self._options
         return [self._default, options, *options.tenants.values(), *options.users.values()]
 

@@ -1,7 +1,4 @@
-"""From what was drawn to what is written: new records, confirmed ones, superseded ones.
-
-Drawn records find their place among those that there are.
-"""
+"""Merges extracted records with a user's existing ones: creates, confirms or supersedes them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,18 +13,109 @@ from onionskin.memory.store.records import ExtractionRange, RecordWrite, write_r
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.types.records import Record, RecordChange, new_record_id
 
-_CONFIRMED_KEPT, _CONFIRMED_RAISES, _DECIMALS = 8, 0.05, 6
+_MAX_CONFIRMATIONS, _IMPORTANCE_STEP, _DECIMALS = 8, 0.05, 6
+_ATTEMPTS, _HITS_PER_LINE = 5, 4
+
+
+class RecordConsolidator:
+    """Compares extracted records with the user's records, and stores the result.
+
+    Args:
+        store: Where records are written.
+        records: The existing records.
+        embedder: Embeds lines and contents.
+        embed_seconds: Time limit for the embedder; later vectors are made in the background.
+        limit: Most records of one user; 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        records: RecordService,
+        embedder: Embedder,
+        *,
+        embed_seconds: float,
+        limit: int,
+    ) -> None:
+        self._store, self._records, self._embedder = store, records, embedder
+        self._embed_seconds, self._limit = embed_seconds, limit
+
+    async def find_related(self, user: User, lines: Sequence[Entry], limit: int) -> list[Record]:
+        """Up to `limit` existing records that the lines may repeat or contradict, best first."""
+        index, now = await self._records.index(user), self._records.clock()
+        queries = [line.message.spoken for line in lines if line.message.role == "user"]
+        vectors = await embed_with_timeout(self._embedder, queries, self._embed_seconds)
+        ranked = [
+            index.search(
+                text,
+                vector,
+                top_k=_HITS_PER_LINE,
+                where=lambda record: record.is_recalled(now),
+                selection=EVERYTHING,
+            )
+            for text, vector in zip(queries, vectors, strict=True)
+        ]
+        by_score = sorted((hit for hits in ranked for hit in hits), key=lambda hit: -hit.hit.score)
+        related = {hit.record.id: hit.record for hit in by_score}
+        return list(related.values())[:limit]
+
+    async def consolidate(
+        self,
+        user: User,
+        lines: tuple[Sequence[Entry], Sequence[Entry]],
+        extracted: Sequence[ExtractedRecord],
+        known: Sequence[Record],
+        extraction_range: ExtractionRange,
+    ) -> str | None:
+        """Write the extracted records and the session's progress in one transaction.
+
+        Args:
+            user: Owner of the records.
+            lines: The lines before the extracted ones, for context; and the extracted lines.
+            extracted: The model's records.
+            known: The records that the model saw, in the order of their numbers.
+            extraction_range: The part of the session that was read.
+
+        Returns:
+            The outcome of `extraction_range`, or `full`: the user has the most records allowed, and
+            none of these were stored. None if another worker stored the same range first.
+
+        Raises:
+            UnknownSessionError: The session was deleted.
+        """
+        contents = [record.content for record in extracted]
+        vectors = await embed_with_timeout(self._embedder, contents, self._embed_seconds)
+        for attempt in range(1, _ATTEMPTS + 1):
+            index, now = await self._records.index(user), self._records.clock()
+            current = [index.get(record.id) or record for record in known]
+            merger = RecordMerger(*lines, current, index, now)
+            for record, vector in zip(extracted, vectors, strict=True):
+                merger.add(record, vector)
+            try:
+                first = await write_records(
+                    self._store, user, merger.writes, most=self._limit, extracted=extraction_range
+                )
+            except RecordsFullError:
+                passed = replace(extraction_range, outcome="full")
+                first = await write_records(self._store, user, [], extracted=passed)
+                return "full" if first else None
+            except (RecordConflictError, UnknownRecordError):
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return extraction_range.outcome if first else None
+        raise AssertionError("the last attempt returns or raises")
 
 
 class RecordMerger:
-    """Gathers the writes of one batch; each record is written once.
+    """Turns one batch of extracted records into writes, at most one per record.
 
     Args:
-        before: the lines before.
-        lines: what was drawn from.
-        known: the records that the model was shown, in the order of their numbers.
-        records: all of the user's.
-        now: Unix seconds.
+        before: The lines before the extracted ones.
+        lines: The extracted lines.
+        known: The records that the model saw, in the order of their numbers.
+        records: All records of the user.
+        now: Current time in Unix seconds.
     """
 
     def __init__(
@@ -40,53 +128,54 @@ class RecordMerger:
     ) -> None:
         self._lines, self._known, self._now = lines, known, now
         self._all = (*before, *lines)
-        self._said = {_plain(one.content): one for one in records if one.is_recalled(now)}
+        self._by_content = {
+            _normalized(record.content): record for record in records if record.is_recalled(now)
+        }
         self._writes: dict[str, RecordWrite] = {}
 
     @property
     def writes(self) -> list[RecordWrite]:
-        """What is to be written."""
+        """The writes of the batch."""
         return list(self._writes.values())
 
-    def take(self, drawn: ExtractedRecord, vector: Vector | None) -> None:
-        """Keep what was drawn: as a record of its own, or as one more word for a known one."""
-        line = self._lines[drawn.line - 1]
-        same = self._said.get(_plain(drawn.content))
-        if same is None and drawn.same_as is not None:
-            same = self._known[drawn.same_as - 1]
+    def add(self, extracted: ExtractedRecord, vector: Vector | None) -> None:
+        """Add an extracted record: a new record, or a confirmation of an existing one."""
+        line = self._lines[extracted.line - 1]
+        same = self._by_content.get(_normalized(extracted.content))
+        if same is None and extracted.same_as is not None:
+            same = self._known[extracted.same_as - 1]
         if same is not None:
             self._confirm(same, turn_of(line, self._all))
-            kept = same
+            current = same
         else:
-            kept = self._create(drawn, line, vector)
-        for number in drawn.replaces:
+            current = self._create(extracted, line, vector)
+        for number in extracted.replaces:
             old = self._known[number - 1]
-            if old.id != kept.id:
-                self._supersede(old, kept, line.message.at)
+            if old.id != current.id:
+                self._supersede(old, current, line.message.at)
 
-    def _create(self, drawn: ExtractedRecord, line: Entry, vector: Vector | None) -> Record:
+    def _create(self, extracted: ExtractedRecord, line: Entry, vector: Vector | None) -> Record:
         at = line.message.at
         record = Record(
             new_record_id(),
-            drawn.content.strip(),
-            drawn.kind,
+            extracted.content.strip(),
+            extracted.kind,
             "long",
             created=self._now,
             updated=self._now,
-            entities=tuple(dict.fromkeys(drawn.entities)),
-            importance=round(drawn.importance, _DECIMALS),
+            entities=tuple(dict.fromkeys(extracted.entities)),
+            importance=round(extracted.importance, _DECIMALS),
             valid_from=at,
             source=turn_of(line, self._all),
         )
         newer = [
-            one.valid_from
-            for number in drawn.replaces
-            for one in [self._known[number - 1]]
-            if one.valid_from is not None and one.valid_from > at
+            old.valid_from
+            for old in (self._known[number - 1] for number in extracted.replaces)
+            if old.valid_from is not None and old.valid_from > at
         ]
-        if newer:  # an older conversation came in later: what it says was over by then
+        if newer:  # an older conversation was imported later: its fact was already outdated
             record = replace(record, valid_to=min(newer))
-        self._said[_plain(record.content)] = record
+        self._by_content[_normalized(record.content)] = record
         self._writes[record.id] = RecordWrite(
             record, None, vector, RecordChange(self._now, "created", record)
         )
@@ -95,10 +184,10 @@ class RecordMerger:
     def _confirm(self, record: Record, turn: str) -> None:
         if record.id in self._writes or turn in (record.source, *record.confirmed):
             return
-        importance = min(1.0, round(record.importance + _CONFIRMED_RAISES, _DECIMALS))
+        importance = min(1.0, round(record.importance + _IMPORTANCE_STEP, _DECIMALS))
         after = replace(
             record,
-            confirmed=(*record.confirmed, turn)[-_CONFIRMED_KEPT:],
+            confirmed=(*record.confirmed, turn)[-_MAX_CONFIRMATIONS:],
             importance=importance,
             revision=record.revision + 1,
         )
@@ -107,9 +196,9 @@ class RecordMerger:
         )
 
     def _supersede(self, old: Record, new: Record, at: float) -> None:
-        """The old one stays, valid to when the new one came. Pins and rules are people's."""
-        settled = old.pinned or old.kind == "rule" or old.valid_to is not None
-        if settled or old.id in self._writes or (old.valid_from or at) > at:
+        """End the old record's validity at `at`. Pinned records and rules are never superseded."""
+        is_final = old.pinned or old.kind == "rule" or old.valid_to is not None
+        if is_final or old.id in self._writes or (old.valid_from or at) > at:
             return
         after = replace(
             old,
@@ -124,106 +213,13 @@ class RecordMerger:
 
 
 def turn_of(line: Entry, lines: Sequence[Entry]) -> str:
-    """The id of the turn that a message is of: a reply belongs to what was said before it."""
+    """The id of a message's turn: a reply belongs to the user's message before it."""
     position = line.position
     if line.message.role == "assistant":
-        asked = (one for one in lines if one.position == position - 1)
-        position -= any(one.message.role == "user" for one in asked)
+        previous = (entry for entry in lines if entry.position == position - 1)
+        position -= any(entry.message.role == "user" for entry in previous)
     return f"{line.session_id}.{position}"
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".!。")
-
-
-_TRIES, _PER_LINE = 5, 4
-
-
-class RecordConsolidator:
-    """Compares what is drawn with what is known, and writes it with where it came from.
-
-    Args:
-        store: where it is written.
-        memories: what is known.
-        embedder: of lines and contents.
-        embed_seconds: how long to wait for it; vectors are made later, then.
-        most: the most records of a user; 0 for any number.
-    """
-
-    def __init__(
-        self,
-        store: RedisStore,
-        memories: RecordService,
-        embedder: Embedder,
-        *,
-        embed_seconds: float,
-        most: int,
-    ) -> None:
-        self._store, self._memories, self._embedder = store, memories, embedder
-        self._embed_seconds, self._most = embed_seconds, most
-
-    async def known(self, user: User, lines: Sequence[Entry], most: int) -> list[Record]:
-        """The records that the lines may say again or contradict, no more than `most`."""
-        index, now = await self._memories.index(user), self._memories.clock()
-        asked = [line.message.spoken for line in lines if line.message.role == "user"]
-        vectors = await embed_with_timeout(self._embedder, asked, self._embed_seconds)
-        ranked = [
-            index.search(
-                text,
-                vector,
-                top_k=_PER_LINE,
-                where=lambda record: record.is_recalled(now),
-                selection=EVERYTHING,
-            )
-            for text, vector in zip(asked, vectors, strict=True)
-        ]
-        by_score = sorted((hit for hits in ranked for hit in hits), key=lambda one: -one.hit.score)
-        found = {hit.record.id: hit.record for hit in by_score}
-        return list(found.values())[:most]
-
-    async def consolidate(
-        self,
-        user: User,
-        said: tuple[Sequence[Entry], Sequence[Entry]],
-        drawn: Sequence[ExtractedRecord],
-        known: Sequence[Record],
-        extracted: ExtractionRange,
-    ) -> str | None:
-        """Write what was drawn, and that the lines were drawn from: together, or not at all.
-
-        Args:
-            user: whose.
-            said: the lines before those that were drawn from, and these.
-            drawn: by the model.
-            known: what it was shown, in the order of its numbers.
-            extracted: the stretch of the session.
-
-        Returns:
-            How it went: the outcome of `extracted`, or `full`: the user may have no more records,
-            and nothing was kept of these. None when another worker was faster.
-
-        Raises:
-            UnknownSessionError: the session is gone.
-        """
-        contents = [one.content for one in drawn]
-        vectors = await embed_with_timeout(self._embedder, contents, self._embed_seconds)
-        for tries in range(1, _TRIES + 1):
-            index, now = await self._memories.index(user), self._memories.clock()
-            current = [index.get(one.id) or one for one in known]
-            merger = RecordMerger(*said, current, index, now)
-            for one, vector in zip(drawn, vectors, strict=True):
-                merger.take(one, vector)
-            try:
-                first = await write_records(
-                    self._store, user, merger.writes, most=self._most, extracted=extracted
-                )
-            except RecordsFullError:
-                passed = replace(extracted, outcome="full")
-                first = await write_records(self._store, user, [], extracted=passed)
-                return "full" if first else None
-            except (RecordConflictError, UnknownRecordError):
-                if tries == _TRIES:
-                    raise
-            else:
-                return extracted.outcome if first else None
-        raise AssertionError("the last try returns or raises")

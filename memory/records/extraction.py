@@ -64,7 +64,7 @@ def extraction_end(policy: ExtractionPolicy, session: Session, *, final: bool) -
     return session.extracted_upto + min(waiting, policy.batch)
 
 
-def usable(
+def validate_extraction(
     answer: Any, lines: Sequence[Entry], known: int
 ) -> tuple[list[ExtractedRecord] | None, int]:
     """What of a model's answer can be used, and how many of its parts cannot.

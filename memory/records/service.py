@@ -32,21 +32,19 @@ from onionskin.memory.types.records import (
 )
 
 
-def redact_fields(fields: Mapping[str, Any], discretion: PrivacyPolicy) -> dict[str, Any]:
+def redact_fields(fields: Mapping[str, Any], privacy: PrivacyPolicy) -> dict[str, Any]:
     """Fields of a record without what is not kept.
 
     Raises:
         InvalidInputError: the topic would not be the same without it, and two could become one.
     """
     topic = fields.get("topic")
-    if topic is not None and discretion.for_storage(topic) != topic:
+    if topic is not None and privacy.for_storage(topic) != topic:
         raise InvalidInputError(
             "The topic holds private text or personal data, which is not stored. Choose another."
         )
     said = ("content", "tags", "entities", "metadata")
-    return {
-        name: discretion.redact_json(one) if name in said else one for name, one in fields.items()
-    }
+    return {name: privacy.redact_json(one) if name in said else one for name, one in fields.items()}
 
 
 def build_write(
@@ -109,22 +107,22 @@ class RecordService:
     def __init__(
         self,
         store: RedisStore,
-        views: IndexCache,
+        indexes: IndexCache,
         embedder: Embedder,
         *,
         embed_seconds: float = 2.0,
-        most: int = 0,
+        limit: int = 0,
         clock: Callable[[], float] = time.time,
-        discretion: PrivacyPolicy = UNREDACTED,
+        privacy: PrivacyPolicy = UNREDACTED,
     ) -> None:
-        self._store, self._views, self._embedder = store, views, embedder
-        self._embed_seconds, self._most, self.clock = embed_seconds, most, clock
-        self.discretion = discretion
+        self._store, self._indexes, self._embedder = store, indexes, embedder
+        self._embed_seconds, self._limit, self.clock = embed_seconds, limit, clock
+        self.privacy = privacy
 
     async def index(self, user: User) -> RecordIndex:
         """The user's records as they are now."""
-        changes = await self._store.catch_up(user, self._views.cursor(user))
-        return (await self._views.catch_up(user, changes)).records
+        changes = await self._store.catch_up(user, self._indexes.cursor(user))
+        return (await self._indexes.catch_up(user, changes)).records
 
     async def get(self, user: User, record_id: str) -> Record:
         """One record.
@@ -147,7 +145,7 @@ class RecordService:
         Raises:
             InvalidInputError: a topic holds what is not kept.
         """
-        drafts = [redact_fields(draft, self.discretion) for draft in drafts]
+        drafts = [redact_fields(draft, self.privacy) for draft in drafts]
         vectors = await embed_with_timeout(
             self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
         )
@@ -158,7 +156,7 @@ class RecordService:
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
             try:
-                await write_records(self._store, user, writes, most=self._most)
+                await write_records(self._store, user, writes, most=self._limit)
             except (RecordConflictError, TopicTakenError):
                 if tries == _TRIES:
                     raise
@@ -166,7 +164,7 @@ class RecordService:
                 return [write.record for write in writes if write.record]
         raise AssertionError("the last try returns or raises")
 
-    async def change(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
+    async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
         """Change some fields of a record.
 
         Raises:
@@ -174,7 +172,7 @@ class RecordService:
             TopicTakenError: another record holds the topic.
             InvalidInputError: the topic holds what is not kept.
         """
-        fields = redact_fields(fields, self.discretion)
+        fields = redact_fields(fields, self.privacy)
         vector = None
         if "content" in fields:
             texts = [fields["content"]]
@@ -195,7 +193,7 @@ class RecordService:
         await write_records(self._store, user, [RecordWrite(after, before, step=step)])
         return after
 
-    async def forget(self, user: User, record_ids: Sequence[str]) -> int:
+    async def delete(self, user: User, record_ids: Sequence[str]) -> int:
         """Delete records, all or none; how many there were. Each can be restored for a while.
 
         Raises:
@@ -209,14 +207,14 @@ class RecordService:
             await self._delete(user, [await self.get(user, one.id) for one in found], now)
         return len(found)
 
-    async def forget_where(self, user: User, where: Callable[[Record], bool]) -> int:
+    async def delete_where(self, user: User, where: Callable[[Record], bool]) -> int:
         """Delete all records for which `where` holds; how many."""
         now = self.clock()
         found = [one for one in await self.index(user) if one.is_alive(now) and where(one)]
         await self._delete(user, found, now)
         return len(found)
 
-    async def archive(self, user: User, staleness: StaleFilter) -> list[str]:
+    async def archive(self, user: User, stale: StaleFilter) -> list[str]:
         """Archive what is stale; the ids. Pinned records stay."""
         for tries in range(1, _TRIES + 1):
             now = self.clock()
@@ -224,7 +222,7 @@ class RecordService:
             for before in await self.index(user):
                 if before.pinned or before.archived or not before.is_alive(now):
                     continue
-                if staleness.holds(before, now):
+                if stale.matches(before, now):
                     revision = before.revision + 1
                     after = replace(before, archived=True, updated=now, revision=revision)
                     writes.append(
@@ -250,7 +248,7 @@ class RecordService:
         selection: Selection = EVERYTHING,
     ) -> list[RecordHit]:
         """The records that answer `query` best; expired ones are none."""
-        query = self.discretion.for_storage(query)
+        query = self.privacy.for_storage(query)
         vector = (await embed_with_timeout(self._embedder, [query], self._embed_seconds))[0]
         index, now = await self.index(user), self.clock()
         return index.search(
@@ -282,7 +280,7 @@ class RecordService:
             InvalidInputError: there is nothing to undo.
         """
         current = (await self.index(user)).get(record_id)
-        epoch = self._views.cursor(user).epoch
+        epoch = self._indexes.cursor(user).epoch
         steps, now = await self.history(user, record_id), self.clock()
         wanted = find_revision(steps, revision, deleted=current is None)
         if wanted is None:
@@ -299,10 +297,10 @@ class RecordService:
         if not after.is_alive(now):
             after = replace(after, expires=now + SHORT_TERM_SECONDS)
         write = RecordWrite(after, current, vector, RecordChange(now, "restored", after))
-        await write_records(self._store, user, [write], most=self._most, epoch=epoch)
+        await write_records(self._store, user, [write], most=self._limit, epoch=epoch)
         return after
 
-    async def used(self, user: User, times: Mapping[str, int]) -> None:
+    async def record_accesses(self, user: User, times: Mapping[str, int]) -> None:
         """Note that records were shown; after the answer, never on its path."""
         index, now = await self.index(user), self.clock()
         known = [(index.get(one), count) for one, count in times.items()]

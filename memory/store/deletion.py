@@ -98,7 +98,7 @@ async def expire_records(store: RedisStore, user: User) -> int:
     """Delete the records that are past their time, with their histories; how many."""
     now, gone = store.retention.clock(), 0
     async for _, record in read_records(store, user):
-        if not (store.retention.is_over(user, record) or _is_forgotten(record, now)):
+        if not (store.retention.is_expired(user, record) or _is_forgotten(record, now)):
             continue
         try:
             await write_records(store, user, [RecordWrite(None, record)])

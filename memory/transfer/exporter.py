@@ -53,7 +53,7 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
             yield await _messages(store, user, line, start)
     for record_id in await memory_ids(store, user):
         record = await read_record(store, user, record_id)
-        if record and store.retention.is_over(user, record):
+        if record and store.retention.is_expired(user, record):
             continue
         since = store.retention.history_horizon(user)
         steps = [one for one in await read_history(store, user, record_id) if one.at > since]

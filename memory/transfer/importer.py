@@ -77,10 +77,10 @@ class Importer:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        discretion: PrivacyPolicy,
+        privacy: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
-        self._discretion = discretion
+        self._discretion = privacy
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines of `chunks`; lines that an earlier try stored are passed over.

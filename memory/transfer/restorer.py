@@ -41,7 +41,7 @@ from onionskin.memory.types.messages import ImportStep, Message, User
 from onionskin.memory.types.records import Record
 
 
-def redact_line(line: Line, listeners: ConversationRedactors, discretion: PrivacyPolicy) -> Line:
+def redact_line(line: Line, redactors: ConversationRedactors, privacy: PrivacyPolicy) -> Line:
     """What is kept of a line.
 
     Raises:
@@ -50,16 +50,16 @@ def redact_line(line: Line, listeners: ConversationRedactors, discretion: Privac
     match line:
         case MessageLine():
             said = Message(line.role, line.content, line.time, line.author)
-            kept = listeners.redact_message(line.session, said)
+            kept = redactors.redact_message(line.session, said)
             return msgspec.structs.replace(line, content=kept.content, author=kept.author)
         case SessionLine():
             texts = {name: getattr(line, name) for name in ("title", "summary", "extract")}
-            more = discretion.redact_json(line.more)
-            return msgspec.structs.replace(line, **discretion.redact_json(texts), more=more)
+            more = privacy.redact_json(line.more)
+            return msgspec.structs.replace(line, **privacy.redact_json(texts), more=more)
         case MemoryLine():
-            return MemoryLine(_kept_record(line.record, discretion))
+            return MemoryLine(_kept_record(line.record, privacy))
         case StepLine():
-            record = _kept_record(line.step.record, discretion)
+            record = _kept_record(line.step.record, privacy)
             return StepLine(line.memory, replace(line.step, record=record))
         case _:
             return line
@@ -120,10 +120,10 @@ class Restorer:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        discretion: PrivacyPolicy,
+        privacy: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
-        self._discretion = discretion
+        self._discretion = privacy
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines of `chunks`; lines that an earlier try stored are passed over.

@@ -38,13 +38,17 @@ class UploadHandler:
         embedder: Embedder,
         *,
         clock: Callable[[], float],
-        after: Callable[[Task], None],
-        admit: Callable[[User], Awaitable[None]] | None = None,
-        discretion: PrivacyPolicy = UNREDACTED,
+        on_task: Callable[[Task], None],
+        check_quota: Callable[[User], Awaitable[None]] | None = None,
+        privacy: PrivacyPolicy = UNREDACTED,
     ) -> None:
-        self._importer = Importer(store, embedder, clock=clock, discretion=discretion)
-        self._restorer = Restorer(store, embedder, clock=clock, discretion=discretion)
-        self._embeds_later, self._after, self._admit = not embedder.local, after, admit or _admit
+        self._importer = Importer(store, embedder, clock=clock, privacy=privacy)
+        self._restorer = Restorer(store, embedder, clock=clock, privacy=privacy)
+        self._embeds_later, self._after, self._admit = (
+            not embedder.local,
+            on_task,
+            check_quota or _admit,
+        )
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
         """Store all lines; see `Importer.run` and `Restorer.run`."""

@@ -134,7 +134,7 @@ class StaleFilter:
     importance_below: float | None = None
     accesses_below: int | None = None
 
-    def holds(self, record: Record, now: float) -> bool:
+    def matches(self, record: Record, now: float) -> bool:
         """Whether a record is stale."""
         used = max(record.created, record.updated, record.last_access or 0.0)
         return (

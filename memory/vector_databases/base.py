@@ -42,7 +42,7 @@ class VectorDatabase(Protocol):
         ...
 
 
-def collection_of(user: User, embedder_tag: str) -> str:
+def collection_name(user: User, embedder_tag: str) -> str:
     """The name of a user's collection: it says nothing of the user, and nobody else has it."""
     owner = f"{prefix(user)}{embedder_tag}".encode()
     return f"onionskin-{hashlib.sha256(owner).hexdigest()[:40]}"

@@ -21,7 +21,7 @@ from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.vector_databases.base import (
     PrecomputedEmbeddings,
     VectorDatabase,
-    collection_of,
+    collection_name,
 )
 
 T = TypeVar("T")
@@ -39,13 +39,13 @@ class VectorDatabaseMirror:
         store: the source of truth.
     """
 
-    def __init__(self, collections: VectorDatabase, store: RedisStore) -> None:
-        self._collections, self._store = collections, store
-        self._slots = asyncio.Semaphore(collections.batch_limit)
+    def __init__(self, database: VectorDatabase, store: RedisStore) -> None:
+        self._database, self._store = database, store
+        self._slots = asyncio.Semaphore(database.batch_limit)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
         """The ids of the messages nearest to a `(dim,)` vector, the nearest first."""
-        name = collection_of(user, self._store.embedder_tag)
+        name = collection_name(user, self._store.embedder_tag)
         if not (await read_cursor(self._store, user, name)).epoch:
             return []
         handed = PrecomputedEmbeddings({_ASKED: vector.tolist()})
@@ -55,9 +55,9 @@ class VectorDatabaseMirror:
 
         return await self._on(name, handed, len(vector), ask)
 
-    async def fill(self, user: User) -> None:
+    async def sync(self, user: User) -> None:
         """Bring a user's collection to where the transcript stands."""
-        name = collection_of(user, self._store.embedder_tag)
+        name = collection_name(user, self._store.embedder_tag)
         cursor, more = await read_cursor(self._store, user, name), True
         while more:
             changes = await self._store.catch_up(user, cursor)
@@ -70,23 +70,23 @@ class VectorDatabaseMirror:
                     await self._put(name, change.entries if isinstance(change, Put) else ())
             cursor, more = changes.cursor, changes.more
             if not await write_cursor(self._store, user, name, cursor):
-                await self._thread(lambda: self._collections.drop(name))
+                await self._thread(lambda: self._database.drop(name))
                 return
 
     async def drop(self, user: User) -> None:
         """Delete all collections of a user."""
         names = set(await list_collections(self._store, user))
-        for name in names | {collection_of(user, self._store.embedder_tag)}:
-            await self._thread(lambda name=name: self._collections.drop(name))
+        for name in names | {collection_name(user, self._store.embedder_tag)}:
+            await self._thread(lambda name=name: self._database.drop(name))
             await delete_cursor(self._store, user, name)
 
     async def close(self) -> None:
         """Close the database."""
-        await self._thread(self._collections.close)
+        await self._thread(self._database.close)
 
     async def _refill(self, user: User, name: str) -> None:
         await delete_cursor(self._store, user, name)
-        await self._thread(lambda: self._collections.drop(name))
+        await self._thread(lambda: self._database.drop(name))
         async for entries in read_everything(self._store, user):
             await self._put(name, entries)
 
@@ -115,7 +115,7 @@ class VectorDatabaseMirror:
         dimensions: int,
         do: Callable[[VectorStore], T],
     ) -> T:
-        return await self._thread(lambda: do(self._collections.open(name, handed, dimensions)))
+        return await self._thread(lambda: do(self._database.open(name, handed, dimensions)))
 
     async def _thread(self, do: Callable[[], T]) -> T:
         """A call that is given up holds its slot until its thread is done with it."""

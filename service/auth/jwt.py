@@ -13,7 +13,7 @@ from jwt.exceptions import PyJWKSetError, PyJWTError
 from pydantic import SecretStr
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.http_limits import bounded_hooks
+from onionskin.memory.http_limits import response_limit_hooks
 from onionskin.service.auth.principals import DEFAULT_TENANT, Principal, UnauthorizedError, bearer
 
 _PUBLIC = ("RS256", "ES256")
@@ -114,7 +114,7 @@ class Tokens:
     async def _fetch(self) -> None:
         try:
             async with httpx.AsyncClient(
-                timeout=_FETCH_SECONDS, event_hooks=bounded_hooks()
+                timeout=_FETCH_SECONDS, event_hooks=response_limit_hooks()
             ) as client:
                 answer = await client.get(self._options.jwks_url or "")
                 answer.raise_for_status()

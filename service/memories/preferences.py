@@ -75,7 +75,7 @@ async def get_preference(user: OwnerDep, category: Category, state: StateDep) ->
 async def delete_preference(user: OwnerDep, category: Category, state: StateDep) -> Preference:
     """Forget the preference of a category; it is what comes back."""
     found = _of(await _named(user, category, state), category)
-    await state.records.forget(user, [found.id])
+    await state.records.delete(user, [found.id])
     return _shown(found)
 
 

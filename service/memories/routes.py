@@ -118,9 +118,9 @@ async def archive_memories(user: OwnerDep, body: ArchiveRequest, state: StateDep
 async def delete_memories(user: OwnerDep, body: BulkDelete, state: StateDep) -> MemoriesDeleted:
     """Delete several memories, all or none: those named, or those that meet a filter."""
     if body.ids is not None:
-        return MemoriesDeleted(deleted=await state.records.forget(user, body.ids))
+        return MemoriesDeleted(deleted=await state.records.delete(user, body.ids))
     wanted = body.filter or MemoryFilter()
-    return MemoriesDeleted(deleted=await state.records.forget_where(user, wanted.admits))
+    return MemoriesDeleted(deleted=await state.records.delete_where(user, wanted.admits))
 
 
 @memories_router.get("/{memory_id}", responses=problem_responses(404, 422))
@@ -134,13 +134,13 @@ async def change_memory(
     user: OwnerDep, memory_id: MemoryPath, body: MemoryPatch, state: StateDep
 ) -> MemoryInfo:
     """Change what is named; the rest stays. It can be undone for thirty days."""
-    return MemoryInfo.of(await state.records.change(user, memory_id, body.fields()))
+    return MemoryInfo.of(await state.records.update(user, memory_id, body.fields()))
 
 
 @memories_router.delete("/{memory_id}", responses=problem_responses(404, 409, 422))
 async def delete_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoriesDeleted:
     """Delete a memory. It can be restored for thirty days."""
-    return MemoriesDeleted(deleted=await state.records.forget(user, [memory_id]))
+    return MemoriesDeleted(deleted=await state.records.delete(user, [memory_id]))
 
 
 @memories_router.post("/{memory_id}/promote", responses=problem_responses(404, 409, 422))

@@ -81,11 +81,11 @@ class InstrumentedRecordService(RecordService):
             operation.found = found = await super().create(user, drafts)
             return found
 
-    async def change(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
+    async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
         """See `Memories`."""
         operation = MemoryOperation("update_memory", 1, record_id)
         with self._tracing.memory(operation):
-            found = await super().change(user, record_id, fields)
+            found = await super().update(user, record_id, fields)
             operation.found = [found]
             return found
 
@@ -97,11 +97,11 @@ class InstrumentedRecordService(RecordService):
             operation.found = [found]
             return found
 
-    async def archive(self, user: User, staleness: StaleFilter) -> list[str]:
+    async def archive(self, user: User, stale: StaleFilter) -> list[str]:
         """See `Memories`."""
         operation = MemoryOperation("update_memory")
         with self._tracing.memory(operation):
-            found = await super().archive(user, staleness)
+            found = await super().archive(user, stale)
             operation.count = len(found)
             return found
 
@@ -113,22 +113,22 @@ class InstrumentedRecordService(RecordService):
             operation.found = [found]
             return found
 
-    async def forget(self, user: User, record_ids: Sequence[str]) -> int:
+    async def delete(self, user: User, record_ids: Sequence[str]) -> int:
         """See `Memories`."""
         only = record_ids[0] if len(record_ids) == 1 else ""
         with self._tracing.memory(MemoryOperation("delete_memory", len(record_ids), only)):
-            return await super().forget(user, record_ids)
+            return await super().delete(user, record_ids)
 
-    async def forget_where(self, user: User, where: Callable[[Record], bool]) -> int:
+    async def delete_where(self, user: User, where: Callable[[Record], bool]) -> int:
         """See `Memories`."""
         operation = MemoryOperation("delete_memory")
         with self._tracing.memory(operation):
-            operation.count = await super().forget_where(user, where)
+            operation.count = await super().delete_where(user, where)
             return operation.count
 
     async def search(self, user: User, query: str, **more: Any) -> list[RecordHit]:
         """See `Memories`."""
-        operation = MemoryOperation("search_memory", query=self.discretion.for_storage(query))
+        operation = MemoryOperation("search_memory", query=self.privacy.for_storage(query))
         with self._tracing.memory(operation):
             operation.found = found = await super().search(user, query, **more)
             return found
@@ -144,14 +144,14 @@ class InstrumentedConsolidator(RecordConsolidator):
     async def consolidate(
         self,
         user: User,
-        said: tuple[Sequence[Entry], Sequence[Entry]],
-        drawn: Sequence[ExtractedRecord],
+        lines: tuple[Sequence[Entry], Sequence[Entry]],
+        extracted: Sequence[ExtractedRecord],
         known: Sequence[Record],
-        extracted: ExtractionRange,
+        extraction_range: ExtractionRange,
     ) -> str | None:
         """See `Learner`."""
-        with self._tracing.memory(MemoryOperation("upsert_memory", len(drawn))):
-            return await super().consolidate(user, said, drawn, known, extracted)
+        with self._tracing.memory(MemoryOperation("upsert_memory", len(extracted))):
+            return await super().consolidate(user, lines, extracted, known, extraction_range)
 
 
 def _redis(operation: str) -> Attributes:

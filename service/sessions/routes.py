@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.layers.facts import is_standing
+from onionskin.memory.layers.facts import is_always_shown
 from onionskin.memory.store.sessions import begin_session, fork_session, note_session
 from onionskin.memory.store.transcripts import (
     get_session,
@@ -114,7 +114,7 @@ async def start_session(
     return SessionStarted(
         session=SessionInfo.of(session),
         earlier=[EarlierSession.of(one) for one in earlier],
-        standing=[MemoryInfo.of(one) for one in known if is_standing(one)],
+        standing=[MemoryInfo.of(one) for one in known if is_always_shown(one)],
         relevant=[MemoryHit.of(one) for one in found],
     )
 

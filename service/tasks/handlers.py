@@ -69,7 +69,7 @@ class TaskHandlers:
             case RecordUsageTask():
                 await self.budgets.spend(due.user, due.tokens, turn_id=due.turn_id)
             case RecordAccessTask():
-                await self.records.used(due.user, dict.fromkeys(due.record_ids, 1))
+                await self.records.record_accesses(due.user, dict.fromkeys(due.record_ids, 1))
             case EmbedTask():
                 await self._embed(due.user)
             case SummarizeTask():
@@ -81,7 +81,7 @@ class TaskHandlers:
         async with leased(self.store, user, EMBEDDING, hold=self.hold):
             await embed_missing(user, store=self.store, embedder=self.embedder, views=self.views)
             if self.outside:
-                await self.outside.fill(user)
+                await self.outside.sync(user)
 
     async def _fold(self, due: SummarizeTask) -> None:
         memory = self.profiles.get(due.profile or self.default_profile)

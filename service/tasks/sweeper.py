@@ -82,7 +82,7 @@ class Sweeper:
                     await self._look_at(user, session)
                 except (EncryptedValueError, UnknownSessionError):
                     continue
-            if self._store.retention.limits_memories():
+            if self._store.retention.expires_memories():
                 async for user in all_users(self._store):
                     with contextlib.suppress(EncryptedValueError):
                         await expire_records(self._store, user)

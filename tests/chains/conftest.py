@@ -55,7 +55,7 @@ async def notebook(
 
         extractor = Extractor(
             store,
-            RecordConsolidator(store, memories, embedder, embed_seconds=2.0, most=20),
+            RecordConsolidator(store, memories, embedder, embed_seconds=2.0, limit=20),
             model,
             within=timedelta(seconds=5),
             tell=outcomes.append,

@@ -100,7 +100,7 @@ async def test_a_full_user_is_passed_over_and_counted(notebook: Notebook) -> Non
 async def test_the_offline_model_is_not_able(
     store: RedisStore, embedder: StaticEmbedder, notebook: Notebook
 ) -> None:
-    learner = RecordConsolidator(store, notebook.memories, embedder, embed_seconds=2.0, most=0)
+    learner = RecordConsolidator(store, notebook.memories, embedder, embed_seconds=2.0, limit=0)
     extractor = Extractor(
         store,
         learner,

@@ -105,7 +105,7 @@ async def test_what_is_stored_stays_data(
             server,
             store,
             RecordService(store, views, embedder),
-            UploadHandler(store, embedder, clock=lambda: 1e9, after=lambda _: None),
+            UploadHandler(store, embedder, clock=lambda: 1e9, on_task=lambda _: None),
         )
         for number, text in enumerate(payloads()):
             user = User(f"user {number}")

@@ -10,7 +10,11 @@ import httpx
 import httpx2
 import pytest
 
-from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES, UnboundedError, bounded_hooks
+from onionskin.memory.http_limits import (
+    LARGEST_RESPONSE_BYTES,
+    ResponseLimitError,
+    response_limit_hooks,
+)
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%b\r\n"
 _CLIENTS: list[Any] = [httpx.AsyncClient, httpx2.AsyncClient]
@@ -35,7 +39,7 @@ async def _answering(body: bytes, headers: bytes = b"") -> AsyncGenerator[str]:
 
 @pytest.mark.parametrize("client", _CLIENTS)
 async def test_an_answer_of_a_bearable_size_is_read(client: Any) -> None:
-    async with _answering(b"fine") as url, client(event_hooks=bounded_hooks()) as asking:
+    async with _answering(b"fine") as url, client(event_hooks=response_limit_hooks()) as asking:
         assert (await asking.get(url)).content == b"fine"
 
 
@@ -43,9 +47,9 @@ async def test_an_answer_of_a_bearable_size_is_read(client: Any) -> None:
 async def test_an_endless_answer_is_not_read_to_its_end(client: Any) -> None:
     async with (
         _answering(bytes(LARGEST_RESPONSE_BYTES + 1)) as url,
-        client(event_hooks=bounded_hooks(), timeout=60) as asking,
+        client(event_hooks=response_limit_hooks(), timeout=60) as asking,
     ):
-        with pytest.raises(UnboundedError, match="larger than"):
+        with pytest.raises(ResponseLimitError, match="larger than"):
             await asking.get(url)
 
 
@@ -54,7 +58,7 @@ async def test_a_compressed_answer_is_refused(client: Any) -> None:
     body = gzip.compress(bytes(1 << 20))
     async with (
         _answering(body, b"content-encoding: gzip\r\n") as url,
-        client(event_hooks=bounded_hooks()) as asking,
+        client(event_hooks=response_limit_hooks()) as asking,
     ):
-        with pytest.raises(UnboundedError, match="compressed"):
+        with pytest.raises(ResponseLimitError, match="compressed"):
             await asking.get(url)

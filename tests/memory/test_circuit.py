@@ -17,7 +17,7 @@ def circuit(clock: Clock) -> CircuitBreaker:
 
 def _open(circuit: CircuitBreaker) -> timedelta:
     for _ in range(3):
-        circuit.failed()
+        circuit.record_failure()
     wait = circuit.admit()
     assert wait
     assert circuit.level == 1.0
@@ -26,16 +26,16 @@ def _open(circuit: CircuitBreaker) -> timedelta:
 
 def test_it_opens_after_so_many_failures_in_a_row(circuit: CircuitBreaker) -> None:
     for _ in range(5):
-        circuit.failed()
-        circuit.failed()
-        circuit.succeeded()
+        circuit.record_failure()
+        circuit.record_failure()
+        circuit.record_success()
     assert circuit.admit() is None
     assert timedelta(seconds=3.75) <= _open(circuit) <= 5 * _SECOND + _MOMENT
 
 
 def test_failures_far_apart_are_not_in_a_row(circuit: CircuitBreaker, clock: Clock) -> None:
     for _ in range(9):
-        circuit.failed()
+        circuit.record_failure()
         clock.advance(61 * _SECOND)
     assert circuit.admit() is None
 
@@ -47,7 +47,7 @@ def test_one_call_probes_and_the_others_go_on_waiting(
     assert circuit.level == 0.5
     assert circuit.admit() is None
     assert circuit.admit()
-    circuit.succeeded()
+    circuit.record_success()
     assert circuit.level == 0.0
     assert circuit.admit() is None
 
@@ -59,7 +59,7 @@ def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound(
     for _ in range(6):
         clock.advance(rests[-1])
         assert circuit.admit() is None
-        circuit.failed()
+        circuit.record_failure()
         wait = circuit.admit()
         assert wait
         rests.append(wait + _MOMENT)
@@ -72,7 +72,7 @@ def test_a_probe_that_nothing_is_heard_of_is_followed_by_another(
 ) -> None:
     clock.advance(_open(circuit))
     assert circuit.admit() is None
-    circuit.cut_off(_SECOND)  # whoever asked went away: that says nothing
+    circuit.record_cancellation(_SECOND)  # whoever asked went away: that says nothing
     assert circuit.admit()
     clock.advance(11 * _SECOND)
     assert circuit.admit() is None
@@ -83,24 +83,24 @@ def test_calls_that_were_under_way_when_it_opened_change_nothing(
 ) -> None:
     wait = _open(circuit)
     for _ in range(20):
-        circuit.failed()
+        circuit.record_failure()
     clock.advance(wait)
     assert circuit.admit() is None
 
 
 def test_a_call_that_was_cut_off_late_failed(circuit: CircuitBreaker) -> None:
     for _ in range(3):
-        circuit.cut_off(10 * _SECOND)
+        circuit.record_cancellation(10 * _SECOND)
     assert circuit.admit()
 
 
 def test_the_provider_may_say_until_when_within_a_bound(circuit: CircuitBreaker) -> None:
-    circuit.failed(7 * _SECOND)
+    circuit.record_failure(7 * _SECOND)
     wait = circuit.admit()
     assert wait
     assert abs(wait - 7 * _SECOND) < _MOMENT
-    circuit.succeeded()
-    circuit.failed(timedelta(hours=1))
+    circuit.record_success()
+    circuit.record_failure(timedelta(hours=1))
     wait = circuit.admit()
     assert wait
     assert abs(wait - timedelta(minutes=1)) < _MOMENT
@@ -109,5 +109,5 @@ def test_the_provider_may_say_until_when_within_a_bound(circuit: CircuitBreaker)
 def test_with_no_failures_set_it_never_opens(clock: Clock) -> None:
     circuit = CircuitBreaker(failures=0, window=60 * _SECOND, slow=_SECOND, clock=clock)
     for _ in range(50):
-        circuit.failed(_SECOND)
+        circuit.record_failure(_SECOND)
     assert circuit.admit() is None

@@ -45,7 +45,7 @@ def due() -> list[Task]:
 def intake(
     store: RedisStore, embedder: StaticEmbedder, clock: Clock, due: list[Task]
 ) -> UploadHandler:
-    return UploadHandler(store, embedder, clock=clock, after=due.append)
+    return UploadHandler(store, embedder, clock=clock, on_task=due.append)
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ async def _live(redis: RedisClient, store: RedisStore, memories: RecordService, 
             {"content": "Deleted.", "topic": "free", "entities": ("Ann",)},
         ],
     )
-    await memories.change(user, kept[0].id, {"content": "Pinned, changed."})
-    await memories.forget(user, [kept[3].id])
+    await memories.update(user, kept[0].id, {"content": "Pinned, changed."})
+    await memories.delete(user, [kept[3].id])
 
 
 async def test_an_export_is_complete_and_restored_it_is_the_same(
@@ -245,7 +245,7 @@ async def test_a_remote_embedders_vectors_come_later(
     await store.commit(user, Session("s_0123456789abcdef", 1.0, 1.0), said, create=True)
     remote = StaticEmbedder()
     remote.local = False
-    intake = UploadHandler(store, remote, clock=clock, after=due.append)
+    intake = UploadHandler(store, remote, clock=clock, on_task=due.append)
     await intake.run(_TO, "moved", _chunks(await exported(store, user)))
     assert due == [EmbedTask(_TO)]
     assert (await user_stats(store, _TO)).vectors == 0

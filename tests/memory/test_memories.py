@@ -39,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def memories(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> RecordService:
-    return RecordService(store, make_views(store), embedder, most=50, clock=clock)
+    return RecordService(store, make_views(store), embedder, limit=50, clock=clock)
 
 
 def _anything(_: Record) -> bool:
@@ -60,10 +60,10 @@ async def test_what_is_kept_is_found_by_every_worker_at_once(
     await one.create(user, [{"content": "Plays the cello."}, {"content": "Lives in Porto."}])
     assert (await _found(other, user, "Which town does she live in?"))[0] == "Lives in Porto."
     (record,) = [each for each in await other.index(user) if "cello" in each.content]
-    await other.change(user, record.id, {"content": "Plays the violin."})
+    await other.update(user, record.id, {"content": "Plays the violin."})
     assert "Plays the violin." in await _found(one, user, "violin")
     assert "Plays the cello." not in await _found(one, user, "cello")
-    await one.forget(user, [record.id])
+    await one.delete(user, [record.id])
     assert "Plays the violin." not in await _found(other, user, "violin")
 
 
@@ -82,9 +82,9 @@ async def test_a_topic_makes_a_write_an_upsert(memories: RecordService, user: Us
     assert [one.content for one in await memories.index(user)] == ["Drinks coffee."]
     (other,) = await memories.create(user, [{"content": "Likes jazz."}])
     with pytest.raises(TopicTakenError):
-        await memories.change(user, other.id, {"topic": "drink"})
-    await memories.change(user, first.id, {"topic": None})
-    assert (await memories.change(user, other.id, {"topic": "drink"})).topic == "drink"
+        await memories.update(user, other.id, {"topic": "drink"})
+    await memories.update(user, first.id, {"topic": None})
+    assert (await memories.update(user, other.id, {"topic": "drink"})).topic == "drink"
 
 
 async def test_upserts_at_once_leave_one_record(memories: RecordService, user: User) -> None:
@@ -113,10 +113,10 @@ async def test_five_uses_of_something_important_make_it_long_term(
 ) -> None:
     draft = {"content": "Is allergic to nuts.", "term": "short", "importance": 0.65}
     (record,) = await memories.create(user, [draft])
-    await memories.used(user, {record.id: 4})
+    await memories.record_accesses(user, {record.id: 4})
     used = await memories.get(user, record.id)
     assert (used.term, used.access_count, used.importance) == ("short", 4, 0.73)
-    await memories.used(user, {record.id: 1, "m_0000000000000000": 3})
+    await memories.record_accesses(user, {record.id: 1, "m_0000000000000000": 3})
     used = await memories.get(user, record.id)
     assert (used.term, used.expires, used.last_access) == ("long", None, memories.clock())
 
@@ -126,10 +126,10 @@ async def test_every_change_can_be_undone_for_thirty_days(
 ) -> None:
     (record,) = await memories.create(user, [{"content": "one"}])
     clock.now += 10
-    await memories.change(user, record.id, {"content": "two"})
+    await memories.update(user, record.id, {"content": "two"})
     assert (await memories.restore(user, record.id)).content == "one"
-    await memories.change(user, record.id, {"content": "three"})
-    await memories.forget(user, [record.id])
+    await memories.update(user, record.id, {"content": "three"})
+    await memories.delete(user, [record.id])
     assert (await memories.restore(user, record.id)).content == "three"
     assert (await memories.restore(user, record.id, 2)).content == "two"
     assert await _found(memories, user, "two") == ["two"]
@@ -139,7 +139,7 @@ async def test_every_change_can_be_undone_for_thirty_days(
     ]
     with pytest.raises(InvalidInputError):
         await memories.restore(user, record.id, 99)
-    await memories.forget(user, [record.id])
+    await memories.delete(user, [record.id])
     clock.now += HISTORY_SECONDS + 20
     with pytest.raises(UnknownRecordError):
         await memories.restore(user, record.id)
@@ -170,8 +170,8 @@ async def test_no_other_user_sees_or_touches_them(memories: RecordService, user:
         assert await _found(memories, stranger, "code") == []
         for attempt in (
             memories.get(stranger, record.id),
-            memories.change(stranger, record.id, {"content": "x"}),
-            memories.forget(stranger, [record.id]),
+            memories.update(stranger, record.id, {"content": "x"}),
+            memories.delete(stranger, [record.id]),
             memories.history(stranger, record.id),
             memories.restore(stranger, record.id),
         ):
@@ -184,7 +184,7 @@ async def test_a_view_read_anew_holds_the_same_records(
     store: RedisStore, embedder: StaticEmbedder, memories: RecordService, user: User
 ) -> None:
     made = await memories.create(user, [{"content": f"number {one}"} for one in range(5)])
-    await memories.forget(user, [made[0].id])
+    await memories.delete(user, [made[0].id])
     anew = RecordService(store, make_views(store), embedder)
     assert sorted(one.id for one in await anew.index(user)) == sorted(one.id for one in made[1:])
     assert await _found(anew, user, "number 3") == await _found(memories, user, "number 3")
@@ -194,7 +194,7 @@ async def test_what_was_read_of_an_erased_user_is_not_written_again(
     memories: RecordService, store: RedisStore, user: User
 ) -> None:
     (record,) = await memories.create(user, [{"content": "A secret."}])
-    await memories.forget(user, [record.id])
+    await memories.delete(user, [record.id])
     epoch = (await store.catch_up(user, Cursor())).cursor.epoch
     await erase_user(store, user)
     with pytest.raises(UnknownRecordError):

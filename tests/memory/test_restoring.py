@@ -66,7 +66,7 @@ async def _sent(*lines: dict[str, Any] | bytes) -> AsyncIterator[bytes]:
 
 @pytest.fixture
 def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> UploadHandler:
-    return UploadHandler(store, embedder, clock=clock, after=lambda _: None)
+    return UploadHandler(store, embedder, clock=clock, on_task=lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ async def test_memories_go_by_their_kind_unless_they_are_pinned(
             await one.get(user, made["note"].id)
         with pytest.raises(UnknownRecordError):
             await one.history(user, made["note"].id)
-    changed = await memories.change(user, made["fact"].id, {"content": "anew"})
+    changed = await memories.update(user, made["fact"].id, {"content": "anew"})
     clock.advance(_HOUR)
     assert (await memories.get(user, changed.id)).content == "anew"
     with pytest.raises(UnknownRecordError):

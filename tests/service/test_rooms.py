@@ -100,7 +100,7 @@ async def test_what_is_restored_counts(store: RedisStore, embedder: StaticEmbedd
     pair = [(Message("user", "Hello.", 1.0), (await embedder.embed(["Hello."]))[0])]
     await store.commit(ann, Session("s_0123456789abcdef", 1.0, 1.0), pair, create=True)
     await RecordService(store, make_views(store), embedder).create(ann, [{"content": "A fact."}])
-    intake = UploadHandler(store, embedder, clock=lambda: 2.0, after=lambda _: None)
+    intake = UploadHandler(store, embedder, clock=lambda: 2.0, on_task=lambda _: None)
     await intake.run(bob, "copy", export_user(store, ann))
     assert await user_storage(store, bob) == await user_storage(store, ann)
 
@@ -124,9 +124,9 @@ async def _do(
         case "keep":
             await memories.create(user, [{"content": text}])
         case "change" if records:
-            await memories.change(user, records[0].id, {"content": text * 2})
+            await memories.update(user, records[0].id, {"content": text * 2})
         case "forget" if records:
-            await memories.forget(user, [records[0].id])
+            await memories.delete(user, [records[0].id])
         case "fork" if sessions:
             await fork_session(store, user, sessions[0].id, now=2.0)
         case "drop" if sessions:

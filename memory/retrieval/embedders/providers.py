@@ -12,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import SecretStr
 
 from onionskin.memory.errors import ConfigurationError, EmbedderError
-from onionskin.memory.http_limits import bounded_hooks
+from onionskin.memory.http_limits import response_limit_hooks
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.embedders.static import StaticModel
 from onionskin.memory.types.messages import Vectors
@@ -122,7 +122,7 @@ async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedd
     import openai  # noqa: PLC0415 - a second to import, rarely wanted
     from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415
 
-    async with openai.DefaultAsyncHttpxClient(event_hooks=bounded_hooks()) as client:
+    async with openai.DefaultAsyncHttpxClient(event_hooks=response_limit_hooks()) as client:
         embeddings = OpenAIEmbeddings(
             model=model or "text-embedding-3-small",
             api_key=options.api_key or SecretStr("none"),

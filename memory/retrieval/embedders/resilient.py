@@ -50,14 +50,14 @@ class ResilientEmbedder:
             vectors = await self._embedder.embed(texts)
             await self._check(vectors)
         except asyncio.CancelledError:
-            self._circuit.cut_off(timedelta(seconds=time.monotonic() - began))
+            self._circuit.record_cancellation(timedelta(seconds=time.monotonic() - began))
             self._tell("cancelled")
             raise
         except EmbedderError as error:
-            self._circuit.failed()
+            self._circuit.record_failure()
             self._tell(error.code)
             raise
-        self._circuit.succeeded()
+        self._circuit.record_success()
         self._tell("embedded")
         return vectors
 

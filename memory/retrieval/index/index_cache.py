@@ -68,7 +68,7 @@ class CachedIndex:
             case PutRecord():
                 self.records.put(change)
                 self.quarantine.drop(change.id)
-                self.quarantine.look_at([change.entry] if change.entry else [])
+                self.quarantine.scan([change.entry] if change.entry else [])
             case DropSession():
                 self.drop(change.session_id)
             case Release():
@@ -77,7 +77,7 @@ class CachedIndex:
     def put(self, entries: tuple[Entry, ...]) -> None:
         """Messages came, or their vectors."""
         self.index.put(*entries)
-        self.quarantine.look_at(entries)
+        self.quarantine.scan(entries)
         for entry in entries:
             session_id, at = entry.session_id, entry.message.at
             self.newest[session_id] = max(at, self.newest.get(session_id, at))
@@ -94,9 +94,9 @@ class CachedIndex:
         over = [one for one, at in self.newest.items() if at <= horizon]
         for session_id in over:
             self.drop(session_id)
-        if self.quarantine.quarantined_ids and retention.limits_memories():
+        if self.quarantine.quarantined_ids and retention.expires_memories():
             for record in self.records:
-                if retention.is_over(user, record):
+                if retention.is_expired(user, record):
                     self.quarantine.drop(record.id)
         return bool(over)
 
@@ -228,7 +228,7 @@ class IndexCache:
         """A record with the time until which it is kept."""
         if not isinstance(change, PutRecord) or change.record is None:
             return change
-        return replace(change, record=self._store.retention.limited(user, change.record))
+        return replace(change, record=self._store.retention.with_expiry(user, change.record))
 
     def _empty(self) -> CachedIndex:
         return CachedIndex(self._make_index, quarantines=self.quarantines)

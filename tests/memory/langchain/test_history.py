@@ -17,7 +17,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from onionskin.memory.errors import SessionClosedError
 from onionskin.memory.langchain.chat_history import OnionskinHistory
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.named_sessions import session_named
+from onionskin.memory.langchain.named_sessions import external_session_id
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.task_queue import TaskQueue
 from onionskin.memory.store.transcripts import get_session
@@ -83,7 +83,7 @@ async def test_what_is_not_said_and_what_is_private_is_left_out(
 async def test_a_history_goes_on_after_its_session_was_closed_or_erased(
     onionskin: Onionskin, user: User
 ) -> None:
-    history, session_id = OnionskinHistory(onionskin, user, "s"), session_named("s")
+    history, session_id = OnionskinHistory(onionskin, user, "s"), external_session_id("s")
     await history.aadd_messages([HumanMessage("One."), AIMessage("Two.")])
     await onionskin.store.close(user, session_id)
     with pytest.raises(SessionClosedError):

@@ -18,7 +18,7 @@ from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.vector_database_cursors import list_collections, read_cursor
 from onionskin.memory.types.messages import User
-from onionskin.memory.vector_databases.base import collection_of, open_vector_database
+from onionskin.memory.vector_databases.base import collection_name, open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from tests.conftest import RedisClient
 
@@ -71,8 +71,8 @@ async def test_messages_are_found_there_and_nobody_elses(
     await _say(memory, _BO, "My cat is called Ink.")
     assert await _recalled(memory, user, "What is the dog's name?") == []
     for one in (user, _BO):
-        await outside.fill(one)
-        await outside.fill(one)
+        await outside.sync(one)
+        await outside.sync(one)
     found = await _recalled(memory, user, "What is the dog's name?")
     assert found[0] == _TEXTS[0]
     assert "My cat is called Ink." not in found
@@ -90,14 +90,14 @@ async def test_it_follows_the_transcript_and_shows_nothing_that_is_gone(
 ) -> None:
     memory = _memory(store, embedder, views, outside)
     first = await _say(memory, user, _TEXTS[0])
-    await outside.fill(user)
+    await outside.sync(user)
     await store.close(user, first)
     second = await _say(memory, user, _TEXTS[1])
-    await outside.fill(user)
+    await outside.sync(user)
     assert set(await _recalled(memory, user, "dog taxes")) >= {_TEXTS[0], _TEXTS[1]}
     await store.drop(user, first)
     assert _TEXTS[0] not in await _recalled(memory, user, "dog taxes")
-    await outside.fill(user)
+    await outside.sync(user)
     vector = (await embedder.embed(["dog"]))[0]
     ids = await outside.search(user, vector, top_k=9)
     assert {one.partition(":")[0] for one in ids} == {second}
@@ -112,14 +112,14 @@ async def test_a_lost_database_is_filled_again(
     redis: RedisClient,
 ) -> None:
     await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
-    await outside.fill(user)
-    name = collection_of(user, embedder.tag)
+    await outside.sync(user)
+    name = collection_name(user, embedder.tag)
     before = await read_cursor(store, user, name)
     await outside.drop(user)
     vector = (await embedder.embed([_TEXTS[0]]))[0]
     assert await outside.search(user, vector, top_k=9) == []
     await redis.xtrim("onionskin:{default/alice}:log", maxlen=1)  # the log does not reach back
-    await outside.fill(user)
+    await outside.sync(user)
     assert len(await outside.search(user, vector, top_k=9)) == 6
     assert (await read_cursor(store, user, name)).sequence == before.sequence
 
@@ -133,14 +133,14 @@ async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
 ) -> None:
     memory = _memory(store, embedder, views, outside)
     await _say(memory, user, *_TEXTS)
-    await outside.fill(user)
-    assert await list_collections(store, user) == [collection_of(user, embedder.tag)]
+    await outside.sync(user)
+    assert await list_collections(store, user) == [collection_name(user, embedder.tag)]
     await outside.drop(user)
     await erase_user(store, user)
-    await outside.fill(user)
+    await outside.sync(user)
     assert await list_collections(store, user) == []
     await _say(memory, user, "I begin anew.")
-    await outside.fill(user)
+    await outside.sync(user)
     vector = (await embedder.embed(["dog"]))[0]
     assert len(await outside.search(user, vector, top_k=9)) == 2
 
@@ -152,7 +152,7 @@ async def test_what_lies_there_tells_no_words(
         folder = tmp_path / kind
         outside = VectorDatabaseMirror(open_vector_database(kind, str(folder), None), store)
         await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
-        await outside.fill(user)
+        await outside.sync(user)
         await outside.close()
         stored = b"".join(map(_read, folder.rglob("*")))
         assert len(stored) > 1000
@@ -213,7 +213,7 @@ async def test_a_database_that_is_away_costs_recall_and_not_the_turn(
     )
     memory = _memory(store, embedder, views, own)
     await _say(memory, user, *_TEXTS)
-    await own.fill(user)
+    await own.sync(user)
     assert (await _recalled(memory, user, "the dog"))[0] == _TEXTS[0]
     away = _memory(store, embedder, views, VectorDatabaseMirror(_Broken("gone", None), store))
     recalled = await away.recall(user, "the dog", session_id=None, now=9000.0)
@@ -238,7 +238,7 @@ async def test_a_profile_can_keep_to_the_index_of_the_worker(
 
 def test_names_say_nothing_and_never_meet() -> None:
     owners = [User("a", "b"), User("a/b", ""), User("", "a/b"), User("b", "a"), User("a", "b/")]
-    names = {collection_of(one, tag) for one in owners for tag in ("x", "y")}
+    names = {collection_name(one, tag) for one in owners for tag in ("x", "y")}
     assert len(names) == 10
     assert all(one.startswith("onionskin-") and len(one) == 50 for one in names)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.privacy.pii import Detector, cards, emails, ip_addresses, phones
-from onionskin.memory.privacy.redaction import Kind, Redactor, by_langchain
+from onionskin.memory.privacy.redaction import Kind, Redactor, langchain_detector
 from tests.conftest import repository
 
 ALL: tuple[Kind, ...] = ("email", "card", "ip", "phone")
@@ -107,7 +107,7 @@ def test_all_that_is_there_is_found_and_nothing_else(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", ["email", "card", "ip"])
 def test_langchains_detectors_find_less(kind: Kind) -> None:
     """Should one come to find as much, it can take the place of ours."""
-    exact, _ = _right(kind, by_langchain(_THEIRS[kind]))
+    exact, _ = _right(kind, langchain_detector(_THEIRS[kind]))
     assert exact < len(TRUE[kind])
 
 

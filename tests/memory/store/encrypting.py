@@ -93,8 +93,8 @@ async def live(store: RedisStore, user: User) -> str:
     memories = RecordService(store, make_views(store), _OneVector())
     draft = {"content": seen["memory"], "topic": seen["topic"], "tags": [seen["tag"]]}
     kept, gone = await memories.create(user, [draft, {"content": seen["deleted"]}])
-    await memories.change(user, kept.id, {"metadata": {"was": seen["changed"]}})
-    await memories.forget(user, [gone.id])
+    await memories.update(user, kept.id, {"metadata": {"was": seen["changed"]}})
+    await memories.delete(user, [gone.id])
     preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
     await memories.create(user, [preference])
     assert (

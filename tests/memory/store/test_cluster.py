@@ -72,7 +72,7 @@ async def _use(url: str, *, users: int) -> None:
     assert len(await list_users(store, "default", after="", count=99)) == users
     last, to = found[1][0], User("moved")
     data = b"".join([page async for page in export_user(store, last)])
-    intake = UploadHandler(store, StaticEmbedder(), clock=lambda: 1000.0, after=lambda _: None)
+    intake = UploadHandler(store, StaticEmbedder(), clock=lambda: 1000.0, on_task=lambda _: None)
     await intake.run(to, "moved", _once(data))
     assert b"".join([page async for page in export_user(store, to)]) == data
     for user in (last, to):

@@ -37,7 +37,7 @@ async def _live(store: RedisStore, memories: RecordService, user: User) -> None:
     kept = await memories.create(
         user, [{"content": f"{_CANARY} kept", "topic": _CANARY}, {"content": f"{_CANARY} not"}]
     )
-    await memories.forget(user, [kept[1].id])
+    await memories.delete(user, [kept[1].id])
     assert await take_lease(store, user, "fold", hold=timedelta(minutes=1))
 
 
