@@ -93,7 +93,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _profiles(names: list[str]) -> "dict[str, Profile]":
     from onionskin.memory.errors import ConfigurationError
     from onionskin.memory.profiles import load_profiles
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     known = load_profiles(load_settings().profiles)
     if missing := [name for name in names if name not in known]:
@@ -103,7 +103,7 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
 def _embedder_options() -> "EmbedderOptions":
     from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     settings = load_settings()
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)

@@ -18,7 +18,7 @@ from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
 from onionskin.service.console import confirm, progress, remark, say, say_json
 from onionskin.service.factories import model_options
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 
 
 def compare_and_report(

@@ -26,8 +26,7 @@ from onionskin.memory.store.redis.embedded import EmbeddedRedis, attach_or_start
 from onionskin.memory.vector_databases.base import open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.observability.metrics import Metrics
-from onionskin.service.settings import Settings
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import Settings, load_settings
 
 
 @asynccontextmanager

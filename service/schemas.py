@@ -1,23 +1,17 @@
-"""What comes in and goes out over HTTP.
-
-What clients may note beside things of ours: a small JSON object.
-"""
+"""Field types and models that several resources share."""
 
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from langchain_core.messages.ai import UsageMetadata
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
-from pydantic_core import to_json
+from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
-from onionskin.chains.conversation import TurnReply
-from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.types.messages import Entry
-from onionskin.memory.types.snapshot import Hit, Section
+
+_MAX_METADATA_CHARACTERS, _MAX_METADATA_DEPTH = 4096, 8
 
 
-def _reachable(value: str) -> str:
+def _check_path_segment(value: str) -> str:
     if value in {".", ".."}:
         raise ValueError("may not be '.' or '..', which URLs take for folders")
     return value
@@ -32,7 +26,7 @@ UserId = Annotated[
         description="Any text of up to 256 characters without '/' or control characters.",
         examples=["alice"],
     ),
-    AfterValidator(_reachable),
+    AfterValidator(_check_path_segment),
 ]
 SessionId = Annotated[
     str,
@@ -44,35 +38,15 @@ SessionId = Annotated[
 ]
 
 
-class ChatRequest(BaseModel):
-    """What a user says."""
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"user_id": "alice", "message": "My dog is called Biscuit."}]
-        },
-    )
-
-    user_id: UserId
-    message: str = Field(description="What the user says.", examples=["What is my dog called?"])
-    session_id: str | None = Field(
-        None, description="The session to go on with; left out, the latest one or a new one."
-    )
-    profile: str | None = Field(None, description="The memory profile, such as `layered`.")
-    on_conflict: OnConflict | None = Field(
-        None,
-        description="When another turn is under way on the session: `queue` behind it, `reject` "
-        "this one (409), `interrupt` that one (what it said so far is kept), or go on in "
-        "`parallel`. Left out, what the profile says.",
-    )
-    apart_from: list[SessionId] = Field(
-        [],
-        max_length=16,
-        description="Sessions of the user that nothing is recalled of, such as the other side of "
-        "a comparison: no message, no summary, no memory that was drawn from them alone.",
-    )
-    stream: bool = Field(False, description="Answer with server-sent events.")
+    type: str = Field(examples=["urn:onionskin:error:unknown_session"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="What happened and what to do next.")
+    code: str = Field(description="Stable, for programs.", examples=["unknown_session"])
+    errors: list[dict[str, str]] | None = None
 
 
 class ChatMessage(BaseModel):
@@ -95,28 +69,11 @@ class ChatMessage(BaseModel):
     @classmethod
     def of(cls, entry: Entry) -> "ChatMessage":
         """The schema of an entry."""
-        return cls(**_said(entry))
+        return cls(**message_fields(entry))
 
 
-class Recalled(ChatMessage):
-    """A message that was recalled, and why."""
-
-    score: float
-    parts: dict[str, float] = Field(description="What the score is the sum of.")
-    context: list[str] = Field(description="Ids of the messages around it, shown with it.")
-
-
-def _recalled(hit: Hit) -> dict[str, Any]:
-    """The fields of a `Recalled`."""
-    return _said(hit.entry) | {
-        "score": hit.score,
-        "parts": hit.parts,
-        "context": [entry.id for entry in hit.context],
-    }
-
-
-def _said(entry: Entry) -> dict[str, Any]:
-    """The fields of a `ChatMessage`."""
+def message_fields(entry: Entry) -> dict[str, Any]:
+    """The fields of a `ChatMessage`, for one that is not validated."""
     message = entry.message
     return {
         "id": entry.id,
@@ -131,142 +88,26 @@ def _said(entry: Entry) -> dict[str, Any]:
     }
 
 
-class LayerUse(BaseModel):
-    """What one layer put into the prompt."""
-
-    layer: str
-    tokens: int = Field(description="Estimated.")
-    messages: list[str] = Field(description="Ids of the messages shown verbatim.")
-    summary: str = Field(description="The running summary shown.")
-    earlier_sessions: list[str] = Field(description="Ids of the sessions taken up.")
-    recalled: list[Recalled]
-    records: list[str] = Field(description="Ids of the memories shown; see `/memories`.")
-
-    @classmethod
-    def of(cls, section: Section) -> "LayerUse":
-        """The schema of a section."""
-        return cls(**_used(section))
-
-
-def _used(section: Section) -> dict[str, Any]:
-    """The fields of a `LayerUse`."""
-    return {
-        "layer": section.layer,
-        "tokens": section.tokens,
-        "messages": [entry.id for entry in section.messages_shown()],
-        "summary": section.text,
-        "earlier_sessions": [digest.session_id for digest in section.digests],
-        "recalled": [_recalled(hit) for hit in section.hits],
-        "records": [record.id for record in section.records],
-    }
-
-
-class Usage(BaseModel):
-    """Tokens, as the model counted them."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-
-
-class ChatAnswer(BaseModel):
-    """An answer. Once it is here, the turn is stored."""
-
-    reply: str
-    session_id: str
-    turn_id: str
-    profile: str
-    new_session: bool
-    usage: Usage | None = Field(description="None where the model does not count.")
-    memory: list[LayerUse]
-    degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
-    interrupted: bool = Field(False, description="Whether a newer turn stopped it.")
-    messages_unfolded: int = Field(0, description="Of the session, in no summary yet.")
-    vectors_pending: int = Field(0, description="Messages found by words alone so far.")
-
-    @classmethod
-    def of(cls, reply: TurnReply) -> "ChatAnswer":
-        """The schema of a reply."""
-        return cls(**_answered(reply))
-
-    @staticmethod
-    def json_of(reply: TurnReply) -> bytes:
-        """The schema of a reply as JSON: what `of` would make, without making it."""
-        return to_json(_answered(reply), inf_nan_mode="null")
-
-
-def _answered(reply: TurnReply) -> dict[str, Any]:
-    """The fields of a `ChatAnswer`."""
-    usage = reply.usage
-    return {
-        "reply": reply.reply,
-        "session_id": reply.session_id,
-        "turn_id": reply.turn_id,
-        "profile": reply.profile,
-        "new_session": reply.is_new_session,
-        "usage": _counted(usage) if usage else None,
-        "memory": [_used(section) for section in reply.sections],
-        "degraded": list(reply.degraded),
-        "interrupted": reply.interrupted,
-        "messages_unfolded": reply.messages_unfolded,
-        "vectors_pending": reply.vectors_pending,
-    }
-
-
-def _counted(usage: UsageMetadata) -> dict[str, int]:
-    """The fields of a `Usage`; models tell more than these."""
-    return {
-        "input_tokens": usage["input_tokens"],
-        "output_tokens": usage["output_tokens"],
-        "total_tokens": usage["total_tokens"],
-    }
-
-
-class ImportDone(BaseModel):
-    """How an import ended."""
-
-    import_id: str
-    lines: int = Field(description="Lines stored by now, blank ones included.")
-    resumed_after: int = Field(description="Lines that an earlier try had stored.")
-    messages: int = Field(description="Messages that this try stored.")
-    memories: int = Field(description="Memories that this try restored from an export.")
-    sessions: list[str]
-
-
-class Problem(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str = Field(examples=["urn:onionskin:error:unknown_session"])
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(examples=[404])
-    detail: str = Field(description="What happened and what to do next.")
-    code: str = Field(description="Stable, for programs.", examples=["unknown_session"])
-    errors: list[dict[str, str]] | None = None
-
-
 def utc(at: float) -> datetime:
-    """A time, Unix seconds, as ISO 8601 shows it."""
+    """The aware datetime of Unix seconds."""
     return datetime.fromtimestamp(at, UTC)
 
 
-_LARGEST_METADATA, _DEEPEST_METADATA = 4096, 8
-
-
-def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if _depth(value) > _DEEPEST_METADATA:
-        raise ValueError(f"may not be nested deeper than {_DEEPEST_METADATA}")
-    if not _fits(value):
+def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if _depth(value) > _MAX_METADATA_DEPTH:
+        raise ValueError(f"may not be nested deeper than {_MAX_METADATA_DEPTH}")
+    if not _has_storable_numbers(value):
         raise ValueError("may not hold whole numbers of more than 64 bits")
-    if len(json.dumps(value, ensure_ascii=False)) > _LARGEST_METADATA:
-        raise ValueError(f"may not be longer than {_LARGEST_METADATA} characters as JSON")
+    if len(json.dumps(value, ensure_ascii=False)) > _MAX_METADATA_CHARACTERS:
+        raise ValueError(f"may not be longer than {_MAX_METADATA_CHARACTERS} characters as JSON")
     return value
 
 
-def _fits(value: JsonValue) -> bool:
+def _has_storable_numbers(value: JsonValue) -> bool:
     if isinstance(value, dict):
-        return all(map(_fits, value.values()))
+        return all(map(_has_storable_numbers, value.values()))
     if isinstance(value, list):
-        return all(map(_fits, value))
+        return all(map(_has_storable_numbers, value))
     return not isinstance(value, int) or -(2**63) <= value < 2**64
 
 
@@ -278,5 +119,5 @@ def _depth(value: JsonValue) -> int:
     return 0
 
 
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
 """Up to 4,096 characters as JSON, nested up to eight deep, whole numbers of up to 64 bits."""

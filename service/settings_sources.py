@@ -1,4 +1,4 @@
-"""Where settings come from: the command line, the environment, `.env`, and `onionskin.toml`."""
+"""Sources of settings: the command line, the environment, `.env`, and `onionskin.toml`."""
 
 import difflib
 import os
@@ -14,14 +14,19 @@ from onionskin.memory.errors import ConfigurationError
 PREFIX = "ONIONSKIN_"
 DOT_ENV = Path(".env")
 _DEFAULT_FILE = "onionskin.toml"
-_OF_CLIENTS = {"ONIONSKIN_URL", "ONIONSKIN_API_KEY", "ONIONSKIN_CONFIG"}
+_CLIENT_VARIABLES = {"ONIONSKIN_URL", "ONIONSKIN_API_KEY", "ONIONSKIN_CONFIG"}
+_PLACES = {
+    "InitSettingsSource": "command line",
+    "EnvSettingsSource": "environment",
+    "DotEnvSettingsSource": str(DOT_ENV),
+}
 
 
 def settings_file(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
-    """The TOML file that `ONIONSKIN_CONFIG` names, or `onionskin.toml` where there is one.
+    """The source that reads the TOML file of `ONIONSKIN_CONFIG`, or else `onionskin.toml`.
 
     Raises:
-        ConfigurationError: it is not there, or no TOML.
+        ConfigurationError: the file is missing or no TOML.
     """
     file = settings_path()
     try:
@@ -31,10 +36,10 @@ def settings_file(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
 
 
 def settings_path() -> Path:
-    """The TOML file of settings; by default it need not be there.
+    """The TOML file of settings; the default one need not exist.
 
     Raises:
-        ConfigurationError: the one that is named is not there.
+        ConfigurationError: `ONIONSKIN_CONFIG` names a missing file.
     """
     named = os.environ.get("ONIONSKIN_CONFIG", "")
     if named and not Path(named).is_file():
@@ -48,21 +53,21 @@ def variable(name: str) -> str:
 
 
 def misspelt(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-    """Variables `ONIONSKIN_*` that mean nothing here, each with the setting most like it, or ''."""
-    variables = {variable(name) for name in known} | _OF_CLIENTS
-    strange = {name for name in environment if name.startswith(PREFIX)} - variables
-    return {name: closest(name, variables) for name in sorted(strange)}
+    """Unknown `ONIONSKIN_*` variables, each with the most similar setting, or ''."""
+    variables = {variable(name) for name in known} | _CLIENT_VARIABLES
+    unknown = {name for name in environment if name.startswith(PREFIX)} - variables
+    return {name: closest(name, variables) for name in sorted(unknown)}
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`, or ''."""
+    """The known name most similar to `name`, or ''."""
     return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
 
 
-def origins(settings: type[BaseSettings], chosen: Mapping[str, Any]) -> dict[str, str]:
-    """For each setting that is not left at its default, where it was set."""
+def origins(settings: type[BaseSettings], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """The source of each setting that is not at its default."""
     by_name: dict[str, str] = {}
-    for source in settings.settings_customise_sources(settings, *_sources(settings, chosen)):
+    for source in settings.settings_customise_sources(settings, *_sources(settings, overrides)):
         place = _PLACES.get(type(source).__name__, str(settings_path()))
         for key in source():
             name = key.lower().removeprefix(PREFIX.lower())
@@ -70,17 +75,10 @@ def origins(settings: type[BaseSettings], chosen: Mapping[str, Any]) -> dict[str
     return by_name
 
 
-_PLACES = {
-    "InitSettingsSource": "command line",
-    "EnvSettingsSource": "environment",
-    "DotEnvSettingsSource": str(DOT_ENV),
-}
-
-
 def _sources(
-    settings: type[BaseSettings], chosen: Mapping[str, Any]
+    settings: type[BaseSettings], overrides: Mapping[str, Any]
 ) -> tuple[PydanticBaseSettingsSource, ...]:
-    from pydantic_settings import (  # noqa: PLC0415 - only where somebody wants to know
+    from pydantic_settings import (  # noqa: PLC0415 - only for messages and `config show`
         DotEnvSettingsSource,
         EnvSettingsSource,
         InitSettingsSource,
@@ -88,7 +86,7 @@ def _sources(
     )
 
     return (
-        InitSettingsSource(settings, dict(chosen)),
+        InitSettingsSource(settings, dict(overrides)),
         EnvSettingsSource(settings),
         DotEnvSettingsSource(settings),
         SecretsSettingsSource(settings),

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from onionskin.service.app import create_app
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 from tests.conftest import repository
 from tests.services import environment, running_service
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse
 
 from onionskin.chains.turn import TurnReply, TurnRequest, stored_reply
-from onionskin.service.chat.schemas import ContextAnswer, ContextRequest
+from onionskin.service.chat.schemas import ChatAnswer, ChatRequest, ContextAnswer, ContextRequest
 from onionskin.service.chat.sse import reply_events
 from onionskin.service.dependencies import (
     OwnerDep,
@@ -22,7 +22,6 @@ from onionskin.service.dependencies import (
 )
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
-from onionskin.service.schemas import ChatAnswer, ChatRequest
 
 chat_router = APIRouter(route_class=IdempotentRoute, tags=["chat"])
 _STREAM: dict[str, Any] = {

@@ -9,8 +9,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from onionskin.chains.conversation import TurnReply
 from onionskin.memory.errors import OnionskinError
+from onionskin.service.chat.schemas import ChatAnswer
 from onionskin.service.errors import problem
-from onionskin.service.schemas import ChatAnswer
 from onionskin.service.streaming import iterate_shielded
 
 _PING_SECONDS = 15.0

@@ -37,8 +37,7 @@ from onionskin.service.factories import (
     open_text_pipeline,
     retention_of,
 )
-from onionskin.service.settings import Settings
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import Settings, load_settings
 from onionskin.service.settings_sources import misspelt
 
 State = Literal["ok", "warn", "fail"]

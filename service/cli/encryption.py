@@ -23,7 +23,7 @@ from onionskin.memory.store.encryption.migrations import (
 from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import progress, remark, say, say_json
 from onionskin.service.factories import master_keys, with_redis
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 
 app = typer.Typer(
     help="Encryption at rest: make master keys, rotate them, seal plain data.",

@@ -34,7 +34,7 @@ def reindex(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     After a change of embedder, beside the running service.
     """
     from onionskin.service.cli.reindex import run_reindex
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
     run_reindex(load_settings(**chosen), as_json=as_json)

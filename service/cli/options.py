@@ -18,7 +18,7 @@ def profile_names(incomplete: str) -> list[str]:
     """Memory profiles of this machine that begin so; for a list with commas, of its last one."""
     from onionskin.memory.errors import OnionskinError
     from onionskin.memory.profiles import load_profiles
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     before, comma, begun = incomplete.rpartition(",")
     try:

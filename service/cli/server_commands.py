@@ -32,7 +32,7 @@ def serve(
     Ctrl-C and SIGTERM let what is under way finish; it then ends with 0.
     """
     from onionskin.service.server.run import run
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -57,7 +57,7 @@ def worker(
     under way finish; it then ends with 0.
     """
     from onionskin.service.server.worker import run
-    from onionskin.service.settings_loading import load_settings
+    from onionskin.service.settings import load_settings
 
     chosen = {} if data_dir is None else {"data_dir": data_dir}
     run(load_settings(**chosen), port=port, as_json=as_json)

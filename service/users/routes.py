@@ -18,8 +18,13 @@ from onionskin.memory.store.users import list_users, user_stats
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.service.dependencies import AdminDep, Limit, OwnerDep, StateDep
 from onionskin.service.errors import problem_responses
-from onionskin.service.schemas import ImportDone
-from onionskin.service.users.schemas import ErasureReceipt, UserFigures, UserInfo, UserPage
+from onionskin.service.users.schemas import (
+    ErasureReceipt,
+    ImportDone,
+    UserFigures,
+    UserInfo,
+    UserPage,
+)
 
 user_data_router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
 _NDJSON = "application/x-ndjson"

@@ -89,3 +89,14 @@ class ErasureReceipt(BaseModel):
             vectors=gone.vectors,
             keys=gone.keys,
         )
+
+
+class ImportDone(BaseModel):
+    """How an import ended."""
+
+    import_id: str
+    lines: int = Field(description="Lines stored by now, blank ones included.")
+    resumed_after: int = Field(description="Lines that an earlier try had stored.")
+    messages: int = Field(description="Messages that this try stored.")
+    memories: int = Field(description="Memories that this try restored from an export.")
+    sessions: list[str]

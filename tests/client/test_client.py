@@ -21,6 +21,7 @@ from onionskin.client import (
 from onionskin.client.errors import problem_of
 from onionskin.client.results import Reply
 from onionskin.service import schemas
+from onionskin.service.chat import schemas as chat_schemas
 from onionskin.service.memories import queries as memory_queries
 from onionskin.service.memories import schemas as memory_schemas
 from onionskin.service.sessions import schemas as session_schemas
@@ -29,12 +30,12 @@ from tests.openai_server import Fault, OpenAIServer
 from tests.services import Service, running_service
 
 _SAME: dict[type, type[BaseModel]] = {
-    results.Reply: schemas.ChatAnswer,
-    results.LayerUse: schemas.LayerUse,
-    results.Recalled: schemas.Recalled,
+    results.Reply: chat_schemas.ChatAnswer,
+    results.LayerUse: chat_schemas.LayerUse,
+    results.Recalled: chat_schemas.Recalled,
     results.Message: schemas.ChatMessage,
-    results.Usage: schemas.Usage,
-    results.ImportResult: schemas.ImportDone,
+    results.Usage: chat_schemas.Usage,
+    results.ImportResult: user_schemas.ImportDone,
     results.Session: session_schemas.SessionInfo,
     results.Memory: memory_schemas.MemoryInfo,
     results.MemoryHit: memory_queries.MemoryHit,

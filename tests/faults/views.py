@@ -10,7 +10,7 @@ from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
 from onionskin.memory.retrieval.index.index_cache import CachedIndex, IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
-from onionskin.service.schemas import LayerUse
+from onionskin.service.chat.schemas import LayerUse
 from tests.conftest import make_views
 from tests.faults.ledger import Ledger
 from tests.faults.machine import PROBE

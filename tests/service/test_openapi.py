@@ -6,7 +6,7 @@ import pytest
 
 from onionskin.service.app import create_app
 from onionskin.service.openai.errors import PREFIXES as OPENAI
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 from tests.service.conftest import Backend
 
 _METHODS = {"get", "post", "put", "patch", "delete"}

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi.responses import StreamingResponse
 
 from onionskin.service.app import create_app
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 from tests.conftest import eventually
 
 _ID = {"X-Request-Id": "mine-3"}

@@ -1,4 +1,4 @@
-"""Settings come from the command line, the environment, `.env` and `onionskin.toml`, in this order."""
+"""Settings: the command line goes first, then the environment, `.env` and `onionskin.toml`."""
 
 import json
 import os
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.service.settings_loading import load_settings, show_settings, shown
+from onionskin.service.cli.config import effective_settings, show_settings
+from onionskin.service.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _origins() -> dict[str, tuple[str, str]]:
-    return {one.variable: (one.value, one.origin) for one in shown()}
+    return {setting.variable: (setting.value, setting.origin) for setting in effective_settings()}
 
 
 def test_each_source_goes_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +40,9 @@ def test_each_source_goes_before_the_next(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["ONIONSKIN_PROFILE"] == ("vector", "environment")
     assert found["OPENAI_API_KEY"] == ("********", ".env")
     assert found["ONIONSKIN_HOST"] == ("127.0.0.1", "default")
-    assert {one.variable: one.origin for one in shown(port=7)}["ONIONSKIN_PORT"] == "command line"
+    assert {one.variable: one.origin for one in effective_settings(port=7)}[
+        "ONIONSKIN_PORT"
+    ] == "command line"
 
 
 def test_a_named_file_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.services import environment, running_service
 _OPEN = """
 import asyncio, sys
 {before}
-from onionskin.service.settings_loading import load_settings
+from onionskin.service.settings import load_settings
 from onionskin.service.container import open_state
 async def main():
     async with open_state(load_settings()) as state:
