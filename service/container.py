@@ -108,9 +108,9 @@ async def open_state(
             views,
             embedder,
             embed_seconds=settings.embedder_timeout.total_seconds(),
-            most=settings.most_memories,
+            limit=settings.most_memories,
             clock=clock,
-            discretion=discretions.default,
+            privacy=discretions.default,
         )
         budgets = _budgets(settings, store, clock)
         extractor = Extractor(
@@ -120,7 +120,7 @@ async def open_state(
                 records,
                 embedder,
                 embed_seconds=settings.embedder_timeout.total_seconds(),
-                most=settings.most_memories,
+                limit=settings.most_memories,
             ),
             model,
             within=settings.model_timeout,
