@@ -148,7 +148,7 @@ def make_views(store: RedisStore, *, most_bytes: int = 1_000_000_000) -> IndexCa
     return IndexCache(store, lambda: UserIndex(tongue), most_bytes=most_bytes)
 
 
-async def eventually(check: Callable[[], object], *, within: float = 10.0) -> None:
+async def eventually(check: Callable[[], object], *, within: float = 60.0) -> None:
     """Poll until `check()` holds."""
     async with asyncio.timeout(within):
         while not check():  # noqa: ASYNC110 - what is waited for is another process's

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Event
 
 from tests.openai_http import Request
 
@@ -16,6 +17,8 @@ class Fault:
 
     delay: timedelta = timedelta(0)
     """Before anything is answered."""
+    until: Event | None = None
+    """Nothing is answered before the test sets it."""
     token_delay: timedelta = timedelta(0)
     """Between the tokens of a stream."""
     status: int | None = None

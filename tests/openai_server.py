@@ -120,6 +120,8 @@ class OpenAIServer:
             fault = self._take_fault(request)
             if fault.delay:
                 await asyncio.sleep(fault.delay.total_seconds())
+            while fault.until and not fault.until.is_set():  # noqa: ASYNC110 - set by a thread
+                await asyncio.sleep(0.005)
             if fault.hang:
                 await reader.read()  # returns when the client has given up
             if fault.hang or fault.refuse:

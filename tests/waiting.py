@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(holds: Callable[[], object], *, within: float = 20.0) -> None:
+def until(holds: Callable[[], object], *, within: float = 60.0) -> None:
     """Ask every 10 ms until `holds()`; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while not holds():

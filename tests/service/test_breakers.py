@@ -103,7 +103,7 @@ def test_an_embedder_that_is_down_is_left_alone_and_turns_go_on_with_words(
         **settings,
         "ONIONSKIN_EMBEDDER": "openai",
         "ONIONSKIN_EMBEDDER_BASE_URL": model.base_url,
-        "ONIONSKIN_EMBEDDER_TIMEOUT": "1",
+        "ONIONSKIN_EMBEDDER_TIMEOUT": "2",
     }
     with running_service(tmp_path, **remote) as service, service.client() as client:
         model.fault = Fault(hang=True, purpose="embeddings")

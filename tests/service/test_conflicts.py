@@ -2,9 +2,9 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx
@@ -15,8 +15,22 @@ from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend
 from tests.services import running_service
+from tests.waiting import until
 
-_SLOW = Fault(delay=timedelta(seconds=1.5), purpose="completions")
+
+@dataclass(frozen=True, slots=True)
+class SlowTurn:
+    """A turn whose model answers when the test lets it."""
+
+    future: Future[httpx.Response]
+    gate: threading.Event
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def result(self) -> httpx.Response:
+        self.gate.set()
+        return self.future.result(60)
 
 
 @pytest.fixture
@@ -53,16 +67,13 @@ def _begun(backend: Backend) -> str:
 
 def _slowly(
     pool: ThreadPoolExecutor, backend: Backend, session_id: str, **more: object
-) -> Future[httpx.Response]:
+) -> SlowTurn:
     """A turn whose model call is under way."""
-    asked = len(backend.model.requests)
-    backend.model.faults.append(_SLOW)
+    asked, gate = len(backend.model.requests), threading.Event()
+    backend.model.faults.append(Fault(until=gate, purpose="completions"))
     future = pool.submit(backend.say, "u", "The slow one.", session_id=session_id, **more)
-    deadline = time.monotonic() + 10
-    while len(backend.model.requests) == asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return future
+    until(lambda: len(backend.model.requests) > asked)
+    return SlowTurn(future, gate)
 
 
 @pytest.mark.parametrize("same_worker", [True, False])
@@ -72,9 +83,10 @@ def test_a_queued_turn_sees_the_one_before_it(
     one, other = workers
     session_id = _begun(one)
     slow = _slowly(pool, one, session_id)
-    second = (one if same_worker else other).say("u", "The quick one.", session_id=session_id)
-    assert second.json()["turn_id"] == f"{session_id}.4"
+    waiting = one if same_worker else other
+    second = pool.submit(waiting.say, "u", "The quick one.", session_id=session_id)
     assert slow.result().json()["turn_id"] == f"{session_id}.2"
+    assert second.result(60).json()["turn_id"] == f"{session_id}.4"
     assert "The slow one." in json.dumps(one.model.requests[-1].body)
 
 
@@ -110,10 +122,9 @@ def test_an_interrupted_turn_stops_and_leaves_its_message(
     one, other = workers
     session_id = _begun(one)
     slow = _slowly(pool, one, session_id)
-    began = time.monotonic()
     newer = other.say("u", "No, stop.", session_id=session_id, on_conflict="interrupt")
     assert newer.json()["turn_id"] == f"{session_id}.4"
-    assert time.monotonic() - began < 1.4
+    assert not slow.gate.is_set()  # the newer turn did not wait for it
     assert (slow.result().status_code, slow.result().json()["code"]) == (409, "turn_interrupted")
     assert one.transcript("u")[2:5] == [
         *("The slow one.", "(interrupted before it was answered)", "No, stop.")
@@ -166,6 +177,6 @@ def test_a_session_whose_worker_was_killed_is_free_again(
     session_id = _begun(one)
     slow = _slowly(pool, one, session_id)
     one.service.kill()
-    assert isinstance(slow.exception(), httpx.TransportError)
+    assert isinstance(slow.future.exception(), httpx.TransportError)
     answer = other.say("u", "Anyone?", session_id=session_id)
     assert answer.json()["turn_id"] == f"{session_id}.2"

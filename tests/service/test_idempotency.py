@@ -1,6 +1,7 @@
 """`Idempotency-Key`: the same request, sent again, is done once."""
 
 import concurrent.futures
+import threading
 import time
 from datetime import timedelta
 from typing import Any, cast
@@ -49,13 +50,15 @@ def test_a_key_for_another_request_is_refused(backend: Backend) -> None:
 
 
 def test_while_the_first_is_under_way_the_second_is_told_so(backend: Backend) -> None:
-    backend.model.faults.append(Fault(delay=timedelta(seconds=2), purpose="completions"))
+    gate = threading.Event()
+    backend.model.faults.append(Fault(until=gate, purpose="completions"))
     asked = len(backend.model.requests)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(_send, backend, "key-1", user="i4")
         until(lambda: len(backend.model.requests) > asked)
         second = _send(backend, "key-1", user="i4")
         assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
+        gate.set()
         assert first.result().is_success
     assert len(backend.transcript("i4")) == 2
 
@@ -78,7 +81,7 @@ def test_a_client_that_left_a_stream_finds_session_and_key_free(
     headers = {"Idempotency-Key": "key-1"}
     with backend.client.stream("POST", "/v1/chat", json=body, headers=headers) as answer:
         next(line for line in answer.iter_lines() if line.startswith("event: token"))
-    deadline = time.monotonic() + 5  # less than a hold lasts by itself
+    deadline = time.monotonic() + 30  # a claim outlives a crash for longer
     while (again := backend.client.post("/v1/chat", json=body, headers=headers)).status_code == 409:
         assert time.monotonic() < deadline
     assert "event: done" in again.text

@@ -18,7 +18,7 @@ from tests.services import Service, running_service
 
 _AXE = repository() / "tests/javascript/node_modules/axe-core/axe.min.js"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_PATIENCE_MS = 10_000
+_PATIENCE_MS = 30_000
 _MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script><b>bold</b>'
 expect.set_options(timeout=_PATIENCE_MS)
 

@@ -12,7 +12,7 @@ from tests.services import Service, running_service
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_HEAD_TIMEOUT": "1"}
+    settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_HEAD_TIMEOUT": "3"}
     with running_service(tmp_path_factory.mktemp("slow"), **settings) as service:
         yield service
 
@@ -58,7 +58,7 @@ def test_a_connection_that_is_used_again_is_left_alone(service: Service) -> None
             while not answer.endswith(b"}"):
                 answer += kept.recv(1000)
             assert answer.startswith(b"HTTP/1.1 200 ")
-            time.sleep(0.6)
+            time.sleep(1.6)
 
 
 def test_a_slow_body_is_not_a_slow_head(service: Service) -> None:
@@ -68,6 +68,6 @@ def test_a_slow_body_is_not_a_slow_head(service: Service) -> None:
     with closing(_connected(service)) as slow:
         slow.sendall(head.encode())
         for start in range(0, len(body), 10):
-            time.sleep(0.3)
+            time.sleep(0.8)
             slow.sendall(body[start : start + 10])
         assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")

@@ -26,7 +26,7 @@ def test_a_redis_that_hangs_gives_503_and_recovery(
             response = client.post("/v1/chat", json=body)
             assert response.status_code == 503
             assert "retry-after" in response.headers
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15
             stream = client.post("/v1/chat", json=body | {"stream": True})
             assert stream.status_code == 503
             assert client.get("/readyz").status_code == 503
@@ -94,7 +94,7 @@ def test_a_request_that_failed_with_redis_may_be_tried_again_once_it_is_back(
         finally:
             os.kill(pid, signal.SIGCONT)
         model.reply = lambda _: "Hello."
-        deadline = time.monotonic() + 10  # the claim would hold for half a minute
+        deadline = time.monotonic() + 25  # the claim would hold for half a minute
         while (answer := ask()).status_code == 409:
             assert time.monotonic() < deadline
         assert answer.raise_for_status().json()["reply"] == "Hello."

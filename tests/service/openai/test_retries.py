@@ -1,5 +1,6 @@
 """Answers get lost on the way, and OpenAI's SDK asks again by itself: one turn is stored."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +38,13 @@ def test_another_worker_gives_the_answer_of_a_try_again(workers: list[Backend]) 
 
 def test_tries_at_once_on_two_workers_are_one_turn(workers: list[Backend]) -> None:
     asked = len(workers[0].model.requests)
-    workers[0].model.fault = Fault(delay=timedelta(seconds=0.5), purpose="completions")
+    gate = threading.Event()
+    workers[0].model.fault = Fault(until=gate, purpose="completions")
     with ThreadPoolExecutor(6) as pool:
         tries = [pool.submit(_post, workers[n % 2], "racer", retry=n) for n in range(6)]
+        until(lambda: answers_asked(workers[0], asked) == 1)
+        time.sleep(0.3)  # the others have arrived by now, or come later: either way one answers
+        gate.set()
         answers = [one.result().json() for one in tries]
     assert len({one["metadata"]["turn_id"] for one in answers}) == 1
     assert len({one["choices"][0]["message"]["content"] for one in answers}) == 1
@@ -49,16 +54,15 @@ def test_tries_at_once_on_two_workers_are_one_turn(workers: list[Backend]) -> No
 
 def test_the_same_request_at_once_is_one_turn_even_without_a_count(backend: Backend) -> None:
     asked = len(backend.model.requests)
-    backend.model.fault = Fault(delay=timedelta(seconds=0.4), purpose="completions")
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(_post, backend, "twice")
-        time.sleep(0.1)
-        answers = [first.result(), pool.submit(_post, backend, "twice").result()]
+    answers = [_post(backend, "twice"), _post(backend, "twice")]
     assert [one.status_code for one in answers] == [200, 200]
     assert sorted(map(len, transcripts(backend, "twice"))) == [2, 2]  # the first had been told
-    backend.model.fault = Fault(delay=timedelta(seconds=2), purpose="completions")
+    backend.model.fault = Fault(until=(gate := threading.Event()), purpose="completions")
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(_post, backend, "at-once") for _ in range(2)]
+        until(lambda: answers_asked(backend, asked) == 3)
+        time.sleep(2)  # the second request arrives
+        gate.set()
         turns = {one.result().json()["metadata"]["turn_id"] for one in both}
     assert len(turns) == 1
     assert answers_asked(backend, asked) == 3
@@ -66,9 +70,11 @@ def test_the_same_request_at_once_is_one_turn_even_without_a_count(backend: Back
 
 def test_a_client_that_gave_up_gets_the_answer_when_it_asks_again(backend: Backend) -> None:
     asked = len(backend.model.requests)
-    backend.model.faults.append(Fault(delay=timedelta(seconds=0.4), purpose="completions"))
+    gate = threading.Event()
+    backend.model.faults.append(Fault(until=gate, purpose="completions"))
     with pytest.raises(httpx.ReadTimeout):
         _post(backend, "impatient", timeout=0.2)
+    gate.set()
     assert _post(backend, "impatient").is_success
     assert transcripts(backend, "impatient") == [["Yes.", transcripts(backend, "impatient")[0][1]]]
     assert answers_asked(backend, asked) == 1
