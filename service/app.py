@@ -11,31 +11,31 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from onionskin.service.chat.routes import chat_router, context_router
+from onionskin.service.chat import routes as chat
 from onionskin.service.container import open_state
 from onionskin.service.dependencies import BEARER
 from onionskin.service.errors import add_error_handlers
 from onionskin.service.mcp.endpoint import McpEndpoint
-from onionskin.service.memories import preferences
-from onionskin.service.memories.routes import memories_router, quarantine_router
+from onionskin.service.memories import routes as memories
 from onionskin.service.middleware.request_log import RequestLogMiddleware
 from onionskin.service.middleware.timeouts import TimeoutMiddleware
 from onionskin.service.middleware.trusted_hosts import TrustedHostMiddleware, is_loopback
 from onionskin.service.openai import routes as openai
 from onionskin.service.schemas import Problem
-from onionskin.service.sessions.routes import sessions_router, turns_router
+from onionskin.service.sessions import routes as sessions
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
-from onionskin.service.system import playground
-from onionskin.service.system.routes import about_router, demo_router, health_router
-from onionskin.service.users.routes import user_data_router, user_list_router, users_router
+from onionskin.service.system import routes as system
+from onionskin.service.users import routes as users
 from onionskin.service.version import VERSION
 
-_ROUTES = (
-    *(chat_router, context_router, openai.router, sessions_router, turns_router),
-    *(memories_router, preferences.router, quarantine_router),
-    *(users_router, user_data_router, user_list_router),
-    *(about_router, health_router, playground.router),
+_ROUTERS = (
+    chat.router,
+    openai.router,
+    sessions.router,
+    memories.router,
+    users.router,
+    system.router,
 )
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
     "tracing": False,
@@ -91,10 +91,10 @@ def create_app(
         telemetry=_NO_TELEMETRY,
     )
     mcp = McpEndpoint(app, app.version)
-    for router in _ROUTES:
+    for router in _ROUTERS:
         app.include_router(router)
     if settings.demo:
-        app.include_router(demo_router)
+        app.include_router(system.demo_router)
     app.router.routes.append(Route("/mcp", mcp))
     origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
     if origins:

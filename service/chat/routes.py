@@ -1,7 +1,4 @@
-"""One turn of a conversation.
-
-Memory for a model of one's own.
-"""
+"""Endpoints of a turn: chat with the model, or read the memory for a model of your own."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -23,7 +20,9 @@ from onionskin.service.dependencies import (
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
 
-chat_router = APIRouter(route_class=IdempotentRoute, tags=["chat"])
+router = APIRouter(tags=["chat"])
+_turn_router = APIRouter(route_class=IdempotentRoute)
+_context_router = APIRouter(prefix="/v1/users/{user_id}/context")
 _STREAM: dict[str, Any] = {
     "description": "The answer; with `stream: true`, the events `session`, `memory`, `token`, and "
     "`done` or `error`.",
@@ -36,15 +35,15 @@ _STREAM: dict[str, Any] = {
 _RESPONSES = {200: _STREAM} | problem_responses(400, 404, 409, 413, 422, 502, 504, 507)
 
 
-@chat_router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
-@chat_router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
+@_turn_router.post("/chat", response_model=ChatAnswer, responses=_RESPONSES)
+@_turn_router.post("/v1/chat", response_model=ChatAnswer, responses=_RESPONSES)
 async def chat(
     body: ChatRequest, request: Request, state: StateDep, principal: PrincipalDep
 ) -> Response:
-    """Answer a message with the user's memory, and remember both.
+    """Answer a message with the user's memory, and store both.
 
-    With `stream: true` the answer comes as server-sent events; a client that hangs up before
-    `done` leaves nothing stored.
+    With `stream: true` the answer is a stream of server-sent events. If the client disconnects
+    before `done`, nothing is stored.
     """
     user = await check_limits(request, state, principal, body.user_id)
     await count_turn(request, state, user)
@@ -78,14 +77,15 @@ async def _only(reply: TurnReply) -> AsyncGenerator[TurnReply]:
     yield TurnReply(reply=reply.reply)
 
 
-context_router = APIRouter(prefix="/v1/users/{user_id}/context", tags=["chat"])
-
-
-@context_router.post("", responses=problem_responses(404, 409, 413, 422))
+@_context_router.post("", responses=problem_responses(404, 409, 413, 422))
 async def get_context(user: OwnerDep, body: ContextRequest, state: StateDep) -> ContextAnswer:
-    """What a model would be shown for a message. None is asked, and nothing is stored.
+    """Read the prompt for a message, without a model call. Nothing is stored.
 
-    A turn that is answered elsewhere is stored by an import.
+    Use an import to store a turn that another model answers.
     """
     turn = TurnRequest(user, body.message, body.session_id, body.profile)
     return ContextAnswer.of(await state.context_builder.recall(turn))
+
+
+router.include_router(_turn_router)
+router.include_router(_context_router)

@@ -1,30 +1,64 @@
-"""Which memories are meant: filters, searches, thresholds."""
+"""Queries over memories: filters, search, bulk deletion and archiving thresholds."""
+
+from collections.abc import Iterable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.retrieval.index.record_index import RecordHit
 from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Term
-from onionskin.service.memories.schemas import Body, Label, MemoryId, MemoryInfo, Share, Tags
+from onionskin.service.memories.schemas import (
+    Body,
+    Label,
+    MemoryId,
+    MemoryInfo,
+    MemoryPage,
+    Share,
+    Tags,
+)
 
 _DAY_SECONDS = 86_400.0
 
 
 class MemoryQuery(Body):
-    """Which memories of a list are wanted."""
+    """Filter and page of a list of memories."""
 
     kind: Kind | None = None
     term: Term | None = None
     tag: Label | None = None
-    since: AwareDatetime | None = Field(default=None, description="Made at this time or later.")
-    until: AwareDatetime | None = Field(default=None, description="Made at this time or earlier.")
+    since: AwareDatetime | None = Field(default=None, description="Created at or after this time.")
+    until: AwareDatetime | None = Field(default=None, description="Created at or before this time.")
     include_archived: bool = False
     cursor: str | None = Field(
-        default=None, max_length=100, description="`next_cursor` of the page before."
+        default=None, max_length=100, description="`next_cursor` of the previous page."
     )
-    limit: int = Field(default=50, ge=1, le=200, description="The most items of a page.")
+    limit: int = Field(default=50, ge=1, le=200, description="Maximum number of items per page.")
+
+    def page(self, records: Iterable[Record], *, now: float) -> MemoryPage:
+        """The matching memories, newest first.
+
+        Args:
+            records: All records of the user.
+            now: Current time in Unix seconds; expired records are left out.
+
+        Raises:
+            InvalidInputError: The cursor is invalid.
+        """
+        admits = self.filter().admits
+        matches = [record for record in records if record.is_alive(now) and admits(record)]
+        matches.sort(key=_newest_first)
+        if self.cursor:
+            after = _sort_key(self.cursor)
+            matches = [record for record in matches if _newest_first(record) > after]
+        page = matches[: self.limit]
+        has_more = len(matches) > self.limit
+        return MemoryPage(
+            memories=[MemoryInfo.of(record) for record in page],
+            next_cursor=f"{page[-1].created!r}:{page[-1].id}" if has_more else None,
+        )
 
     def filter(self) -> "MemoryFilter":
-        """The same as a filter."""
+        """The filter without the page."""
         return MemoryFilter(
             kinds=[self.kind] if self.kind else None,
             term=self.term,
@@ -36,18 +70,20 @@ class MemoryQuery(Body):
 
 
 class MemoryFilter(Body):
-    """Which memories are meant: those that meet all that is given."""
+    """A filter for memories; all given conditions must hold."""
 
     kinds: list[Kind] | None = Field(default=None, max_length=len(KINDS))
     term: Term | None = None
-    tags: Tags = Field(default=[], description="All of them.")
-    since: AwareDatetime | None = Field(default=None, description="Made at this time or later.")
-    until: AwareDatetime | None = Field(default=None, description="Made at this time or earlier.")
-    session_id: str | None = Field(default=None, description="Came from a turn of this session.")
+    tags: Tags = Field(default=[], description="A memory must have all of them.")
+    since: AwareDatetime | None = Field(default=None, description="Created at or after this time.")
+    until: AwareDatetime | None = Field(default=None, description="Created at or before this time.")
+    session_id: str | None = Field(
+        default=None, description="Only memories from turns of this session."
+    )
     include_archived: bool = False
 
     def admits(self, record: Record) -> bool:
-        """Whether a memory is meant."""
+        """Whether a memory matches."""
         return (
             (self.include_archived or not record.archived)
             and (self.kinds is None or record.kind in self.kinds)
@@ -63,7 +99,7 @@ class MemoryFilter(Body):
 
 
 class MemorySearch(MemoryFilter):
-    """What to look for."""
+    """A search query with a filter."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"query": "What may she not eat?"}]}
@@ -72,52 +108,51 @@ class MemorySearch(MemoryFilter):
     query: str = Field(min_length=1, max_length=8192)
     top_k: int = Field(default=10, ge=1, le=100)
     min_similarity: float | None = Field(
-        default=None, ge=-1, le=1, description="The least cosine with the query."
+        default=None, ge=-1, le=1, description="Minimum cosine similarity with the query."
     )
 
 
 class MemoryHit(BaseModel):
-    """A memory that was found, and why."""
+    """A search result with the parts of its score."""
 
     memory: MemoryInfo
     score: float
-    parts: dict[str, float] = Field(description="What the score is the sum of.")
+    parts: dict[str, float] = Field(description="The score is the sum of these.")
 
     @classmethod
-    def of(cls, found: RecordHit) -> "MemoryHit":
-        """The schema of a hit."""
-        return cls(
-            memory=MemoryInfo.of(found.record), score=found.hit.score, parts=dict(found.hit.parts)
-        )
+    def of(cls, result: RecordHit) -> "MemoryHit":
+        """The schema of a search result."""
+        hit = result.hit
+        return cls(memory=MemoryInfo.of(result.record), score=hit.score, parts=dict(hit.parts))
 
 
 class MemoryHits(BaseModel):
-    """Memories that were found, the best first."""
+    """Search results, best match first."""
 
     hits: list[MemoryHit]
 
 
 class BulkDelete(Body):
-    """Which memories to delete: those named, or all that meet the filter; not both."""
+    """Memories to delete: either a list of ids, or a filter."""
 
     ids: list[MemoryId] | None = Field(default=None, min_length=1, max_length=1000)
     filter: MemoryFilter | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "BulkDelete":
+    def _ids_or_filter(self) -> "BulkDelete":
         if (self.ids is None) == (self.filter is None):
             raise ValueError("give either ids or a filter")
         return self
 
 
 class MemoriesDeleted(BaseModel):
-    """What was deleted."""
+    """Number of deleted memories."""
 
     deleted: int
 
 
 class ArchiveRequest(Body):
-    """What counts as stale: all that is given must hold."""
+    """Thresholds of staleness; all given thresholds must hold."""
 
     older_than_days: float | None = Field(default=None, ge=0, le=36_500, allow_inf_nan=False)
     importance_below: Share | None = None
@@ -129,8 +164,8 @@ class ArchiveRequest(Body):
             raise ValueError("give at least one threshold")
         return self
 
-    def staleness(self) -> StaleFilter:
-        """The thresholds."""
+    def stale_filter(self) -> StaleFilter:
+        """The thresholds as a filter over records."""
         days = self.older_than_days
         return StaleFilter(
             None if days is None else days * _DAY_SECONDS,
@@ -140,6 +175,18 @@ class ArchiveRequest(Body):
 
 
 class Archived(BaseModel):
-    """What was archived."""
+    """Ids of the archived memories."""
 
     ids: list[str]
+
+
+def _newest_first(record: Record) -> tuple[float, str]:
+    return (-record.created, record.id)
+
+
+def _sort_key(cursor: str) -> tuple[float, str]:
+    created, _, record_id = cursor.partition(":")
+    try:
+        return (-float(created), record_id)
+    except ValueError as error:
+        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.") from error

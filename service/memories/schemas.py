@@ -1,10 +1,6 @@
-"""Memories as they come in and go out over HTTP.
+"""Request and response bodies for memories, their provenance, preferences and quarantine."""
 
-Why a memory is believed, as it goes out over HTTP.
-
-Quarantine as it comes in and goes out over HTTP.
-"""
-
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -19,9 +15,11 @@ from pydantic import (
 )
 
 from onionskin.memory.records.provenance import Provenance
+from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.store.transcripts import StoredTurn
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Term
+from onionskin.service.memories.preferences import category_of
 from onionskin.service.schemas import ChatMessage, Metadata, utc
 
 
@@ -47,7 +45,7 @@ Topic = Annotated[
     Field(
         min_length=1,
         max_length=128,
-        description="What it is about: a later write with the same topic replaces it.",
+        description="Subject of the memory: a later memory with the same topic replaces it.",
     ),
     AfterValidator(_plain),
 ]
@@ -56,7 +54,7 @@ MemoryId = Annotated[
     str,
     Field(
         pattern=r"^m_[0-9a-f]{16}$",
-        description="As an answer gave it.",
+        description="Id of a memory, from an earlier answer.",
         examples=["m_5f0c61b54bd9a7e3"],
     ),
 ]
@@ -64,49 +62,49 @@ TurnId = Annotated[str, Field(pattern=r"^s_[0-9a-f]{16}\.[0-9]{1,9}$")]
 
 
 class Body(BaseModel):
-    """What comes in: nothing but what is named here."""
+    """A request body that rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
     def fields(self) -> dict[str, Any]:
-        """What was given, as a record names and holds it."""
-        given = self.model_dump(exclude_unset=True)
-        for name, value in given.items():
+        """The fields that the request sets, with the names and types of a record."""
+        values = self.model_dump(exclude_unset=True)
+        for name, value in values.items():
             if isinstance(value, datetime):
-                given[name] = value.timestamp()
+                values[name] = value.timestamp()
             elif name in ("tags", "entities"):
-                given[name] = tuple(value)
-        return given
+                values[name] = tuple(value)
+        return values
 
 
 class NewMemory(Body):
-    """A memory to keep."""
+    """A memory to create."""
 
     content: Content
     kind: Kind = "fact"
     term: Term = Field(
-        default="long", description="`short` expires, after seven days unless told when."
+        default="long", description="`short` expires: at `expires`, or else after seven days."
     )
     topic: Topic | None = None
     tags: Tags = []
     entities: Tags = []
     metadata: Metadata = {}
     importance: Share = 0.5
-    pinned: bool = Field(default=False, description="Always in the prompt, within a budget.")
+    pinned: bool = Field(default=False, description="In every prompt, within a budget.")
     expires: AwareDatetime | None = None
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
-    source: TurnId | None = Field(default=None, description="The turn that it came from.")
+    source: TurnId | None = Field(default=None, description="The turn the memory comes from.")
 
 
 class NewMemories(Body):
-    """Memories to keep, all or none."""
+    """Memories to create: all or none."""
 
     memories: list[NewMemory] = Field(min_length=1, max_length=100)
 
 
 class MemoryPatch(Body):
-    """What to change of a memory; what is left out stays."""
+    """Fields to change; omitted fields stay as they are."""
 
     content: Content = ""
     kind: Kind = "fact"
@@ -136,7 +134,7 @@ class MemoryInfo(BaseModel):
     content: str
     kind: Kind
     term: Term
-    revision: int = Field(description="Counts its changes.")
+    revision: int = Field(description="Increases with every change.")
     topic: str | None
     tags: list[str]
     entities: list[str]
@@ -151,9 +149,9 @@ class MemoryInfo(BaseModel):
     pinned: bool
     valid_from: datetime | None
     valid_to: datetime | None
-    source: str | None = Field(description="The turn that it came from.")
-    confirmed: list[str] = Field(description="The latest turns that said it again.")
-    superseded_by: str | None = Field(description="The memory that contradicts it.")
+    source: str | None = Field(description="The turn the memory comes from.")
+    confirmed: list[str] = Field(description="The latest turns that repeat it.")
+    superseded_by: str | None = Field(description="The newer memory that contradicts it.")
 
     @classmethod
     def of(cls, record: Record) -> "MemoryInfo":
@@ -193,52 +191,70 @@ class MemoryList(BaseModel):
 
 
 class MemoryPage(MemoryList):
-    """A page of memories, the newest first."""
+    """A page of memories, newest first."""
 
     next_cursor: str | None
 
 
 class MemoryStats(BaseModel):
-    """How many memories there are, and of what sort."""
+    """Counts of a user's memories."""
 
     total: int
     archived: int
     pinned: int
     by_kind: dict[str, int]
     by_term: dict[str, int]
-    unembedded: int = Field(description="Found by words alone until they have a vector.")
+    unembedded: int = Field(description="Memories without a vector; only their words are searched.")
+
+    @classmethod
+    def of(cls, index: RecordIndex, *, now: float) -> "MemoryStats":
+        """The counts of all memories that have not expired.
+
+        Args:
+            index: All records of the user.
+            now: Current time in Unix seconds.
+        """
+        alive = [record for record in index if record.is_alive(now)]
+        return cls(
+            total=len(alive),
+            archived=sum(record.archived for record in alive),
+            pinned=sum(record.pinned for record in alive),
+            by_kind=dict(Counter(record.kind for record in alive)),
+            by_term=dict(Counter(record.term for record in alive)),
+            unembedded=len(index.unembedded),
+        )
 
 
 class HistoryStep(BaseModel):
-    """What was done to a memory, and how it was then."""
+    """One change of a memory, and the memory after it."""
 
     at: datetime
     action: Action
     memory: MemoryInfo
 
     @classmethod
-    def of(cls, step: RecordChange) -> "HistoryStep":
-        """The schema of a step."""
-        return cls(at=utc(step.at), action=step.action, memory=MemoryInfo.of(step.record))
+    def of(cls, change: RecordChange) -> "HistoryStep":
+        """The schema of a change."""
+        return cls(at=utc(change.at), action=change.action, memory=MemoryInfo.of(change.record))
 
 
 class MemoryHistory(BaseModel):
-    """The last thirty days of a memory, the oldest step first."""
+    """The changes of the last thirty days, oldest first."""
 
     steps: list[HistoryStep]
 
 
 class RestoreRequest(Body):
-    """To which revision; left out, its deletion or its last change is undone."""
+    """The revision to restore; without one, the deletion or the last change is undone."""
 
     revision: int | None = Field(default=None, ge=1, le=1_000_000_000)
 
 
 class SourceTurn(BaseModel):
-    """A turn that says it."""
+    """A turn that a memory comes from."""
 
     turn_id: str
-    said: ChatMessage | None = Field(description="None once the turn was deleted.")
+    said: ChatMessage | None = Field(description="Null if the turn was deleted.")
     replied: ChatMessage | None
 
     @classmethod
@@ -250,33 +266,60 @@ class SourceTurn(BaseModel):
 
 
 class MemoryReasons(BaseModel):
-    """Why a memory is believed."""
+    """Provenance of a memory."""
 
     memory: MemoryInfo
     turns: list[SourceTurn] = Field(
-        description="The turn that it came from, and the latest that said it again; none for a "
-        "memory that was written by hand."
+        description="The turn the memory comes from, and the latest turns that repeat it; empty "
+        "for a memory that was created over the API."
     )
-    supersedes: list[MemoryInfo] = Field(description="What it made untrue.")
-    superseded_by: MemoryInfo | None = Field(description="What made it untrue.")
+    supersedes: list[MemoryInfo] = Field(description="Older memories that it contradicts.")
+    superseded_by: MemoryInfo | None = Field(description="The newer memory that contradicts it.")
 
     @classmethod
-    def of(cls, found: Provenance) -> "MemoryReasons":
-        """The schema of the reasons."""
-        newer = found.superseded_by
+    def of(cls, provenance: Provenance) -> "MemoryReasons":
+        """The schema of a provenance."""
+        newer = provenance.superseded_by
         return cls(
-            memory=MemoryInfo.of(found.record),
-            turns=[SourceTurn.of(one, turn) for one, turn in found.turns.items()],
-            supersedes=[MemoryInfo.of(one) for one in found.supersedes],
+            memory=MemoryInfo.of(provenance.record),
+            turns=[SourceTurn.of(turn_id, turn) for turn_id, turn in provenance.turns.items()],
+            supersedes=[MemoryInfo.of(record) for record in provenance.supersedes],
             superseded_by=MemoryInfo.of(newer) if newer else None,
         )
 
 
-HeldId = Annotated[str, Field(pattern=r"^(s_[0-9a-f]{16}:[0-9]{1,9}|m_[0-9a-f]{16})$")]
+class Preference(BaseModel):
+    """A preference of the user; it is in every prompt, within a budget."""
+
+    category: str
+    content: str
+    updated: datetime
+
+    @classmethod
+    def of(cls, record: Record) -> "Preference":
+        """The schema of a record."""
+        return cls(
+            category=category_of(record), content=record.content, updated=utc(record.updated)
+        )
 
 
-class HeldText(BaseModel):
-    """A message or a memory that is kept, but shown to no model."""
+class PreferenceBody(Body):
+    """A preference to set."""
+
+    content: Content
+
+
+class Preferences(BaseModel):
+    """The user's preferences, sorted by category."""
+
+    preferences: list[Preference]
+
+
+QuarantinedId = Annotated[str, Field(pattern=r"^(s_[0-9a-f]{16}:[0-9]{1,9}|m_[0-9a-f]{16})$")]
+
+
+class QuarantinedText(BaseModel):
+    """A message or memory that is stored but shown to no model."""
 
     id: str = Field(description="`<session id>:<position>` of a message, or the id of a memory.")
     kind: Literal["message", "memory"]
@@ -284,30 +327,30 @@ class HeldText(BaseModel):
     at: datetime
 
     @classmethod
-    def of(cls, entry: Entry) -> "HeldText":
-        """The schema of what is held."""
-        memory = entry.session_id.startswith("m_")
+    def of(cls, entry: Entry) -> "QuarantinedText":
+        """The schema of a quarantined entry."""
+        is_memory = entry.session_id.startswith("m_")
         return cls(
-            id=entry.session_id if memory else entry.id,
-            kind="memory" if memory else "message",
+            id=entry.session_id if is_memory else entry.id,
+            kind="memory" if is_memory else "message",
             content=entry.message.content,
             at=utc(entry.message.at),
         )
 
 
-class Held(BaseModel):
-    """All that is held of a user, the latest first."""
+class QuarantineList(BaseModel):
+    """All quarantined texts of a user, latest first."""
 
-    held: list[HeldText]
+    held: list[QuarantinedText]
 
 
 class ReleaseRequest(Body):
-    """What to release."""
+    """Texts to release from quarantine."""
 
-    ids: list[HeldId] = Field(min_length=1, max_length=100)
+    ids: list[QuarantinedId] = Field(min_length=1, max_length=100)
 
 
 class Released(BaseModel):
-    """How many were released now."""
+    """Number of released texts."""
 
     released: int

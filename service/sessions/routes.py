@@ -1,7 +1,4 @@
-"""A user's sessions: list, read, close, delete.
-
-One turn again: what was said, and what the model was shown.
-"""
+"""Endpoints of a user's sessions and turns."""
 
 import time
 from typing import Annotated
@@ -10,6 +7,7 @@ from fastapi import APIRouter, Path
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.facts import is_always_shown
+from onionskin.memory.retrieval.index.record_index import RecordHit
 from onionskin.memory.store.sessions import begin_session, fork_session, note_session
 from onionskin.memory.store.transcripts import (
     get_session,
@@ -18,6 +16,7 @@ from onionskin.memory.store.transcripts import (
     read_messages,
     read_turn,
 )
+from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, SummarizeTask
 from onionskin.service.dependencies import (
     Cursor,
@@ -44,31 +43,30 @@ from onionskin.service.sessions.schemas import (
     SessionStarted,
     TurnInfo,
 )
+from onionskin.service.state import State
 
-_EARLIER, _RELEVANT = 5, 10
-sessions_router = APIRouter(
-    route_class=IdempotentRoute, prefix="/v1/users/{user_id}/sessions", tags=["sessions"]
-)
+_EARLIER_SESSIONS, _RELEVANT_MEMORIES = 5, 10
+router = APIRouter(route_class=IdempotentRoute, prefix="/v1/users/{user_id}", tags=["sessions"])
 
 
-@sessions_router.get("", responses=problem_responses(422))
+@router.get("/sessions", responses=problem_responses(422))
 async def list_user_sessions(
     user: OwnerDep, state: StateDep, cursor: Cursor = None, limit: Limit = 50
 ) -> SessionPage:
-    """The user's sessions by last activity, the latest first."""
+    """List the user's sessions, most recently active first."""
     after = _session_cursor(cursor) if cursor else None
-    found = await list_sessions(state.store, user, after=after, count=limit)
-    last = f"{found[-1].active!r}:{found[-1].id}" if len(found) == limit else None
-    return SessionPage(sessions=[SessionInfo.of(one) for one in found], next_cursor=last)
+    sessions = await list_sessions(state.store, user, after=after, count=limit)
+    last = f"{sessions[-1].active!r}:{sessions[-1].id}" if len(sessions) == limit else None
+    return SessionPage(sessions=[SessionInfo.of(session) for session in sessions], next_cursor=last)
 
 
-@sessions_router.get("/{session_id}", responses=problem_responses(404, 422))
+@router.get("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def get_user_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> SessionInfo:
-    """One session, and how far it is folded."""
+    """Read one session."""
     return SessionInfo.of(await get_session(state.store, user, session_id))
 
 
-@sessions_router.get("/{session_id}/messages", responses=problem_responses(404, 422))
+@router.get("/sessions/{session_id}/messages", responses=problem_responses(404, 422))
 async def list_messages(
     user: OwnerDep,
     session_id: SessionPath,
@@ -76,66 +74,76 @@ async def list_messages(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> MessagePage:
-    """The session's transcript, the oldest message first."""
+    """List the session's transcript, oldest message first."""
     start = _position_cursor(cursor) if cursor else 0
     session = await get_session(state.store, user, session_id)
-    found = await read_messages(state.store, user, session_id, start=start, count=limit)
-    end = start + len(found)
+    entries = await read_messages(state.store, user, session_id, start=start, count=limit)
+    end = start + len(entries)
     return MessagePage(
-        messages=[ChatMessage.of(entry) for entry in found],
-        next_cursor=str(end) if found and end < session.length else None,
+        messages=[ChatMessage.of(entry) for entry in entries],
+        next_cursor=str(end) if entries and end < session.length else None,
     )
 
 
-@sessions_router.post("", status_code=201, responses=problem_responses(404, 422))
+@router.post("/sessions", status_code=201, responses=problem_responses(404, 422))
 async def start_session(
     user: OwnerDep, state: StateDep, body: SessionStart | None = None
 ) -> SessionStarted:
-    """Begin a session, and get what is known of the user as it begins."""
-    asked, now, keep = body or SessionStart(), time.time(), state.privacy_policies.default
-    earlier = await list_sessions(state.store, user, after=None, count=_EARLIER)
+    """Begin a session; the answer lists what is known about the user.
+
+    These are earlier sessions, preferences, rules and pinned memories, and memories relevant to
+    `message`.
+    """
+    start, now, privacy = body or SessionStart(), time.time(), state.privacy_policies.default
+    earlier = await list_sessions(state.store, user, after=None, count=_EARLIER_SESSIONS)
     session = await begin_session(
         state.store,
         user,
         now=now,
         carry=state.settings.carry_sessions,
-        title=keep.for_storage(asked.title),
-        profile=state.profile_named(asked.profile),
-        metadata=keep.redact_json(asked.metadata),
+        title=privacy.for_storage(start.title),
+        profile=state.profile_named(start.profile),
+        metadata=privacy.redact_json(start.metadata),
     )
-    known = [one for one in await state.records.index(user) if one.is_recalled(now)]
-    found = (
-        await state.records.search(
-            user, asked.message, top_k=_RELEVANT, where=lambda one: one.is_recalled(now)
-        )
-        if asked.message and asked.message.strip()
-        else []
-    )
+    index = await state.records.index(user)
+    relevant = await _relevant_memories(state, user, start.message or "", now=now)
     return SessionStarted(
         session=SessionInfo.of(session),
-        earlier=[EarlierSession.of(one) for one in earlier],
-        standing=[MemoryInfo.of(one) for one in known if is_always_shown(one)],
-        relevant=[MemoryHit.of(one) for one in found],
+        earlier=[EarlierSession.of(session) for session in earlier],
+        standing=[
+            MemoryInfo.of(record)
+            for record in index
+            if record.is_recalled(now) and is_always_shown(record)
+        ],
+        relevant=[MemoryHit.of(hit) for hit in relevant],
     )
 
 
-@sessions_router.patch("/{session_id}", responses=problem_responses(404, 422))
+async def _relevant_memories(
+    state: State, user: User, message: str, *, now: float
+) -> list[RecordHit]:
+    if not message.strip():
+        return []
+    return await state.records.search(
+        user, message, top_k=_RELEVANT_MEMORIES, where=lambda record: record.is_recalled(now)
+    )
+
+
+@router.patch("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def change_session(
     user: OwnerDep, session_id: SessionPath, body: SessionPatch, state: StateDep
 ) -> SessionInfo:
     """Change a session's title or metadata."""
-    kept = state.privacy_policies.default.redact_json(
-        {"title": body.title, "metadata": body.metadata}
-    )
-    changed = await note_session(state.store, user, session_id, **kept)
-    return SessionInfo.of(changed)
+    fields = {"title": body.title, "metadata": body.metadata}
+    redacted = state.privacy_policies.default.redact_json(fields)
+    return SessionInfo.of(await note_session(state.store, user, session_id, **redacted))
 
 
-@sessions_router.post("/{session_id}/close", responses=problem_responses(404, 422))
+@router.post("/sessions/{session_id}/close", responses=problem_responses(404, 422))
 async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> SessionInfo:
-    """Close a session: it can be read and is recalled, but the next turn starts a new one.
+    """Close a session: it stays readable and recalled, but the next turn begins a new session.
 
-    What is not in its summary yet is folded soon after.
+    A background task summarizes the rest of it.
     """
     await state.store.close(user, session_id)
     session = await get_session(state.store, user, session_id)
@@ -143,26 +151,37 @@ async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep
     return SessionInfo.of(session)
 
 
-@sessions_router.post("/{session_id}/fork", responses=problem_responses(404, 422, 507))
+@router.post("/sessions/{session_id}/fork", responses=problem_responses(404, 422, 507))
 async def fork_user_session(
     user: StoringDep, session_id: SessionPath, state: StateDep, body: ForkRequest | None = None
 ) -> SessionInfo:
-    """Copy a session into a new one, which goes on by itself; the original stays as it is."""
-    asked = body or ForkRequest(messages=None, profile=None)
-    profile = state.profile_named(asked.profile)
-    forked = await fork_session(
-        state.store, user, session_id, now=time.time(), upto=asked.messages, profile=profile
+    """Copy a session into a new, independent one; the original does not change."""
+    options = body or ForkRequest(messages=None, profile=None)
+    profile = state.profile_named(options.profile)
+    copy = await fork_session(
+        state.store, user, session_id, now=time.time(), upto=options.messages, profile=profile
     )
-    return SessionInfo.of(forked)
+    return SessionInfo.of(copy)
 
 
-@sessions_router.delete("/{session_id}", responses=problem_responses(404, 422))
+@router.delete("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> Deleted:
-    """Delete a session whole: its messages, its summary, its vectors, and all recall of them."""
+    """Delete a session with its messages, summary and vectors; nothing of it is recalled."""
     messages = await state.store.drop(user, session_id)
     if state.vector_database:
         state.tasks.submit(EmbedTask(user))
     return Deleted(session_id=session_id, messages=messages)
+
+
+@router.get("/turns/{turn_id}", responses=problem_responses(404, 422))
+async def get_turn(user: OwnerDep, turn_id: Annotated[TurnId, Path()], state: StateDep) -> TurnInfo:
+    """Read a turn and the content of its prompt, layer by layer, with scores and tokens.
+
+    The prompt is stored for seven days; the messages stay.
+    """
+    turn = await read_turn(state.store, user, turn_id)
+    recalled = [hit.id for layer in turn.layers or () for hit in layer.hits]
+    return TurnInfo.of(turn_id, turn, await read_entries(state.store, user, recalled))
 
 
 def _session_cursor(cursor: str) -> tuple[float, str]:
@@ -170,24 +189,10 @@ def _session_cursor(cursor: str) -> tuple[float, str]:
     try:
         return float(active), session_id
     except ValueError as error:
-        raise InvalidInputError(f"{cursor!r} is no cursor of this list.") from error
+        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.") from error
 
 
 def _position_cursor(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 15:  # noqa: PLR2004
-        raise InvalidInputError(f"{cursor!r} is no cursor of this list.")
+        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.")
     return int(cursor)
-
-
-turns_router = APIRouter(prefix="/v1/users/{user_id}/turns", tags=["sessions"])
-
-
-@turns_router.get("/{turn_id}", responses=problem_responses(404, 422))
-async def get_turn(user: OwnerDep, turn_id: Annotated[TurnId, Path()], state: StateDep) -> TurnInfo:
-    """What the model was shown for a turn, layer by layer, with scores and tokens.
-
-    It is kept for seven days; the messages stay.
-    """
-    turn = await read_turn(state.store, user, turn_id)
-    recalled = [hit.id for layer in turn.layers or () for hit in layer.hits]
-    return TurnInfo.of(turn_id, turn, await read_entries(state.store, user, recalled))

@@ -1,7 +1,4 @@
-"""What comes in and goes out over HTTP of sessions.
-
-A turn, and what the model was shown for it.
-"""
+"""Request and response bodies for sessions and their turns."""
 
 import json
 from collections.abc import Mapping
@@ -22,11 +19,11 @@ _ALL = 1 << 30
 
 
 class SessionInfo(BaseModel):
-    """A session and how far it is folded."""
+    """A session and how far it is summarized."""
 
     session_id: str
     title: str
-    profile: str = Field(description="The memory profile of its last turn.")
+    profile: str = Field(description="Memory profile of the last turn.")
     created: datetime
     active: datetime
     messages: int
@@ -56,20 +53,20 @@ Title = Annotated[str, Field(max_length=256)]
 
 
 class SessionStart(Body):
-    """How a session begins."""
+    """Settings of a new session."""
 
     title: Title = ""
-    profile: str | None = Field(default=None, description="The memory profile it is noted with.")
+    profile: str | None = Field(default=None, description="Memory profile of the session.")
     metadata: Metadata = Field(default={})
     message: str | None = Field(
         default=None,
         max_length=8192,
-        description="What the user is about to say: memories that bear on it come back.",
+        description="The user's next message; the answer lists memories relevant to it.",
     )
 
 
 class SessionPatch(Body):
-    """What to change of a session; what is left out stays."""
+    """Fields to change; omitted fields stay as they are."""
 
     title: Title | None = None
     metadata: Metadata | None = None
@@ -82,7 +79,7 @@ class SessionPatch(Body):
 
 
 class EarlierSession(BaseModel):
-    """A session before this one."""
+    """An earlier session."""
 
     session_id: str
     title: str
@@ -101,66 +98,68 @@ class EarlierSession(BaseModel):
 
 
 class SessionStarted(BaseModel):
-    """A session, and what is known as it begins."""
+    """A new session, and what is known about the user."""
 
     session: SessionInfo
-    earlier: list[EarlierSession] = Field(description="The latest first.")
+    earlier: list[EarlierSession] = Field(description="Latest first.")
     standing: list[MemoryInfo] = Field(description="Preferences, rules and pinned memories.")
-    relevant: list[MemoryHit] = Field(description="Memories that bear on `message`.")
+    relevant: list[MemoryHit] = Field(description="Memories relevant to `message`.")
 
 
 class ForkRequest(BaseModel):
-    """How a session is copied."""
+    """Options for a copy of a session."""
 
     model_config = ConfigDict(extra="forbid")
 
     messages: int | None = Field(
-        None, ge=0, le=2**53, description="Copy so many, the oldest first; all if left out."
+        None, ge=0, le=2**53, description="Number of messages to copy, oldest first; default: all."
     )
-    profile: str | None = Field(None, description="The copy's memory profile; else as before.")
+    profile: str | None = Field(
+        None, description="Memory profile of the copy; default: that of the original."
+    )
 
 
 class SessionPage(BaseModel):
-    """Sessions, the latest first."""
+    """A page of sessions, latest first."""
 
     sessions: list[SessionInfo]
-    next_cursor: str | None = Field(description="For the next page; None on the last.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class MessagePage(BaseModel):
-    """Messages, the oldest first."""
+    """A page of messages, oldest first."""
 
     messages: list[ChatMessage]
-    next_cursor: str | None = Field(description="For the next page; None on the last.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class Deleted(BaseModel):
-    """What went."""
+    """A deleted session."""
 
     session_id: str
     messages: int
 
 
 class ShownHit(BaseModel):
-    """A recalled message, and why."""
+    """A recalled message with the parts of its score."""
 
     id: str
     score: float
-    parts: dict[str, float] = Field(description="What the score is the sum of.")
-    context: list[str] = Field(description="Ids of the messages shown with it.")
-    message: ChatMessage | None = Field(description="None once it was deleted.")
+    parts: dict[str, float] = Field(description="The score is the sum of these.")
+    context: list[str] = Field(description="Ids of neighbouring messages in the prompt.")
+    message: ChatMessage | None = Field(description="Null if the message was deleted.")
 
 
 class ShownLayer(BaseModel):
-    """What one layer had put into the prompt."""
+    """Content that one layer added to the prompt."""
 
     layer: str
     tokens: int = Field(description="Estimated.")
-    messages: list[str] = Field(description="Ids of the messages shown verbatim.")
+    messages: list[str] = Field(description="Ids of messages quoted in full.")
     summary: str
     earlier_sessions: list[str]
     recalled: list[ShownHit]
-    records: list[str] = Field(description="Ids of the memories shown.")
+    records: list[str] = Field(description="Ids of memories in the prompt.")
 
     @classmethod
     def of(cls, layer: LayerTrace, entries: Mapping[str, Entry]) -> "ShownLayer":
@@ -186,24 +185,30 @@ class ShownLayer(BaseModel):
 
 
 class TurnInfo(BaseModel):
-    """A turn."""
+    """A turn: its messages and the memory in its prompt."""
 
     turn_id: str
     session_id: str
     said: ChatMessage
     replied: ChatMessage | None
     shown: list[ShownLayer] | None = Field(
-        description="What the model was shown, layer by layer; None once that is no longer kept."
+        description="Content of the prompt, layer by layer; null once it has expired."
     )
 
     @classmethod
     def of(cls, turn_id: str, turn: StoredTurn, entries: Mapping[str, Entry]) -> "TurnInfo":
-        """The schema of a turn, with the messages that it recalled."""
+        """The schema of a turn.
+
+        Args:
+            turn_id: Id of the turn.
+            turn: Its messages and prompt trace.
+            entries: The recalled messages by id.
+        """
         layers = turn.layers
         return cls(
             turn_id=turn_id,
             session_id=turn.said.session_id,
             said=ChatMessage.of(turn.said),
             replied=ChatMessage.of(turn.replied) if turn.replied else None,
-            shown=None if layers is None else [ShownLayer.of(one, entries) for one in layers],
+            shown=None if layers is None else [ShownLayer.of(layer, entries) for layer in layers],
         )

@@ -1,4 +1,4 @@
-"""The playground: one page at `/`, its files under `/web/`; its headers let nothing else in."""
+"""The playground: one page at `/` and its files under `/web/`, with a strict content policy."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -35,13 +35,13 @@ R = TypeVar("R", bound=Response)
 
 @router.get("/")
 async def page() -> FileResponse:
-    """The page. Whoever may not ask the API sees an empty one that asks for a key."""
+    """Serve the page. Without access to the API it is empty and asks for a key."""
     return _guarded(FileResponse(_FOLDER / "index.html"))
 
 
 @router.get("/web/{path:path}")
 async def file(path: str, request: Request) -> Response:
-    """One of its files."""
+    """Serve one file of the page."""
     return _guarded(await _files.get_response(path, request.scope))
 
 

@@ -1,8 +1,7 @@
-"""What is in use: model, embedder, Redis, profiles.
+"""Endpoints of the service itself.
 
-The demonstration of continuity: the server dies by SIGKILL. Served only with `ONIONSKIN_DEMO`.
-
-Whether the service lives, and whether it can work.
+`router` has all that every service offers. `health_router` is part of it, and alone in a worker;
+`demo_router` is mounted only with `ONIONSKIN_DEMO`.
 """
 
 import os
@@ -19,6 +18,7 @@ from onionskin.service.dependencies import AdminDep, PrincipalDep, StateDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.factories import model_options
 from onionskin.service.settings import Settings
+from onionskin.service.system import playground
 from onionskin.service.system.schemas import (
     About,
     Caller,
@@ -32,22 +32,30 @@ from onionskin.service.system.schemas import (
     RedisKind,
 )
 
-about_router = APIRouter(tags=["health"])
-_KINDS: dict[str, Literal["sentinel", "cluster"]] = {
+router = APIRouter()
+health_router = APIRouter(tags=["health"])
+demo_router = APIRouter(prefix="/v1/demo", tags=["demo"])
+_METRICS: dict[str, Any] = {
+    "description": "OpenMetrics",
+    "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
+}
+_REDIS_KINDS: dict[str, Literal["sentinel", "cluster"]] = {
     "redis+sentinel": "sentinel",
     "redis+cluster": "cluster",
 }
 
 
-@about_router.get("/v1/about", responses=problem_responses())
+@router.get("/v1/about", tags=["health"], responses=problem_responses())
 async def about(request: Request, principal: PrincipalDep, state: StateDep) -> About:
-    """Which model, embedder, Redis and memory profiles are in use; no address and no secret."""
+    """Name the model, embedder, Redis and memory profiles in use; no addresses or secrets."""
     settings, model = state.settings, model_options(state.settings)
     return About(
         version=request.app.version,
         model=ModelInUse(name=model.chosen, offline=model.is_offline),
         embedder=settings.embedder,
-        redis=RedisInUse(kind=_kind(settings), server=await server_name(state.store.connection)),
+        redis=RedisInUse(
+            kind=_redis_kind(settings), server=await server_name(state.store.connection)
+        ),
         profiles=[ProfileInUse.of(name, profile) for name, profile in state.profiles.items()],
         default_profile=settings.profile,
         auth=settings.auth,
@@ -57,27 +65,26 @@ async def about(request: Request, principal: PrincipalDep, state: StateDep) -> A
     )
 
 
-def _kind(settings: Settings) -> RedisKind:
+def _redis_kind(settings: Settings) -> RedisKind:
     if settings.redis_url is None:
         return "embedded"
-    return _KINDS.get(urlsplit(settings.redis_url.get_secret_value()).scheme, "server")
-
-
-demo_router = APIRouter(prefix="/v1/demo", tags=["demo"])
+    return _REDIS_KINDS.get(urlsplit(settings.redis_url.get_secret_value()).scheme, "server")
 
 
 @demo_router.post("/kill", status_code=202, responses=problem_responses(403, 422))
 async def kill(
-    body: KillRequest, state: StateDep, _: AdminDep, afterwards: BackgroundTasks
+    body: KillRequest, state: StateDep, _: AdminDep, background: BackgroundTasks
 ) -> Killing:
-    """Kill the process that answers, and its embedded Redis, with SIGKILL.
+    """Kill the answering process and its embedded Redis with SIGKILL.
 
-    `onionskin demo --web` starts it again.
+    `onionskin demo --web` restarts the process.
     """
     if body.pid != os.getpid():
-        raise InvalidInputError(f"Process {body.pid} does not serve here. Ask /v1/about anew.")
+        raise InvalidInputError(
+            f"Process {body.pid} does not serve this request. Read the current id from /v1/about."
+        )
     redis_pid = _redis_pid(state.settings)
-    afterwards.add_task(_kill, redis_pid)
+    background.add_task(_kill, redis_pid)
     return Killing(pid=body.pid, redis_pid=redis_pid)
 
 
@@ -93,27 +100,24 @@ async def _kill(redis_pid: int | None) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-health_router = APIRouter(tags=["health"])
-_METRICS: dict[str, Any] = {
-    "description": "OpenMetrics",
-    "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
-}
-
-
 @health_router.get("/healthz")
 async def healthz() -> Health:
-    """The process answers."""
+    """Report that the process is running."""
     return Health(status="ok")
 
 
 @health_router.get("/metrics", response_class=Response, responses={200: _METRICS})
 async def metrics(state: StateDep) -> Response:
-    """This process's figures for Prometheus, in OpenMetrics' text format; nothing personal."""
+    """Metrics of this process for Prometheus, in OpenMetrics text format; no personal data."""
     return Response(state.telemetry.exposition(), media_type=state.telemetry.content_type)
 
 
 @health_router.get("/readyz", responses=problem_responses())
 async def readyz(state: StateDep) -> Health:
-    """Redis answers, so turns can be served."""
+    """Report that Redis answers, so that turns can be served."""
     await state.store.ping()
     return Health(status="ok")
+
+
+router.include_router(health_router)
+router.include_router(playground.router)

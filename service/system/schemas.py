@@ -1,4 +1,4 @@
-"""What a service says of itself over HTTP: no address, no secret."""
+"""Response bodies about the service; without addresses and secrets."""
 
 from typing import Literal
 
@@ -10,31 +10,31 @@ RedisKind = Literal["embedded", "server", "sentinel", "cluster"]
 
 
 class Health(BaseModel):
-    """Whether the service is well."""
+    """Health of the service."""
 
     status: Literal["ok"]
 
 
 class ModelInUse(BaseModel):
-    """The chat model that answers."""
+    """The chat model."""
 
     name: str = Field(examples=["gpt-5-mini"])
-    offline: bool = Field(description="Whether it only quotes what is remembered.")
+    offline: bool = Field(description="Whether it is the offline model, which only quotes memory.")
 
 
 class RedisInUse(BaseModel):
-    """The Redis that holds everything."""
+    """The Redis server."""
 
     kind: RedisKind
-    server: str = Field(description="Name and version; empty where it may not be asked.")
+    server: str = Field(description="Name and version; empty if Redis denies `INFO`.")
 
 
 class ProfileInUse(BaseModel):
-    """A memory profile that turns may name."""
+    """A memory profile for turns."""
 
     name: str
     layers: list[str]
-    budgets: dict[str, int] = Field(description="The most tokens of each layer that has a bound.")
+    budgets: dict[str, int] = Field(description="Maximum tokens of each layer that has a limit.")
 
     @classmethod
     def of(cls, name: str, profile: Profile) -> "ProfileInUse":
@@ -43,20 +43,22 @@ class ProfileInUse(BaseModel):
 
 
 class Caller(BaseModel):
-    """Who asks."""
+    """The caller."""
 
     tenant: str
-    user_id: str | None = Field(description="The one user that is reached; None for all.")
+    user_id: str | None = Field(
+        description="The only user that the caller may access; null for all users."
+    )
 
 
 class Demo(BaseModel):
-    """What the continuity demonstration needs to know; there only with `ONIONSKIN_DEMO`."""
+    """Data for the continuity demonstration; present only with `ONIONSKIN_DEMO`."""
 
-    pid: int = Field(description="Of the process that answers.")
+    pid: int = Field(description="Id of the answering process.")
 
 
 class About(BaseModel):
-    """What is in use."""
+    """The parts that the service uses."""
 
     version: str
     model: ModelInUse
@@ -65,19 +67,23 @@ class About(BaseModel):
     profiles: list[ProfileInUse]
     default_profile: str
     auth: Literal["off", "keys", "jwt"]
-    quarantine: bool = Field(description="Whether texts that read like instructions are held back.")
+    quarantine: bool = Field(
+        description="Whether texts that read like instructions are quarantined."
+    )
     caller: Caller
     demo: Demo | None
 
 
 class KillRequest(BaseModel):
-    """Which process is meant, so that no other one is hit."""
+    """The process to kill, so that no other process is hit."""
 
-    pid: int = Field(description="As `/v1/about` told it.")
+    pid: int = Field(description="Process id from `/v1/about`.")
 
 
 class Killing(BaseModel):
-    """What dies as soon as this is read."""
+    """The processes that are killed after this answer."""
 
     pid: int
-    redis_pid: int | None = Field(description="Of the embedded Redis, which dies with it.")
+    redis_pid: int | None = Field(
+        description="Process id of the embedded Redis, which is killed too."
+    )

@@ -1,9 +1,4 @@
-"""A user as a whole: how much is stored, all of it to take away, all of it erased.
-
-Taking up a user's conversations from elsewhere.
-
-Which users there are.
-"""
+"""Endpoints of users: list, statistics, import, export and erasure."""
 
 import secrets
 import time
@@ -26,55 +21,11 @@ from onionskin.service.users.schemas import (
     UserPage,
 )
 
-user_data_router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
+router = APIRouter(prefix="/v1/users", tags=["users"])
+_user_router = APIRouter(prefix="/{user_id}")
 _NDJSON = "application/x-ndjson"
 _LINES = {"description": "JSON lines.", "content": {_NDJSON: {"schema": {"type": "string"}}}}
-
-
-@user_data_router.get("/stats", responses=problem_responses(404, 422))
-async def get_user_stats(user: OwnerDep, state: StateDep) -> UserFigures:
-    """How much is stored of the user; zeros for one who is not known."""
-    return UserFigures.of(user.id, await user_stats(state.store, user))
-
-
-@user_data_router.get(
-    "/export",
-    response_class=StreamingResponse,
-    responses={**problem_responses(404, 422), 200: _LINES},
-)
-async def export_everything(user: OwnerDep, state: StateDep) -> StreamingResponse:
-    """All that is stored of the user, a JSON object a line: what `/import` restores.
-
-    First `onionskin-export`; then each `session` with its `message` lines; then each `memory` with the
-    `step` lines of its history; last `end`, which counts the lines. The same data give the same
-    bytes. Vectors are made anew.
-    """
-    pages = export_user(state.store, user)
-    first = await anext(pages)  # a Redis that is away is told before the answer begins
-    headers = {"Content-Disposition": 'attachment; filename="onionskin-export.jsonl"'}
-    return StreamingResponse(_with_first(first, pages), media_type=_NDJSON, headers=headers)
-
-
-@user_data_router.delete("", responses=problem_responses(404, 422, 507))
-async def erase_everything(user: OwnerDep, state: StateDep) -> ErasureReceipt:
-    """Erase all that is stored of the user, for good; a turn under way is not stored any more."""
-    if state.vector_database:
-        await state.vector_database.drop(user)
-    gone = await erase_user(state.store, user)
-    if state.vector_database:
-        await state.vector_database.drop(user)  # what a job brought there meanwhile
-    await state.records.index(user)  # this worker's view empties now, others' when next asked
-    return ErasureReceipt.of(user.id, f"e_{secrets.token_hex(8)}", time.time(), gone)
-
-
-async def _with_first(first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for page in pages:
-        yield page
-
-
-users_router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
-_ANY_LENGTH = 1 << 50  # read as it comes; a single line is bounded
+_ANY_LENGTH = 1 << 50  # the body is streamed; only a single line has a maximum length
 _UPLOAD = {
     "requestBody": {
         "required": True,
@@ -92,14 +43,17 @@ ImportId = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="Names this import, so that it can be sent again: what is stored is passed "
-        "over. Remembered for seven days. Drawn, and told in the answer, where it is left out.",
+        description="Id of this import, valid for seven days. If the same import is sent again, "
+        "lines that are already stored are skipped. Generated if omitted; the answer contains it.",
         examples=["chats-2026-01"],
     ),
 ]
+UserCursor = Annotated[
+    str, Query(max_length=256, description="`next_cursor` of the previous page: its last user id.")
+]
 
 
-@users_router.post(
+@_user_router.post(
     "/import",
     openapi_extra=_UPLOAD,
     max_body_size=_ANY_LENGTH,
@@ -108,11 +62,11 @@ ImportId = Annotated[
 async def import_conversation(
     user: OwnerDep, request: Request, state: StateDep, import_id: ImportId = None
 ) -> ImportDone:
-    """Store a conversation, a JSON object a line.
+    """Import a conversation or an export, one JSON object per line.
 
-    A line has `content`, `role` (`user` or `assistant`) or `author` or both, and optionally `time`
-    (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session). What `/export` gave
-    is restored: the same sessions, positions, times and memories.
+    A line of a conversation has `content`, and `role` (`user` or `assistant`), `author`, or both.
+    `time` (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session) are optional.
+    An export from `/export` is restored with the same sessions, positions, times and memories.
     """
     name = import_id or f"import-{secrets.token_hex(8)}"
     report = await state.importer.run(user, name, request.stream())
@@ -126,19 +80,58 @@ async def import_conversation(
     )
 
 
-user_list_router = APIRouter(prefix="/v1/users", tags=["users"])
-UserCursor = Annotated[
-    str, Query(max_length=256, description="`next_cursor` of the page before: its last user id.")
-]
+@_user_router.get("/stats", responses=problem_responses(404, 422))
+async def get_user_stats(user: OwnerDep, state: StateDep) -> UserFigures:
+    """Count the data stored for the user; zeros for an unknown user."""
+    return UserFigures.of(user.id, await user_stats(state.store, user))
 
 
-@user_list_router.get("", responses=problem_responses(403, 422))
+@_user_router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={**problem_responses(404, 422), 200: _LINES},
+)
+async def export_everything(user: OwnerDep, state: StateDep) -> StreamingResponse:
+    """Export all data of the user as JSON lines, which `/import` restores.
+
+    The first line is `onionskin-export`. Each `session` follows with its `message` lines, then each
+    `memory` with the `step` lines of its history; the last line is `end`, with the number of lines.
+    Equal data give equal bytes. Vectors are not exported; an import computes them again.
+    """
+    pages = export_user(state.store, user)
+    first = await anext(pages)  # raises before the response begins if Redis is down
+    headers = {"Content-Disposition": 'attachment; filename="onionskin-export.jsonl"'}
+    return StreamingResponse(_with_first(first, pages), media_type=_NDJSON, headers=headers)
+
+
+@_user_router.delete("", responses=problem_responses(404, 422, 507))
+async def erase_everything(user: OwnerDep, state: StateDep) -> ErasureReceipt:
+    """Erase all data of the user permanently; a running turn is no longer stored."""
+    if state.vector_database:
+        await state.vector_database.drop(user)
+    erased = await erase_user(state.store, user)
+    if state.vector_database:
+        await state.vector_database.drop(user)  # again: a task may have written in between
+    await state.records.index(user)  # empties this worker's index; others do so on their next read
+    return ErasureReceipt.of(user.id, f"e_{secrets.token_hex(8)}", time.time(), erased)
+
+
+@router.get("", responses=problem_responses(403, 422))
 async def list_all_users(
     principal: AdminDep, state: StateDep, cursor: UserCursor = "", limit: Limit = 50
 ) -> UserPage:
-    """The users of the tenant who have something stored, sorted by id."""
-    found = await list_users(state.store, principal.tenant, after=cursor, count=limit)
+    """List the users of the tenant who have stored data, sorted by id."""
+    ids = await list_users(state.store, principal.tenant, after=cursor, count=limit)
     return UserPage(
-        users=[UserInfo(user_id=one) for one in found],
-        next_cursor=found[-1] if len(found) == limit else None,
+        users=[UserInfo(user_id=user_id) for user_id in ids],
+        next_cursor=ids[-1] if len(ids) == limit else None,
     )
+
+
+async def _with_first(first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for page in pages:
+        yield page
+
+
+router.include_router(_user_router)

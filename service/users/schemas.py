@@ -1,4 +1,4 @@
-"""What goes out over HTTP of users as a whole."""
+"""Response bodies about users."""
 
 from datetime import datetime
 
@@ -10,43 +10,43 @@ from onionskin.service.schemas import utc
 
 
 class UserInfo(BaseModel):
-    """A user who has something stored."""
+    """A user who has stored data."""
 
     user_id: str
 
 
 class UserPage(BaseModel):
-    """Users, sorted by id."""
+    """A page of users, sorted by id."""
 
     users: list[UserInfo]
-    next_cursor: str | None = Field(description="For the next page; None on the last.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class UserFigures(BaseModel):
-    """How much is stored of a user; zeros where there is nothing."""
+    """Amount of data stored for a user."""
 
     user_id: str
     sessions: int
     open_sessions: int = Field(description="Sessions that are not closed.")
     messages: int
-    summaries: int = Field(description="Sessions that are folded, at least in part.")
-    memories: int = Field(description="Expired and archived ones too.")
+    summaries: int = Field(description="Sessions that are summarized, at least in part.")
+    memories: int = Field(description="Including expired and archived memories.")
     vectors: int
     size_bytes: int = Field(
-        description="In Redis, as it estimates: without what goes by itself, such as progress of "
-        "imports and histories of deleted memories."
+        description="Size in Redis, estimated; without temporary data such as the progress of "
+        "imports and the history of deleted memories."
     )
     extraction: dict[str, int] = Field(
-        description="Batches that memories were drawn from: `drawn`, `empty`, `malformed` (an "
-        "answer that could not be used) or `full` (no more memories allowed), and how many drawn "
-        "memories were `useless`."
+        description="Batches by result of the memory extraction: `drawn`, `empty`, `malformed` "
+        "(an unusable answer) or `full` (the user may have no more memories); `useless` counts "
+        "discarded memories."
     )
     first_activity: datetime | None = Field(description="When the first session began.")
     last_activity: datetime | None = Field(description="When a session was last active.")
 
     @classmethod
     def of(cls, user_id: str, stats: UserStats) -> "UserFigures":
-        """The schema of a user's figures."""
+        """The schema of a user's statistics."""
         return cls(
             user_id=user_id,
             sessions=stats.sessions,
@@ -63,7 +63,7 @@ class UserFigures(BaseModel):
 
 
 class ErasureReceipt(BaseModel):
-    """What was erased, and when. It is stored nowhere: keep it if you must show it."""
+    """Amount of erased data, and when. The service does not store the receipt."""
 
     receipt_id: str = Field(examples=["e_5f0c61b54bd9a7e3"])
     user_id: str
@@ -72,22 +72,22 @@ class ErasureReceipt(BaseModel):
     messages: int
     memories: int
     vectors: int
-    keys: int = Field(description="Keys of Redis.")
+    keys: int = Field(description="Number of Redis keys.")
 
     @classmethod
     def of(
-        cls, user_id: str, receipt_id: str, erased_at: float, gone: ErasureResult
+        cls, user_id: str, receipt_id: str, erased_at: float, erased: ErasureResult
     ) -> "ErasureReceipt":
-        """The schema of what went."""
+        """The schema of an erasure."""
         return cls(
             receipt_id=receipt_id,
             user_id=user_id,
             erased_at=utc(erased_at),
-            sessions=gone.sessions,
-            messages=gone.messages,
-            memories=gone.memories,
-            vectors=gone.vectors,
-            keys=gone.keys,
+            sessions=erased.sessions,
+            messages=erased.messages,
+            memories=erased.memories,
+            vectors=erased.vectors,
+            keys=erased.keys,
         )
 
 
