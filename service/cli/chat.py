@@ -1,4 +1,4 @@
-"""`onionskin chat`: a conversation in the terminal, or one message a line from a pipe."""
+"""`onionskin chat`: a conversation in the terminal, or one message per line from a pipe."""
 
 import contextlib
 import importlib
@@ -12,47 +12,47 @@ import httpx
 from onionskin.service.console import complain, counted, remark, say, say_json
 from onionskin.service.http_client import ServiceError, open_client, refused, unreachable
 
-_PROMPT = "\001\033[1;36m\002you>\001\033[0m\002 "  # what stands between \001 and \002 has no width
+_PROMPT = "\001\033[1;36m\002you>\001\033[0m\002 "  # readline ignores the width of \001...\002
 
 
-def converse(url: str, user: str, *, profile: str | None, as_json: bool) -> None:
-    """Read messages until end of input; show each answer as it comes, and what it drew on.
+def run_chat(url: str, user: str, *, profile: str | None, as_json: bool) -> None:
+    """Send each line of input as a message; print the answer and the memory it used.
 
-    A person is told of a turn that failed, and goes on; without one it ends there.
+    In a terminal a failed turn prints its error, and the chat continues. With a pipe it ends.
 
     Raises:
-        ServiceError: the service is away, or refuses.
+        ServiceError: The service is unavailable, or refuses a message.
     """
-    typed = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    is_interactive = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     with open_client(url, timeout=120) as client:
-        _greet(client)
-        if typed:
-            remark("Say something. Ctrl-D ends; what you said stays remembered.", style="dim")
-        for message in _messages(typed=typed):
+        _check_service(client)
+        if is_interactive:
+            remark("Type a message. Ctrl-D exits; your messages stay remembered.", style="dim")
+        for message in _messages(is_interactive=is_interactive):
             body = {"user_id": user, "message": message, "profile": profile}
             try:
                 _answer(client, body, as_json=as_json)
             except (ServiceError, KeyboardInterrupt) as error:
-                if not typed:
+                if not is_interactive:
                     raise
                 say("")
-                complain(str(error) or "The answer was broken off.")
+                complain(str(error) or "The answer was stopped.")
 
 
-def _greet(client: httpx.Client) -> None:
-    """See that the service is there."""
+def _check_service(client: httpx.Client) -> None:
+    """Fail early if the service does not answer."""
     try:
         client.get("/healthz")
     except httpx.HTTPError as error:
         raise unreachable(client, error) from error
 
 
-def _messages(*, typed: bool) -> Iterator[str]:
-    if not typed:
+def _messages(*, is_interactive: bool) -> Iterator[str]:
+    if not is_interactive:
         yield from filter(None, map(str.strip, sys.stdin))
         return
     with contextlib.suppress(ImportError):
-        importlib.import_module("readline")  # lines can then be edited
+        importlib.import_module("readline")  # enables line editing
     while True:
         try:
             message = input(_PROMPT).strip()
@@ -80,20 +80,20 @@ def _answer(client: httpx.Client, body: dict[str, Any], *, as_json: bool) -> Non
 
 
 def _stream(client: httpx.Client, body: dict[str, Any]) -> None:
-    drew_on = ""
+    memory_line = ""
     with client.stream("POST", "/v1/chat", json=body) as response:
         if not response.is_success:
             response.read()
             raise refused(response)
         for event, data in _events(response):
             if event == "memory":
-                drew_on = _drew_on(data["memory"])
+                memory_line = _memory_line(data["memory"])
             elif event == "token":
                 say(data["text"], end="")
             elif event == "error":
                 say("")
                 raise ServiceError(data["detail"])
-    say(f"\n{drew_on}", style="dim")
+    say(f"\n{memory_line}", style="dim")
 
 
 def _events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
@@ -106,7 +106,7 @@ def _events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
             yield event, json.loads(value)
 
 
-def _drew_on(layers: list[dict[str, Any]]) -> str:
+def _memory_line(layers: list[dict[str, Any]]) -> str:
     parts = [
         f"{layer['layer']}: {counted(len(layer['messages']), 'message')}"
         + (f", {len(layer['recalled'])} recalled" if layer["recalled"] else "")

@@ -1,4 +1,4 @@
-"""`onionskin chat`, `import`, `export`, `erase`, `mcp`: what is asked of a running service."""
+"""`onionskin chat`, `import`, `export`, `erase`, `mcp`: commands that call a running service."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from onionskin.service.cli.options import URL, AsJson, Url, User, Users, example
 
 app = typer.Typer()
 _PANEL = "Talk with it"
+Form = Literal["onionskin", "langchain", "mem0"]
 
 
 def _readable(file: Path) -> Path:
@@ -17,11 +18,8 @@ def _readable(file: Path) -> Path:
         if not file.exists():
             raise typer.BadParameter(f"there is no file {str(file)!r}.")
         if file.is_dir() or not os.access(file, os.R_OK):
-            raise typer.BadParameter(f"{str(file)!r} cannot be read.")
+            raise typer.BadParameter(f"{str(file)!r} is not readable.")
     return file
-
-
-Form = Literal["onionskin", "langchain", "mem0"]
 
 
 @app.command(rich_help_panel=_PANEL, epilog=example("onionskin chat --user alice"))
@@ -34,13 +32,13 @@ def chat(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each answer as JSON.")] = False,
 ) -> None:
-    """Talk with the running service in the terminal, or pipe messages into it, one a line.
+    """Chat with the running service in the terminal, or pipe messages into it, one per line.
 
-    Ctrl-D ends it. Ctrl-C breaks off an answer, and ends it where nothing is being answered.
+    Ctrl-D exits. Ctrl-C stops the current answer, or exits if there is none.
     """
-    from onionskin.service.cli.chat import converse
+    from onionskin.service.cli.chat import run_chat
 
-    converse(url, user, profile=profile, as_json=as_json)
+    run_chat(url, user, profile=profile, as_json=as_json)
 
 
 @app.command(
@@ -50,36 +48,41 @@ def import_file(
     *,
     file: Annotated[
         Path,
-        typer.Argument(callback=_readable, help="JSON lines; - reads them from a pipe."),
+        typer.Argument(callback=_readable, help="JSON lines; - reads standard input."),
     ],
     user: User,
     url: Url = URL,
     import_id: Annotated[
-        str | None, typer.Option(help="Names the import; by default drawn from the file.")
+        str | None, typer.Option(help="Id of the import; default: a digest of the file.")
     ] = None,
     as_json: AsJson = False,
     form: Annotated[
         Form,
-        typer.Option(help="LangChain's messages_to_dict, or mem0's get_all."),
+        typer.Option(help="File format: LangChain's messages_to_dict, mem0's get_all."),
     ] = "onionskin",
 ) -> None:
-    """Store a conversation; run again after a failure, it goes on where it stopped."""
-    from onionskin.service.cli.import_file import at_rest, import_mem0, upload, upload_langchain
+    """Import a conversation or an export. After a failure, run it again to resume."""
+    from onionskin.service.cli.import_file import (
+        import_langchain,
+        import_lines,
+        import_mem0,
+        rereadable,
+    )
 
-    with at_rest(file) as found:
+    with rereadable(file) as source:
         if form == "mem0":
-            import_mem0(url, user, found, as_json=as_json)
+            import_mem0(url, user, source, as_json=as_json)
         elif form == "langchain":
-            upload_langchain(url, user, found, import_id=import_id, as_json=as_json)
+            import_langchain(url, user, source, import_id=import_id, as_json=as_json)
         else:
-            upload(url, user, found, import_id=import_id, as_json=as_json)
+            import_lines(url, user, source, import_id=import_id, as_json=as_json)
 
 
 @app.command(
     "export", rich_help_panel=_PANEL, epilog=example("onionskin export --user bo > bo.jsonl")
 )
 def export_user(user: User, url: Url = URL) -> None:
-    """Write all that is stored of a user as JSON lines to standard output; `import` restores."""
+    """Write all data of a user as JSON lines to standard output; `import` restores them."""
     from onionskin.service.cli.user_data import export
 
     export(url, user)
@@ -90,10 +93,10 @@ def erase_users(
     *,
     user: Users,
     url: Url = URL,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as JSON.")] = False,
 ) -> None:
-    """Erase all that is stored of a user, for good; of several, one after the other."""
+    """Erase all data of one or more users permanently."""
     from onionskin.service.cli.user_data import erase
 
     erase(url, user, ask=not yes, as_json=as_json)
@@ -101,9 +104,9 @@ def erase_users(
 
 @app.command(rich_help_panel=_PANEL, epilog=example("onionskin mcp --user me"))
 def mcp(user: User = "me", url: Url = URL) -> None:
-    """Give an assistant on this machine the memory of a user, over MCP on standard input.
+    """Offer the memory of a user to an assistant on this machine, over MCP on standard input.
 
-    In the configuration of the assistant, with `onionskin serve` running:
+    Start `onionskin serve`, then add this to the configuration of the assistant:
 
         {"mcpServers": {"onionskin": {"command": "onionskin", "args": ["mcp", "--user", "me"]}}}
     """

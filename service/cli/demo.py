@@ -1,4 +1,4 @@
-"""Session continuity, shown: told, killed with SIGKILL, started again, asked."""
+"""`onionskin demo`: chats, kills the service with SIGKILL, restarts it and asks."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from onionskin.memory.errors import OnionskinError
 from onionskin.service.server.supervisor import supervise
 
 _USER = "demo"
-_TOLD = (
+_FACTS = (
     "Hi! My name is Ada and I live in Lisbon.",
     "My dog is called Biscuit; he is a three year old beagle.",
     "I am allergic to peanuts.",
@@ -30,26 +30,26 @@ _TOLD = (
     "My sister Noor gets married on the 3rd of May.",
     "I would like to learn the cello one day.",
 )
-_ASKED = (
+_QUESTIONS = (
     ("What is my dog called?", "Biscuit"),
     ("When does my sister get married?", "3rd of May"),
     ("Which instrument would I like to learn?", "cello"),
 )
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 class DemoError(OnionskinError):
-    """The demonstration could not be carried out."""
+    """The demonstration failed to run."""
 
     code = "demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One question after the restart.
+    """A question after the restart, and its answer.
 
     Attributes:
-        layers: the layers whose part of the prompt held the answer.
+        layers: The layers that added the expected answer to the prompt.
     """
 
     question: str
@@ -61,20 +61,20 @@ class Finding:
 
 @dataclass(slots=True)
 class Outcome:
-    """How the demonstration went."""
+    """Result of the demonstration."""
 
     recalled: bool = False
-    told: int = len(_TOLD)
+    facts: int = len(_FACTS)
     killed: list[str] = field(default_factory=list[str])
     restart_seconds: float = 0.0
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
 def run_demo(*, as_json: bool) -> bool:
-    """Tell, kill, restart, ask; whether everything was remembered.
+    """Run the demonstration; returns whether everything was remembered.
 
     Raises:
-        DemoError: the service did not start or answer.
+        DemoError: The service did not start or answer.
     """
     console = Console(stderr=as_json)
     with tempfile.TemporaryDirectory(prefix="onionskin-demo-") as folder:
@@ -87,10 +87,10 @@ def run_demo(*, as_json: bool) -> bool:
 
 
 def run_web_demo(port: int) -> None:
-    """Serve the playground on a scratch folder, and again whenever it is killed, until stopped.
+    """Serve the playground in a temporary folder, and restart it whenever it is killed.
 
     Raises:
-        SupervisedError: the service ended by itself.
+        SupervisedError: The service exited by itself.
     """
     with tempfile.TemporaryDirectory(prefix="onionskin-demo-") as folder:
         supervise(Path(folder), port=port)
@@ -98,10 +98,10 @@ def run_web_demo(port: int) -> None:
 
 def _play(folder: Path, console: Console) -> Outcome:
     outcome = Outcome()
-    console.print("[bold]1.[/] Starting a service on a scratch folder, and telling it six things")
+    console.print("[bold]1.[/] Starting a service in a temporary folder, and telling it six facts")
     with _service(folder) as (process, client):
         session_id = ""
-        for message in _TOLD:
+        for message in _FACTS:
             session_id = _chat(client, message)["session_id"]
             console.print(f"   [cyan]you>[/] {message}", highlight=False)
         redis = int((folder / "redis.pid").read_text())
@@ -110,12 +110,12 @@ def _play(folder: Path, console: Console) -> Outcome:
         os.kill(redis, signal.SIGKILL)
         process.wait()
         outcome.killed = ["service", "redis"]
-    console.print("[bold]3.[/] Starting it again, closing the old session, asking in a new one")
+    console.print("[bold]3.[/] Restarting it, closing the old session, asking in a new one")
     started = time.monotonic()
     with _service(folder) as (_, client):
         outcome.restart_seconds = round(time.monotonic() - started, 2)
         client.post(f"/v1/users/{_USER}/sessions/{session_id}/close").raise_for_status()
-        for question, expected in _ASKED:
+        for question, expected in _QUESTIONS:
             answer = _chat(client, question)
             outcome.findings.append(_finding(client, answer, question, expected))
     outcome.recalled = all(finding.recalled for finding in outcome.findings)
@@ -124,19 +124,20 @@ def _play(folder: Path, console: Console) -> Outcome:
 
 def _finding(client: httpx.Client, answer: dict[str, Any], question: str, expected: str) -> Finding:
     layers = [layer["layer"] for layer in answer["memory"] if _holds(client, layer, expected)]
-    found = bool(layers) and answer["session_id"] != ""
+    is_in_prompt = bool(layers) and answer["session_id"] != ""
     return Finding(
-        question, expected, answer["reply"], layers, found and expected in answer["reply"]
+        question, expected, answer["reply"], layers, is_in_prompt and expected in answer["reply"]
     )
 
 
 def _holds(client: httpx.Client, layer: dict[str, Any], expected: str) -> bool:
-    """Whether a layer's part of the prompt holds what was expected."""
+    """Whether a layer added the expected text to the prompt."""
     texts = [layer["summary"], *(hit["content"] for hit in layer["recalled"])]
     for session_id in layer["earlier_sessions"]:
         page = client.get(f"/v1/users/{_USER}/sessions/{session_id}/messages").json()
-        shown = (one for one in page["messages"] if one["id"] in layer["messages"])
-        texts += [message["content"] for message in shown]
+        texts += [
+            message["content"] for message in page["messages"] if message["id"] in layer["messages"]
+        ]
     return any(expected in text for text in texts)
 
 
@@ -160,22 +161,22 @@ def _service(folder: Path) -> Generator[tuple[subprocess.Popen[str], httpx.Clien
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
-        cwd=folder,  # away from a .env and a onionskin.toml
+        cwd=folder,  # so that no .env and no onionskin.toml is read
     ) as process:
         try:
-            with httpx.Client(base_url=_address(process), timeout=_PATIENCE_SECONDS) as client:
+            with httpx.Client(base_url=_address(process), timeout=_TIMEOUT_SECONDS) as client:
                 yield process, client
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(_PATIENCE_SECONDS)
+                process.wait(_TIMEOUT_SECONDS)
 
 
 def _address(process: subprocess.Popen[str]) -> str:
     for line in process.stdout or ():
-        if found := re.search(r"http://\S+", line):
-            return found[0]
-    raise DemoError("The service did not start; its message stands above.")
+        if url := re.search(r"http://\S+", line):
+            return url[0]
+    raise DemoError("The service did not start; see its message above.")
 
 
 def _chat(client: httpx.Client, message: str) -> dict[str, Any]:
@@ -186,11 +187,11 @@ def _chat(client: httpx.Client, message: str) -> dict[str, Any]:
 
 
 def _show(console: Console, outcome: Outcome) -> None:
-    table = Table(title="What was remembered", show_lines=True)
-    for heading in ("asked", "answer", "held by", ""):
+    table = Table(title="What the service remembered", show_lines=True)
+    for heading in ("question", "answer", "layers", ""):
         table.add_column(heading)
     for finding in outcome.findings:
         mark = "[green]remembered[/]" if finding.recalled else "[red]forgotten[/]"
         table.add_row(finding.question, finding.reply, ", ".join(finding.layers), mark)
     console.print(table)
-    console.print(f"Back after {outcome.restart_seconds} s; nothing acknowledged was lost.")
+    console.print(f"Restarted in {outcome.restart_seconds} s.")

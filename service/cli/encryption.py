@@ -1,83 +1,87 @@
-"""`onionskin encryption`: master keys made and rotated, and plain data sealed.
-
-What `onionskin encryption` does to all users at once, and how it goes.
-"""
+"""`onionskin encryption`: create and rotate master keys, encrypt existing data."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.progress import SpinnerColumn, TextColumn
 
 from onionskin.memory.errors import ConfigurationError, OnionskinError
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.aof_rewrite import compact
-from onionskin.memory.store.encryption.keyring import open_keyring
-from onionskin.memory.store.encryption.migrations import (
-    Rotation,
-    Sealing,
-    encrypt_existing,
-    rotate_master_key,
-)
 from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import progress, remark, say, say_json
-from onionskin.service.factories import master_keys, with_redis
-from onionskin.service.settings import load_settings
 
+if TYPE_CHECKING:
+    from onionskin.memory.store import Connection, RedisStore
+    from onionskin.memory.store.encryption.migrations import Rotation, Sealing
+
+T = TypeVar("T")
 app = typer.Typer(
-    help="Encryption at rest: make master keys, rotate them, seal plain data.",
+    help="Encryption at rest: create and rotate master keys, encrypt existing data.",
     no_args_is_help=True,
     epilog=example("onionskin encryption key 2026-11"),
 )
-KeyId = Annotated[str, typer.Argument(help="The id of a master key.")]
-_COMPACT = (
-    "Copies of before (append-only file, snapshots, backups) stay as they were: rewrite the file "
-    "with BGREWRITEAOF, and delete the others."
+KeyId = Annotated[str, typer.Argument(help="Id of a master key.")]
+_OLD_COPIES = (
+    "Older copies (append-only file, snapshots, backups) are still plain: rewrite the file with "
+    "BGREWRITEAOF, and delete the others."
 )
 
 
 @app.command(epilog=example("onionskin encryption key 2026-11"))
 def key(key_id: KeyId, *, as_json: AsJson = False) -> None:
-    """Draw a master key, as ONIONSKIN_ENCRYPTION_KEYS takes it. It is stored nowhere."""
+    """Create a master key for ONIONSKIN_ENCRYPTION_KEYS. It is not stored."""
     from onionskin.memory.store.encryption.master_keys import drawn_master_key
 
-    drawn = drawn_master_key(key_id)
+    master_key = drawn_master_key(key_id)
     if as_json:
-        say_json({"id": key_id, "key": drawn})
+        say_json({"id": key_id, "key": master_key})
     else:
-        say(drawn)
+        say(master_key)
 
 
 @app.command(epilog=example("onionskin encryption rotate"))
 def rotate(*, as_json: AsJson = False) -> None:
-    """Wrap every user's data key by the first of the master keys; run again if it was stopped."""
-    done = rotate_all()
+    """Wrap every user's data key with the first master key. If interrupted, run it again."""
+    from onionskin.memory.store.encryption.migrations import rotate_master_key
+
+    rotation = _migrate(
+        lambda store, show: rotate_master_key(
+            store, tell=lambda current: show(_rotation_text(current))
+        )
+    )
     if as_json:
-        say_json(asdict(done))
+        say_json(asdict(rotation))
     else:
-        say(rotation_told(done))
-    if done.failed:
-        raise OnionskinError("Those that do not open need the master key that wraps them.")
-    for one in () if as_json else done.dropped:
-        say(f"Master key {one!r} wraps nothing any more: drop it.")
+        say(_rotation_text(rotation))
+    if rotation.failed:
+        raise OnionskinError("The keys that failed need the master key that wraps them.")
+    for key_id in () if as_json else rotation.dropped:
+        say(f"Master key {key_id!r} wraps no data key any more: remove it.")
 
 
 @app.command(epilog=example("onionskin encryption seal"))
 def seal(*, as_json: AsJson = False) -> None:
-    """Seal what was stored before there were keys; run again if it was stopped."""
-    done = seal_all()
-    compacted = rewritten()
+    """Encrypt data that was stored before there were keys. If interrupted, run it again."""
+    from onionskin.memory.store.encryption.migrations import encrypt_existing
+
+    sealing = _migrate(
+        lambda store, show: encrypt_existing(
+            store, tell=lambda current: show(_sealing_text(current))
+        )
+    )
+    is_rewritten = _rewrite_embedded()
     if as_json:
-        say_json({**asdict(done), "compacted": compacted})
+        say_json({**asdict(sealing), "compacted": is_rewritten})
         return
-    say(sealing_told(done))
-    remark("The append-only file was rewritten; delete older copies." if compacted else _COMPACT)
+    say(_sealing_text(sealing))
+    remark(
+        "The append-only file was rewritten; delete older copies." if is_rewritten else _OLD_COPIES
+    )
 
 
 @app.command(epilog=example("onionskin encryption forget 2025-11"))
 def forget(key_id: KeyId, *, as_json: AsJson = False) -> None:
-    """Take a master key for lost: what it wraps stays shut, and the service starts without it."""
+    """Declare a master key lost: its data stay unreadable, and the service starts without it."""
     from onionskin.memory.store.encryption.keyring import forget_master_key
     from onionskin.service.factories import with_redis
 
@@ -86,64 +90,52 @@ def forget(key_id: KeyId, *, as_json: AsJson = False) -> None:
     if as_json:
         say_json({"forgotten": key_id})
     else:
-        say(f"Master key {key_id!r} is not asked for any more.")
+        say(f"Master key {key_id!r} is no longer required.")
 
 
-T = TypeVar("T")
+def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable[T]]") -> T:
+    """Run a migration over all users, with progress.
 
-
-def rotate_all() -> Rotation:
-    """Wrap every data key by the first of the master keys.
-
-    Raises:
-        ConfigurationError: there are no keys.
+    Args:
+        migration: Gets the store and a function that shows a text as progress.
     """
-    return _shown(
-        lambda store, show: rotate_master_key(store, tell=lambda one: show(rotation_told(one)))
-    )
+    from rich.progress import SpinnerColumn, TextColumn
+
+    from onionskin.memory.store import RedisStore
+    from onionskin.memory.store.encryption.keyring import open_keyring
+    from onionskin.service.factories import master_keys, with_redis
+    from onionskin.service.settings import load_settings
+
+    masters = master_keys(load_settings())
+    if masters is None:
+        raise ConfigurationError("There are no keys: set ONIONSKIN_ENCRYPTION_KEYS.")
+
+    async def run(connection: "Connection") -> T:
+        with progress(SpinnerColumn(), TextColumn("{task.description}")) as bar:
+            task = bar.add_task("")
+            keyring = await open_keyring(connection, masters)
+            store = RedisStore(connection, embedder_tag="", keyring=keyring)
+            return await migration(store, lambda text: bar.update(task, description=text))
+
+    return with_redis(run)
 
 
-def seal_all() -> Sealing:
-    """Seal all that is plain.
+def _rewrite_embedded() -> bool:
+    """Rewrite the append-only file of an embedded Redis; returns whether Redis is embedded."""
+    from onionskin.memory.store.aof_rewrite import compact
+    from onionskin.service.factories import with_redis
+    from onionskin.service.settings import load_settings
 
-    Raises:
-        ConfigurationError: there are no keys.
-    """
-    return _shown(
-        lambda store, show: encrypt_existing(store, tell=lambda one: show(sealing_told(one)))
-    )
-
-
-def rewritten() -> bool:
-    """Have an embedded Redis rewrite its file; whether it is embedded."""
     if load_settings().redis_url:
         return False
     with_redis(compact)
     return True
 
 
-def rotation_told(rotation: Rotation) -> str:
-    """A rotation, for people."""
-    failed = f", {rotation.failed} do not open" if rotation.failed else ""
-    return f"{rotation.rewrapped} data keys wrapped anew, of {rotation.seen}{failed}."
+def _rotation_text(rotation: "Rotation") -> str:
+    failed = f", {rotation.failed} cannot be opened" if rotation.failed else ""
+    return f"{rotation.rewrapped} data keys rewrapped, of {rotation.seen}{failed}."
 
 
-def sealing_told(sealing: Sealing) -> str:
-    """A sealing, for people."""
-    return f"{sealing.sealed} values sealed, in {sealing.seen} keys of Redis."
-
-
-def _shown(work: Callable[[RedisStore, Callable[[str], None]], Awaitable[T]]) -> T:
-    """Do something to all users, and show how it goes."""
-    masters = master_keys(load_settings())
-    if masters is None:
-        raise ConfigurationError("There are no keys: set ONIONSKIN_ENCRYPTION_KEYS.")
-
-    async def run(connection: Connection) -> T:
-        with progress(SpinnerColumn(), TextColumn("{task.description}")) as shown:
-            task = shown.add_task("")
-            keyring = await open_keyring(connection, masters)
-            store = RedisStore(connection, embedder_tag="", keyring=keyring)
-            return await work(store, lambda text: shown.update(task, description=text))
-
-    return with_redis(run)
+def _sealing_text(sealing: "Sealing") -> str:
+    return f"{sealing.sealed} values encrypted, in {sealing.seen} Redis keys."

@@ -1,4 +1,4 @@
-"""How commands end: a number for each kind of ending, the same for all of them."""
+"""Exit codes, the same for all commands."""
 
 from enum import IntEnum
 
@@ -6,10 +6,10 @@ from onionskin.memory.errors import OnionskinError
 
 
 class ExitCode(IntEnum):
-    """The number that a shell is handed.
+    """Exit code of a command.
 
-    `AWAY` is EX_UNAVAILABLE of sysexits.h; the last two are what shells say of a process that
-    SIGINT or SIGPIPE ended.
+    `AWAY` is EX_UNAVAILABLE of sysexits.h. The last two are the codes that shells report for a
+    process that SIGINT or SIGPIPE ended.
     """
 
     OK = 0
@@ -22,13 +22,13 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "what was asked for failed or was refused, or a check found something",
+    ExitCode.FAILED: "the command failed or was refused, or a check found a problem",
     ExitCode.USAGE: "wrong usage or settings",
-    ExitCode.AWAY: "what is needed is away: the service, Redis, the model or the embedder",
+    ExitCode.AWAY: "unavailable: the service, Redis, the model or the embedder",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
-    ExitCode.UNREAD: "whoever read the output has gone",
+    ExitCode.UNREAD: "the reader of the output is gone",
 }
-"""What each says, for people."""
+"""The meaning of each code, as the help shows it."""
 
 _CODES = {
     "configuration": ExitCode.USAGE,
@@ -46,5 +46,5 @@ _CODES = {
 
 
 def exit_code_of(error: OnionskinError) -> ExitCode:
-    """How a command ends that an error stopped."""
+    """The exit code for an error."""
     return _CODES.get(error.code, ExitCode.FAILED)

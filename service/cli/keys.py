@@ -1,4 +1,4 @@
-"""`onionskin keys`: API keys, made, listed, revoked."""
+"""`onionskin keys`: creates, lists and revokes API keys."""
 
 import time
 from datetime import UTC, datetime
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from onionskin.memory.store.api_keys import ApiKey
 
 app = typer.Typer(
-    help="API keys: make, list, revoke.",
+    help="API keys: create, list, revoke.",
     no_args_is_help=True,
     epilog=example("onionskin keys create --tenant acme --name web"),
 )
 
 
-def _filled(name: str | None) -> str | None:
+def _not_empty(name: str | None) -> str | None:
     if name == "":
-        raise typer.BadParameter("It is empty.")
+        raise typer.BadParameter("The value is empty.")
     return name
 
 
@@ -30,51 +30,53 @@ def _filled(name: str | None) -> str | None:
 def create(
     *,
     tenant: Annotated[
-        str, typer.Option(callback=_filled, help="Whose users it reaches.")
+        str, typer.Option(callback=_not_empty, help="Tenant whose users the key may access.")
     ] = "default",
     user: Annotated[
         str | None,
-        typer.Option(callback=_filled, help="The one user that it reaches; left out, all of them."),
+        typer.Option(callback=_not_empty, help="The only user the key may access; default: all."),
     ] = None,
-    name: Annotated[str, typer.Option(help="For your own notes.")] = "",
+    name: Annotated[str, typer.Option(help="A label for your own use.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key. It is shown this once and stored hashed."""
+    """Create an API key. It is shown only once and stored as a hash."""
     from onionskin.memory.store.api_keys import create_key
     from onionskin.service.factories import with_redis
 
-    made, shown = with_redis(
+    api_key, secret = with_redis(
         lambda connection: create_key(
             connection, tenant=tenant, user_id=user, name=name, now=time.time()
         )
     )
     if as_json:
-        say_json({**_described(made), "key": shown})
+        say_json({**_fields(api_key), "key": secret})
         return
     reach = "every user" if user is None else f"user {user!r}"
-    say(f"Key {made.id} reaches {reach} of tenant {tenant!r}.")
-    say(shown, style="bold")
-    remark("Keep it: it cannot be shown again.", style="dim")
+    say(f"Key {api_key.id} reaches {reach} of tenant {tenant!r}.")
+    say(secret, style="bold")
+    remark("Save it now: it cannot be shown again.", style="dim")
 
 
 @app.command("list", epilog=example("onionskin keys list --json"))
 def list_all(*, as_json: AsJson = False) -> None:
-    """List the keys; never their secrets."""
+    """List the keys, without their secrets."""
     from onionskin.memory.store.api_keys import list_keys
     from onionskin.service.factories import with_redis
 
-    found = with_redis(list_keys)
+    api_keys = with_redis(list_keys)
     if as_json:
-        say_json([_described(key) for key in found])
+        say_json([_fields(key) for key in api_keys])
         return
-    say_table(("id", "tenant", "scope", "user", "name", "created"), map(_row, found))
+    say_table(("id", "tenant", "scope", "user", "name", "created"), map(_row, api_keys))
 
 
 @app.command(epilog=example("onionskin keys revoke 3f9c21d07a5e"))
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="As `list` shows it.")], *, as_json: AsJson = False
+    key_id: Annotated[str, typer.Argument(help="Id from `onionskin keys list`.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Revoke a key; running services refuse it after five seconds at the latest."""
+    """Revoke a key; running services reject it within five seconds."""
     from onionskin.memory.store.api_keys import revoke_key
     from onionskin.service.factories import with_redis
 
@@ -87,11 +89,11 @@ def revoke(
 
 
 def _row(key: "ApiKey") -> tuple[tuple[str, ...], str]:
-    made = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
-    return (key.id, key.tenant, key.scope, key.user_id or "", key.name, made), ""
+    created = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
+    return (key.id, key.tenant, key.scope, key.user_id or "", key.name, created), ""
 
 
-def _described(key: "ApiKey") -> dict[str, object]:
+def _fields(key: "ApiKey") -> dict[str, object]:
     return {
         "id": key.id,
         "tenant": key.tenant,

@@ -1,4 +1,4 @@
-"""`onionskin`: the command line."""
+"""`onionskin`: the command line, with all commands and groups."""
 
 import gc
 import os
@@ -9,19 +9,19 @@ import typer
 
 from onionskin.experiments.cli import app as experiments
 from onionskin.memory.errors import OnionskinError
-from onionskin.service.cli.client_commands import app as talking
+from onionskin.service.cli.client_commands import app as client_commands
 from onionskin.service.cli.config import app as config
 from onionskin.service.cli.encryption import app as encryption
 from onionskin.service.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from onionskin.service.cli.jobs import app as jobs
 from onionskin.service.cli.keys import app as keys
 from onionskin.service.cli.maintenance_commands import PANEL
-from onionskin.service.cli.maintenance_commands import app as care
-from onionskin.service.cli.server_commands import app as running
+from onionskin.service.cli.maintenance_commands import app as maintenance_commands
+from onionskin.service.cli.server_commands import app as server_commands
 
-_NEW_OBJECTS = 20_000
-"""How many are made before garbage is looked for, in place of Python's 700: of what imports make,
-nearly nothing is garbage."""
+_GC_THRESHOLD = 20_000
+"""New objects before a garbage collection, instead of Python's 700: imports make hardly any
+garbage."""
 
 app = typer.Typer(
     help="Onionskin: layered memory for LangChain chat, as a service.",
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 
 
-def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's own form
-    if wanted:
+def _print_version(is_requested: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if is_requested:
         from onionskin.service.console import say
         from onionskin.service.version import VERSION
 
@@ -46,16 +46,19 @@ def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's own form
 def onionskin(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Which it is.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Onionskin: layered memory for LangChain chat, as a service."""
     del version
 
 
-app.add_typer(running)
-app.add_typer(talking)
-app.add_typer(care)
+app.add_typer(server_commands)
+app.add_typer(client_commands)
+app.add_typer(maintenance_commands)
 for name, group in {
     "keys": keys,
     "jobs": jobs,
@@ -67,35 +70,35 @@ for name, group in {
 
 
 def main() -> None:
-    """The console script: errors of ours and the system's are told in one line."""
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+    """Run the console script; an expected error ends it with one line on standard error."""
+    gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
     try:
         try:
             app(prog_name="onionskin")
         finally:
             sys.stdout.flush()
     except OnionskinError as error:
-        _end(str(error), exit_code_of(error))
+        _fail(str(error), exit_code_of(error))
     except BrokenPipeError:
         _end_unread()
     except OSError as error:
-        named = f"{error.filename!r}: " if error.filename else ""
-        _end(f"{named}{error.strerror or error}.", ExitCode.FAILED)
+        file = f"{error.filename!r}: " if error.filename else ""
+        _fail(f"{file}{error.strerror or error}.", ExitCode.FAILED)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # Typer and Rich make one of the other
+        if isinstance(end.__context__, BrokenPipeError):  # Typer and Rich convert it
             _end_unread()
         raise
 
 
-def _end(told: str, code: ExitCode) -> None:
+def _fail(message: str, code: ExitCode) -> None:
     from onionskin.service.console import complain
 
-    complain(told)
+    complain(message)
     raise SystemExit(code)
 
 
 def _end_unread() -> None:
-    """End quietly: what is left in the buffer goes nowhere, and Python does not complain of it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    """Exit silently: buffered output goes to the null device, so that Python can flush it."""
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, sys.stdout.fileno())
     raise SystemExit(ExitCode.UNREAD)

@@ -1,4 +1,4 @@
-"""`onionskin doctor`, `reindex`, `bench`: what looks after a service."""
+"""`onionskin doctor`, `reindex`, `bench`: commands that maintain a service."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from onionskin.service.cli.exit_codes import ExitCode
 from onionskin.service.cli.options import AsJson, DataDir, example
 
 app = typer.Typer()
-PANEL = "Look after it"
-"""Where help lists them, and the groups beside them."""
+PANEL = "Maintain it"
+"""Section of the help with these commands and the command groups."""
 
 
 @app.command(rich_help_panel=PANEL, epilog=example("onionskin doctor --no-model"))
@@ -17,27 +17,27 @@ def doctor(
     *,
     as_json: AsJson = False,
     ask_model: Annotated[
-        bool, typer.Option("--ask-model/--no-model", help="Whether to ask the model a word.")
+        bool, typer.Option("--ask-model/--no-model", help="Whether to call the model.")
     ] = True,
 ) -> None:
-    """Look at all that a service stands on, and say what to do; ends with 1 where it cannot run."""
+    """Check everything a service needs, and say what to do; exits with 1 if it cannot run."""
     from onionskin.service.cli.doctor import run_doctor
 
-    fine = run_doctor(as_json=as_json, ask_model=ask_model)
-    raise typer.Exit(ExitCode.OK if fine else ExitCode.FAILED)
+    can_run = run_doctor(as_json=as_json, ask_model=ask_model)
+    raise typer.Exit(ExitCode.OK if can_run else ExitCode.FAILED)
 
 
 @app.command(rich_help_panel=PANEL, epilog=example("ONIONSKIN_EMBEDDER=openai onionskin reindex"))
 def reindex(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Embed whatever has no vector of the embedder in use; stopped, it goes on where it was.
+    """Embed all messages and memories that have no vector of the current embedder.
 
-    After a change of embedder, beside the running service.
+    Run it after a change of the embedder, while the service runs. If interrupted, it resumes.
     """
     from onionskin.service.cli.reindex import run_reindex
     from onionskin.service.settings import load_settings
 
-    chosen = {} if data_dir is None else {"data_dir": data_dir}
-    run_reindex(load_settings(**chosen), as_json=as_json)
+    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    run_reindex(load_settings(**overrides), as_json=as_json)
 
 
 @app.command(
@@ -48,7 +48,7 @@ def reindex(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     epilog=example("onionskin bench turn --quick"),
 )
 def bench(context: typer.Context) -> None:
-    """Measure what a turn costs beside other designs; needs the extra `bench` and wrk."""
+    """Compare the cost of a turn with other designs; needs the extra `bench` and wrk."""
     from onionskin.memory.errors import ConfigurationError
 
     try:

@@ -1,4 +1,4 @@
-"""`onionskin serve`, `worker`, `demo`: what runs on this machine."""
+"""`onionskin serve`, `worker`, `demo`: commands that run a server on this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,26 +17,26 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 for any.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded Redis lives.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of the embedded Redis.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without authentication.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, max=256, help="Processes, such as one for each core.")
+        int, typer.Option(min=1, max=256, help="Number of processes, such as one per core.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the address as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
     fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Serve the API; everything else is set by ONIONSKIN_* variables, .env and onionskin.toml.
+    """Serve the API; set everything else with ONIONSKIN_* variables, .env or onionskin.toml.
 
-    Ctrl-C and SIGTERM let what is under way finish; it then ends with 0.
+    On Ctrl-C and SIGTERM it finishes running requests, then exits with 0.
     """
     from onionskin.service.server.run import run
     from onionskin.service.settings import load_settings
 
-    given = {"host": host, "port": port, "data_dir": data_dir}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    run(load_settings(**chosen), insecure=insecure, workers=workers, fd=fd, as_json=as_json)
+    options = {"host": host, "port": port, "data_dir": data_dir}
+    overrides = {name: value for name, value in options.items() if value is not None}
+    run(load_settings(**overrides), insecure=insecure, workers=workers, fd=fd, as_json=as_json)
 
 
 @app.command(
@@ -49,18 +49,18 @@ def worker(
     port: Annotated[
         int | None, typer.Option(help="Serve /healthz, /readyz and /metrics here; 0 for any.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the address as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
 ) -> None:
-    """Do jobs (summaries, memories, vectors) for services with ONIONSKIN_JOBS=elsewhere.
+    """Run jobs (summaries, memories, vectors) for services with ONIONSKIN_JOBS=elsewhere.
 
-    Run as many as you like, with the settings of the service. Ctrl-C and SIGTERM let what is
-    under way finish; it then ends with 0.
+    Run any number of workers, with the settings of the service. On Ctrl-C and SIGTERM a worker
+    finishes running jobs, then exits with 0.
     """
     from onionskin.service.server.worker import run
     from onionskin.service.settings import load_settings
 
-    chosen = {} if data_dir is None else {"data_dir": data_dir}
-    run(load_settings(**chosen), port=port, as_json=as_json)
+    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    run(load_settings(**overrides), port=port, as_json=as_json)
 
 
 @app.command(rich_help_panel=_PANEL, epilog=example("onionskin demo --web"))
@@ -68,13 +68,15 @@ def demo(
     *,
     as_json: AsJson = False,
     web: Annotated[
-        bool, typer.Option("--web", help="In the browser: the page has a button that kills.")
+        bool, typer.Option("--web", help="In the browser, with a button that kills the server.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 for any.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any.")
+    ] = 8000,
 ) -> None:
-    """Show session continuity: tell, kill -9 the server and its Redis, start again, ask.
+    """Show session continuity: chat, kill -9 the server and its Redis, restart, ask.
 
-    With --web you do it yourself on the playground page, on a scratch folder.
+    With --web you do this yourself on the playground page, in a temporary folder.
     """
     from onionskin.service.cli.demo import run_demo, run_web_demo
 

@@ -88,7 +88,7 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     assert "3 messages stored in 1 session" in _onionskin(*command).stdout
     again = _onionskin(*command).stdout
     assert "0 messages stored" in again
-    assert "went on after line 3" in again
+    assert "resumed after line 3" in again
     file.write_text('{"role": "user"}\n')
     done = _onionskin(*command)
     assert done.returncode == ExitCode.FAILED

@@ -10,7 +10,7 @@ import pytest
 
 from onionskin.memory.store.redis.diagnostics import RedisFacts
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.service.cli.doctor import check_redis, recall_finding
+from onionskin.service.cli.doctor import check_redis, check_recall
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
 from tests.services import environment
@@ -41,7 +41,7 @@ def test_on_a_fresh_machine_all_is_well(tmp_path: Path) -> None:
         *("python", "settings", "disk", "redis", "clock", "keys", "embedder", "recall", "model")
     }
     assert {finding["state"] for findings in found.values() for finding in findings} == {"ok"}
-    assert "append-only file always" in found["redis"][0]["told"]
+    assert "append-only file always" in found["redis"][0]["message"]
     assert "OPENAI_API_KEY" in found["model"][0]["advice"]
 
 
@@ -61,15 +61,15 @@ async def test_what_is_away_wrong_or_misspelt_is_told(
     )
     assert code == 1
     assert [finding["state"] for finding in found["redis"]] == ["ok", "fail"]
-    assert "allkeys-lru" in found["redis"][1]["told"]
-    assert "test-model answered" in found["model"][0]["told"]
-    assert "OPENAI_API_KEY" in found["embedder"][0]["told"]
+    assert "allkeys-lru" in found["redis"][1]["message"]
+    assert "test-model answered" in found["model"][0]["message"]
+    assert "OPENAI_API_KEY" in found["embedder"][0]["message"]
     assert found["settings"][1]["advice"] == "Did you mean ONIONSKIN_AUTH?"
     assert "disk" not in found
 
 
 def test_what_was_not_compiled_is_told() -> None:
-    finding = recall_finding(compiled=False)
+    finding = check_recall(compiled=False)
     assert finding.state == "warn"
     assert "C compiler" in finding.advice
 
@@ -81,7 +81,7 @@ def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -
     assert found["redis"][0]["state"] == found["model"][0]["state"] == "fail"
     assert found["embedder"][0]["state"] == "ok"
     code, found = _doctor(tmp_path, "--no-model", ONIONSKIN_REDIS_URL="redis://127.0.0.1:1", **away)
-    assert found["model"][0]["told"].endswith("not asked")
+    assert found["model"][0]["message"].endswith("not asked")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_settings_that_cannot_be_used_are_told(
 ) -> None:
     code, found = _doctor(tmp_path, **{name: value})
     assert code == 1
-    assert told in found["settings"][0]["told"]
+    assert told in found["settings"][0]["message"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
     assert "set ONIONSKIN_ENCRYPTION_KEYS" in refused.stderr
     done = _onionskin(tmp_path, keys, "encryption", "seal")
     assert done.returncode == 0, done.stderr
-    assert " values sealed, in " in done.stdout
+    assert " values encrypted, in " in done.stdout
     assert b"xylograph" not in _disk(tmp_path)
     with _service(tmp_path, keys, ONIONSKIN_ENCRYPTION_PLAINTEXT="refuse") as client:
         assert _TEXT in read_transcript(client, "alice")

@@ -124,7 +124,7 @@ async def test_a_rotation_that_is_killed_is_run_again(
     again = await _rotate(redis_url)
     shown = (await again.communicate())[0].decode()
     assert again.returncode == 0
-    assert f"{under.count('k1')} data keys wrapped anew" in shown
+    assert f"{under.count('k1')} data keys rewrapped" in shown
     assert "'k1' wraps nothing any more" in shown
     assert set(await _wrapped_by(redis)) == {"k2"}
     await _all_open(connection, masters("k2"), users[::50])
