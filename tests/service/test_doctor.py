@@ -10,7 +10,7 @@ import pytest
 
 from onionskin.memory.store.redis.diagnostics import RedisFacts
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.service.cli.doctor import check_redis, check_recall
+from onionskin.service.cli.doctor import check_recall, check_redis
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
 from tests.services import environment
