@@ -1,6 +1,6 @@
-"""A circuit breaker: what fails again and again is left alone, and tried now and then.
+"""A circuit breaker: stops calls to a provider that keeps failing, and probes it now and then.
 
-Source: Nygard, Release It! (2007): closed, open, half-open.
+Source: Nygard, Release It! (2007); states closed, open, half-open.
 """
 
 import random
@@ -10,18 +10,19 @@ from datetime import timedelta
 
 
 class CircuitBreaker:
-    """What one process knows of a provider.
+    """The state of one provider in one process.
 
-    It opens after so many failures in a row, or when the provider says when to come back. Open, it
-    admits nothing; after a rest one call, the probe, is let through: if it succeeds the circuit is
-    closed, if it fails the rest is doubled.
+    The circuit opens after `failures` failures in a row, or when the provider sends a retry time.
+    An open circuit rejects calls. After a rest it admits one call, the probe. A successful probe
+    closes the circuit; a failed one doubles the rest.
 
     Args:
-        failures: in a row; 0 never opens it.
-        window: failures further apart than this are not in a row.
-        slow: a call that was cut off after this long failed; one cut off before says nothing.
-        rest, longest: how long it stays open at first, and at most.
-        clock: seconds, monotonic.
+        failures: Consecutive failures that open the circuit; 0 never opens it.
+        window: Failures further apart than this are not consecutive.
+        slow: A call cancelled after at least this time counts as a failure; earlier ones do not.
+        rest: How long the circuit stays open at first.
+        max_rest: How long it stays open at most.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class CircuitBreaker:
         max_rest: timedelta = timedelta(minutes=1),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._most, self._window, self._slow = failures, window.total_seconds(), slow
+        self._failure_limit, self._window, self._slow = failures, window.total_seconds(), slow
         self._rest, self._longest = rest.total_seconds(), max_rest.total_seconds()
         self._clock = clock
         self._failures, self._failed_at, self._openings = 0, 0.0, 0
@@ -43,48 +44,48 @@ class CircuitBreaker:
 
     @property
     def level(self) -> float:
-        """0 closed, 1 open, and 0.5 where a probe may be sent or is under way."""
+        """0 for closed, 1 for open, 0.5 for half-open: a probe is allowed or running."""
         if self._until is None:
             return 0.0
         return 1.0 if self._until > self._clock() and not self._probing else 0.5
 
     def admit(self) -> timedelta | None:
-        """None if a call may be made now; else when to come back."""
+        """None if a call is allowed now; otherwise the time until the next one is."""
         now = self._clock()
         if self._until is None:
             return None
         if self._until > now:
             return timedelta(seconds=self._until - now)
-        # This call is the probe; should nothing be heard of it, another follows.
+        # This call is the probe. If it never reports a result, another is allowed after `slow`.
         self._until, self._probing = now + self._slow.total_seconds(), True
         return None
 
     def record_success(self) -> None:
-        """A call was answered."""
+        """Record a successful call: the circuit closes."""
         self._failures, self._openings = 0, 0
         self._until, self._probing = None, False
 
     def record_failure(self, retry_after: timedelta | None = None) -> None:
-        """A call failed in a way that the next may, too; perhaps the provider said until when."""
+        """Record a failed call, with the provider's retry time if it sent one."""
         now = self._clock()
-        in_a_row = self._failures and now - self._failed_at <= self._window
-        self._failures = self._failures + 1 if in_a_row else 1
+        consecutive = self._failures and now - self._failed_at <= self._window
+        self._failures = self._failures + 1 if consecutive else 1
         self._failed_at = now
-        if not self._most:
+        if not self._failure_limit:
             return
         if self._until is not None and not self._probing:
-            return  # it was under way when the circuit opened
-        if self._probing or retry_after is not None or self._failures >= self._most:
+            return  # the call started before the circuit opened
+        if self._probing or retry_after is not None or self._failures >= self._failure_limit:
             self._open(now, retry_after)
 
     def record_cancellation(self, after: timedelta) -> None:
-        """A call was cancelled after so long."""
+        """Record a call that was cancelled after a time: a failure if that is at least `slow`."""
         if after >= self._slow:
             self.record_failure()
 
     def _open(self, now: float, retry_after: timedelta | None) -> None:
         rest = min(self._rest * 2**self._openings, self._longest)
-        rest *= random.uniform(0.75, 1.0)  # noqa: S311 - so that workers do not probe in step
+        rest *= random.uniform(0.75, 1.0)  # noqa: S311 - jitter: workers must not probe at once
         if retry_after is not None:
             rest = min(retry_after.total_seconds(), self._longest)
         self._until, self._probing = now + rest, False

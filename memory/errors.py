@@ -1,14 +1,14 @@
-"""Everything that can go wrong, as one small tree that knows no HTTP."""
+"""The errors of Onionskin's memory: one tree, independent of HTTP."""
 
 from datetime import timedelta
 
 
 class OnionskinError(Exception):
-    """The root of Onionskin's errors.
+    """Base class of Onionskin's errors.
 
     Attributes:
-        code: stable, for programs. The message is for people: what happened and what to do next.
-        retry_after: when the same may work, where that is a matter of time alone.
+        code: Stable identifier for programs. The message is for people: what happened, what to do.
+        retry_after: When a retry may succeed; None if waiting does not help.
     """
 
     code = "internal"
@@ -16,7 +16,7 @@ class OnionskinError(Exception):
 
 
 class InvalidInputError(OnionskinError):
-    """What was handed in cannot be used as it is."""
+    """An argument or a request is invalid."""
 
     code = "invalid_input"
 
@@ -28,54 +28,71 @@ class MessageTooLongError(InvalidInputError):
 
 
 class UnknownProfileError(InvalidInputError):
-    """No memory profile bears this name."""
+    """No memory profile has this name."""
 
     code = "unknown_profile"
 
 
 class ConfigurationError(OnionskinError):
-    """The settings or the profiles file cannot be used; nothing was started."""
+    """The settings or the profiles file are invalid; nothing was started."""
 
     code = "configuration"
 
 
-class UnknownSessionError(OnionskinError):
-    """This user has no such session (another user's session is unknown, too)."""
+class NotFoundError(OnionskinError):
+    """The user has no such object. Objects of other users are not found either.
+
+    Attributes:
+        kind: `session`, `turn` or `memory`.
+        id: The id that was not found.
+    """
+
+    kind: str
+    hint: str
+
+    def __init__(self, object_id: str) -> None:
+        super().__init__(f"No {self.kind} {object_id!r} for this user. {self.hint}")
+        self.id = object_id
+
+
+class UnknownSessionError(NotFoundError):
+    """The user has no such session."""
 
     code = "unknown_session"
-
-    def __init__(self, session_id: str) -> None:
-        super().__init__(
-            f"No session {session_id!r} for this user. "
-            "Leave session_id out to go on with the latest session or to start a new one."
-        )
+    kind = "session"
+    hint = "Omit session_id to continue the latest session or to start a new one."
 
 
-class UnknownTurnError(OnionskinError):
-    """This user has no such turn (another user's is unknown, too)."""
+class UnknownTurnError(NotFoundError):
+    """The user has no such turn."""
 
     code = "unknown_turn"
+    kind = "turn"
+    hint = "Every answer contains its `turn_id`."
 
-    def __init__(self, turn_id: str) -> None:
-        super().__init__(f"No turn {turn_id!r} for this user. Answers tell their `turn_id`.")
+
+class UnknownRecordError(NotFoundError):
+    """The user has no such memory."""
+
+    code = "unknown_memory"
+    kind = "memory"
+    hint = "List the memories to find it."
 
 
 class SessionClosedError(OnionskinError):
-    """The session was closed; it can be read, but not gone on with."""
+    """The session is closed: it can be read, but not continued."""
 
     code = "session_closed"
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(
-            f"Session {session_id!r} is closed. Leave session_id out to start a new one."
-        )
+        super().__init__(f"Session {session_id!r} is closed. Omit session_id to start a new one.")
 
 
 class SessionBusyError(OnionskinError):
-    """Another turn is under way on the session.
+    """Another turn is running on the session.
 
     Attributes:
-        place: of this turn among those that wait; 1 is next.
+        place: Position in the session's queue; 1 is next.
     """
 
     code = "session_busy"
@@ -83,137 +100,131 @@ class SessionBusyError(OnionskinError):
     def __init__(self, session_id: str, *, place: int = 1) -> None:
         self.place = place
         super().__init__(
-            f"Another turn is under way on session {session_id!r}. Wait for its answer, or send "
+            f"Another turn is running on session {session_id!r}. Wait for its answer, or send "
             "this one with on_conflict `queue`, `interrupt` or `parallel`."
         )
 
 
 class SupersededError(OnionskinError):
-    """The client asked again meanwhile, and the later try took this one's place."""
+    """The client sent the request again, and the later attempt replaced this one."""
 
     code = "overtaken"
 
     def __init__(self) -> None:
         super().__init__(
-            "The same request was sent again meanwhile and is answered there; nothing was stored "
-            "by this one."
+            "The same request was sent again and is answered there. This attempt stored nothing."
         )
 
 
-class UnknownRecordError(OnionskinError):
-    """This user has no such memory (another user's is unknown, too)."""
-
-    code = "unknown_memory"
-
-    def __init__(self, record_id: str) -> None:
-        super().__init__(f"No memory {record_id!r} for this user. List the memories to find it.")
-
-
 class RecordConflictError(OnionskinError):
-    """A memory was changed between reading and writing it."""
+    """A memory changed between being read and being written."""
 
     code = "memory_conflict"
 
     def __init__(self, record_id: str) -> None:
-        super().__init__(f"Memory {record_id!r} was changed meanwhile. Read it and try again.")
+        super().__init__(
+            f"Memory {record_id!r} has changed since it was read. Read it and try again."
+        )
 
 
 class TopicTakenError(OnionskinError):
-    """Another memory holds the topic.
+    """Another memory has the same topic.
 
     Attributes:
-        holder: its id.
+        holder: Id of that memory.
     """
 
     code = "topic_taken"
 
     def __init__(self, holder: str) -> None:
-        super().__init__(f"Memory {holder!r} holds this topic. Change that one, or its topic.")
+        super().__init__(
+            f"Memory {holder!r} already has this topic. Update it, or choose another topic."
+        )
         self.holder = holder
 
 
 class RecordsFullError(OnionskinError):
-    """The user has as many memories as are allowed."""
+    """The user has the most memories allowed."""
 
     code = "memories_full"
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__(
-            f"This user has {most} memories, the most that are allowed. Delete some, or raise "
+            f"This user has {limit} memories, the most allowed. Delete some, or raise "
             "ONIONSKIN_MOST_MEMORIES."
         )
 
 
 class ImportConflictError(OnionskinError):
-    """Two imports under one import id ran at once, or the input changed between two tries."""
+    """Two imports with one import id ran at once, or the input changed between two attempts."""
 
     code = "import_conflict"
 
 
 class StoreUnavailableError(OnionskinError):
-    """Redis cannot be reached, is loading, or took too long; nothing was half-written."""
+    """Redis is unreachable, is loading, or timed out; no partial write was made."""
 
     code = "store_unavailable"
     retry_after = timedelta(seconds=1)
 
 
 class ThreadGoneError(OnionskinError):
-    """The checkpoint that a graph goes on from was deleted meanwhile; nothing was stored."""
+    """The checkpoint that a graph continues from was deleted; nothing was stored."""
 
     code = "thread_gone"
 
     def __init__(self, thread_id: str) -> None:
         super().__init__(
             f"Thread {thread_id!r} was deleted while its graph ran, or its user was erased. "
-            "Begin it anew."
+            "Start it again."
         )
 
 
 class TaskRunningError(OnionskinError):
-    """Another worker is at this job of a user's."""
+    """Another worker runs this task of the user."""
 
     code = "under_way"
     retry_after = timedelta(seconds=5)
 
 
 class StoreRefusedError(OnionskinError):
-    """Redis answered, but would not store: out of memory, read-only, or not permitted."""
+    """Redis rejected a write: out of memory, read-only, or no permission."""
 
     code = "store_refused"
 
 
 class CorruptValueError(OnionskinError):
-    """A stored value does not decode to what was stored there."""
+    """A stored value cannot be decoded."""
 
     code = "corrupt_value"
 
 
 class EncryptedValueError(OnionskinError):
-    """What is stored of a user is encrypted, and the key is not at hand; nothing was written."""
+    """The user's data are encrypted and the key is unavailable; nothing was written."""
 
     code = "sealed"
 
 
 class EmbeddedRedisError(OnionskinError):
-    """The private Redis server cannot be started."""
+    """The embedded Redis server cannot be started."""
 
     code = "embedded_redis"
 
 
 class EmbedderError(OnionskinError):
-    """Texts could not be embedded; lexical recall goes on without vectors."""
+    """Texts could not be embedded; recall continues with words only."""
 
     code = "embedder"
 
 
 class EmbedderUnavailableError(EmbedderError):
-    """The embedder failed so often that it is left alone for a while."""
+    """The embedder's circuit breaker is open after repeated failures."""
 
     code = "embedder_unavailable"
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__(
-            "The embedder failed several times in a row; it is asked again in "
-            f"{retry_after.total_seconds():.0f} seconds. Until then recall goes by words alone."
+            "The embedder failed several times in a row. The next attempt is in "
+            f"{retry_after.total_seconds():.0f} seconds. Until then recall uses words only."
         )
         self.retry_after = retry_after

@@ -1,4 +1,4 @@
-"""Bounds on what a provider may send: no compression that swells, no answer without an end."""
+"""Limits on provider responses for httpx clients: no compression, bounded size."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -8,39 +8,41 @@ import httpx
 import httpx2
 
 LARGEST_RESPONSE_BYTES = 32 << 20
-"""256 vectors of 3,072 numbers are some 16 MB when written out."""
+"""As text, 256 vectors of 3,072 numbers take about 16 MB."""
 
 
 class ResponseLimitError(httpx.RemoteProtocolError, httpx2.RemoteProtocolError):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
-    """An answer that swells, or does not end."""
+    """A response is compressed or larger than `LARGEST_RESPONSE_BYTES`."""
 
 
 def response_limit_hooks() -> dict[str, list[Any]]:
-    """`event_hooks` for a client of httpx, or of httpx2, which openai's is.
+    """The `event_hooks` for an httpx or httpx2 client (OpenAI's SDK uses the latter).
 
-    What is compressed is refused, as it was not asked for; of what is not, `LARGEST_RESPONSE_BYTES`
-    are read. Both raise `UnboundedError`, which clients take for a failed connection.
+    Compressed responses are rejected; other ones are read up to `LARGEST_RESPONSE_BYTES`. Both
+    raise `UnboundedError`, which clients handle as a connection error.
     """
-    return {"request": [_ask_for_plain], "response": [_bound]}
+    return {"request": [_request_identity], "response": [_limit_response]}
 
 
-async def _ask_for_plain(request: httpx.Request | httpx2.Request) -> None:
+async def _request_identity(request: httpx.Request | httpx2.Request) -> None:
     request.headers["accept-encoding"] = "identity"
 
 
-async def _bound(response: Any) -> None:
+async def _limit_response(response: Any) -> None:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
-        raise ResponseLimitError(f"The answer is compressed, unasked: {encoding!r}.")
+        raise ResponseLimitError(
+            f"The response is compressed although not requested: {encoding!r}."
+        )
     if isinstance(response.stream, _STREAMS):
-        response.stream = _Bounded(response.stream)
+        response.stream = _BoundedStream(response.stream)
 
 
 _Stream: TypeAlias = httpx.AsyncByteStream | httpx2.AsyncByteStream
 _STREAMS = (httpx.AsyncByteStream, httpx2.AsyncByteStream)
 
 
-class _Bounded(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+class _BoundedStream(httpx.AsyncByteStream, httpx2.AsyncByteStream):
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
 
@@ -50,8 +52,9 @@ class _Bounded(httpx.AsyncByteStream, httpx2.AsyncByteStream):
             async for chunk in chunks:
                 left -= len(chunk)
                 if left < 0:
-                    told = f"The answer is larger than {LARGEST_RESPONSE_BYTES} bytes."
-                    raise ResponseLimitError(told)
+                    raise ResponseLimitError(
+                        f"The response is larger than {LARGEST_RESPONSE_BYTES} bytes."
+                    )
                 yield chunk
 
     async def aclose(self) -> None:

@@ -1,12 +1,11 @@
-"""Quarantine: stored texts that read like instructions are kept and listed, but shown to no model.
+"""Quarantine: stored texts that look like prompt injection are listed, but shown to no model.
 
-Whoever may change the user's memories can release one. The session at hand is a conversation, not a
-memory: its window shows what was said.
+Anybody with write access to the user's memories can release them. The current session's window is
+exempt: it shows the conversation as it was.
 
-Which stored texts read like instructions to a model. Patterns only: fast, the same everywhere.
-
-A heuristic for a quarantine, not a defence: what keeps stored text harmless is that it stands in
-the prompt as quoted data. This keeps the crudest of it out of sight until somebody looked at it.
+Detection uses patterns only: it is fast and deterministic. It is a heuristic, not the defence: the
+defence is that the prompt quotes stored text as data. Quarantine hides crude cases until a person
+has reviewed them.
 """
 
 import re
@@ -15,12 +14,12 @@ from typing import TypeAlias
 
 from onionskin.memory.types.messages import Entry, User
 
-_OLD = r"(?:previous|prior|above|earlier|preceding|former|all|any|your|these|the)"
+_EARLIER = r"(?:previous|prior|above|earlier|preceding|former|all|any|your|these|the)"
 _ORDERS = r"(?:instructions?|prompts?|rules?|directions?|guidelines?|commands?|constraints?)"
-_GIVE_UP = r"\b(?:ignore|disregard|forget|override|bypass|discard)\b(?:\s+\w+){0,4}?"
+_IGNORE = r"\b(?:ignore|disregard|forget|override|bypass|discard)\b(?:\s+\w+){0,4}?"
 _HIDDEN = r"\b(?:system|hidden|initial)\s+(?:prompt|instructions?|message)"
 _ENGLISH = (
-    rf"{_GIVE_UP}\s+{_OLD}\s+(?:\w+\s+){{0,2}}?{_ORDERS}",
+    rf"{_IGNORE}\s+{_EARLIER}\s+(?:\w+\s+){{0,2}}?{_ORDERS}",
     r"\bdisregard\b.{0,20}\b(?:above|rules)\b",
     r"\b(?:system|developer|admin)\s+(?:override|message|prompt|instruction)s?\s*[:=]",
     r"\bsystem\s+override\b",
@@ -54,7 +53,7 @@ _SUSPICIOUS = re.compile(
     "|".join(f"(?:{pattern})" for pattern in (*_ENGLISH, *_OTHERS, *_MARKS)),
     re.IGNORECASE | re.MULTILINE,
 )
-_TELLTALES = tuple(
+_KEYWORDS = tuple(
     """
     ignor|disregard|forget|overrid|bypass|discard|system|prompt|developer|instruction|from now on|
     you are|the tool|the function|do not tell|do not inform|do not alert|account)|
@@ -65,26 +64,26 @@ _TELLTALES = tuple(
     .replace("\n    ", "")
     .split("|")
 )
-"""One of these stands in whatever a pattern finds: most texts hold none, and are done with."""
-_LOOKED_AT = 8_000
-_SMUGGLED = re.compile("[\U000e0020-\U000e007f]{3}")
-_UNSEEN = re.compile("[\u200b-\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\u00ad]")
+"""Every match of a pattern contains one of these; most texts contain none and skip the patterns."""
+_SCANNED_CHARACTERS = 8_000
+_TAG_CHARACTERS = re.compile("[\U000e0020-\U000e007f]{3}")
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\u00ad]")
 
 
 def is_suspicious(text: str) -> bool:
-    """Whether a text reads like instructions; only its first characters are looked at."""
-    plain = _UNSEEN.sub("", text[:_LOOKED_AT])
-    if _SMUGGLED.search(plain):
+    """Whether the first 8,000 characters of a text look like instructions to a model."""
+    plain = _INVISIBLE.sub("", text[:_SCANNED_CHARACTERS])
+    if _TAG_CHARACTERS.search(plain):
         return True
     lower = plain.lower()
-    return any(one in lower for one in _TELLTALES) and _SUSPICIOUS.search(plain) is not None
+    return any(keyword in lower for keyword in _KEYWORDS) and _SUSPICIOUS.search(plain) is not None
 
 
 class Quarantine:
-    """What is held of one user's messages and records.
+    """The quarantined messages and records of one user.
 
     Args:
-        suspects: which texts are held; by default none.
+        suspects: Whether a text belongs into quarantine; None quarantines nothing.
     """
 
     def __init__(self, suspects: Callable[[str], bool] | None = None) -> None:
@@ -95,60 +94,60 @@ class Quarantine:
 
     @property
     def entries(self) -> list[Entry]:
-        """What is held, the latest first."""
-        held = [one for one in self._suspicious.values() if one.id in self.quarantined_ids]
-        return sorted(held, key=lambda one: -one.message.at)
+        """The quarantined entries, latest first."""
+        entries = [entry for entry in self._suspicious.values() if entry.id in self.quarantined_ids]
+        return sorted(entries, key=lambda entry: -entry.message.at)
 
     def scan(self, entries: Sequence[Entry]) -> None:
-        """Messages or records came, or came again."""
+        """Check new or changed messages and records."""
         if self._suspects is None:
             return
-        found = {one.id: one for one in entries if self._suspects(one.message.spoken)}
-        if found:
-            self._suspicious |= found
-            self._settle()
+        suspicious = {entry.id: entry for entry in entries if self._suspects(entry.message.spoken)}
+        if suspicious:
+            self._suspicious |= suspicious
+            self._update_ids()
 
     def release(self, *ids: str) -> None:
-        """Hold these no longer: ids of messages, or of records whatever their revision."""
+        """Release messages by id, and records by id regardless of their revision."""
         self._released.update(ids)
-        self._settle()
+        self._update_ids()
 
     def drop(self, session_id: str) -> None:
-        """A session, or a record, is gone."""
-        gone = [one.id for one in self._suspicious.values() if one.session_id == session_id]
-        for each in gone:
-            del self._suspicious[each]
-        if gone:
-            self._settle()
+        """Remove the entries of a deleted session or record."""
+        dropped = [
+            entry.id for entry in self._suspicious.values() if entry.session_id == session_id
+        ]
+        for entry_id in dropped:
+            del self._suspicious[entry_id]
+        if dropped:
+            self._update_ids()
 
-    def _settle(self) -> None:
+    def _update_ids(self) -> None:
         self.quarantined_ids = frozenset(
-            one.id
-            for one in self._suspicious.values()
-            if one.id not in self._released and one.session_id not in self._released
+            entry.id
+            for entry in self._suspicious.values()
+            if entry.id not in self._released and entry.session_id not in self._released
         )
 
 
 QuarantinedIds: TypeAlias = Callable[[User], Awaitable[frozenset[str]]]
-"""Tells the ids of what is held back of a user."""
+"""Returns the ids of a user's quarantined messages and records."""
 
 
 async def no_quarantine(_user: User) -> frozenset[str]:
-    """Where there is no quarantine."""
+    """No ids: for a deployment without quarantine."""
     return frozenset()
 
 
 def without_quarantined(
     entries: tuple[Entry, ...], quarantined_ids: frozenset[str]
 ) -> tuple[Entry, ...]:
-    """Those that are not held."""
-    return (
-        tuple(one for one in entries if one.id not in quarantined_ids)
-        if quarantined_ids
-        else entries
-    )
+    """The entries that are not quarantined."""
+    if not quarantined_ids:
+        return entries
+    return tuple(entry for entry in entries if entry.id not in quarantined_ids)
 
 
 def make_quarantine(*, on: bool) -> Quarantine:
-    """For a user: an empty one that holds what reads like instructions, or holds nothing."""
+    """An empty quarantine; with `on` False it accepts every text."""
     return Quarantine(is_suspicious if on else None)

@@ -1,7 +1,4 @@
-"""When a session is folded, and how far: pure functions of where it stands.
-
-Summarizing without a model: the lines that say most, in their order, within a budget.
-"""
+"""When a session is summarized and how far, and an extractive summary that needs no model."""
 
 import math
 import re
@@ -20,15 +17,15 @@ _LINE_TOKENS = 48
 
 
 def fallback_summary(previous: str, entries: Sequence[Entry], *, budget_tokens: int) -> str:
-    """The most telling lines of an earlier extract and of `entries`, oldest first.
+    """The most informative lines of an earlier extract and of `entries`, oldest first.
 
-    A line counts by the rarity of its words among the lines; lines in the first person count more,
-    questions less.
+    A line scores by the rarity of its words among the lines. First-person lines score higher,
+    questions lower.
 
     Args:
-        previous: an earlier extract, a line each.
-        entries: messages, oldest first.
-        budget_tokens: the most tokens of the result.
+        previous: An earlier extract, one item per line.
+        entries: Messages, oldest first.
+        budget_tokens: Most tokens of the result.
     """
     lines = [line for line in previous.splitlines() if line.strip()]
     lines += [_line(entry) for entry in entries]
@@ -36,7 +33,7 @@ def fallback_summary(previous: str, entries: Sequence[Entry], *, budget_tokens: 
 
 
 def select_lines(lines: Sequence[str], *, budget_tokens: int) -> list[str]:
-    """The lines that say most, in their order, within a budget."""
+    """The most informative lines that fit the budget, in their original order."""
     words = [_WORD.findall(line.casefold()) for line in lines]
     frequency = Counter(word for found in words for word in set(found))
 
@@ -64,14 +61,14 @@ def _line(entry: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SummaryPolicy:
-    """What stays in the window, and how much may stand before it unfolded.
+    """When messages move from the window into the summary.
 
     Attributes:
-        keep_pairs: the newest pairs, which stay verbatim.
-        messages: unfolded messages before them that make a fold due.
-        tokens: the same in tokens.
-        window_tokens: the window's budget; beyond it the oldest messages are folded at once.
-        summary_tokens: the summary's budget.
+        keep_pairs: Newest pairs of message and reply that stay in the window.
+        messages: More older messages than this trigger a summary.
+        tokens: More tokens in older messages than this trigger a summary.
+        window_tokens: Budget of the window; messages over it are compacted at once.
+        summary_tokens: Budget of the summary.
     """
 
     keep_pairs: int = 6
@@ -82,24 +79,24 @@ class SummaryPolicy:
 
     @property
     def final(self) -> "SummaryPolicy":
-        """For a session in which nothing more will be said: everything is folded."""
+        """The policy for an ended session: everything is summarized."""
         return replace(self, keep_pairs=0, messages=0, tokens=0)
 
 
 def next_compaction(
     policy: SummaryPolicy, session: Session, unfolded: Sequence[Entry]
 ) -> int | None:
-    """The position up to which `session` is due to be folded by the model, or None.
+    """The position up to which the model should summarize `session`; None if nothing is due.
 
     Args:
-        policy: when it is due.
-        session: how it stands.
-        unfolded: `messages[folded_upto:]`.
+        policy: When a summary is due.
+        session: Current state of the session.
+        unfolded: `messages[compacted_upto:]`.
     """
     fold = session.summary_state
     older = list(unfolded[: max(0, len(unfolded) - 2 * policy.keep_pairs)])
     while older and len(older) < len(unfolded) and unfolded[len(older)].message.role != "user":
-        older.pop()  # a window begins with what the user said
+        older.pop()  # a window begins with a message of the user
     due = len(older) > policy.messages or window_tokens(tuple(older)) > policy.tokens
     if due:
         return fold.compacted_upto + len(older)
@@ -112,13 +109,13 @@ def compact_overflow(
     unfolded: tuple[Entry, ...],
     quarantined_ids: frozenset[str] = frozenset(),
 ) -> tuple[SummaryState, tuple[Entry, ...]]:
-    """Fold what the window's budget cannot hold, without a model, to be redone by one.
+    """Compact messages over the window's budget into an extract; a model summarizes them later.
 
-    Half of the budget is freed, so that this is rare even while the model stays away. What is
-    `held` back is left out of the extract.
+    Half of the budget is freed, so that this stays rare during an outage of the model.
+    Quarantined messages are left out of the extract.
 
     Returns:
-        The fold, and the messages that stay unfolded; both unchanged when all fits.
+        The new state, and the messages that stay in the window; unchanged if all messages fit.
     """
     if window_tokens(unfolded) <= policy.window_tokens:
         return state, unfolded

@@ -1,4 +1,4 @@
-"""What is due after a turn, now that it is stored."""
+"""Background tasks that a stored turn makes due."""
 
 from collections.abc import Iterator
 
@@ -15,20 +15,20 @@ from onionskin.memory.types.tasks import (
 )
 
 
-def plan_summary(policy: SummaryPolicy, recollection: RecallResult, reply: str) -> Iterator[Task]:
-    """The session, once enough of it stands before the window."""
-    turn = recollection.turn
+def plan_summary(policy: SummaryPolicy, result: RecallResult, reply: str) -> Iterator[Task]:
+    """A summary of the session, once enough messages have left the window."""
+    turn = result.turn
     session, end = turn.snapshot.session, turn.snapshot.session.length
-    said = Entry(session.id, end, Message("user", turn.text, turn.at))
-    replied = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
-    unfolded = (*turn.snapshot.unfolded, said, replied)
+    message = Entry(session.id, end, Message("user", turn.text, turn.at))
+    answer = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
+    unfolded = (*turn.snapshot.unfolded, message, answer)
     if next_compaction(policy, session, unfolded) is not None:
-        yield SummarizeTask(turn.user, session.id, recollection.profile)
+        yield SummarizeTask(turn.user, session.id, result.profile)
 
 
-def plan_extraction(policy: ExtractionPolicy, recollection: RecallResult) -> Iterator[Task]:
-    """The session, at once or when it is quiet, and what the one before it left."""
-    turn, profile = recollection.turn, recollection.profile
+def plan_extraction(policy: ExtractionPolicy, result: RecallResult) -> Iterator[Task]:
+    """Extraction from the session, now or once it is quiet, and from the previous session."""
+    turn, profile = result.turn, result.profile
     session = turn.snapshot.session
     if session.length + 2 - session.extracted_upto >= policy.messages:
         yield ExtractTask(turn.user, session.id, profile)
@@ -36,18 +36,18 @@ def plan_extraction(policy: ExtractionPolicy, recollection: RecallResult) -> Ite
         quiet = policy.quiet_seconds
         yield ExtractTask(turn.user, session.id, profile, final=True, quiet=quiet)
     if turn.snapshot.is_new:
-        for left in session.continued_from[:1]:
-            yield ExtractTask(turn.user, left, profile, final=True)
+        for previous_id in session.continued_from[:1]:
+            yield ExtractTask(turn.user, previous_id, profile, final=True)
 
 
 def plan_embedding(turn: TurnContext, *, local: bool) -> Iterator[Task]:
-    """The user's messages, unless a local embedder has made all of their vectors."""
+    """Embedding of the user's messages, unless a local embedder has embedded all of them."""
     if not (local and turn.index and not turn.index.pending):
         yield EmbedTask(turn.user)
 
 
-def plan_access_count(recollection: RecallResult) -> Iterator[Task]:
-    """The records that were shown."""
-    shown = [one.id for section in recollection.sections for one in section.records]
-    if shown:
-        yield RecordAccessTask(recollection.turn.user, tuple(shown), recollection.turn.at)
+def plan_access_count(result: RecallResult) -> Iterator[Task]:
+    """An access count for the records in the prompt."""
+    record_ids = tuple(record.id for section in result.sections for record in section.records)
+    if record_ids:
+        yield RecordAccessTask(result.turn.user, record_ids, result.turn.at)

@@ -1,14 +1,14 @@
-"""How many tokens a text takes, estimated without a tokenizer.
+"""Token counts, estimated without a tokenizer.
 
-Real tokenizers differ by model and fetch their tables from the network. A budget needs an estimate
-that errs on the high side: four ASCII characters a token, one other character a token.
+Tokenizers differ by model and download their tables. A budget needs an estimate that errs on the
+high side: four ASCII characters per token, one other character per token.
 """
 
 _TITLE_TOKENS = 16
 
 
 def count_tokens(text: str) -> int:
-    """Estimate the tokens of `text`: at least one for a text that is not empty."""
+    """The estimated tokens of `text`, at least 1 unless it is empty."""
     if text.isascii():
         return (len(text) + 3) // 4
     ascii_count = len(text.encode("ascii", "ignore"))
@@ -16,12 +16,12 @@ def count_tokens(text: str) -> int:
 
 
 def title_of(text: str) -> str:
-    """A text's beginning, on one line."""
+    """A title: the beginning of a text, on one line."""
     return clip_tokens(" ".join(text.split()), _TITLE_TOKENS)
 
 
 def clip_tokens(text: str, budget: int) -> str:
-    """The beginning of `text` that fits `budget` tokens, with an ellipsis where it was cut."""
+    """`text`, cut to `budget` tokens with an ellipsis if it is longer."""
     if count_tokens(text) <= budget:
         return text
     low, high = 0, len(text)

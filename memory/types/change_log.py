@@ -1,4 +1,4 @@
-"""A user's change log, as views read it: what came, what went, up to where."""
+"""A user's change log, which keeps cached indexes up to date."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,20 +9,20 @@ from onionskin.memory.types.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Up to where a view has read a user's change log. `epoch` changes when a user is erased."""
+    """A position in a user's change log. `epoch` changes when the user is erased."""
 
     epoch: str = ""
     sequence: int = 0
 
     @property
     def after(self) -> "Cursor":
-        """The place after the next entry of the log."""
+        """The position after the next entry."""
         return Cursor(self.epoch, self.sequence + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Messages were stored, or their vectors came."""
+    """Messages were stored or embedded."""
 
     entries: tuple[Entry, ...]
 
@@ -36,7 +36,7 @@ class DropSession:
 
 @dataclass(frozen=True, slots=True)
 class PutRecord:
-    """A record was written, or deleted: then both are None."""
+    """A record was written; or deleted, if both attributes are None."""
 
     id: str
     record: Record | None
@@ -55,13 +55,13 @@ Change: TypeAlias = Put | DropSession | PutRecord | Release
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A stretch of a user's change log.
+    """Consecutive entries of a user's change log.
 
     Attributes:
-        since: the cursor it follows on. An empty epoch means: from the beginning.
-        cursor: the cursor after it.
-        reload: the log no longer reaches back to `since`; read everything anew.
-        more: further changes follow; ask again from `cursor`.
+        since: Cursor before the entries; an empty epoch means the beginning of the log.
+        cursor: Cursor after the entries.
+        reload: The log no longer reaches back to `since`; everything must be read again.
+        more: More entries follow; read on from `cursor`.
     """
 
     since: Cursor

@@ -18,7 +18,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose memory this is. `tenant` keeps the users of several customers apart."""
+    """The owner of a memory. `tenant` separates the users of several customers."""
 
     id: str
     tenant: str = "default"
@@ -26,12 +26,13 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing said.
+    """A message of the user or the assistant.
 
     Attributes:
-        author: the speaker's name where there is one.
-        interrupted: whether it was stopped before its end.
-        profile: of the memory that an answer was given with; empty where none is known.
+        at: Unix seconds.
+        author: The speaker's name, if known.
+        interrupted: Whether an answer was stopped before its end.
+        profile: Memory profile that an answer was made with; empty if unknown.
     """
 
     role: Role
@@ -43,16 +44,16 @@ class Message:
 
     @property
     def spoken(self) -> str:
-        """As it is indexed and embedded: `author: content`."""
+        """The text that is indexed and embedded: `author: content`."""
         return f"{self.author}: {self.content}" if self.author else self.content
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message where it stands: its session, its position, and its vector if it has one.
+    """A stored message: its session, position and vector.
 
     Attributes:
-        vector: `(dim,)` float16 of the embedder in use, or None while it has not been embedded.
+        vector: `(dim,)` float16 of the current embedder; None until the message is embedded.
     """
 
     session_id: str
@@ -68,10 +69,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SummaryState:
-    """How far a session is folded.
+    """How far a session is summarized.
 
-    `messages[:summarized_upto]` are in `summary`, made by a model;
-    `messages[summarized_upto:folded_upto]` are in `extract`, made without one, to be redone.
+    `messages[:summarized_upto]` are in `summary`, written by the model.
+    `messages[summarized_upto:compacted_upto]` are in `fallback_summary`, an extract that the model
+    replaces later.
     """
 
     compacted_upto: int = 0
@@ -82,13 +84,13 @@ class SummaryState:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How a session stands.
+    """The state of a session. Times are Unix seconds.
 
     Attributes:
-        profile: of its last turn, or the one that it was begun with.
-        follows: the sessions that its first prompt took up.
-        extracted_upto: records were drawn from `messages[:extracted_upto]`.
-        metadata: whatever a client noted, as JSON; empty for nothing.
+        profile: Memory profile of the last turn, or of the session's creation.
+        continued_from: Sessions whose digests its first prompt contained.
+        extracted_upto: Records were extracted from `messages[:extracted_upto]`.
+        metadata: JSON of the client; empty for none.
     """
 
     id: str
@@ -106,10 +108,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A stored turn: where its first message stands, and how the session stands after it.
+    """A stored turn: position of its first message, and length of the session after it.
 
     Attributes:
-        sequence: of its entry in the user's change log; 0 where it had been stored before.
+        sequence: Number of its entry in the user's change log; 0 if it was stored before.
     """
 
     session_id: str
@@ -125,7 +127,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class ImportStep:
-    """Where a batch stands in its import: lines stored before it, and after it."""
+    """One batch of an import: the stored lines before and after it."""
 
     import_id: str
     lines_before: int

@@ -1,7 +1,4 @@
-"""What a prompt showed, layer by layer: kept for a while beside each turn, by ids and scores.
-
-From the sections of a prompt to what is kept of them.
-"""
+"""The trace of a prompt: what each layer showed, by ids and scores; stored for a week."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class HitTrace:
-    """A recalled message: its id, its score and the score's parts, and its neighbours' ids."""
+    """A recalled message: its id, score, score parts, and the ids of its neighbours."""
 
     id: str
     score: float
@@ -27,7 +24,7 @@ class HitTrace:
 
 @dataclass(frozen=True, slots=True)
 class LayerTrace:
-    """What one layer showed; messages, sessions and records by their ids."""
+    """What one layer showed; messages, sessions and records by id."""
 
     layer: str
     tokens: int
@@ -42,24 +39,24 @@ _decoder = msgspec.msgpack.Decoder(tuple[LayerTrace, ...])
 
 
 def pack_trace(layers: Sequence[LayerTrace]) -> bytes:
-    """The trace of a turn, packed."""
+    """The trace of a turn as MessagePack."""
     return _encoder.encode(layers)
 
 
 def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
-    """The trace of `pack_trace`.
+    """The trace that `pack_trace` encoded.
 
     Raises:
-        CorruptValueError: `data` is none.
+        CorruptValueError: `data` cannot be decoded.
     """
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CorruptValueError(f"A stored trace does not decode: {error}.") from error
+        raise CorruptValueError(f"A stored trace cannot be decoded: {error}.") from error
 
 
 def layer_trace(section: Section) -> LayerTrace:
-    """What a layer showed, by ids."""
+    """The trace of one layer's section."""
     return LayerTrace(
         layer=section.layer,
         tokens=section.tokens,

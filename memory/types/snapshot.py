@@ -1,4 +1,4 @@
-"""What a turn reads from Redis, and what the layers make of it for the prompt."""
+"""What a turn reads from Redis (`Snapshot`), and what each layer adds to the prompt (`Section`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from onionskin.memory.types.records import Record
 
 @dataclass(frozen=True, slots=True)
 class SessionDigest:
-    """What an earlier session left: its fold, and its last messages as far as they are unfolded."""
+    """An earlier session: its summary, and the last messages that are not in it."""
 
     session_id: str
     active: float
@@ -20,13 +20,14 @@ class SessionDigest:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one turn needs from Redis, of one instant.
+    """Everything that one turn needs from Redis, read atomically.
 
     Attributes:
-        is_new: the session does not exist yet; the turn's commit creates it.
-        unfolded: `messages[folded_upto:]`, or their tail where the profile asks for no more.
-        changes: what the user's index view has missed; None when no view was asked for.
-        epoch: the user's; empty where nothing of them is stored yet.
+        is_new: The session does not exist yet; the turn's commit creates it.
+        unfolded: `messages[compacted_upto:]`, or only the newest of them if the profile needs no
+            more.
+        changes: Changes since the cached index; None if no index was requested.
+        epoch: The user's epoch; empty if nothing is stored yet.
     """
 
     session: Session
@@ -39,10 +40,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A recalled message, its score, and the parts the score is made of.
+    """A recalled message, its score and the score's parts.
 
     Attributes:
-        context: the messages around it in its session, oldest first, where they were asked for.
+        context: Neighbouring messages of its session, oldest first; empty unless requested.
     """
 
     entry: Entry
@@ -53,16 +54,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one layer puts into the prompt.
+    """What one layer adds to the prompt.
 
     Attributes:
-        tokens: the estimated size of it all.
-        messages: said in this session, verbatim, oldest first.
-        text: running prose about this session.
-        digests: what earlier sessions left.
-        hits: recalled messages, best first.
-        records: recalled records, the ones that are always shown first.
-        missing: what the layer had to do without, by name; empty for nothing.
+        tokens: Estimated size in tokens.
+        messages: Messages of this session, oldest first.
+        text: Prose about this session.
+        digests: Earlier sessions, latest first.
+        hits: Recalled messages, best first.
+        records: Recalled records; those that are always shown come first.
+        missing: Name of a dependency that failed; empty for none.
     """
 
     layer: str

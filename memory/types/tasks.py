@@ -1,4 +1,4 @@
-"""What is due after an answer: what to look at, never what to write. It is noted in the agenda."""
+"""Background tasks. A task names what to process, never what to write; the task queue stores it."""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -8,10 +8,10 @@ from onionskin.memory.types.messages import User
 
 @dataclass(frozen=True, slots=True)
 class SummarizeTask:
-    """A session that should be folded after the answer, by the rules of a profile.
+    """Summarize a session by the rules of a profile.
 
     Attributes:
-        final: nothing more will be said in it; all of it is folded.
+        final: The session has ended; summarize all of it.
     """
 
     user: User
@@ -22,17 +22,17 @@ class SummarizeTask:
 
 @dataclass(frozen=True, slots=True)
 class EmbedTask:
-    """A user with messages that have no vector of the embedder in use."""
+    """Embed the user's messages that have no vector of the current embedder."""
 
     user: User
 
 
 @dataclass(frozen=True, slots=True)
 class RecordAccessTask:
-    """Records that a prompt showed.
+    """Count an access for the records in a prompt.
 
     Attributes:
-        at: when, Unix seconds; tells two turns that showed the same apart.
+        at: Time of the turn in Unix seconds; distinguishes turns with the same records.
     """
 
     user: User
@@ -42,7 +42,7 @@ class RecordAccessTask:
 
 @dataclass(frozen=True, slots=True)
 class RecordUsageTask:
-    """What a turn used of the model."""
+    """Add a turn's model tokens to the user's usage."""
 
     user: User
     turn_id: str
@@ -51,12 +51,12 @@ class RecordUsageTask:
 
 @dataclass(frozen=True, slots=True)
 class ExtractTask:
-    """A session that records should be drawn from, by the rules of a profile.
+    """Extract records from a session by the rules of a profile.
 
     Attributes:
-        final: whatever is left is drawn from, be it ever so little.
-        quiet: seconds for which nothing like it must have come up before it is done; two that
-            differ in nothing else are one.
+        final: Extract from all remaining messages, however few.
+        quiet: Seconds without a new equal task before it runs. Tasks that differ only in this are
+            equal.
     """
 
     user: User
@@ -67,4 +67,4 @@ class ExtractTask:
 
 
 Task: TypeAlias = SummarizeTask | EmbedTask | RecordAccessTask | RecordUsageTask | ExtractTask
-"""Work for after the answer."""
+"""Any background task."""
