@@ -21,6 +21,7 @@ from onionskin.service.middleware.request_log import RequestLogMiddleware
 from onionskin.service.middleware.timeouts import TimeoutMiddleware
 from onionskin.service.middleware.trusted_hosts import TrustedHostMiddleware, is_loopback
 from onionskin.service.openai import routes as openai
+from onionskin.service.openai.errors import install_error_format
 from onionskin.service.schemas import Problem
 from onionskin.service.sessions import routes as sessions
 from onionskin.service.settings import Settings
@@ -108,6 +109,7 @@ def create_app(
     app.request_timeout = settings.request_timeout
     app.origins = origins if settings.auth == "off" and is_loopback(settings.host) else None
     add_error_handlers(app)
+    install_error_format(app)
     _describe_problems(app)
     return app
 

@@ -1,8 +1,12 @@
-"""Opening a service: all that it is made of, for the server and the command line."""
+"""Assembles the service from its settings, for the server, the workers and the command line."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_core.language_models import BaseChatModel
 
 from onionskin.chains.callbacks import with_observer
 from onionskin.chains.context import ContextBuilder
@@ -10,237 +14,325 @@ from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.models.circuit_breaker import Breaking
 from onionskin.chains.models.factory import open_model
-from onionskin.chains.observers import CallPurpose, CompositeObserver
+from onionskin.chains.observers import CallPurpose, CompositeObserver, TurnObserver
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.profiles import load_privacy_policies, load_profiles
+from onionskin.memory.privacy.policy import PrivacyPolicies
+from onionskin.memory.profiles import Profile, load_privacy_policies, load_profiles
+from onionskin.memory.records.consolidation import RecordConsolidator
+from onionskin.memory.records.service import RecordService
+from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.embedders.providers import open_embedder
 from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.store import Continuity, RedisStore
+from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.encryption.keyring import open_keyring
-from onionskin.memory.store.users import StorageUsage
 from onionskin.memory.transfer.upload import UploadHandler
+from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.factories import (
+    budgets_of,
     connect,
     embedder_options,
-    guarded,
     master_keys,
     model_circuit,
     model_options,
     open_redis,
     open_text_pipeline,
     open_vector_database_mirror,
+    resilient_embedder,
     retention_of,
+    storage_quota_of,
 )
-from onionskin.service.limits.budgets import Budget, Budgets
-from onionskin.service.limits.rate_limits import Limits
+from onionskin.service.limits.budgets import Budgets
+from onionskin.service.limits.rate_limits import RateLimits
 from onionskin.service.limits.storage_quotas import StorageQuota
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.observability.pseudonyms import Pseudonyms
-from onionskin.service.observability.tracing_setup import Collaborators, open_tracing
+from onionskin.service.observability.tracing_setup import Instrumentation, open_tracing
 from onionskin.service.openai.session_matching import SessionMatcher
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
 from onionskin.service.tasks.claim_release import ClaimReleaser
 from onionskin.service.tasks.erasure_watcher import ErasureWatcher
 from onionskin.service.tasks.handlers import TaskHandlers
+from onionskin.service.tasks.runner import TaskRunner
 from onionskin.service.tasks.startup import start_tasks
+
+if TYPE_CHECKING:
+    from onionskin.service.observability.tracing import Tracing
 
 
 @asynccontextmanager
 async def open_state(
     settings: Settings,
     *,
-    telemetry: Metrics | None = None,
+    metrics: Metrics | None = None,
     clock: Callable[[], float] = time.time,
     runs_tasks: bool | None = None,
     redis_url: str = "",
 ) -> AsyncGenerator[State]:
-    """Start what the settings ask for, and stop it in the end.
+    """The running service of the settings; everything is stopped on exit.
 
     Args:
-        settings: see `Settings`.
-        telemetry: told how it goes.
-        clock: seconds since the epoch.
-        runs_tasks: whether jobs are done here; as the settings say if None.
-        redis_url: of a Redis that runs; as the settings say if empty.
+        settings: See `Settings`.
+        metrics: Counts turns, calls and tasks.
+        clock: Seconds since the epoch.
+        runs_tasks: Whether background tasks run here; None for what the settings say.
+        redis_url: URL of a running Redis; empty for the one of the settings.
 
     Raises:
-        ConfigurationError: a setting cannot be used; the message says which.
-        EmbeddedRedisError: the embedded Redis cannot be started.
+        ConfigurationError: A setting cannot be used; the message says which.
+        EmbeddedRedisError: The embedded Redis cannot be started.
     """
-    telemetry = telemetry or Metrics()
+    metrics = metrics or Metrics()
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing(settings))
-        breaking = Breaking(model_circuit(settings, telemetry))
-        made = Collaborators(tracing, CompositeObserver(telemetry, breaking))
-        profiles = load_profiles(settings.profiles)
-        discretions = load_privacy_policies(settings.profiles, profiles, settings.redact)
-        opened = await stack.enter_async_context(
-            open_embedder(settings.embedder, embedder_options(settings))
-        )
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        url = redis_url or await stack.enter_async_context(open_redis(settings))
-        connection = connect(settings, url)
-        stack.push_async_callback(connection.aclose)
-        embedder = made.embedder(guarded(opened, settings, connection, telemetry))
-        store = made.store(
-            connection,
-            embedder_tag=embedder.tag,
-            continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
-            retention=retention_of(settings, clock),
-            keyring=await open_keyring(
-                connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
-            ),
+        breaker = Breaking(model_circuit(settings, metrics))
+        observer = CompositeObserver(metrics, breaker, *([tracing] if tracing else []))
+        core = _Core(settings, clock, metrics, tracing, observer, Instrumentation(tracing), model)
+        storage = await _open_storage(core, redis_url, stack)
+        limits = _build_limits(core, storage)
+        memory = _build_memory(core, storage, limits)
+        handlers = _build_handlers(core, storage, limits, memory)
+        tasks = await stack.enter_async_context(
+            start_tasks(handlers, settings, metrics=metrics, clock=clock, runs_tasks=runs_tasks)
         )
-        outside = await stack.enter_async_context(open_vector_database_mirror(settings, store))
-        pseudonyms, tongue = Pseudonyms(connection), open_text_pipeline(settings.language)
-        views = IndexCache(
-            store,
-            lambda: UserIndex(tongue),
-            most_bytes=settings.view_bytes,
-            quarantines=settings.quarantine == "on",
-        )
-        records = made.memories(
-            store,
-            views,
-            embedder,
-            embed_seconds=settings.embedder_timeout.total_seconds(),
-            limit=settings.most_memories,
-            clock=clock,
-            privacy=discretions.default,
-        )
-        budgets = _budgets(settings, store, clock)
-        extractor = Extractor(
-            store,
-            made.learner(
-                store,
-                records,
-                embedder,
-                embed_seconds=settings.embedder_timeout.total_seconds(),
-                limit=settings.most_memories,
-            ),
-            model,
-            within=settings.model_timeout,
-            observer=made.observer,
-            tell=telemetry.extraction,
-            spend=budgets.spend,
-            held=views.quarantined_ids,
-            hold=settings.job_hold,
-        )
-        memories = {
-            name: CombinedMemory(
-                name,
-                profile,
-                store=store,
-                embedder=embedder,
-                indexes=views,
-                embed_timeout=settings.embedder_timeout,
-                model=with_observer(model, CallPurpose("memory", made.observer)),
-                can_extract=extractor.able,
-                privacy=discretions.of(profile.redact),
-                vector_database=outside,
-            )
-            for name, profile in profiles.items()
-        }
-        rooms = _rooms(settings, store)
-        work = TaskHandlers(
-            store=store,
-            pseudonyms=pseudonyms,
-            span=made.job,
-            embedder=embedder,
-            views=views,
-            records=records,
-            budgets=budgets,
-            summarizer=Summarizer(
-                store,
-                model,
-                within=settings.model_timeout,
-                observer=made.observer,
-                held=views.quarantined_ids,
-                hold=settings.job_hold,
-            ),
-            extractor=extractor,
-            profiles=memories,
-            default_profile=settings.profile,
-            hold=settings.job_hold,
-            outside=outside,
-        )
-        jobs = await stack.enter_async_context(
-            start_tasks(work, settings, telemetry=telemetry, clock=clock, runs_tasks=runs_tasks)
-        )
-        telemetry.watch(
-            "onionskin_view_messages", "Messages in indexes.", lambda: views.cached_entries
-        )
-        telemetry.watch("onionskin_view_bytes", "Memory of indexes.", lambda: views.cached_bytes)
-        telemetry.watch("onionskin_view_hits", "Turns that found a view.", lambda: views.hits)
-        telemetry.watch("onionskin_view_misses", "Turns that filled one.", lambda: views.misses)
-        chain = ConversationChain(
-            memories,
-            model,
-            default_profile=settings.profile,
-            within=settings.model_timeout,
-            longest_message=settings.longest_message,
-            after=jobs.submit,
-            clock=clock,
-            observer=made.observer,
-        )
-        importer = UploadHandler(
-            store,
-            embedder,
-            clock=clock,
-            on_task=jobs.submit,
-            check_quota=rooms.check,
-            privacy=discretions.default,
-        )
-        await stack.enter_async_context(ErasureWatcher(store, views))
-        claims = await stack.enter_async_context(ClaimReleaser(store))
-        yield State(
-            settings=settings,
-            store=store,
-            chain=chain,
-            context_builder=ContextBuilder(
-                memories,
-                default_profile=settings.profile,
-                longest_message=settings.longest_message,
-                clock=clock,
-            ),
-            importer=importer,
-            tasks=jobs,
-            profiles=profiles,
-            claims=claims,
-            authenticator=open_authenticator(settings, connection),
-            limits=Limits(url, principal=settings.rate_principal, user=settings.rate_user),
-            records=records,
-            budgets=budgets,
-            storage_quota=rooms,
-            indexes=views,
-            model=model,
-            session_matcher=SessionMatcher(store, embedder, discretions),
-            telemetry=telemetry,
-            pseudonyms=pseudonyms,
-            observer=made.observer,
-            tracing=tracing,
-            privacy_policies=discretions,
-            vector_database=outside,
-        )
+        await stack.enter_async_context(ErasureWatcher(storage.store, memory.indexes))
+        claims = await stack.enter_async_context(ClaimReleaser(storage.store))
+        yield _build_state(core, storage, limits, memory, tasks=tasks, claims=claims)
 
 
-def _budgets(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
-    return Budgets(
-        store,
-        user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
-        tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
-        refuse=settings.budget_spent == "refuse",
-        clock=clock,
+@dataclass(frozen=True, slots=True)
+class _Core:
+    settings: Settings
+    clock: Callable[[], float]
+    metrics: Metrics
+    tracing: "Tracing | None"
+    observer: TurnObserver
+    instrumentation: Instrumentation
+    model: BaseChatModel
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    url: str
+    connection: Connection
+    store: RedisStore
+    embedder: Embedder
+    vector_database: VectorDatabaseMirror | None
+    pseudonyms: Pseudonyms
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    rates: RateLimits
+    budgets: Budgets
+    storage: StorageQuota
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    profiles: Mapping[str, Profile]
+    privacy: PrivacyPolicies
+    indexes: IndexCache
+    records: RecordService
+    extractor: Extractor
+    combined: Mapping[str, CombinedMemory]
+
+
+async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _Storage:
+    """Redis, the store over it, the embedder, and the vector database.
+
+    The wrappers of the embedder, from outside: spans, circuit breaker (if remote), provider.
+    """
+    settings = core.settings
+    url = redis_url or await stack.enter_async_context(open_redis(settings))
+    connection = connect(settings, url)
+    stack.push_async_callback(connection.aclose)
+    provider = await stack.enter_async_context(
+        open_embedder(settings.embedder, embedder_options(settings))
+    )
+    embedder = core.instrumentation.embedder(
+        resilient_embedder(provider, settings, connection, core.metrics)
+    )
+    keyring = await open_keyring(
+        connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
+    )
+    store = core.instrumentation.store(
+        connection,
+        embedder_tag=embedder.tag,
+        continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
+        retention=retention_of(settings, core.clock),
+        keyring=keyring,
+    )
+    vector_database = await stack.enter_async_context(open_vector_database_mirror(settings, store))
+    return _Storage(url, connection, store, embedder, vector_database, Pseudonyms(connection))
+
+
+def _build_limits(core: _Core, storage: _Storage) -> _Limits:
+    settings = core.settings
+    return _Limits(
+        RateLimits(storage.url, principal=settings.rate_principal, user=settings.rate_user),
+        budgets_of(settings, storage.store, core.clock),
+        storage_quota_of(settings, storage.store),
     )
 
 
-def _rooms(settings: Settings, store: RedisStore) -> StorageQuota:
-    return StorageQuota(
-        store,
-        user=StorageUsage(settings.budget_user_bytes),
-        tenant=StorageUsage(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
+    """The memory of each profile, with the indexes and records that they share."""
+    settings = core.settings
+    profiles = load_profiles(settings.profiles)
+    privacy = load_privacy_policies(settings.profiles, profiles, settings.redact)
+    pipeline = open_text_pipeline(settings.language)
+    indexes = IndexCache(
+        storage.store,
+        lambda: UserIndex(pipeline),
+        most_bytes=settings.view_bytes,
+        quarantines=settings.quarantine == "on",
+    )
+    core.metrics.watch_indexes(indexes)
+    records = core.instrumentation.records(
+        RecordService(
+            storage.store,
+            indexes,
+            storage.embedder,
+            embed_seconds=settings.embedder_timeout.total_seconds(),
+            limit=settings.most_memories,
+            clock=core.clock,
+            privacy=privacy.default,
+        )
+    )
+    extractor = _build_extractor(core, storage, limits, indexes, records)
+    combined = {
+        name: CombinedMemory(
+            name,
+            profile,
+            store=storage.store,
+            embedder=storage.embedder,
+            indexes=indexes,
+            embed_timeout=settings.embedder_timeout,
+            model=with_observer(core.model, CallPurpose("memory", core.observer)),
+            can_extract=extractor.able,
+            privacy=privacy.of(profile.redact),
+            vector_database=storage.vector_database,
+        )
+        for name, profile in profiles.items()
+    }
+    return _Memory(profiles, privacy, indexes, records, extractor, combined)
+
+
+def _build_extractor(
+    core: _Core, storage: _Storage, limits: _Limits, indexes: IndexCache, records: RecordService
+) -> Extractor:
+    settings = core.settings
+    consolidator = RecordConsolidator(
+        storage.store,
+        records,
+        storage.embedder,
+        embed_seconds=settings.embedder_timeout.total_seconds(),
+        limit=settings.most_memories,
+    )
+    return Extractor(
+        storage.store,
+        core.instrumentation.consolidator(consolidator),
+        core.model,
+        within=settings.model_timeout,
+        observer=core.observer,
+        tell=core.metrics.extraction,
+        spend=limits.budgets.spend,
+        held=indexes.quarantined_ids,
+        hold=settings.job_hold,
+    )
+
+
+def _build_handlers(
+    core: _Core, storage: _Storage, limits: _Limits, memory: _Memory
+) -> TaskHandlers:
+    settings = core.settings
+    summarizer = Summarizer(
+        storage.store,
+        core.model,
+        within=settings.model_timeout,
+        observer=core.observer,
+        held=memory.indexes.quarantined_ids,
+        hold=settings.job_hold,
+    )
+    return TaskHandlers(
+        store=storage.store,
+        pseudonyms=storage.pseudonyms,
+        span=core.instrumentation.task_span,
+        embedder=storage.embedder,
+        indexes=memory.indexes,
+        records=memory.records,
+        budgets=limits.budgets,
+        summarizer=summarizer,
+        extractor=memory.extractor,
+        memories=memory.combined,
+        default_profile=settings.profile,
+        lock_timeout=settings.job_hold,
+        vector_database=storage.vector_database,
+    )
+
+
+def _build_chain(core: _Core, memory: _Memory, tasks: TaskRunner) -> ConversationChain:
+    settings = core.settings
+    return ConversationChain(
+        memory.combined,
+        core.model,
+        default_profile=settings.profile,
+        within=settings.model_timeout,
+        longest_message=settings.longest_message,
+        after=tasks.submit,
+        clock=core.clock,
+        observer=core.observer,
+    )
+
+
+def _build_state(
+    core: _Core,
+    storage: _Storage,
+    limits: _Limits,
+    memory: _Memory,
+    *,
+    tasks: TaskRunner,
+    claims: ClaimReleaser,
+) -> State:
+    settings = core.settings
+    return State(
+        settings=settings,
+        store=storage.store,
+        chain=_build_chain(core, memory, tasks),
+        context_builder=ContextBuilder(
+            memory.combined,
+            default_profile=settings.profile,
+            longest_message=settings.longest_message,
+            clock=core.clock,
+        ),
+        importer=UploadHandler(
+            storage.store,
+            storage.embedder,
+            clock=core.clock,
+            on_task=tasks.submit,
+            check_quota=limits.storage.check,
+            privacy=memory.privacy.default,
+        ),
+        tasks=tasks,
+        profiles=memory.profiles,
+        claims=claims,
+        authenticator=open_authenticator(settings, storage.connection),
+        rate_limits=limits.rates,
+        records=memory.records,
+        budgets=limits.budgets,
+        storage_quota=limits.storage,
+        indexes=memory.indexes,
+        model=core.model,
+        session_matcher=SessionMatcher(storage.store, storage.embedder, memory.privacy),
+        metrics=core.metrics,
+        pseudonyms=storage.pseudonyms,
+        observer=core.observer,
+        tracing=core.tracing,
+        privacy_policies=memory.privacy,
+        vector_database=storage.vector_database,
     )

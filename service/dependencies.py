@@ -1,4 +1,4 @@
-"""What endpoints ask for, by name."""
+"""Named dependencies of endpoints: the state, the principal, the user, and admission to a turn."""
 
 from typing import Annotated, cast
 
@@ -9,7 +9,7 @@ from fastapi.security.base import SecurityBase
 from onionskin.memory.types.messages import User
 from onionskin.service import schemas
 from onionskin.service.auth.principals import Principal
-from onionskin.service.limits.headers import note
+from onionskin.service.limits.headers import Quota, add_quotas
 from onionskin.service.state import State
 
 
@@ -18,81 +18,92 @@ async def _state(request: Request) -> State:  # FastAPI would run a plain functi
 
 
 BEARER = "HTTPBearer"
-"""The name of the way in which all that is asked of a principal takes its credentials."""
+"""Name of the security scheme in the OpenAPI description."""
 StateDep = Annotated[State, Depends(_state)]
 UserPath = Annotated[schemas.UserId, Path()]
 SessionPath = Annotated[schemas.SessionId, Path()]
-Limit = Annotated[int, Query(ge=1, le=200, description="The most items of a page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most items of a page.")]
 Cursor = Annotated[
-    str | None, Query(max_length=100, description="`next_cursor` of the page before.")
+    str | None, Query(max_length=100, description="`next_cursor` of the previous page.")
 ]
 
 
 class _Credentials(SecurityBase):
-    """One dependency that depends on none: what FastAPI does for each costs a turn 20 µs."""
+    """A dependency without dependencies of its own: FastAPI spends 20 µs per turn on each."""
 
     scheme_name = BEARER
     model = HTTPBearer(description="An API key or a JSON Web Token.")
 
     async def __call__(self, request: Request) -> Principal:
-        """Who asks."""
+        """The principal of the credentials, counted against its rate limit."""
         state = cast("State", request.state.onionskin)
         principal = await state.authenticator.authenticate(request.headers)
-        note(request, await state.limits.principal(principal.id))
+        _add_quotas(request, await state.rate_limits.check_principal(principal.id))
         return principal
 
 
 PrincipalDep = Annotated[Principal, Depends(_Credentials())]
-"""Who asks; refused with 401 or 429."""
+"""The principal of the request; refused with 401 or 429."""
 
 
-async def check_limits(request: Request, state: State, principal: Principal, user_id: str) -> User:
-    """The user of an id, if the principal reaches them and they did not ask too often.
+async def admit_user(request: Request, state: State, principal: Principal, user_id: str) -> User:
+    """The user of an id, counted against their rate limit.
 
     Raises:
-        UnknownUserError: the principal does not reach them.
-        RateLimitedError: it is one request too many.
+        UnknownUserError: The principal has no access to the user.
+        RateLimitedError: The rate limit is reached.
     """
     user = principal.user(user_id)
     await state.pseudonyms.note(user)
-    note(request, await state.limits.user(user))
+    _add_quotas(request, await state.rate_limits.check_user(user))
     return user
+
+
+async def admit_turn(request: Request, state: State, principal: Principal, user_id: str) -> User:
+    """The user of a turn, after rate limit, budget and storage quota, in this order.
+
+    The quotas are shown in the headers of the response, and of an error.
+
+    Raises:
+        UnknownUserError: The principal has no access to the user.
+        RateLimitedError: The rate limit is reached.
+        BudgetSpentError: The day's budget is spent.
+        StorageQuotaExceededError: The storage quota is reached.
+    """
+    user = await admit_user(request, state, principal, user_id)
+    _add_quotas(request, await state.budgets.check(user))
+    await state.storage_quota.check(user)
+    return user
+
+
+def _add_quotas(request: Request, quotas: tuple[Quota, ...]) -> None:
+    if quotas:
+        add_quotas(request.scope, quotas)
 
 
 async def _owner(
     user_id: UserPath, request: Request, principal: PrincipalDep, state: StateDep
 ) -> User:
-    return await check_limits(request, state, principal, user_id)
+    return await admit_user(request, state, principal, user_id)
 
 
 OwnerDep = Annotated[User, Depends(_owner)]
-"""The user of the path, if the principal reaches them; else 404."""
+"""The user of the path; refused with 404 if the principal has no access."""
 
 
-async def _storing(user: OwnerDep, state: StateDep) -> User:
+async def _storing_owner(user: OwnerDep, state: StateDep) -> User:
     await state.storage_quota.check(user)
     return user
 
 
-StoringDep = Annotated[User, Depends(_storing)]
-"""The same, if they may store more; else 507."""
+StoringDep = Annotated[User, Depends(_storing_owner)]
+"""The user of the path for requests that store; refused with 507 over the storage quota."""
 
 
 async def _admin(principal: PrincipalDep) -> Principal:
-    principal.must_be_admin()
+    principal.require_admin()
     return principal
 
 
 AdminDep = Annotated[Principal, Depends(_admin)]
-"""Who asks, with the scope `admin`; else 403."""
-
-
-async def count_turn(request: Request, state: State, user: User) -> None:
-    """Count a turn against what its user and tenant may have.
-
-    Raises:
-        BudgetSpentError: nothing is left for it today.
-        RoomFullError: nothing more may be stored.
-    """
-    note(request, await state.budgets.check(user))
-    await state.storage_quota.check(user)
+"""The principal, if it has the scope `admin`; else refused with 403."""

@@ -1,8 +1,9 @@
-"""Errors as RFC 9457 problem details, in one table."""
+"""Errors as RFC 9457 problem details: one table of codes and statuses."""
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,9 +13,8 @@ from starlette.exceptions import HTTPException
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.auth.principals import UnauthorizedError
 from onionskin.service.limits.budgets import BudgetSpentError
-from onionskin.service.limits.headers import note
+from onionskin.service.limits.headers import add_quotas
 from onionskin.service.limits.rate_limits import RateLimitedError
-from onionskin.service.openai.errors import is_openai, openai_error
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -51,18 +51,25 @@ _STATUS = {
     "request_timeout": 504,
 }
 _ALWAYS = (400, 401, 413, 429, 503, 504)
+_INTERNAL = "Something went wrong here; it was logged."
+_ADVICE = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path. What there is: /docs.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path is not asked with this method. What there is: /docs.",
+}
 _Json = dict[str, Any]
+ErrorFormat: TypeAlias = Callable[[_Json, Mapping[str, str] | None], JSONResponse]
+"""Renders problem details, with headers, as the response of an error."""
 
 
 def problem(error: OnionskinError) -> _Json:
-    """The problem details of an error: also the data of an `error` event in a stream."""
+    """The problem details of an error; also the data of an `error` event in a stream."""
     status = _STATUS.get(error.code, 500)
-    detail = str(error) if error.code in _STATUS else "Something went wrong here; it was logged."
+    detail = str(error) if error.code in _STATUS else _INTERNAL
     return _details(status, error.code, detail)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, _Json]:
-    """What OpenAPI says of the problems that an endpoint answers with."""
+    """The OpenAPI responses of the problems that an endpoint answers with."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
@@ -72,28 +79,28 @@ def problem_responses(*statuses: int) -> dict[int | str, _Json]:
     }
 
 
-_ADVICE = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this path. What there is: /docs.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This path is not asked with this method. What there is: /docs.",
-}
-
-
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` with problem details."""
+    """Answer every error of `app` with problem details, or in the format of its path."""
     app.add_exception_handler(OnionskinError, _on_onionskin_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_anything_else)
 
 
+def add_error_format(app: FastAPI, prefixes: Iterable[str], error_format: ErrorFormat) -> None:
+    """Answer errors under the paths `prefixes` in a format of their own."""
+    formats = getattr(app.state, "error_formats", {})
+    app.state.error_formats = formats | dict.fromkeys(prefixes, error_format)
+
+
 def error_response(request: Request, error: OnionskinError) -> JSONResponse:
-    """The answer to a request that ended in `error`."""
+    """The response to a request that failed with `error`."""
     body = problem(error)
     headers: dict[str, str] = {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, RateLimitedError | BudgetSpentError):
-        note(request, (error.quota,))
+        add_quotas(request.scope, (error.quota,))
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return _answer(request, body, headers)
@@ -104,12 +111,12 @@ async def _on_onionskin_error(request: Request, error: Exception) -> JSONRespons
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
-    found = cast("RequestValidationError", error).errors()
-    errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in found]
+    problems = cast("RequestValidationError", error).errors()
+    errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in problems]
     first = errors[0] if errors else {"where": "body", "what": "cannot be read"}
     if first["where"] == "body" and "json" not in request.headers.get("content-type", ""):
         first = {"where": "body", "what": "send it with the header Content-Type: application/json"}
-    malformed = next((item for item in found if item["type"] == "json_invalid"), None)
+    malformed = next((item for item in problems if item["type"] == "json_invalid"), None)
     if malformed:
         place, why = malformed["loc"][-1], malformed.get("ctx", {}).get("error", "it is none")
         first = {"where": "body", "what": f"no JSON from character {place} on: {why}"}
@@ -120,23 +127,27 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
-    found = cast("HTTPException", error)
-    status = HTTPStatus(found.status_code)
+    exception = cast("HTTPException", error)
+    status = HTTPStatus(exception.status_code)
     code = status.phrase.lower().replace(" ", "_")
-    plain = found.detail == status.phrase
-    body = _details(status, code, _ADVICE.get(status, found.detail) if plain else found.detail)
-    return _answer(request, body, dict(found.headers or {}))
+    detail = exception.detail
+    if detail == status.phrase:
+        detail = _ADVICE.get(status, detail)
+    return _answer(request, _details(status, code, detail), dict(exception.headers or {}))
 
 
 async def _on_anything_else(request: Request, error: Exception) -> JSONResponse:
-    del error  # the server logs it; its text may hold anything
-    body = _details(500, "internal", "Something went wrong here; it was logged.")
+    del error  # the server logs it; its text may hold user data
+    body = _details(500, "internal", _INTERNAL)
     return _answer(request, body)
 
 
 def _answer(request: Request, body: _Json, headers: dict[str, str] | None = None) -> JSONResponse:
-    if is_openai(request):
-        return openai_error(body, headers)
+    path = request.url.path
+    formats: Mapping[str, ErrorFormat] = getattr(request.app.state, "error_formats", {})
+    for prefix, error_format in formats.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return error_format(body, headers)
     return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
 
 

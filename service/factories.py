@@ -1,9 +1,4 @@
-"""From settings to what they name: a Redis, a chat model, a language.
-
-The circuit breakers of this process: one for the chat model, one for a remote embedder.
-
-The Redis of the settings, for commands beside the service that may be running.
-"""
+"""Builds collaborators from the settings: Redis, model options, embedder, breakers, limits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -23,39 +18,49 @@ from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.master_keys import MasterKeys, configured_master_keys
 from onionskin.memory.store.redis.durability import Durability
 from onionskin.memory.store.redis.embedded import EmbeddedRedis, attach_or_start
+from onionskin.memory.store.users import StorageUsage
 from onionskin.memory.vector_databases.base import open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
+from onionskin.service.limits.budgets import Budget, Budgets
+from onionskin.service.limits.storage_quotas import StorageQuota
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings, load_settings
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def open_redis(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the Redis that the settings name, or of an embedded one for as long."""
+    """The URL of the settings' Redis, or of an embedded one that runs until exit.
+
+    Raises:
+        ConfigurationError: `ONIONSKIN_DURABILITY` asks the embedded Redis for replicas.
+        EmbeddedRedisError: The embedded Redis cannot be started.
+    """
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
         return
     if Durability.of(settings.durability).replicas:
         raise ConfigurationError(
-            f"ONIONSKIN_DURABILITY {settings.durability!r} asks for replicas, and the embedded Redis "
-            "has none: name yours with ONIONSKIN_REDIS_URL."
+            f"ONIONSKIN_DURABILITY {settings.durability!r} needs replicas, which the embedded "
+            "Redis does not have. Set ONIONSKIN_REDIS_URL to your own Redis."
         )
     async with EmbeddedRedis(settings.data_dir) as redis:
         yield redis.url
 
 
 def connect(settings: Settings, url: str) -> Connection:
-    """A connection to a Redis, with the timeout and the durability of the settings.
+    """A connection to Redis with the settings' timeout and durability.
 
     Raises:
-        ConfigurationError: the URL or the durability cannot be read.
+        ConfigurationError: The URL or the durability is invalid.
     """
     durability = Durability.of(settings.durability)
     return Connection(url, timeout=settings.redis_timeout, durability=durability)
 
 
 def model_options(settings: Settings) -> ModelOptions:
-    """Which chat model the settings name, and how it is reached."""
+    """The chat model of the settings, with its address, key, timeout and retries."""
     return ModelOptions(
         name=settings.model,
         base_url=settings.model_base_url,
@@ -66,7 +71,7 @@ def model_options(settings: Settings) -> ModelOptions:
 
 
 def embedder_options(settings: Settings) -> EmbedderOptions:
-    """How a remote embedder is reached."""
+    """Key and address of a remote embedder."""
     return EmbedderOptions(settings.openai_api_key, settings.embedder_base_url)
 
 
@@ -74,23 +79,23 @@ def embedder_options(settings: Settings) -> EmbedderOptions:
 async def open_vector_database_mirror(
     settings: Settings, store: RedisStore
 ) -> AsyncGenerator[VectorDatabaseMirror | None]:
-    """The vector database of the settings, closed in the end; None where there is none."""
+    """The vector database of the settings, closed on exit; None if none is set."""
     if settings.vector_store is None:
         yield None
         return
     url, key = settings.vector_store_url, settings.vector_store_key
-    outside = VectorDatabaseMirror(open_vector_database(settings.vector_store, url, key), store)
+    mirror = VectorDatabaseMirror(open_vector_database(settings.vector_store, url, key), store)
     try:
-        yield outside
+        yield mirror
     finally:
-        await outside.close()
+        await mirror.close()
 
 
 def open_text_pipeline(language: str) -> TextPipeline:
-    """The analysis of texts in a language.
+    """The tokenizer and stemmer of a language.
 
     Raises:
-        ConfigurationError: there is no stemmer for it.
+        ConfigurationError: Snowball has no stemmer for it.
     """
     try:
         return TextPipeline.for_language(language)
@@ -101,10 +106,10 @@ def open_text_pipeline(language: str) -> TextPipeline:
 
 
 def retention_of(settings: Settings, clock: Callable[[], float]) -> Retention:
-    """For how long what is stored is kept.
+    """How long sessions and memories are kept.
 
     Raises:
-        ConfigurationError: a time cannot be used.
+        ConfigurationError: A retention time is invalid.
     """
     return Retention(
         load_retention(settings.profiles),
@@ -115,54 +120,71 @@ def retention_of(settings: Settings, clock: Callable[[], float]) -> Retention:
 
 
 def master_keys(settings: Settings) -> MasterKeys | None:
-    """The master keys of the settings; None where nothing is to be encrypted.
+    """The master keys of the settings; None without encryption.
 
     Raises:
-        ConfigurationError: they cannot be read or used.
+        ConfigurationError: The keys cannot be read or used.
     """
-    given = settings.encryption_keys
+    keys = settings.encryption_keys
     return configured_master_keys(
-        given.get_secret_value() if given else None, settings.encryption_keys_file
+        keys.get_secret_value() if keys else None, settings.encryption_keys_file
     )
 
 
-def model_circuit(settings: Settings, telemetry: Metrics) -> CircuitBreaker:
-    """The chat model's: calls that end at the time limit, one after the other, are in a row."""
+def model_circuit(settings: Settings, metrics: Metrics) -> CircuitBreaker:
+    """The chat model's circuit breaker; its window fits a row of calls that time out."""
     circuit = CircuitBreaker(
         failures=settings.breaker_failures,
         window=settings.model_timeout * (settings.breaker_failures + 1),
         slow=settings.model_timeout,
     )
-    about = "The chat model's circuit breaker: 0 closed, 1 open, 0.5 probing."
-    telemetry.watch("onionskin_model_circuit", about, lambda: circuit.level)
+    description = "The chat model's circuit breaker: 0 closed, 1 open, 0.5 probing."
+    metrics.watch("onionskin_model_circuit", description, lambda: circuit.level)
     return circuit
 
 
-def guarded(
-    embedder: Embedder, settings: Settings, connection: Connection, telemetry: Metrics
+def resilient_embedder(
+    embedder: Embedder, settings: Settings, connection: Connection, metrics: Metrics
 ) -> Embedder:
-    """A remote embedder behind its own; a local one as it is."""
+    """A remote embedder behind a circuit breaker; a local one as it is."""
     circuit = CircuitBreaker(
         failures=settings.breaker_failures,
         window=settings.embedder_timeout * 30,
         slow=settings.embedder_timeout * 0.9,
     )
-    about = "The embedder's circuit breaker: 0 closed, 1 open, 0.5 probing."
-    telemetry.watch("onionskin_embedder_circuit", about, lambda: circuit.level)
+    description = "The embedder's circuit breaker: 0 closed, 1 open, 0.5 probing."
+    metrics.watch("onionskin_embedder_circuit", description, lambda: circuit.level)
     if embedder.local:
         return embedder
-    return ResilientEmbedder(embedder, circuit, connection, telemetry.embedding)
+    return ResilientEmbedder(embedder, circuit, connection, metrics.embedding)
 
 
-T = TypeVar("T")
+def budgets_of(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:
+    """The daily budgets of users and tenants."""
+    return Budgets(
+        store,
+        user=Budget(settings.budget_user_calls, settings.budget_user_tokens),
+        tenant=Budget(settings.budget_tenant_calls, settings.budget_tenant_tokens),
+        refuse=settings.budget_spent == "refuse",
+        clock=clock,
+    )
+
+
+def storage_quota_of(settings: Settings, store: RedisStore) -> StorageQuota:
+    """The storage quotas of users and tenants."""
+    return StorageQuota(
+        store,
+        user=StorageUsage(settings.budget_user_bytes),
+        tenant=StorageUsage(settings.budget_tenant_bytes, settings.budget_tenant_memories),
+    )
 
 
 @asynccontextmanager
 async def attach_redis(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the settings' Redis; an embedded one is joined, or started for a while.
+    """The URL of the settings' Redis; joins a running embedded one, or starts it until exit.
 
     Raises:
-        EmbeddedRedisError: it cannot be started.
+        EmbeddedRedisError: The embedded Redis cannot be started.
     """
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
@@ -172,7 +194,7 @@ async def attach_redis(settings: Settings) -> AsyncGenerator[str]:
 
 
 def with_redis(work: Callable[[Connection], Awaitable[T]]) -> T:
-    """What a command asks of Redis."""
+    """The result of `work` on the settings' Redis, for commands beside a running service."""
     settings = load_settings()
 
     async def run() -> T:

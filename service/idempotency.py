@@ -43,7 +43,7 @@ class _Claim:
 
     async def give_back(self) -> None:
         """Let the request be tried again."""
-        await self.state.claims.release(self.user, self.name, self.token, held=self.hold)
+        await self.state.claims.release(self.user, self.name, self.token, ttl=self.hold)
 
 
 class KeyReusedError(OnionskinError):

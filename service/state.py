@@ -1,4 +1,4 @@
-"""What endpoints ask for: the collaborators of a running service."""
+"""The lifespan state: the collaborators of a running service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.principals import Authenticator
 from onionskin.service.limits.budgets import Budgets
-from onionskin.service.limits.rate_limits import Limits
+from onionskin.service.limits.rate_limits import RateLimits
 from onionskin.service.limits.storage_quotas import StorageQuota
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.observability.pseudonyms import Pseudonyms
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The collaborators that endpoints ask for."""
+    """The collaborators of endpoints and middleware."""
 
     settings: Settings
     store: RedisStore
@@ -45,14 +45,14 @@ class State:
     profiles: Mapping[str, Profile]
     claims: ClaimReleaser
     authenticator: Authenticator
-    limits: Limits
+    rate_limits: RateLimits
     records: RecordService
     budgets: Budgets
     storage_quota: StorageQuota
     indexes: IndexCache
     model: BaseChatModel
     session_matcher: SessionMatcher
-    telemetry: Metrics
+    metrics: Metrics
     pseudonyms: Pseudonyms
     observer: TurnObserver
     tracing: "Tracing | None"
@@ -60,10 +60,10 @@ class State:
     vector_database: VectorDatabaseMirror | None
 
     def profile_named(self, name: str | None) -> str:
-        """The name of a profile that there is, or '' for None.
+        """The profile's name, or '' for None.
 
         Raises:
-            UnknownProfileError: there is no such profile.
+            UnknownProfileError: No profile has this name.
         """
         if name is not None and name not in self.profiles:
             known = ", ".join(sorted(self.profiles))

@@ -56,8 +56,8 @@ class Tokens:
         given = [one for one in (options.secret, options.public_key, options.jwks_url) if one]
         if len(given) != 1:
             raise ConfigurationError(
-                "ONIONSKIN_AUTH is jwt: set one of ONIONSKIN_JWT_SECRET, ONIONSKIN_JWT_PUBLIC_KEY and "
-                "ONIONSKIN_JWT_JWKS_URL."
+                "ONIONSKIN_AUTH is jwt: set one of ONIONSKIN_JWT_SECRET, "
+                "ONIONSKIN_JWT_PUBLIC_KEY and ONIONSKIN_JWT_JWKS_URL."
             )
         self._options, self._clock = options, clock
         self._key = _fixed_key(options)

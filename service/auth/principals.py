@@ -60,7 +60,7 @@ class Principal:
             raise UnknownUserError(user_id)
         return User(user_id, self.tenant)
 
-    def must_be_admin(self) -> None:
+    def require_admin(self) -> None:
         """Raise ForbiddenError unless it reaches every user of its tenant."""
         if not self.is_admin:
             raise ForbiddenError(

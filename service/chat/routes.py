@@ -14,8 +14,7 @@ from onionskin.service.dependencies import (
     OwnerDep,
     PrincipalDep,
     StateDep,
-    check_limits,
-    count_turn,
+    admit_turn,
 )
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
@@ -45,8 +44,7 @@ async def chat(
     With `stream: true` the answer is a stream of server-sent events. If the client disconnects
     before `done`, nothing is stored.
     """
-    user = await check_limits(request, state, principal, body.user_id)
-    await count_turn(request, state, user)
+    user = await admit_turn(request, state, principal, body.user_id)
     nonce = turn_nonce(request)
     turn = TurnRequest(
         user,

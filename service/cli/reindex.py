@@ -20,9 +20,9 @@ from onionskin.service.factories import (
     attach_redis,
     connect,
     embedder_options,
-    guarded,
     master_keys,
     open_text_pipeline,
+    resilient_embedder,
 )
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
@@ -45,7 +45,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         url = await stack.enter_async_context(attach_redis(settings))
         connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
-        embedder = guarded(unguarded, settings, connection, Metrics())
+        embedder = resilient_embedder(unguarded, settings, connection, Metrics())
         keyring = await open_keyring(
             connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
         )

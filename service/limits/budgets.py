@@ -1,4 +1,4 @@
-"""How much of the model a user and a tenant may use in a day."""
+"""Daily budgets of users and tenants: model calls and tokens."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ _DAY_SECONDS = 86_400
 
 
 class BudgetSpentError(OnionskinError):
-    """The day's budget is spent.
+    """The budget of the day is spent.
 
     Attributes:
-        quota: of which nothing is left.
-        retry_after: when the next day begins.
+        quota: The quota, with nothing left.
+        retry_after: Time until the next day, UTC.
     """
 
     code = "budget_spent"
@@ -28,32 +28,32 @@ class BudgetSpentError(OnionskinError):
         what = "model calls" if quota.kind == "requests" else "model tokens"
         super().__init__(
             f"This {whose} has used the {quota.limit:,} {what} of today. "
-            "It goes on at midnight, UTC."
+            "The budget is renewed at midnight, UTC."
         )
         self.quota, self.retry_after = quota, quota.reset
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most of a day; 0 for any number."""
+    """Most calls and tokens of a day; 0 for no limit."""
 
     calls: int = 0
     tokens: int = 0
 
 
 class Budgets:
-    """Counts what is used where a budget is set; where none is, nothing is counted.
+    """Checks and counts usage; without a budget nothing is counted.
 
     Args:
-        store: counts it.
-        user: of each user.
-        tenant: of each tenant.
-        refuse: whether turns are refused once a budget is spent; if not, they are answered, and
-            only what is not their answer is left undone.
-        clock: seconds since the epoch.
+        store: Holds the counts.
+        user: Budget of each user.
+        tenant: Budget of each tenant.
+        refuse: Whether turns over budget are refused. If not, they are answered, and only
+            extraction stops.
+        clock: Seconds since the epoch.
 
     Attributes:
-        counts: whether any budget is set.
+        counts: Whether any budget is set.
     """
 
     def __init__(
@@ -70,36 +70,40 @@ class Budgets:
         self.counts = user != Budget() or tenant != Budget()
 
     async def check(self, user: User) -> tuple[Quota, ...]:
-        """What is left once the turn at hand was called for, where there is a budget.
+        """The quotas that are left after the current turn, where there is a budget.
 
         Raises:
-            BudgetSpentError: nothing is left for a turn, and turns are refused then.
+            BudgetSpentError: A budget is spent, and turns are refused then.
         """
+        if not self.counts:
+            return ()
         quotas = await self._left(user)
         if self._refuse:
             for whose, quota in quotas:
                 _check(whose, quota)
-        return tuple(_less_this_turn(quota) for _, quota in quotas)
+        return tuple(_after_turn(quota) for _, quota in quotas)
 
     async def allow(self, user: User) -> bool:
-        """Whether something is left for a call of the model that no turn waits for."""
+        """Whether the budget allows a model call in the background."""
         return all(quota.remaining > 0 for _, quota in await self._left(user))
 
     async def spend(self, user: User, tokens: int, turn_id: str = "") -> None:
-        """Count a call, and its tokens as far as the model tells them; that of a turn but once."""
+        """Count a call and its tokens; a call with a turn id is counted once."""
         if self.counts:
             now = self._clock()
             await add_usage(self._store, user, now=now, calls=1, tokens=tokens, once=turn_id)
 
     async def _left(self, user: User) -> list[tuple[str, Quota]]:
-        """What is left of today, and whose it is."""
+        """The quotas of today, each with `user` or `tenant`."""
         if not self.counts:
             return []
         now = self._clock()
-        ours, theirs = await add_usage(self._store, user, now=now, calls=0, tokens=0)
+        user_usage, tenant_usage = await add_usage(self._store, user, now=now, calls=0, tokens=0)
         reset = timedelta(seconds=_DAY_SECONDS - now % _DAY_SECONDS)
-        users, tenants = _quotas(self._user, ours, reset), _quotas(self._tenant, theirs, reset)
-        return [*(("user", one) for one in users), *(("tenant", one) for one in tenants)]
+        return [
+            *(("user", quota) for quota in _quotas(self._user, user_usage, reset)),
+            *(("tenant", quota) for quota in _quotas(self._tenant, tenant_usage, reset)),
+        ]
 
 
 def _quotas(budget: Budget, used: ModelUsage, reset: timedelta) -> Iterator[Quota]:
@@ -114,6 +118,6 @@ def _check(whose: str, quota: Quota) -> None:
         raise BudgetSpentError(whose, quota)
 
 
-def _less_this_turn(quota: Quota) -> Quota:
-    taken = 1 if quota.kind == "requests" else 0
-    return replace(quota, remaining=max(0, quota.remaining - taken))
+def _after_turn(quota: Quota) -> Quota:
+    used = 1 if quota.kind == "requests" else 0
+    return replace(quota, remaining=max(0, quota.remaining - used))

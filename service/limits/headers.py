@@ -1,8 +1,4 @@
-"""What is left of the allowances that a request counts against, in headers as OpenAI has them.
-
-`x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests`, and the same of tokens.
-Where several allowances hold, the one of which the least is left is told.
-"""
+"""Quotas of a request, and the `x-ratelimit-*` response headers that show them as OpenAI does."""
 
 import math
 from collections.abc import Iterable
@@ -10,19 +6,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from fastapi import Request
 from starlette.types import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """An allowance, once the request at hand is counted.
+    """An allowance, after the current request is counted.
 
     Attributes:
-        kind: of what.
-        limit: how much there is of it.
-        remaining: how much is left.
-        reset: until there is more.
+        kind: What is counted.
+        limit: The allowance.
+        remaining: The rest of it.
+        reset: Time until there is more.
     """
 
     kind: Literal["requests", "tokens"]
@@ -31,34 +26,50 @@ class Quota:
     reset: timedelta
 
     def headers(self) -> dict[str, str]:
-        """The three headers of its kind."""
+        """The three headers of its kind, such as `x-ratelimit-limit-requests`."""
         return {
             f"x-ratelimit-limit-{self.kind}": str(self.limit),
             f"x-ratelimit-remaining-{self.kind}": str(self.remaining),
-            f"x-ratelimit-reset-{self.kind}": _written(self.reset),
+            f"x-ratelimit-reset-{self.kind}": _format_duration(self.reset),
         }
 
 
-def note(request: Request, quotas: Iterable[Quota]) -> None:
-    """Have the answer to `request` tell these quotas too."""
-    request.state.quotas = (*_noted(request.scope), *quotas)
+class Quotas:
+    """All quotas of a request; its response shows the one of each kind with the least left."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, Quota] = {}
+
+    def add(self, quotas: Iterable[Quota]) -> None:
+        """Add quotas that the request was counted against."""
+        for quota in quotas:
+            known = self._by_kind.get(quota.kind)
+            if known is None or quota.remaining <= known.remaining:
+                self._by_kind[quota.kind] = quota
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the response."""
+        return {
+            name: value
+            for quota in self._by_kind.values()
+            for name, value in quota.headers().items()
+        }
+
+
+def add_quotas(scope: Scope, quotas: Iterable[Quota]) -> None:
+    """Add quotas to those that the response to a request shows."""
+    scope["state"].setdefault("quotas", Quotas()).add(quotas)
 
 
 def quota_headers(scope: Scope) -> dict[str, str]:
-    """The headers of all that was noted for a request."""
-    found: dict[str, str] = {}
-    for quota in sorted(_noted(scope), key=lambda one: one.remaining, reverse=True):
-        found |= quota.headers()
-    return found
+    """The headers of a request's quotas; empty without any."""
+    quotas: Quotas | None = scope["state"].get("quotas")
+    return quotas.headers() if quotas else {}
 
 
-def _noted(scope: Scope) -> tuple[Quota, ...]:
-    return scope["state"].get("quotas", ())
-
-
-def _written(span: timedelta) -> str:
-    """As Go writes it: `320ms`, `59s`, `6m0s`, `1h0m5s`."""
-    milliseconds = math.ceil(span.total_seconds() * 1000)
+def _format_duration(duration: timedelta) -> str:
+    """A duration in Go's format: `320ms`, `59s`, `6m0s`, `1h0m5s`."""
+    milliseconds = math.ceil(duration.total_seconds() * 1000)
     if milliseconds < 1000:  # noqa: PLR2004
         return f"{milliseconds}ms"
     minutes, seconds = divmod(math.ceil(milliseconds / 1000), 60)

@@ -1,4 +1,4 @@
-"""How often principals and users may ask, counted in Redis by `limits`."""
+"""Rate limits of principals and users, counted in Redis by the library `limits`."""
 
 import hashlib
 import math
@@ -21,11 +21,11 @@ _PREFIX = "onionskin:limits"
 
 
 class RateLimitedError(OnionskinError):
-    """More was asked than is allowed.
+    """The rate limit is reached.
 
     Attributes:
-        quota: of which nothing is left.
-        retry_after: when it will do again.
+        quota: The quota, with nothing left.
+        retry_after: Time until the next request is allowed.
     """
 
     code = "rate_limited"
@@ -37,57 +37,61 @@ class RateLimitedError(OnionskinError):
         super().__init__(f"More than {limit} requests. Wait {seconds} seconds.")
 
 
-class Limits:
-    """Rate limits; one that is not set is not counted.
+class RateLimits:
+    """Rate limits; a limit that is not set is not counted.
 
     Args:
-        redis_url: as in the settings.
-        principal: such as `600/minute`, for each principal.
-        user: the same, for each user.
+        redis_url: URL of Redis.
+        principal: Limit per principal, such as `600/minute`.
+        user: Limit per user.
 
     Raises:
-        ConfigurationError: a limit cannot be read.
+        ConfigurationError: A limit cannot be read.
     """
 
     def __init__(self, redis_url: str, *, principal: str | None, user: str | None) -> None:
-        self._principal, self._user = _parsed(principal), _parsed(user)
+        self._principal, self._user = _parse(principal), _parse(user)
         self._limiter: SlidingWindowCounterRateLimiter | None = None
         if self._principal or self._user:
             self._limiter = SlidingWindowCounterRateLimiter(_storage(redis_url))
 
-    async def principal(self, principal_id: str) -> tuple[Quota, ...]:
-        """Count a request of a principal; what is left, where there is a limit.
+    async def check_principal(self, principal_id: str) -> tuple[Quota, ...]:
+        """Count a request of a principal; the quota that is left, where there is a limit.
 
         Raises:
-            RateLimitedError: it is one too many.
+            RateLimitedError: The limit is reached.
         """
+        if self._principal is None:
+            return ()
         return await self._count(self._principal, "principal", principal_id)
 
-    async def user(self, user: User) -> tuple[Quota, ...]:
-        """Count a request for a user; what is left, where there is a limit.
+    async def check_user(self, user: User) -> tuple[Quota, ...]:
+        """Count a request for a user; the quota that is left, where there is a limit.
 
         Raises:
-            RateLimitedError: it is one too many.
+            RateLimitedError: The limit is reached.
         """
+        if self._user is None:
+            return ()
         name = f"{quote(user.tenant, '')}/{quote(user.id, '')}"  # hashed: erasure leaves no name
         return await self._count(self._user, "user", hashlib.sha256(name.encode()).hexdigest())
 
-    async def _count(self, limit: RateLimitItem | None, what: str, name: str) -> tuple[Quota, ...]:
-        if limit is None or self._limiter is None:
+    async def _count(self, limit: RateLimitItem, what: str, name: str) -> tuple[Quota, ...]:
+        if self._limiter is None:
             return ()
         try:
             allowed = await self._limiter.hit(limit, what, name)
-            found = await self._limiter.get_window_stats(limit, what, name)
+            window = await self._limiter.get_window_stats(limit, what, name)
         except StorageError as error:
             raise unavailable(error) from error
-        reset = timedelta(seconds=max(0.0, found.reset_time - time.time()))
-        quota = Quota("requests", limit.amount, found.remaining if allowed else 0, reset)
+        reset = timedelta(seconds=max(0.0, window.reset_time - time.time()))
+        quota = Quota("requests", limit.amount, window.remaining if allowed else 0, reset)
         if not allowed:
             raise RateLimitedError(str(limit), quota)
         return (quota,)
 
 
-def _parsed(text: str | None) -> RateLimitItem | None:
+def _parse(text: str | None) -> RateLimitItem | None:
     try:
         return parse(text) if text else None
     except ValueError as error:
@@ -98,10 +102,10 @@ def _parsed(text: str | None) -> RateLimitItem | None:
 
 def _storage(url: str) -> Storage:
     scheme = urlsplit(url).scheme
-    named = url.replace("unix://", "redis+unix://", 1) if scheme == "unix" else url
-    found = storage_from_string(
-        f"async+{named}", implementation="redispy", key_prefix=_PREFIX, wrap_exceptions=True
+    address = url.replace("unix://", "redis+unix://", 1) if scheme == "unix" else url
+    storage = storage_from_string(
+        f"async+{address}", implementation="redispy", key_prefix=_PREFIX, wrap_exceptions=True
     )
-    if not isinstance(found, Storage):
+    if not isinstance(storage, Storage):
         raise ConfigurationError(f"Rate limits cannot be counted in {scheme!r}.")
-    return found
+    return storage

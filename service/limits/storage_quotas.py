@@ -1,4 +1,4 @@
-"""How much a user and a tenant may store."""
+"""Storage quotas of users and tenants."""
 
 import time
 from collections.abc import Callable
@@ -9,33 +9,35 @@ from onionskin.memory.store import RedisStore
 from onionskin.memory.store.users import StorageUsage, tenant_storage, user_storage
 from onionskin.memory.types.messages import User
 
-_COUNTED_EVERY_SECONDS = 60.0
+_CACHE_SECONDS = 60.0
 
 
 class StorageQuotaExceededError(OnionskinError):
-    """As much is stored as may be."""
+    """The storage quota is reached."""
 
     code = "room_full"
 
-    def __init__(self, whose: str, what: str, most: int) -> None:
+    def __init__(self, whose: str, what: str, limit: int) -> None:
         super().__init__(
-            f"This {whose} may store {most:,} {what}, and has. Delete sessions or memories first."
+            f"This {whose} has reached its quota of {limit:,} {what}. "
+            "Delete sessions or memories first."
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _CountedUsage:
     at: float
-    room: StorageUsage
+    usage: StorageUsage
 
 
 class StorageQuota:
-    """Looks before something is stored, where a bound is set. A tenant is counted now and then.
+    """Checks usage before something is stored; the usage of a tenant is cached for a minute.
 
     Args:
-        store: what is counted.
-        user, tenant: the most of each; 0 for any number.
-        clock: seconds that only go forward.
+        store: Holds the data that are counted.
+        user: Limits of each user; 0 for no limit.
+        tenant: Limits of each tenant; 0 for no limit.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -47,25 +49,27 @@ class StorageQuota:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._user, self._tenant, self._clock = store, user, tenant, clock
-        self._tenants: dict[str, _Counted] = {}
+        self._limits_users = user != StorageUsage()
+        self._limits_tenants = tenant != StorageUsage()
+        self._tenants: dict[str, _CountedUsage] = {}
 
     async def check(self, user: User) -> None:
-        """Raise RoomFullError if nothing more may be stored."""
-        if self._user != StorageUsage():
+        """Raise StorageQuotaExceededError if a quota is reached."""
+        if self._limits_users:
             _check("user", self._user, await user_storage(self._store, user))
-        if self._tenant != StorageUsage():
-            _check("tenant", self._tenant, await self._tenant_room(user.tenant))
+        if self._limits_tenants:
+            _check("tenant", self._tenant, await self._tenant_usage(user.tenant))
 
-    async def _tenant_room(self, tenant: str) -> StorageUsage:
-        known, now = self._tenants.get(tenant), self._clock()
-        if known is None or now - known.at > _COUNTED_EVERY_SECONDS:
-            known = _Counted(now, await tenant_storage(self._store, tenant))
-            self._tenants[tenant] = known
-        return known.room
+    async def _tenant_usage(self, tenant: str) -> StorageUsage:
+        counted, now = self._tenants.get(tenant), self._clock()
+        if counted is None or now - counted.at > _CACHE_SECONDS:
+            counted = _CountedUsage(now, await tenant_storage(self._store, tenant))
+            self._tenants[tenant] = counted
+        return counted.usage
 
 
-def _check(whose: str, most: StorageUsage, room: StorageUsage) -> None:
-    if most.bytes and room.bytes >= most.bytes:
-        raise StorageQuotaExceededError(whose, "bytes", most.bytes)
-    if most.memories and room.memories >= most.memories:
-        raise StorageQuotaExceededError(whose, "memories", most.memories)
+def _check(whose: str, limits: StorageUsage, usage: StorageUsage) -> None:
+    if limits.bytes and usage.bytes >= limits.bytes:
+        raise StorageQuotaExceededError(whose, "bytes", limits.bytes)
+    if limits.memories and usage.memories >= limits.memories:
+        raise StorageQuotaExceededError(whose, "memories", limits.memories)

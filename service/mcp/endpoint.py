@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import InvalidInputError
 from onionskin.service.auth.principals import Principal
-from onionskin.service.limits.headers import note
+from onionskin.service.limits.headers import add_quotas
 from onionskin.service.state import State
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class McpEndpoint:
         state: State = scope["state"]["onionskin"]
         request = Request(scope)
         principal = await state.authenticator.authenticate(request.headers)
-        note(request, await state.limits.principal(principal.id))
+        add_quotas(scope, await state.rate_limits.check_principal(principal.id))
         scope[_USER] = _user(request, principal)
         if self._handler is None:
             self._handler = asyncio.get_running_loop().create_future()

@@ -78,12 +78,12 @@ class RequestLogMiddleware:
         finally:
             _tell(scope, status, time.perf_counter() - began)
             if span:
-                span.answered(scope["method"], _route(scope), status)
+                span.set_response(scope["method"], _route(scope), status)
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
     route = _route(scope)
-    _state(scope).telemetry.request(scope["method"], route, status, seconds)
+    _state(scope).metrics.request(scope["method"], route, status, seconds)
     milliseconds = round(seconds * 1000, 2)
     fields = {"method": scope["method"], "route": route, "status": status}
     _log.info("request", extra=fields | {"milliseconds": milliseconds})

@@ -1,4 +1,4 @@
-"""Attributes of spans, as OpenTelemetry's semantic conventions for generative AI name them.
+"""Span attributes under the names of OpenTelemetry's semantic conventions for generative AI.
 
 Source: semantic-conventions-genai, gen-ai-spans.md, sections Inference, Embeddings and Memory.
 """
@@ -38,136 +38,134 @@ _OPTIONS = {
     "presence_penalty": "gen_ai.request.presence_penalty",
 }
 _ROLES = {"human": "user", "ai": "assistant"}
+_CORE = "langchain_core"
 
 
 @dataclass(slots=True)
 class MemoryOperation:
-    """An operation on a user's records; what came of it is noted on it while it is under way.
+    """An operation on a user's records; its result is set while the span is open.
 
     Attributes:
-        count: how many records it is about.
-        record_id: the one that it is about, where it is about one.
-        query: what is looked for.
-        found: what was kept, changed or found.
+        count: Number of records; None for the number of `records`.
+        record_id: The record, where the operation concerns one.
+        query: The text of a search.
+        records: The records that were written or found.
     """
 
     name: Operation
     count: int | None = None
     record_id: str = ""
     query: str = ""
-    found: Sequence[Record | RecordHit] = ()
+    records: Sequence[Record | RecordHit] = ()
 
 
-def asked(call: ModelCall) -> Attributes:
-    """What is known of a call of the model when it begins."""
-    made: Attributes = {
+def request_attributes(call: ModelCall) -> Attributes:
+    """Attributes of a model call at its start."""
+    attributes: Attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": provider_of(call.model),
         "gen_ai.request.model": model_name(call.model),
         "onionskin.purpose": call.purpose,
     }
     if call.streams:
-        made["gen_ai.request.stream"] = True
+        attributes["gen_ai.request.stream"] = True
     if call.session_id:
-        made["gen_ai.conversation.id"] = call.session_id
+        attributes["gen_ai.conversation.id"] = call.session_id
     for option, name in _OPTIONS.items():
         if isinstance(value := call.options.get(option), int | float):
-            made[name] = value
-    return made
+            attributes[name] = value
+    return attributes
 
 
-def answered(call: ModelCall) -> Attributes:
-    """What is known of it once it ended, but for texts."""
-    made: Attributes = {}
+def response_attributes(call: ModelCall) -> Attributes:
+    """Attributes of a model call at its end, without texts."""
+    attributes: Attributes = {}
     if call.first_piece_seconds is not None:
-        made["gen_ai.response.time_to_first_chunk"] = call.first_piece_seconds
+        attributes["gen_ai.response.time_to_first_chunk"] = call.first_piece_seconds
     message = call.message
     if message is None:
-        return made
+        return attributes
     metadata: dict[str, Any] = message.response_metadata
     if reason := metadata.get("finish_reason"):
-        made["gen_ai.response.finish_reasons"] = (str(reason),)
+        attributes["gen_ai.response.finish_reasons"] = (str(reason),)
     if model := metadata.get("model_name"):
-        made["gen_ai.response.model"] = str(model)
+        attributes["gen_ai.response.model"] = str(model)
     if response_id := metadata.get("id"):
-        made["gen_ai.response.id"] = str(response_id)
+        attributes["gen_ai.response.id"] = str(response_id)
     if usage := message.usage_metadata:
-        made["gen_ai.usage.input_tokens"] = usage["input_tokens"]
-        made["gen_ai.usage.output_tokens"] = usage["output_tokens"]
+        attributes["gen_ai.usage.input_tokens"] = usage["input_tokens"]
+        attributes["gen_ai.usage.output_tokens"] = usage["output_tokens"]
         if cached := usage.get("input_token_details", {}).get("cache_read"):
-            made["gen_ai.usage.cache_read.input_tokens"] = cached
+            attributes["gen_ai.usage.cache_read.input_tokens"] = cached
         if thought := usage.get("output_token_details", {}).get("reasoning"):
-            made["gen_ai.usage.reasoning.output_tokens"] = thought
-    return made
+            attributes["gen_ai.usage.reasoning.output_tokens"] = thought
+    return attributes
 
 
-def said(call: ModelCall) -> Attributes:
-    """The texts of a call: only for those who asked for them."""
-    made: Attributes = {"gen_ai.input.messages": _json([_message(one) for one in call.prompt])}
+def content_attributes(call: ModelCall) -> Attributes:
+    """Prompt and answer of a model call; only for `ONIONSKIN_OTEL_CONTENT`."""
+    attributes: Attributes = {"gen_ai.input.messages": _json(list(map(_message, call.prompt)))}
     if call.message:
         reason = call.message.response_metadata.get("finish_reason") or "stop"
         output = _message(call.message) | {"finish_reason": str(reason)}
-        made["gen_ai.output.messages"] = _json([output])
-    return made
+        attributes["gen_ai.output.messages"] = _json([output])
+    return attributes
 
 
-def recalled(stage: StageEvent, *, content: bool) -> Attributes:
-    """What a turn's recall found."""
+def recall_attributes(stage: StageEvent, *, content: bool) -> Attributes:
+    """Attributes of a turn's recall: counts, and with `content` the texts."""
     if stage.recall is None:
         return {}
     sections = stage.recall.sections
     hits = [hit for section in sections for hit in section.hits]
     records = [record for section in sections for record in section.records]
-    made: Attributes = {
+    attributes: Attributes = {
         "gen_ai.conversation.id": stage.recall.turn.snapshot.session.id,
         "gen_ai.memory.record.count": len(hits) + len(records),
         "onionskin.profile": stage.recall.profile,
     }
     if content:
-        shown = [
+        messages = [
             {"id": hit.entry.id, "content": hit.entry.message.content, "score": hit.score}
             for hit in hits
         ]
-        made["gen_ai.memory.query.text"] = stage.text
-        made["gen_ai.memory.records"] = _json(shown + [_record(one) for one in records])
-    return made
+        attributes["gen_ai.memory.query.text"] = stage.text
+        attributes["gen_ai.memory.records"] = _json(messages + list(map(_record, records)))
+    return attributes
 
 
-def operated(operation: MemoryOperation, *, content: bool) -> Attributes:
-    """What came of an operation on records."""
-    made: Attributes = {}
-    count = len(operation.found) if operation.count is None else operation.count
-    made["gen_ai.memory.record.count"] = count
+def operation_attributes(operation: MemoryOperation, *, content: bool) -> Attributes:
+    """Attributes of an operation on records: counts, and with `content` the texts."""
+    attributes: Attributes = {}
+    count = len(operation.records) if operation.count is None else operation.count
+    attributes["gen_ai.memory.record.count"] = count
     if operation.record_id:
-        made["gen_ai.memory.record.id"] = operation.record_id
+        attributes["gen_ai.memory.record.id"] = operation.record_id
     if content and operation.query:
-        made["gen_ai.memory.query.text"] = operation.query
-    if content and operation.found:
-        made["gen_ai.memory.records"] = _json([_record(one) for one in operation.found])
-    return made
-
-
-_CORE = "langchain_core"
+        attributes["gen_ai.memory.query.text"] = operation.query
+    if content and operation.records:
+        attributes["gen_ai.memory.records"] = _json(list(map(_record, operation.records)))
+    return attributes
 
 
 def provider_of(model: BaseChatModel) -> str:
-    """The provider, as the conventions call it, by the package that the model is of."""
-    packages = [made.__module__.partition(".")[0] for made in type(model).__mro__]
-    providers = [one for one in packages if one.startswith("langchain_") and one != _CORE]
+    """The provider's name in the conventions, derived from the package of the model's class."""
+    packages = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    providers = [name for name in packages if name.startswith("langchain_") and name != _CORE]
     package = next(iter(providers), packages[0]).removeprefix("langchain_")
-    return "onionskin" if package == "chains" else _PROVIDERS.get(package, package)
+    return _PROVIDERS.get(package, package)
 
 
 def model_name(model: BaseChatModel) -> str:
-    """What the model is called by its provider."""
-    named = getattr(model, "model_name", None) or getattr(model, "model", None)
-    return str(named or type(model).__name__)
+    """The provider's name of the model."""
+    name = getattr(model, "model_name", None) or getattr(model, "model", None)
+    return str(name or type(model).__name__)
 
 
-def _record(one: Record | RecordHit) -> dict[str, Any]:
-    if isinstance(one, RecordHit):
-        return _record(one.record) | {"score": one.hit.score}
-    return {"id": one.id, "content": one.content}
+def _record(record: Record | RecordHit) -> dict[str, Any]:
+    if isinstance(record, RecordHit):
+        return _record(record.record) | {"score": record.hit.score}
+    return {"id": record.id, "content": record.content}
 
 
 def _message(message: BaseMessage) -> dict[str, Any]:
@@ -175,8 +173,8 @@ def _message(message: BaseMessage) -> dict[str, Any]:
     if text := str(message.text):
         parts.append({"type": "text", "content": text})
     for call in message.tool_calls if isinstance(message, AIMessage) else ():
-        named = {"id": call["id"], "name": call["name"], "arguments": call["args"]}
-        parts.append({"type": "tool_call"} | named)
+        tool_call = {"id": call["id"], "name": call["name"], "arguments": call["args"]}
+        parts.append({"type": "tool_call"} | tool_call)
     kind = message.type.removesuffix("MessageChunk").lower()
     return {"role": _ROLES.get(kind, kind), "parts": parts}
 

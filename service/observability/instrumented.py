@@ -1,4 +1,4 @@
-"""What spans are made of beside turns: one class around each collaborator, traced or plain."""
+"""Wrappers that make a span of each call of a collaborator; used where traces are exported."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,11 +9,12 @@ from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.extraction import ExtractedRecord
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.record_index import RecordHit
+from onionskin.memory.retrieval.index.record_index import RecordHit, RecordIndex
+from onionskin.memory.retrieval.ranking.selection import EVERYTHING, Selection
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.records import ExtractionRange
 from onionskin.memory.types.messages import Committed, Entry, User, Vectors
-from onionskin.memory.types.records import Record, StaleFilter
+from onionskin.memory.types.records import Record, RecordChange, StaleFilter
 from onionskin.memory.types.snapshot import Snapshot
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
 from onionskin.service.observability.tracing import Tracing
@@ -28,118 +29,162 @@ class InstrumentedStore(RedisStore):
 
     async def snapshot(self, *args: Any, **more: Any) -> Snapshot:
         """See `RedisStore`."""
-        with self._tracing.within("snapshot", _redis("snapshot"), SpanKind.CLIENT):
+        with self._tracing.span("snapshot", _redis("snapshot"), SpanKind.CLIENT):
             return await super().snapshot(*args, **more)
 
     async def commit(self, *args: Any, **more: Any) -> Committed:
         """See `RedisStore`."""
-        with self._tracing.within("commit", _redis("commit"), SpanKind.CLIENT):
+        with self._tracing.span("commit", _redis("commit"), SpanKind.CLIENT):
             return await super().commit(*args, **more)
 
 
 class InstrumentedEmbedder:
-    """Another embedder; each call of it is a span."""
+    """An embedder whose calls are spans.
 
-    def __init__(self, tracing: Tracing, inner: Embedder) -> None:
-        self._tracing, self._inner = tracing, inner
+    Args:
+        wrapped: The embedder that is called.
+        tracing: Makes the spans.
+    """
+
+    def __init__(self, wrapped: Embedder, tracing: Tracing) -> None:
+        self._wrapped, self._tracing = wrapped, tracing
 
     @property
     def tag(self) -> str:
-        """Of the other."""
-        return self._inner.tag
+        """The tag of the wrapped embedder."""
+        return self._wrapped.tag
 
     @property
     def local(self) -> bool:
-        """Whether the other is."""
-        return self._inner.local
+        """Whether the wrapped embedder is local."""
+        return self._wrapped.local
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """As the other does."""
+        """Embed the texts in a span; see `Embedder`."""
         attributes: Attributes = {
             "gen_ai.operation.name": "embeddings",
             "gen_ai.request.model": self.tag,
             "onionskin.texts": len(texts),
         }
         kind = SpanKind.INTERNAL if self.local else SpanKind.CLIENT
-        with self._tracing.within(f"embeddings {self.tag}", attributes, kind):
-            return await self._inner.embed(texts)
+        with self._tracing.span(f"embeddings {self.tag}", attributes, kind):
+            return await self._wrapped.embed(texts)
 
 
 class InstrumentedRecordService(RecordService):
-    """Records whose operations are spans, under the names of the conventions."""
+    """A record service whose operations are spans, named as the conventions name them.
 
-    def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._tracing = tracing
+    Args:
+        wrapped: The service that is called.
+        tracing: Makes the spans.
+    """
+
+    def __init__(self, wrapped: RecordService, tracing: Tracing) -> None:
+        self._wrapped, self._tracing = wrapped, tracing
+        self.clock, self.privacy = wrapped.clock, wrapped.privacy
+
+    async def index(self, user: User) -> RecordIndex:
+        """See `RecordService.index`; without a span."""
+        return await self._wrapped.index(user)
+
+    async def get(self, user: User, record_id: str) -> Record:
+        """See `RecordService.get`; without a span."""
+        return await self._wrapped.get(user, record_id)
 
     async def create(self, user: User, drafts: Sequence[Mapping[str, Any]]) -> list[Record]:
-        """See `Memories`; one with a topic takes the place of what holds the topic."""
+        """See `RecordService.create`; a draft with a topic makes it an upsert."""
         upserts = any(draft.get("topic") for draft in drafts)
         name = "upsert_memory" if upserts else "create_memory"
         operation = MemoryOperation(name, len(drafts))
         with self._tracing.memory(operation):
-            operation.found = found = await super().create(user, drafts)
-            return found
+            operation.records = records = await self._wrapped.create(user, drafts)
+            return records
 
     async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
-        """See `Memories`."""
+        """See `RecordService.update`."""
         operation = MemoryOperation("update_memory", 1, record_id)
         with self._tracing.memory(operation):
-            found = await super().update(user, record_id, fields)
-            operation.found = [found]
-            return found
+            record = await self._wrapped.update(user, record_id, fields)
+            operation.records = [record]
+            return record
 
     async def promote(self, user: User, record_id: str) -> Record:
-        """See `Memories`."""
+        """See `RecordService.promote`."""
         operation = MemoryOperation("update_memory", 1, record_id)
         with self._tracing.memory(operation):
-            found = await super().promote(user, record_id)
-            operation.found = [found]
-            return found
-
-    async def archive(self, user: User, stale: StaleFilter) -> list[str]:
-        """See `Memories`."""
-        operation = MemoryOperation("update_memory")
-        with self._tracing.memory(operation):
-            found = await super().archive(user, stale)
-            operation.count = len(found)
-            return found
-
-    async def restore(self, user: User, record_id: str, revision: int | None = None) -> Record:
-        """See `Memories`."""
-        operation = MemoryOperation("update_memory", 1, record_id)
-        with self._tracing.memory(operation):
-            found = await super().restore(user, record_id, revision)
-            operation.found = [found]
-            return found
+            record = await self._wrapped.promote(user, record_id)
+            operation.records = [record]
+            return record
 
     async def delete(self, user: User, record_ids: Sequence[str]) -> int:
-        """See `Memories`."""
-        only = record_ids[0] if len(record_ids) == 1 else ""
-        with self._tracing.memory(MemoryOperation("delete_memory", len(record_ids), only)):
-            return await super().delete(user, record_ids)
+        """See `RecordService.delete`."""
+        record_id = record_ids[0] if len(record_ids) == 1 else ""
+        with self._tracing.memory(MemoryOperation("delete_memory", len(record_ids), record_id)):
+            return await self._wrapped.delete(user, record_ids)
 
     async def delete_where(self, user: User, where: Callable[[Record], bool]) -> int:
-        """See `Memories`."""
+        """See `RecordService.delete_where`."""
         operation = MemoryOperation("delete_memory")
         with self._tracing.memory(operation):
-            operation.count = await super().delete_where(user, where)
+            operation.count = await self._wrapped.delete_where(user, where)
             return operation.count
 
-    async def search(self, user: User, query: str, **more: Any) -> list[RecordHit]:
-        """See `Memories`."""
+    async def archive(self, user: User, stale: StaleFilter) -> list[str]:
+        """See `RecordService.archive`."""
+        operation = MemoryOperation("update_memory")
+        with self._tracing.memory(operation):
+            record_ids = await self._wrapped.archive(user, stale)
+            operation.count = len(record_ids)
+            return record_ids
+
+    async def search(
+        self,
+        user: User,
+        query: str,
+        *,
+        top_k: int,
+        where: Callable[[Record], bool],
+        selection: Selection = EVERYTHING,
+    ) -> list[RecordHit]:
+        """See `RecordService.search`."""
         operation = MemoryOperation("search_memory", query=self.privacy.for_storage(query))
         with self._tracing.memory(operation):
-            operation.found = found = await super().search(user, query, **more)
-            return found
+            operation.records = hits = await self._wrapped.search(
+                user, query, top_k=top_k, where=where, selection=selection
+            )
+            return hits
+
+    async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
+        """See `RecordService.history`; without a span."""
+        return await self._wrapped.history(user, record_id)
+
+    async def restore(self, user: User, record_id: str, revision: int | None = None) -> Record:
+        """See `RecordService.restore`."""
+        operation = MemoryOperation("update_memory", 1, record_id)
+        with self._tracing.memory(operation):
+            record = await self._wrapped.restore(user, record_id, revision)
+            operation.records = [record]
+            return record
+
+    async def record_accesses(self, user: User, times: Mapping[str, int]) -> None:
+        """See `RecordService.record_accesses`; without a span."""
+        await self._wrapped.record_accesses(user, times)
 
 
 class InstrumentedConsolidator(RecordConsolidator):
-    """What a model drew is kept in a span."""
+    """A consolidator that writes extracted records in a span.
 
-    def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._tracing = tracing
+    Args:
+        wrapped: The consolidator that is called.
+        tracing: Makes the spans.
+    """
+
+    def __init__(self, wrapped: RecordConsolidator, tracing: Tracing) -> None:
+        self._wrapped, self._tracing = wrapped, tracing
+
+    async def find_related(self, user: User, lines: Sequence[Entry], limit: int) -> list[Record]:
+        """See `RecordConsolidator.find_related`; without a span."""
+        return await self._wrapped.find_related(user, lines, limit)
 
     async def consolidate(
         self,
@@ -149,9 +194,9 @@ class InstrumentedConsolidator(RecordConsolidator):
         known: Sequence[Record],
         extraction_range: ExtractionRange,
     ) -> str | None:
-        """See `Learner`."""
+        """See `RecordConsolidator.consolidate`."""
         with self._tracing.memory(MemoryOperation("upsert_memory", len(extracted))):
-            return await super().consolidate(user, lines, extracted, known, extraction_range)
+            return await self._wrapped.consolidate(user, lines, extracted, known, extraction_range)
 
 
 def _redis(operation: str) -> Attributes:

@@ -1,4 +1,7 @@
-"""From what happens to spans: without texts unless they are asked for, and without users' ids."""
+"""Spans of requests, turns, model calls, memory operations and tasks.
+
+They hold no user ids, and texts only with `ONIONSKIN_OTEL_CONTENT`.
+"""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -26,13 +29,11 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes spans of requests, the stages of turns, model calls, memory operations and jobs.
-
-    It is an `Observer` of chains.
+    """Makes the spans of this process; a `TurnObserver`.
 
     Args:
-        provider: where spans go; shut down by `shutdown`.
-        content: whether spans hold texts: messages, answers, memories.
+        provider: Receives the spans; `shutdown` shuts it down.
+        content: Whether spans hold texts: messages, answers, memories.
     """
 
     def __init__(self, provider: TracerProvider, *, content: bool = False) -> None:
@@ -40,12 +41,12 @@ class Tracing:
         self._tracer = provider.get_tracer("onionskin")
 
     def shutdown(self) -> None:
-        """Export what is left; blocks."""
+        """Export the remaining spans; blocks."""
         self._provider.shutdown()
 
     @contextmanager
     def request(self, scope: Scope) -> Generator["RequestSpan"]:
-        """A request, in the trace of its `traceparent` if it has one."""
+        """The span of a request, in the trace of its `traceparent` header if it has one."""
         carrier = {
             name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
         }
@@ -65,36 +66,36 @@ class Tracing:
 
     @contextmanager
     def stage(self, stage: StageEvent) -> Generator[None]:
-        """A stage of a turn; recall is a search of the memory."""
+        """The span of a turn's stage; recall is a `search_memory`."""
         if stage.name != "recall":
-            with self.within(stage.name, {}):
+            with self.span(stage.name, {}):
                 yield
             return
-        with self.within("search_memory", _memory("search_memory")) as span:
+        with self.span("search_memory", _memory("search_memory")) as span:
             yield
-            span.set_attributes(genai.recalled(stage, content=self._content))
+            span.set_attributes(genai.recall_attributes(stage, content=self._content))
 
     @contextmanager
     def model_call(self, call: ModelCall) -> Generator[None]:
-        """A call of the model. It is nobody's current span: its stream crosses many tasks."""
+        """The span of a model call. It is never the current span: a stream crosses many tasks."""
         name = f"chat {genai.model_name(call.model)}"
         kind = (
             SpanKind.INTERNAL if genai.provider_of(call.model) == "onionskin" else SpanKind.CLIENT
         )
-        span = self._tracer.start_span(name, kind=kind, attributes=genai.asked(call))
+        span = self._tracer.start_span(name, kind=kind, attributes=genai.request_attributes(call))
         try:
             yield
         except BaseException as error:
             _failed(span, outcome_of(error))
             raise
         finally:
-            span.set_attributes(genai.answered(call))
+            span.set_attributes(genai.response_attributes(call))
             if self._content:
-                span.set_attributes(genai.said(call))
+                span.set_attributes(genai.content_attributes(call))
             span.end()
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
-        """A turn ended: noted on the request that it is of."""
+        """Set profile and outcome of a turn on the span of its request."""
         del sections
         get_current_span().set_attributes(
             {"onionskin.profile": profile, "onionskin.outcome": outcome}
@@ -102,23 +103,23 @@ class Tracing:
 
     @contextmanager
     def memory(self, operation: MemoryOperation) -> Generator[None]:
-        """An operation on a user's records."""
-        with self.within(operation.name, _memory(operation.name)) as span:
+        """The span of an operation on a user's records."""
+        with self.span(operation.name, _memory(operation.name)) as span:
             try:
                 yield
             finally:
-                span.set_attributes(genai.operated(operation, content=self._content))
+                span.set_attributes(genai.operation_attributes(operation, content=self._content))
 
     @contextmanager
-    def within(
+    def span(
         self, name: str, attributes: Attributes, kind: SpanKind = SpanKind.INTERNAL
     ) -> Generator[Span]:
-        """A span around a body that is run in one task; it fails as the body does."""
+        """A current span around a body that runs in one task; it fails with the body."""
         with self._tracer.start_as_current_span(
             name,
             kind=kind,
             attributes=attributes,
-            record_exception=False,  # an error's text may hold anything
+            record_exception=False,  # the text of an error may hold user data
             set_status_on_exception=False,
         ) as span:
             try:
@@ -136,11 +137,11 @@ class RequestSpan:
 
     @property
     def trace_id(self) -> str:
-        """Of the trace that it is in, for the log."""
+        """The id of its trace, for the log."""
         return format_trace_id(self._span.get_span_context().trace_id)
 
-    def answered(self, method: str, route: str, status: int) -> None:
-        """Note how it ended. Its path holds a user's id, so the route stands for it."""
+    def set_response(self, method: str, route: str, status: int) -> None:
+        """Set route and status. The path is left out: it holds a user's id."""
         self._span.update_name(f"{method} {route}")
         self._span.set_attributes({"http.route": route, "http.response.status_code": status})
         if user := PSEUDONYM.get():
@@ -150,10 +151,10 @@ class RequestSpan:
 
 
 def _memory(operation: genai.Operation) -> Attributes:
-    made: Attributes = {"gen_ai.operation.name": operation}
+    attributes: Attributes = {"gen_ai.operation.name": operation}
     if user := PSEUDONYM.get():
-        made["gen_ai.memory.store.id"] = user
-    return made
+        attributes["gen_ai.memory.store.id"] = user
+    return attributes
 
 
 def _failed(span: Span, kind: str) -> None:

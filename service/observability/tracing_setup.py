@@ -1,7 +1,4 @@
-"""Whether traces are made, and where they go: as OpenTelemetry's own variables say.
-
-Traced where there are traces, else plain, and then at no cost at all.
-"""
+"""Set-up of traces from OpenTelemetry's own environment variables."""
 
 import asyncio
 import logging
@@ -10,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
@@ -31,20 +27,20 @@ _log = logging.getLogger("onionskin.tracing")
 async def open_tracing(
     settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> AsyncGenerator["Tracing | None"]:
-    """What makes traces, or None; what is left of them is exported in the end.
+    """The maker of spans, or None where no traces are exported; exports the last ones on exit.
 
     Raises:
-        ConfigurationError: `ONIONSKIN_OTEL` is `on`, and they cannot be made.
+        ConfigurationError: `ONIONSKIN_OTEL` is `on`, and traces cannot be exported.
     """
-    if settings.otel == "off" or (settings.otel == "auto" and not _is_wanted(environ)):
+    if settings.otel == "off" or (settings.otel == "auto" and not _is_configured(environ)):
         yield None
         return
     try:
-        tracing = _exporting(environ, content=settings.otel_content)
+        tracing = _start_export(environ, content=settings.otel_content)
     except ConfigurationError as error:
         if settings.otel == "on":
             raise
-        _log.warning("no traces", extra={"reason": str(error)})
+        _log.warning("traces are not exported", extra={"reason": str(error)})
         yield None
         return
     try:
@@ -53,21 +49,22 @@ async def open_tracing(
         await asyncio.to_thread(tracing.shutdown)
 
 
-def _is_wanted(environ: Mapping[str, str]) -> bool:
+def _is_configured(environ: Mapping[str, str]) -> bool:
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
-    named = any(environ.get(name, "").strip() for name in _ENDPOINTS)
-    return named and not disabled and exporter == "otlp"
+    has_endpoint = any(environ.get(name, "").strip() for name in _ENDPOINTS)
+    return has_endpoint and not disabled and exporter == "otlp"
 
 
-def _exporting(environ: Mapping[str, str], *, content: bool) -> "Tracing":
+def _start_export(environ: Mapping[str, str], *, content: bool) -> "Tracing":
     protocol = next((environ[name] for name in _PROTOCOLS if environ.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
         raise ConfigurationError(
-            f"Traces go out as http/protobuf, not as {protocol!r}. Set OTEL_EXPORTER_OTLP_PROTOCOL "
-            "to http/protobuf, and the endpoint to the collector's HTTP port (4318)."
+            f"Traces are exported as http/protobuf, not as {protocol!r}. Set "
+            "OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf, and the endpoint to the collector's "
+            "HTTP port (4318)."
         )
-    try:  # an extra, and half a second to import
+    try:  # needs an extra and half a second
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
             OTLPSpanExporter,
         )
@@ -86,57 +83,51 @@ def _exporting(environ: Mapping[str, str], *, content: bool) -> "Tracing":
     return Tracing(provider, content=content)
 
 
-if TYPE_CHECKING:
-    from onionskin.service.observability.tracing import Tracing
-
-
-class Collaborators:
-    """Makes what the service is made of.
+class Instrumentation:
+    """Wraps collaborators so that their calls are spans; without `tracing` it returns them as is.
 
     Args:
-        tracing: makes spans, if any are made.
-        observer: told of turns and model calls besides.
+        tracing: Makes the spans; None where no traces are exported.
     """
 
-    def __init__(self, tracing: "Tracing | None", observer: TurnObserver) -> None:
+    def __init__(self, tracing: "Tracing | None") -> None:
         self._tracing = tracing
-        self.observer = CompositeObserver(observer, tracing) if tracing else observer
-
-    def embedder(self, inner: Embedder) -> Embedder:
-        """The embedder."""
-        if self._tracing is None:
-            return inner
-        from onionskin.service.observability.instrumented import InstrumentedEmbedder  # noqa: PLC0415 - of an extra
-
-        return InstrumentedEmbedder(self._tracing, inner)
 
     def store(self, *args: Any, **more: Any) -> RedisStore:
         """A `RedisStore` of these arguments."""
         if self._tracing is None:
             return RedisStore(*args, **more)
-        from onionskin.service.observability.instrumented import InstrumentedStore  # noqa: PLC0415 - of an extra
+        from onionskin.service.observability.instrumented import InstrumentedStore  # noqa: PLC0415
 
         return InstrumentedStore(self._tracing, *args, **more)
 
-    def memories(self, *args: Any, **more: Any) -> RecordService:
-        """`Memories` of these arguments."""
+    def embedder(self, embedder: Embedder) -> Embedder:
+        """The embedder, wrapped."""
         if self._tracing is None:
-            return RecordService(*args, **more)
-        from onionskin.service.observability.instrumented import InstrumentedRecordService  # noqa: PLC0415 - of an extra
+            return embedder
+        from onionskin.service.observability import instrumented  # noqa: PLC0415 - needs an extra
 
-        return InstrumentedRecordService(self._tracing, *args, **more)
+        return instrumented.InstrumentedEmbedder(embedder, self._tracing)
 
-    def learner(self, *args: Any, **more: Any) -> RecordConsolidator:
-        """A `Learner` of these arguments."""
+    def records(self, records: RecordService) -> RecordService:
+        """The record service, wrapped."""
         if self._tracing is None:
-            return RecordConsolidator(*args, **more)
-        from onionskin.service.observability.instrumented import InstrumentedConsolidator  # noqa: PLC0415 - of an extra
+            return records
+        from onionskin.service.observability import instrumented  # noqa: PLC0415 - needs an extra
 
-        return InstrumentedConsolidator(self._tracing, *args, **more)
+        return instrumented.InstrumentedRecordService(records, self._tracing)
 
-    def job(self, due: Task) -> AbstractContextManager[object]:
-        """Stands around a job, which is in the trace of the request that made it due."""
+    def consolidator(self, consolidator: RecordConsolidator) -> RecordConsolidator:
+        """The consolidator, wrapped."""
+        if self._tracing is None:
+            return consolidator
+        from onionskin.service.observability import instrumented  # noqa: PLC0415 - needs an extra
+
+        return instrumented.InstrumentedConsolidator(consolidator, self._tracing)
+
+    def task_span(self, task: Task) -> AbstractContextManager[object]:
+        """The span of a background task, in the trace of the request that submitted it."""
         if self._tracing is None:
             return nullcontext()
-        kind = type(due).__name__
-        return self._tracing.within(f"job {kind}", {"onionskin.job": kind})
+        kind = type(task).__name__
+        return self._tracing.span(f"job {kind}", {"onionskin.job": kind})

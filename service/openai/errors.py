@@ -1,11 +1,14 @@
 """Errors in OpenAI's shape, under its paths."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request
+from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
+
+from onionskin.service.errors import add_error_format
 
 PREFIXES = ("/v1/chat/completions", "/v1/models")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -35,13 +38,12 @@ def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def is_openai(request: Request) -> bool:
-    """Whether a request's answer is to be in OpenAI's shape."""
-    path = request.url.path
-    return any(path == one or path.startswith(f"{one}/") for one in PREFIXES)
+def install_error_format(app: FastAPI) -> None:
+    """Answer errors under OpenAI's paths in OpenAI's format."""
+    add_error_format(app, PREFIXES, openai_error)
 
 
-def openai_error(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+def openai_error(problem: dict[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Problem details as OpenAI's clients know them; what cannot be used is 400 there."""
     status = int(problem["status"])
     status = _BAD_REQUEST if status == _UNPROCESSABLE else status

@@ -10,7 +10,7 @@ from onionskin.chains.generation import answer, answer_stream
 from onionskin.chains.observers import CallPurpose
 from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.errors import UnknownProfileError
-from onionskin.service.dependencies import PrincipalDep, StateDep, check_limits, count_turn
+from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn
 from onionskin.service.openai.client_quirks import is_auxiliary_request, user_of
 from onionskin.service.openai.errors import openai_responses
 from onionskin.service.openai.request import parse_request, to_prompt
@@ -63,8 +63,7 @@ async def complete(
         return await _job(state, body, request, envelope)
     secret = state.settings.openwebui_secret
     named = user_of(body, request.headers, principal, secret)
-    user = await check_limits(request, state, principal, named)
-    await count_turn(request, state, user)
+    user = await admit_turn(request, state, principal, named)
     within = state.settings.model_timeout
     keep = state.privacy_policies.strictest.redact_json
     tried = await attempt(state.store, user, body, request.headers, within=within, keep=keep)

@@ -109,7 +109,7 @@ async def healthz() -> Health:
 @health_router.get("/metrics", response_class=Response, responses={200: _METRICS})
 async def metrics(state: StateDep) -> Response:
     """Metrics of this process for Prometheus, in OpenMetrics text format; no personal data."""
-    return Response(state.telemetry.exposition(), media_type=state.telemetry.content_type)
+    return Response(state.metrics.exposition(), media_type=state.metrics.content_type)
 
 
 @health_router.get("/readyz", responses=problem_responses())

@@ -1,4 +1,4 @@
-"""Claims on requests that name themselves: given back when the requests fail."""
+"""Releases claims on idempotency keys of requests that failed."""
 
 import asyncio
 from datetime import timedelta
@@ -10,15 +10,14 @@ from onionskin.memory.store import RedisStore
 from onionskin.memory.store.idempotency import release_claim
 from onionskin.memory.types.messages import User
 
-_WAIT_SECONDS = 0.2  # nobody who is told that Redis is away should wait for this, too
+_WAIT_SECONDS = 0.2  # the client is waiting for its error
 _PAUSE_SECONDS = 0.25
 
 
 class ClaimReleaser:
-    """Gives claims back; while Redis is away, it goes on trying. Use `async with`.
+    """Releases claims, and retries while Redis cannot be reached. Use `async with`.
 
-    Otherwise a client that tries again once Redis is back, under the same name, would be told that
-    its request is under way until the claim has run out.
+    A claim that stays would refuse the client's retry as "in flight" until the claim expires.
     """
 
     def __init__(self, store: RedisStore) -> None:
@@ -31,24 +30,24 @@ class ClaimReleaser:
     async def __aexit__(self, *_: object) -> None:
         await cancel_and_wait(*self._tasks)
 
-    async def release(self, user: User, name: str, token: str, *, held: timedelta) -> None:
-        """Give one back, now or as soon as Redis is there.
+    async def release(self, user: User, name: str, token: str, *, ttl: timedelta) -> None:
+        """Release a claim, now or as soon as Redis can be reached.
 
         Args:
-            user: whose request it is.
-            name: of the request.
-            token: of the claim; others stay.
-            held: for so long it was claimed; afterwards it runs out.
+            user: Owner of the request.
+            name: Name of the request.
+            token: Token of the claim; claims of other tokens stay.
+            ttl: Time to live of the claim, after which it expires by itself.
         """
-        task = asyncio.create_task(self._give_back(user, name, token, held), name="claim")
+        task = asyncio.create_task(self._retry_release(user, name, token, ttl), name="claim")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task}, timeout=_WAIT_SECONDS)
 
-    async def _give_back(self, user: User, name: str, token: str, held: timedelta) -> None:
+    async def _retry_release(self, user: User, name: str, token: str, ttl: timedelta) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + held.total_seconds()
-        while loop.time() < until:
+        deadline = loop.time() + ttl.total_seconds()
+        while loop.time() < deadline:
             try:
                 await release_claim(self._store, user, name, token)
             except OnionskinError:

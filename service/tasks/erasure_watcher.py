@@ -1,4 +1,4 @@
-"""After an erasure: nothing of it is left in any worker's views, nor in the append-only file."""
+"""Removes erased users from this process's indexes and from the append-only file."""
 
 import asyncio
 import logging
@@ -10,45 +10,45 @@ from onionskin.memory.retrieval.index.index_cache import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.aof_rewrite import AofRewriter, erased_epochs
 
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 _log = logging.getLogger("onionskin.erasure")
 
 
 class ErasureWatcher:
-    """Looks now and then whether something was erased, by whatever worker. Use `async with`.
+    """Polls for erasures by any process. Use `async with`.
 
     Args:
-        store: where it was.
-        views: this worker's.
+        store: Holds the marks of erasures.
+        indexes: The indexes of this process.
     """
 
-    def __init__(self, store: RedisStore, views: IndexCache) -> None:
-        self._connection, self._views = store.connection, views
-        self._compactor = AofRewriter(store.connection)
+    def __init__(self, store: RedisStore, indexes: IndexCache) -> None:
+        self._connection, self._indexes = store.connection, indexes
+        self._rewriter = AofRewriter(store.connection)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="aftermath")
+        self._task = asyncio.create_task(self._run(), name="erasure-watcher")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await cancel_and_wait(self._task)
 
-    async def look(self) -> bool:
-        """Look once; whether a rewrite is due still.
+    async def check(self) -> bool:
+        """Check once; returns whether a rewrite is still due.
 
         Raises:
             StoreRefusedError: Redis does not permit a rewrite.
-            StoreUnavailableError: Redis is away.
+            StoreUnavailableError: Redis cannot be reached.
         """
-        self._views.forget(await erased_epochs(self._connection))
-        return await self._compactor.look()
+        self._indexes.forget(await erased_epochs(self._connection))
+        return await self._rewriter.look()
 
     async def _run(self) -> None:
         while True:
             try:
-                await self.look()
+                await self.check()
             except StoreUnavailableError:
-                pass  # it is looked again
+                pass  # the next check retries
             except OnionskinError as error:
                 _log.warning("append-only file not rewritten", extra={"error": error.code})
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""What is done for each thing that is due after an answer."""
+"""Handlers of background tasks: summarize, embed, extract, count."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -30,72 +30,72 @@ from onionskin.service.observability.pseudonyms import Pseudonyms
 
 @dataclass(frozen=True, slots=True)
 class TaskHandlers:
-    """The hands that do it.
+    """Runs one task with the collaborators it needs.
 
     Attributes:
-        around: stands around each job.
-        profiles: the memories of each profile, by name.
-        default_profile: of sessions that were noted with none.
-        hold: how long a user waits for a worker that died embedding.
-        outside: a vector database that is filled, too.
+        span: Opens the span of a task.
+        memories: The memory of each profile, by name.
+        default_profile: The profile of sessions that name none.
+        lock_timeout: Time until another worker takes over the embedding of a user.
+        vector_database: A vector database that mirrors embedded messages.
     """
 
     store: RedisStore
     pseudonyms: Pseudonyms
     span: Callable[[Task], AbstractContextManager[object]]
     embedder: Embedder
-    views: IndexCache
+    indexes: IndexCache
     records: RecordService
     budgets: Budgets
     summarizer: Summarizer
     extractor: Extractor
-    profiles: Mapping[str, CombinedMemory]
+    memories: Mapping[str, CombinedMemory]
     default_profile: str
-    hold: timedelta = LEASE_TIMEOUT
-    outside: VectorDatabaseMirror | None = None
+    lock_timeout: timedelta = LEASE_TIMEOUT
+    vector_database: VectorDatabaseMirror | None = None
 
-    def should_run(self, due: Task) -> bool:
-        """Whether there is anything to do for it: usage is not counted where no budget is set."""
-        return self.budgets.counts or not isinstance(due, RecordUsageTask)
+    def should_run(self, task: Task) -> bool:
+        """Whether there is anything to do; usage is only counted where a budget is set."""
+        return self.budgets.counts or not isinstance(task, RecordUsageTask)
 
-    async def run(self, due: Task) -> None:
-        """Do one thing; when nothing is left of it, nothing happens."""
-        await self.pseudonyms.note(due.user)
-        with self.span(due):
-            await self._do(due)
+    async def run(self, task: Task) -> None:
+        """Run one task; a task with nothing left to do does nothing."""
+        await self.pseudonyms.note(task.user)
+        with self.span(task):
+            await self._handle(task)
 
-    async def _do(self, due: Task) -> None:
-        match due:
+    async def _handle(self, task: Task) -> None:
+        match task:
             case RecordUsageTask():
-                await self.budgets.spend(due.user, due.tokens, turn_id=due.turn_id)
+                await self.budgets.spend(task.user, task.tokens, turn_id=task.turn_id)
             case RecordAccessTask():
-                await self.records.record_accesses(due.user, dict.fromkeys(due.record_ids, 1))
+                await self.records.record_accesses(task.user, dict.fromkeys(task.record_ids, 1))
             case EmbedTask():
-                await self._embed(due.user)
+                await self._embed(task.user)
             case SummarizeTask():
-                await self._fold(due)
+                await self._summarize(task)
             case ExtractTask():
-                await self._extract(due)
+                await self._extract(task)
 
     async def _embed(self, user: User) -> None:
-        async with leased(self.store, user, EMBEDDING, hold=self.hold):
-            await embed_missing(user, store=self.store, embedder=self.embedder, views=self.views)
-            if self.outside:
-                await self.outside.sync(user)
+        async with leased(self.store, user, EMBEDDING, hold=self.lock_timeout):
+            await embed_missing(user, store=self.store, embedder=self.embedder, views=self.indexes)
+            if self.vector_database:
+                await self.vector_database.sync(user)
 
-    async def _fold(self, due: SummarizeTask) -> None:
-        memory = self.profiles.get(due.profile or self.default_profile)
+    async def _summarize(self, task: SummarizeTask) -> None:
+        memory = self.memories.get(task.profile or self.default_profile)
         if memory and memory.summary_policy:
-            policy = memory.summary_policy.final if due.final else memory.summary_policy
-            await self.summarizer.summarize(due.user, due.session_id, policy, memory.privacy)
+            policy = memory.summary_policy.final if task.final else memory.summary_policy
+            await self.summarizer.summarize(task.user, task.session_id, policy, memory.privacy)
 
-    async def _extract(self, due: ExtractTask) -> None:
-        memory = self.profiles.get(due.profile or self.default_profile)
-        if memory and memory.extraction_policy and await self.budgets.allow(due.user):
+    async def _extract(self, task: ExtractTask) -> None:
+        memory = self.memories.get(task.profile or self.default_profile)
+        if memory and memory.extraction_policy and await self.budgets.allow(task.user):
             await self.extractor.extract(
-                due.user,
-                due.session_id,
+                task.user,
+                task.session_id,
                 memory.extraction_policy,
-                final=due.final,
+                final=task.final,
                 discretion=memory.privacy,
             )

@@ -1,7 +1,7 @@
-"""Work after the answer: noted in the agenda, done by this process or by another, until it is done.
+"""Runs background tasks from the queue, in this process or in a worker.
 
-A job is done at least once: what it does may be done again without harm. One that fails is tried
-again later by whichever worker comes first; one that fails too often is given up and listed.
+Delivery is at least once, so tasks are idempotent. A failed task is retried later by any worker; a
+task that fails too often is dead, and is listed by `onionskin jobs`.
 """
 
 import asyncio
@@ -18,60 +18,62 @@ from onionskin.memory.store.task_queue import TaskQueue
 from onionskin.memory.types.tasks import ExtractTask, Task
 
 _log = logging.getLogger("onionskin.jobs")
-_RENEWALS = 3  # within the time that a job is held
-_AWAY_SECONDS = 1.0
+_HEARTBEATS = 3  # per lock timeout
+_RETRY_SECONDS = 1.0
 
 
-def _tell_nobody(_name: str, _outcome: str) -> None:
-    """Nothing."""
+def _ignore(_kind: str, _outcome: str) -> None:
+    """Ignore the outcome of a task."""
 
 
-def _everything(_due: Task) -> bool:
+def _always(_task: Task) -> bool:
     return True
 
 
 class TaskRunner:
-    """Does what is due. Use `async with`; leaving it hands back what is under way.
+    """Runs tasks. Use `async with`; on exit, running tasks go back to the queue.
 
     Args:
-        run: does one job.
-        agenda: where jobs are noted.
-        concurrency: jobs at once; with 0, all are left to other workers.
-        poll: the longest time between two looks at the agenda.
-        wanted: whether there is anything to do for a job at all.
-        tell: told the job's kind and how it went: `done`, `gone`, `dead`, or an error's code.
+        run: Runs one task.
+        queue: The queue of all processes.
+        concurrency: Tasks that run at once; with 0, other workers run all of them.
+        poll: Longest pause between two reads of the queue.
+        should_run: Whether there is anything to do for a task; others are dropped.
+        on_finished: Gets the task's kind and outcome: `done`, `gone`, `dead`, or an error's code.
 
     Attributes:
-        due, dead: entries of the whole agenda, and of what was given up, when last looked at.
+        due: Queued tasks of all processes, when last read.
+        dead: Dead tasks of all processes, when last read.
     """
 
     def __init__(
         self,
         run: Callable[[Task], Awaitable[None]],
-        agenda: TaskQueue,
+        queue: TaskQueue,
         *,
         concurrency: int,
         poll: timedelta = timedelta(seconds=1),
-        wanted: Callable[[Task], bool] = _everything,
-        tell: Callable[[str, str], None] = _tell_nobody,
+        should_run: Callable[[Task], bool] = _always,
+        on_finished: Callable[[str, str], None] = _ignore,
     ) -> None:
-        self._run, self._agenda, self._wanted, self._tell = run, agenda, wanted, tell
+        self._run, self._queue = run, queue
+        self._should_run, self._on_finished = should_run, on_finished
         self._concurrency, self._poll = concurrency, poll.total_seconds()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[Task, asyncio.Task[None]] = {}
-        self._again: set[Task] = set()
-        self._held: set[Task] = set()
-        self._notes: dict[asyncio.Task[None], Task] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._rerun: set[Task] = set()
+        self._claimed: set[Task] = set()
+        self._scheduling: dict[asyncio.Task[None], Task] = {}
+        self._loops: list[asyncio.Task[None]] = []
         self._freed = asyncio.Event()
-        self._drains = False
+        self._draining = False
         self.due = self.dead = 0
 
     async def __aenter__(self) -> Self:
         if self._concurrency:
-            self._keepers = [
-                asyncio.create_task(self._taking(), name="jobs-taking"),
-                asyncio.create_task(self._holding(), name="jobs-holding"),
+            self._loops = [
+                asyncio.create_task(self._fetch_loop(), name="tasks-fetch"),
+                asyncio.create_task(self._heartbeat_loop(), name="tasks-heartbeat"),
             ]
         return self
 
@@ -80,121 +82,122 @@ class TaskRunner:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait or run in this process."""
+        """Number of tasks that wait or run in this process."""
         return len(self._tasks)
 
-    def submit(self, due: Task) -> None:
-        """Do it soon, here or elsewhere; what is under way already is done once more after that.
+    def submit(self, task: Task) -> None:
+        """Run a task soon, here or in another process; returns at once.
 
-        What is to wait for quiet is done when nothing like it was submitted for so long.
+        A task that is running already runs once more afterwards. A task with a quiet time is
+        postponed by each equal task that is submitted.
         """
-        if not self._wanted(due):
+        if not self._should_run(task):
             return
-        quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
-        if quiet or self._drains or not self._concurrency:
-            noting = asyncio.create_task(self._note(due, quiet), name="job-note")
-            self._notes[noting] = due
-            noting.add_done_callback(self._notes.pop)
-        elif due in self._tasks:
-            self._again.add(due)
+        quiet = task.quiet if isinstance(task, ExtractTask) else 0.0
+        if quiet or self._draining or not self._concurrency:
+            scheduling = asyncio.create_task(self._schedule(task, quiet), name="task-schedule")
+            self._scheduling[scheduling] = task
+            scheduling.add_done_callback(self._scheduling.pop)
+        elif task in self._tasks:
+            self._rerun.add(task)
         else:
-            self._start(due, taken=False)
+            self._start(task, claimed=False)
 
-    async def schedule(self, due: Task) -> None:
-        """Note it for when a worker has time, unless it is noted already.
+    async def schedule(self, task: Task) -> None:
+        """Queue a task for any worker, unless it is queued already.
 
         Raises:
-            StoreUnavailableError: Redis is away.
+            StoreUnavailableError: Redis cannot be reached.
         """
-        if self._wanted(due):
-            quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
-            await self._agenda.schedule(due, after=quiet, reschedule=False)
+        if self._should_run(task):
+            quiet = task.quiet if isinstance(task, ExtractTask) else 0.0
+            await self._queue.schedule(task, after=quiet, reschedule=False)
 
-    async def drain(self, within: timedelta) -> None:
-        """Take nothing new, finish what is under way in the time, and hand back what is left."""
-        self._drains = True
-        under_way = [*self._tasks.values(), *self._notes]
-        if under_way and within:
-            await asyncio.wait(under_way, timeout=within.total_seconds())
-        unfinished = {*self._tasks, *self._notes.values()}
-        await cancel_and_wait(*self._keepers, *self._tasks.values(), *self._notes)
-        self._keepers = []
-        with contextlib.suppress(OnionskinError):  # then it is found when it is held no longer
-            for due in unfinished | self._held:  # the answer to a `begin` may be missing
-                await self._agenda.defer(due, timedelta())
-            await self._agenda.schedule(*unfinished, reschedule=False)
-        self._held.clear()
+    async def drain(self, grace: timedelta) -> None:
+        """Fetch nothing new, wait `grace` for running tasks, put unfinished ones back."""
+        self._draining = True
+        running = [*self._tasks.values(), *self._scheduling]
+        if running and grace:
+            await asyncio.wait(running, timeout=grace.total_seconds())
+        unfinished = {*self._tasks, *self._scheduling.values()}
+        await cancel_and_wait(*self._loops, *self._tasks.values(), *self._scheduling)
+        self._loops = []
+        with contextlib.suppress(OnionskinError):  # else a worker claims it after the lock timeout
+            for task in unfinished | self._claimed:  # a claim may have lost its reply
+                await self._queue.defer(task, timedelta())
+            await self._queue.schedule(*unfinished, reschedule=False)
+        self._claimed.clear()
 
-    def _start(self, due: Task, *, taken: bool) -> None:
-        name = f"job-{type(due).__name__}"
-        self._tasks[due] = asyncio.create_task(self._work(due, taken=taken), name=name)
+    def _start(self, task: Task, *, claimed: bool) -> None:
+        name = f"task-{type(task).__name__}"
+        self._tasks[task] = asyncio.create_task(self._work(task, claimed=claimed), name=name)
 
-    async def _note(self, due: Task, after: float) -> None:
+    async def _schedule(self, task: Task, after: float) -> None:
         while True:
             try:
-                await self._agenda.schedule(due, after=after)
+                await self._queue.schedule(task, after=after)
             except OnionskinError:
-                await asyncio.sleep(_AWAY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return
 
-    async def _work(self, due: Task, *, taken: bool) -> None:
+    async def _work(self, task: Task, *, claimed: bool) -> None:
         try:
             while True:
-                self._again.discard(due)
+                self._rerun.discard(task)
                 try:
-                    if taken or await self._agenda.claim(due):
-                        self._held.add(due)
+                    if claimed or await self._queue.claim(task):
+                        self._claimed.add(task)
                         async with self._slots:
-                            await self._settled(due)
-                except OnionskinError as error:  # the agenda is away: nothing is lost, it is held
-                    _log.warning("job not settled", extra={"error": error.code})
-                    await asyncio.sleep(_AWAY_SECONDS)
-                    self._again.add(due)
-                taken = False
-                if due not in self._again:
+                            await self._run_and_finish(task)
+                except OnionskinError as error:  # Redis is away; the task is still claimed
+                    _log.warning("job outcome not stored", extra={"error": error.code})
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    self._rerun.add(task)
+                claimed = False
+                if task not in self._rerun:
                     return
         finally:
-            del self._tasks[due]
+            del self._tasks[task]
             self._freed.set()
 
-    async def _settled(self, due: Task) -> None:
-        """Do it, and say how it went."""
-        kind, outcome = type(due).__name__, "done"
+    async def _run_and_finish(self, task: Task) -> None:
+        """Run a claimed task and record its outcome."""
+        kind, outcome = type(task).__name__, "done"
         try:
-            await self._run(due)
+            await self._run(task)
         except UnknownSessionError:
-            outcome = "gone"  # deleted meanwhile: nothing is due any more
+            outcome = "gone"  # the session was deleted
         except OnionskinError as error:
             outcome = error.code
             if error.retry_after is not None:
-                await self._agenda.defer(due, error.retry_after)
-            elif await self._agenda.fail(due, outcome):
-                _log.error("job given up", extra={"job": kind, "error": outcome})
+                await self._queue.defer(task, error.retry_after)
+            elif await self._queue.fail(task, outcome):
+                _log.error("job is dead", extra={"job": kind, "error": outcome})
                 outcome = "dead"
-        except Exception:  # noqa: BLE001 - a defect, which must not take the worker with it
+        except Exception:  # noqa: BLE001 - a defect must not stop the worker
             _log.exception("job failed", extra={"job": kind})
-            outcome = "dead" if await self._agenda.fail(due, "internal") else "internal"
+            outcome = "dead" if await self._queue.fail(task, "internal") else "internal"
         if outcome in ("done", "gone"):
-            await self._agenda.complete(due)
+            await self._queue.complete(task)
         elif outcome != "dead":
             _log.warning("job failed", extra={"job": kind, "error": outcome})
-        self._held.discard(due)
-        self._tell(kind, outcome)
+        self._claimed.discard(task)
+        self._on_finished(kind, outcome)
 
-    async def _taking(self) -> None:
-        """Look after what others left, what is to be tried again, and what waited for quiet."""
-        while not self._drains:
+    async def _fetch_loop(self) -> None:
+        """Fetch queued tasks: abandoned ones, retries, and those whose quiet time is over."""
+        while not self._draining:
             self._freed.clear()
             free, full = max(0, self._concurrency - len(self._tasks)), False
             with contextlib.suppress(OnionskinError):
-                found = await self._agenda.fetch(free)
-                self.due, self.dead, full = found.waiting, found.dead, len(found.tasks) >= free
-                for due in found.tasks:
-                    if due in self._tasks:
-                        self._again.add(due)
+                batch = await self._queue.fetch(free)
+                self.due, self.dead, full = batch.waiting, batch.dead, len(batch.tasks) >= free
+                for task in batch.tasks:
+                    if task in self._tasks:
+                        self._rerun.add(task)
                     else:
-                        self._start(due, taken=True)
+                        self._start(task, claimed=True)
             pause = self._poll * random.uniform(0.5, 1.0)  # noqa: S311
             if not full:
                 await asyncio.sleep(pause)
@@ -203,10 +206,10 @@ class TaskRunner:
                 async with asyncio.timeout(pause):
                     await self._freed.wait()
 
-    async def _holding(self) -> None:
-        """Show that this worker lives."""
+    async def _heartbeat_loop(self) -> None:
+        """Renew the locks of claimed tasks."""
         while True:
-            await asyncio.sleep(self._agenda.hold.total_seconds() / _RENEWALS)
+            await asyncio.sleep(self._queue.hold.total_seconds() / _HEARTBEATS)
             with contextlib.suppress(OnionskinError):
-                for due in tuple(self._held):
-                    await self._agenda.heartbeat(due)
+                for task in tuple(self._claimed):
+                    await self._queue.heartbeat(task)

@@ -1,4 +1,4 @@
-"""What goes on beside requests: jobs after answers, and sweeping."""
+"""Starts background work: the task runner and the sweeper."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,52 +15,52 @@ from onionskin.service.tasks.sweeper import Sweeper
 
 @asynccontextmanager
 async def start_tasks(
-    work: TaskHandlers,
+    handlers: TaskHandlers,
     settings: Settings,
     *,
-    telemetry: Metrics,
+    metrics: Metrics,
     clock: Callable[[], float],
     runs_tasks: bool | None = None,
 ) -> AsyncGenerator[TaskRunner]:
-    """Do jobs and sweep, or note jobs for workers that do.
+    """The task runner; where tasks run here, the sweeper runs too, until exit.
 
     Args:
-        work: does one job.
-        settings: see `Settings`.
-        telemetry: told how jobs go.
-        clock: seconds since the epoch.
-        runs_tasks: whether jobs are done here; as the settings say if None.
+        handlers: Run one task.
+        settings: See `Settings`.
+        metrics: Counts tasks.
+        clock: Seconds since the epoch.
+        runs_tasks: Whether tasks run in this process; None for what the settings say.
     """
     here = settings.jobs == "here" if runs_tasks is None else runs_tasks
-    agenda = TaskQueue(
-        work.store.connection,
+    queue = TaskQueue(
+        handlers.store.connection,
         hold=settings.job_hold,
         backoff=Backoff(attempts=settings.job_attempts),
     )
     async with TaskRunner(
-        work.run,
-        agenda,
+        handlers.run,
+        queue,
         concurrency=settings.fold_concurrency if here else 0,
-        wanted=work.should_run,
-        tell=telemetry.job,
-    ) as jobs:
-        telemetry.watch("onionskin_jobs_waiting", "Jobs that wait or run.", lambda: jobs.waiting)
+        should_run=handlers.should_run,
+        on_finished=metrics.job,
+    ) as tasks:
+        metrics.watch("onionskin_jobs_waiting", "Tasks that wait or run.", lambda: tasks.waiting)
         if not here:
-            yield jobs
+            yield tasks
             return
-        telemetry.watch("onionskin_jobs_due", "Jobs of all processes.", lambda: jobs.due)
-        telemetry.watch("onionskin_jobs_dead", "Jobs that were given up.", lambda: jobs.dead)
+        metrics.watch("onionskin_jobs_due", "Tasks of all processes.", lambda: tasks.due)
+        metrics.watch("onionskin_jobs_dead", "Tasks that failed too often.", lambda: tasks.dead)
         sweeper = Sweeper(
-            work.store,
-            work.profiles,
-            jobs,
+            handlers.store,
+            handlers.memories,
+            tasks,
             default_profile=settings.profile,
             close_after=settings.close_after,
             clock=clock,
-            fills=work.outside is not None,
+            has_vector_database=handlers.vector_database is not None,
         )
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         try:
-            yield jobs
+            yield tasks
         finally:
             await cancel_and_wait(sweeping)

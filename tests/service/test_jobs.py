@@ -72,7 +72,7 @@ async def test_a_failing_job_is_tried_again_until_it_works(
     def tell(_: str, outcome: str) -> None:
         told.append(outcome)
 
-    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL, tell=tell) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL, on_finished=tell) as jobs:
         jobs.submit(_DUE)
         await eventually(lambda: len(told) == 3)
     assert told == ["internal", "internal", "done"]
@@ -96,7 +96,7 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
     def tell(_: str, outcome: str) -> None:
         told.append(outcome)
 
-    async with TaskRunner(run, agenda_of(), concurrency=2, poll=_POLL, tell=tell) as jobs:
+    async with TaskRunner(run, agenda_of(), concurrency=2, poll=_POLL, on_finished=tell) as jobs:
         for name in tries:
             jobs.submit(EmbedTask(User(name)))
         await eventually(lambda: "dead" in told)

@@ -64,7 +64,7 @@ def test_without_the_extra_it_starts_and_says_so(tmp_path: Path) -> None:
     done = _open(tmp_path, _MISSING, **_HERE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("None\n")
-    assert "no traces" in done.stderr
+    assert "traces are not exported" in done.stderr
     insisted = _open(tmp_path, _MISSING, ONIONSKIN_OTEL="on")
     assert insisted.returncode == 1
     assert "pip install 'onionskin[otel]'" in insisted.stderr
@@ -74,7 +74,7 @@ def test_a_protocol_that_is_not_spoken_is_named(tmp_path: Path) -> None:
     grpc = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "ONIONSKIN_OTEL": "on"}
     done = _open(tmp_path, **_HERE, **grpc)
     assert done.returncode == 1
-    assert "ConfigurationError: Traces go out as http/protobuf" in done.stderr
+    assert "ConfigurationError: Traces are exported as http/protobuf" in done.stderr
 
 
 def test_a_collector_that_is_away_harms_nobody(tmp_path: Path) -> None:
