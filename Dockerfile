@@ -1,5 +1,5 @@
-# Onionskin as an image: `onionskin serve` by default, `worker` and every other command by name.
-# The whole image builds it, for its C compiler; the slim one runs it.
+# An image for all commands; `onionskin serve` is the default.
+# The full Python image has a C compiler and builds the package; the slim one runs it.
 FROM python:3.12 AS build
 WORKDIR /src
 COPY requirements.lock ./
@@ -13,6 +13,7 @@ COPY service service
 COPY client client
 COPY experiments experiments
 COPY benchmarks benchmarks
+# Links to the folders above: ../../memory from /src/src/onionskin is /src/memory.
 COPY src src
 RUN /onionskin/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 

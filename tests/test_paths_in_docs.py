@@ -48,6 +48,6 @@ def test_a_missing_path_is_found() -> None:
     assert _missing_paths("`memory/types/` and `memory/no_such.py`") == ["memory/no_such.py"]
     text = (
         "onionskin.memory.types and onionskin.memory.no_such.thing, "
-        "onionskin.memory.CombinedMemory, onionskin.toml, onionskin.call_tool"
+        "onionskin.memory.errors.OnionskinError, onionskin.toml, onionskin.call_tool"
     )
     assert _missing_modules(text) == ["onionskin.memory.no_such.thing"]

@@ -48,7 +48,7 @@ class Constants(msgspec.Struct, frozen=True):
     Attributes:
         worker_seconds: a turn's, in the worker.
         redis_seconds: a turn's, in Redis.
-        model_seconds: a turn's, in the model server that stands in for a provider.
+        model_seconds: a turn's, in the server that simulates a provider.
         client_seconds: a turn's, in the clients.
         redis_bytes: of a message, with its vector.
         view_bytes: of a message, in a worker that knows its user.

@@ -79,7 +79,7 @@ def _constants(costs: Constants) -> list[Row]:
         ("worker, a turn", f"{costs.worker_seconds * 1e3:.2f} ms of a core"),
         ("Redis, a turn", f"{costs.redis_seconds * 1e3:.2f} ms of a core"),
         ("clients, a turn", f"{costs.client_seconds * 1e3:.2f} ms of a core"),
-        ("the server that stands in for a model, a turn", f"{costs.model_seconds * 1e3:.2f} ms"),
+        ("the simulated model server, a turn", f"{costs.model_seconds * 1e3:.2f} ms"),
         ("Redis, a user of one turn", f"{costs.user_bytes:,.0f} bytes"),
         ("Redis, a message", f"{costs.redis_bytes:,.0f} bytes"),
         ("a worker that knows the user, a message", f"{costs.view_bytes:,.0f} bytes"),

@@ -43,7 +43,7 @@ The profile of a turn is flat, and but for the ranking all of it is Python:
 
 - **p50 and turns a second beside bare.** Bare is ChatOpenAI through its SDK. Onionskin without memory,
   which takes a shorter way to the model, costs a single client about as much, with two calls of
-  Redis of which one is synced to disk, and serves sixteen clients faster than bare. Layered memory
+  Redis, one of them synced to disk, and serves sixteen clients faster than bare. Layered memory
   adds 2 to 3 ms of processor time to that: no part is more than a sixth of a turn, and each takes
   up to four times what it takes in a loop of its own, since a turn runs through so much code that
   the processor's caches are cold for all of it. Ranking in compiled code
