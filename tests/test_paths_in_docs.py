@@ -7,10 +7,11 @@ import pytest
 
 from tests.conftest import repository
 
-_FOLDERS = ("memory", "chains", "service", "client", "experiments", "benchmarks", "tests")
-_FOLDERS += ("docs", "deploy", "scripts", "src")
+_PACKAGES = ("memory", "chains", "service", "client", "experiments", "benchmarks")
+_FOLDERS = (*_PACKAGES, "tests", "docs", "deploy", "scripts", "src")
 _PATH = re.compile(rf"`((?:{'|'.join(_FOLDERS)})/[\w./-]*)`")
-_MODULE = re.compile(rf"\bonionskin((?:\.(?:{'|'.join(_FOLDERS[:6])}))(?:\.\w+)*)")
+_MODULE = re.compile(rf"\bonionskin((?:\.(?:{'|'.join(_PACKAGES)}))(?:\.\w+)*)")
+_IMPORT = re.compile(r"^from onionskin\.([\w.]+) import ([\w, ]+)", re.MULTILINE)
 _PAGES = sorted([*repository().glob("*.md"), *(repository() / "docs").rglob("*.md")])
 
 
@@ -20,7 +21,13 @@ def _missing_paths(text: str) -> list[str]:
 
 def _missing_modules(text: str) -> list[str]:
     """Modules that are no file; the last part may be a name in the module before it."""
-    return [f"onionskin{name}" for name in _MODULE.findall(text) if not _resolves(name)]
+    imports = [
+        f".{module}.{name.strip()}"
+        for module, names in _IMPORT.findall(text)
+        for name in names.split(",")
+    ]
+    names = [*_MODULE.findall(text), *imports]
+    return [f"onionskin{name}" for name in names if not _resolves(name)]
 
 
 def _resolves(name: str) -> bool:
@@ -51,3 +58,5 @@ def test_a_missing_path_is_found() -> None:
         "onionskin.memory.errors.OnionskinError, onionskin.toml, onionskin.call_tool"
     )
     assert _missing_modules(text) == ["onionskin.memory.no_such.thing"]
+    text = "from onionskin.memory.errors import OnionskinError, NoSuchError\n"
+    assert _missing_modules(text) == ["onionskin.memory.errors.NoSuchError"]
