@@ -25,7 +25,7 @@ _ASKED = ("I am back from the coast.", "What is my dog called?")
 
 
 def _say(page: Page, message: str) -> None:
-    said = page.locator(".messages .said")
+    said = page.locator(".messages .message")
     before = said.count()
     page.locator("#message").fill(message)
     page.locator("#message").press("Enter")
@@ -51,7 +51,7 @@ def main() -> None:
             _say(page, message)
         page.request.post("/v1/users/me/memories", data=_KNOWN)
         page.locator("#new-session").click()
-        expect(page.locator(".messages .said")).to_have_count(0)
+        expect(page.locator(".messages .message")).to_have_count(0)
         for message in _ASKED:
             _say(page, message)
         _take(page, "light")
@@ -67,8 +67,8 @@ def main() -> None:
         page.locator("#compare-toggle").click()
         page.locator("#message").fill("Where do I live?")
         page.locator("#message").press("Enter")
-        expect(page.locator(".duel button")).to_have_count(2)
-        page.locator("#side-0 .duel button").click()
+        expect(page.locator(".compared-turn button")).to_have_count(2)
+        page.locator("#side-0 .compared-turn button").click()
         expect(page.locator("#shown .asked")).to_have_text("Where do I live?")
         _take(page, "compare")
         browser.close()

@@ -41,7 +41,7 @@ class Desk:
 
     @property
     def said(self) -> Locator:
-        return self.page.locator(".messages .said")
+        return self.page.locator(".messages .message")
 
     @property
     def shown(self) -> Locator:

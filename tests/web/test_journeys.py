@@ -52,13 +52,13 @@ async def test_the_boundary_of_the_summary_is_drawn(desk: Desk) -> None:
     await desk.page.locator("#profile").select_option("small")
     for number in range(5):
         await desk.say(f"Thing number {number} that I tell.")
-    label = desk.page.locator(".fold-label")
-    await expect(label).to_contain_text("messages above folded into the summary")
-    folded = await desk.page.locator(".said[data-layer=summary]").count()
-    assert await label.inner_text() == f"{folded} messages above folded into the summary"
-    assert await desk.page.locator(".said[data-layer=window]").count() == 10 - folded
+    label = desk.page.locator(".summary-boundary-label")
+    await expect(label).to_contain_text("messages above are summarized")
+    folded = await desk.page.locator(".message[data-layer=summary]").count()
+    assert await label.inner_text() == f"{folded} messages above are summarized"
+    assert await desk.page.locator(".message[data-layer=window]").count() == 10 - folded
     await label.click()
-    await expect(desk.page.locator(".fold .text")).to_be_visible()
+    await expect(desk.page.locator(".summary-boundary .text")).to_be_visible()
 
 
 async def test_what_was_recalled_leads_to_where_it_was_said(desk: Desk, service: Service) -> None:
@@ -75,7 +75,7 @@ async def test_what_was_recalled_leads_to_where_it_was_said(desk: Desk, service:
     await desk.click("New session")
     await expect(desk.said).to_have_count(0)
     await desk.say("Where is the spare key?")
-    source = desk.shown.get_by_role("button", name="Go to where it was said: The spare key")
+    source = desk.shown.get_by_role("button", name="Go to the message: The spare key")
     await expect(source).to_be_visible()
     await expect(desk.shown.locator(".hit .score").first).to_contain_text("score")
     await source.click()
@@ -127,7 +127,7 @@ async def test_what_is_held_back_is_shown_and_released(desk: Desk) -> None:
     await desk.open("suspect")
     await desk.say(_ATTACK)
     await desk.page.locator("#tab-memories").click()
-    held = desk.page.get_by_role("region", name="Held back")
+    held = desk.page.get_by_role("region", name="Quarantined")
     await expect(held).to_contain_text("quokka")
     texts = await held.get_by_role("button").count()
     for left in reversed(range(texts)):
@@ -162,32 +162,32 @@ async def test_two_memories_are_compared_and_one_is_gone_on_with(desk: Desk) -> 
     await desk.page.locator("#side-profile-1").select_option("none")
     await desk.write("What is my cat called?")
     first, second = (desk.page.locator(f"#side-{place}") for place in (0, 1))
-    await expect(desk.page.get_by_role("button", name="Go on with this")).to_have_count(2)
+    await expect(desk.page.get_by_role("button", name="Continue with this")).to_have_count(2)
     await expect(first).to_contain_text("0 turns recalled,")
     await expect(second).to_contain_text("0 tokens of memory")
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     await desk.write("Is my cat called Nimbus?")  # which each side has heard of the other
-    await expect(desk.page.locator(".duel button")).to_have_count(4)
-    await expect(first.locator(".duel").last).to_contain_text("0 turns recalled,")
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(4)
+    await expect(first.locator(".compared-turn").last).to_contain_text("0 turns recalled,")
     await desk.click("What it was shown", inside=first)
     await expect(desk.shown).to_contain_text("Nimbus")
     await desk.click("What it was shown", inside=second)
     await expect(desk.shown).not_to_contain_text("Nimbus")
     assert await desk.violations() == []
     await expect(desk.page.locator(".session")).to_have_count(3)
-    await desk.click("Go on with this", inside=first)
+    await desk.click("Continue with this", inside=first)
     await desk.click("Cancel", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".session")).to_have_count(3)
-    await desk.click("Go on with this", inside=first)
+    await desk.click("Continue with this", inside=first)
     await desk.click("Delete the other", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".session")).to_have_count(2)
     await expect(desk.said).to_have_count(6)
     await desk.click("Compare")
     await desk.write("And my dog?")
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     await desk.click("End comparison")
     await desk.click("Cancel", inside=desk.page.get_by_role("dialog"))
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     await desk.click("End comparison")
     await desk.click("Delete both", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator(".session")).to_have_count(2)
@@ -199,7 +199,7 @@ async def test_every_view_is_accessible_in_the_dark_too(desk: Desk) -> None:
     assert await desk.violations() == []
     await desk.say(_ATTACK)
     await desk.page.locator("#tab-memories").click()
-    await expect(desk.page.get_by_role("region", name="Held back")).to_be_visible()
+    await expect(desk.page.get_by_role("region", name="Quarantined")).to_be_visible()
     await desk.click("Add")
     assert await desk.violations() == []
     await desk.click("Continuity demo")
@@ -214,7 +214,7 @@ async def test_a_user_is_erased_in_the_middle_of_a_comparison(desk: Desk) -> Non
     await desk.say("My boat is called Nereid.")
     await desk.click("Compare")
     await desk.write("What is my boat called?")
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     await desk.click("Erase")
     await desk.click("Erase everything", inside=desk.page.get_by_role("dialog"))
     await expect(desk.page.locator("#notes")).to_contain_text("Erased:")

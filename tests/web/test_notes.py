@@ -18,7 +18,7 @@ _SOON_MS = 4_000  # a note stays for six seconds
 _CLEAR = """() => {
   const box = (one) => document.querySelector(one)?.getBoundingClientRect();
   const room = box('#transcript');
-  const last = [...document.querySelectorAll('.messages .said')].at(-1).getBoundingClientRect();
+  const last = [...document.querySelectorAll('.messages .message')].at(-1).getBoundingClientRect();
   const covered = ['#composer', '#transcript'].map(box);
   const notes = [...document.querySelectorAll('.note')].filter((one) => one.checkVisibility());
   const isClear = (note) => note.top >= 0 && note.left >= 0 && note.right <= innerWidth
@@ -29,12 +29,12 @@ _CLEAR = """() => {
 }"""
 _PLACES = """() => Object.fromEntries([
   ...document.querySelectorAll(
-    'body > :not(.notes), .masthead *, .pane, .talk > *, .said, .session, .sheet > *'),
+    'body > :not(.notes), .masthead *, .pane, .talk > *, .message, .session, .sheet > *'),
 ].map((one, place) => {
   const { x, y, width, height } = one.getBoundingClientRect();
   return [`${place} ${one.id || one.className}`, [x, y, width, height].join(' ')];
 }))"""
-_COPY = "This is a copy: it goes on by itself, the original stays as it is."
+_COPY = "This is an independent copy; the original does not change."
 
 
 def _talkative(service: Service, user: str) -> None:
@@ -152,7 +152,7 @@ async def test_both_sides_of_a_comparison_stay_at_their_end(
     await desk.page.locator("#tab-memories").click()
     await desk.click("Compare")
     await desk.write("What do I play?")
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     assert await desk.page.evaluate(_AT_END) == [True, True]
     await desk.click("Delete", inside=desk.page.locator("#memories"))
     await expect(desk.page.locator(".note")).to_contain_text("Deleted.")
@@ -169,7 +169,7 @@ async def test_whoever_reads_further_up_in_a_comparison_stays_there(
     await desk.open("rereader")
     await desk.click("Compare")
     await desk.write("What do I play?")
-    await expect(desk.page.locator(".duel button")).to_have_count(2)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(2)
     side = desk.page.locator("#side-0")
     await side.evaluate(
         "(side) => new Promise((seen) => { side.onscroll = seen; side.scrollTop = 40; })"
@@ -178,7 +178,7 @@ async def test_whoever_reads_further_up_in_a_comparison_stays_there(
     await desk.page.locator("#side-profile-0").select_option("none")
     assert await side.evaluate("(side) => side.scrollTop") == 40
     await desk.write("And what else?")
-    await expect(desk.page.locator(".duel button")).to_have_count(4)
+    await expect(desk.page.locator(".compared-turn button")).to_have_count(4)
     assert await desk.page.evaluate(_AT_END) == [True, True]
 
 

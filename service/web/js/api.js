@@ -1,6 +1,6 @@
-/** The service's API: JSON in, JSON out, problems as errors. */
+/** Client of the service's API: JSON requests and responses; problem details become errors. */
 
-/** What the service refused, or that it is away; `code` is stable. */
+/** A refused request, or an unreachable service; `code` is stable. */
 export class Problem extends Error {
   constructor({ code = "away", detail = "", status = 0 } = {}) {
     super(detail || "The service cannot be reached.");
@@ -11,27 +11,27 @@ export class Problem extends Error {
 
 /**
  * @param {object} credentials see `keys.js`
- * @param {(alive: boolean) => void} told whether the service answers
+ * @param {(alive: boolean) => void} onReachable called after each request: whether the service answered
  */
-export function createApi(credentials, told) {
+export function createApi(credentials, onReachable) {
   async function send(method, path, { body, raw, headers = {}, signal } = {}) {
-    const sent = { ...headers, ...credentials.headers() };
-    if (body !== undefined) sent["Content-Type"] = "application/json";
+    const allHeaders = { ...headers, ...credentials.headers() };
+    if (body !== undefined) allHeaders["Content-Type"] = "application/json";
     try {
       const response = await fetch(path, {
-        method, signal, headers: sent, body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
+        method, signal, headers: allHeaders, body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
         cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
       });
-      told(true);
+      onReachable(true);
       return response;
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      told(false);
+      onReachable(false);
       throw new Problem();
     }
   }
 
-  /** The response itself; asks for a key where one is wanted. */
+  /** Return the response; on a 401, ask for a key and retry. */
   async function respond(method, path, options) {
     const before = credentials.value();
     const response = await send(method, path, options);
@@ -55,9 +55,9 @@ export function createApi(credentials, told) {
   };
 }
 
-/** The path of something of a user's. */
+/** The path of a user's resource. */
 export function of(user, ...parts) {
-  return ["/v1/users", user, ...parts].map((one, place) => (place ? encodeURIComponent(one) : one)).join("/");
+  return ["/v1/users", user, ...parts].map((part, index) => (index ? encodeURIComponent(part) : part)).join("/");
 }
 
 async function problemOf(response) {

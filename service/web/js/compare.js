@@ -1,14 +1,14 @@
-/** One message to two memories, side by side: two forks of the session, each with its profile. */
+/** Sends one message to two memories, side by side: two forks of the session, each with its profile. */
 
 import { Problem, of } from "./api.js";
-import { bar } from "./bars.js";
+import { bar } from "./charts.js";
 import { choose, confirmed } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
-import { following } from "./following.js";
+import { autoscroll } from "./autoscroll.js";
 import { profileSelect, swatches } from "./heading.js";
 import { note, noting, speak } from "./notes.js";
-import { newKey, talk } from "./talking.js";
-import { count, number, titleOf } from "./words.js";
+import { newKey, sendTurn } from "./turn_request.js";
+import { count, number, titleOf } from "./formatting.js";
 
 const FIRST = ["layered", "window"];
 
@@ -26,7 +26,7 @@ export function createComparison(app) {
     const other = FIRST.find((one) => one !== profile && names.includes(one)) ?? names[0];
     sides = [profile, other].map((name, place) => {
       const box = make("section", { class: "side", id: `side-${place}`, tabindex: "0", "aria-label": `Memory ${place + 1}` });
-      return { place, profile: name, session: null, turns: [], box, end: following(box) };
+      return { place, profile: name, session: null, turns: [], box, end: autoscroll(box) };
     });
     fill(root, make("div", { class: "sides" }, sides.map((side) => side.box)));
     store.set({ mode: "compare" });
@@ -48,7 +48,7 @@ export function createComparison(app) {
     side.session = await api.patch(path(made.session_id), { title: `${side.profile}: ${session ? subject(session) : "comparison"}`.slice(0, 256) });
   }
 
-  /** What a session is about, without the memory that an earlier comparison named. */
+  /** A session's title, without the profile name that an earlier comparison added. */
   function subject(session) {
     const title = titleOf(session);
     const named = store.get().about.profiles.find((one) => title.startsWith(`${one.name}: `));
@@ -73,16 +73,16 @@ export function createComparison(app) {
   async function answered(side, turn) {
     if (turn.problem) return draw();
     const others = sides.filter((one) => one !== side).map((one) => one.session.session_id); // neither recalls the other
-    const asked = { user_id: store.get().user, message: turn.message, session_id: side.session.session_id, profile: side.profile, apart_from: others };
-    const heard = (event, data) => {
+    const body = { user_id: store.get().user, message: turn.message, session_id: side.session.session_id, profile: side.profile, apart_from: others };
+    const onEvent = (event, data) => {
       if (event === "memory") turn.layers = data.memory;
       if (event === "token") turn.reply += data.text;
       draw(event === "memory" ? null : side);
     };
     try {
-      turn.answer = await talk(api, asked, { key: newKey(), signal: stopping.signal, heard });
-      const told = { usage: turn.answer.usage, layers: turn.layers };
-      store.set({ turns: new Map(store.get().turns).set(turn.answer.turn_id, told) });
+      turn.answer = await sendTurn(api, body, { key: newKey(), signal: stopping.signal, onEvent });
+      const trace = { usage: turn.answer.usage, layers: turn.layers };
+      store.set({ turns: new Map(store.get().turns).set(turn.answer.turn_id, trace) });
     } catch (error) {
       turn.problem = error instanceof Problem ? error.message : "Stopped. Nothing of this turn is stored.";
     }
@@ -92,14 +92,14 @@ export function createComparison(app) {
 
   function draw(only = null) {
     for (const side of only ? [only] : sides) {
-      fill(side.box, head(side), side.turns.length ? side.turns.map((turn, number) => shown(turn, most(number))) : make("p", { class: "hint" }, intro()));
+      fill(side.box, head(side), side.turns.length ? side.turns.map((turn, number) => shown(turn, largest(number))) : make("p", { class: "hint" }, intro()));
       if (side.end.isFollowed()) side.end.toEnd();
     }
   }
 
   function intro() {
     const { session } = store.get();
-    return session?.messages ? `A fork of all ${count(session.messages, "message")} answers with this memory. The session itself stays as it is.` : "A session of its own answers with this memory.";
+    return session?.messages ? `A fork with all ${count(session.messages, "message")} answers with this memory. The session itself does not change.` : "A separate session answers with this memory.";
   }
 
   function head(side) {
@@ -110,12 +110,12 @@ export function createComparison(app) {
       draw();
     };
     return make("header", { class: "side-head" },
-      make("label", { class: "picker", for: id }, swatches(about, side.profile), make("span", { class: "unseen" }, `Memory ${side.place + 1}`), profileSelect(about, side.profile, change, { id })),
-      side.session ? button("Go on with this", () => noting(() => keep(side)), { class: "quiet small" }) : null);
+      make("label", { class: "picker", for: id }, swatches(about, side.profile), make("span", { class: "visually-hidden" }, `Memory ${side.place + 1}`), profileSelect(about, side.profile, change, { id })),
+      side.session ? button("Continue with this", () => noting(() => keep(side)), { class: "quiet small" }) : null);
   }
 
   const tokensOf = (turn) => turn.layers.reduce((sum, one) => sum + one.tokens, 0);
-  const most = (number) => Math.max(1, ...sides.map((side) => (side.turns[number] ? tokensOf(side.turns[number]) : 0)));
+  const largest = (number) => Math.max(1, ...sides.map((side) => (side.turns[number] ? tokensOf(side.turns[number]) : 0)));
 
   /** A turn of one side; its bar is as long as its share of the larger memory. */
   function shown(turn, longest) {
@@ -123,7 +123,7 @@ export function createComparison(app) {
     const drawn = turn.layers.length ? bar(turn.layers) : make("span", { class: "bar" });
     drawn.style.setProperty("--size", String(tokens / longest));
     const hits = turn.layers.reduce((sum, one) => sum + one.recalled.length, 0);
-    return make("article", { class: "duel" },
+    return make("article", { class: "compared-turn" },
       make("p", { class: "asked" }, turn.message),
       drawn,
       make("p", { class: "hint figures" }, `${turn.profile}: ${number(tokens)} tokens of memory, ${count(hits, "turn")} recalled${turn.seconds ? `, ${turn.seconds.toFixed(1)} s` : ""}`),
@@ -146,18 +146,18 @@ export function createComparison(app) {
 
   async function keep(side) {
     const { session, profile } = side;
-    if (!(await confirmed("Go on with this fork?", "The other fork is deleted, with what was said in it.", "Delete the other"))) return;
+    if (!(await confirmed("Continue with this fork?", "The other fork and its messages are deleted.", "Delete the other"))) return;
     await drop(sides.filter((one) => one !== side));
     await end();
     await app.conversation.open(await api.get(path(session.session_id)), { profile });
-    note("You go on in this fork.");
+    note("You continue in this fork.");
   }
 
   async function leave({ mayStay = false } = {}) {
     if (sides.some((side) => side.session)) {
       const chosen = await choose({
         title: "End the comparison?", text: "The two forks can stay among the sessions, or be deleted.",
-        choices: [...(mayStay ? [["stay", "Cancel"]] : []), ["keep", "Keep both"], ["drop", "Delete both", "grave"]],
+        choices: [...(mayStay ? [["stay", "Cancel"]] : []), ["keep", "Keep both"], ["drop", "Delete both", "danger"]],
       });
       if (chosen === "stay") return;
       if (chosen === "drop") await drop(sides);

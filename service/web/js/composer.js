@@ -1,4 +1,4 @@
-/** Where one writes: Enter sends, Shift and Enter begin a line, Escape stops. */
+/** The message field: Enter sends, Shift and Enter start a new line, Escape stops. */
 
 import { byId } from "./elements.js";
 
@@ -6,7 +6,7 @@ const TALLEST = 220;
 
 /**
  * @param {object} app
- * @param {(message: string) => void} send what to do with a message
+ * @param {(message: string) => void} send called with a message
  */
 export function createComposer(app, send) {
   const form = byId("composer");
@@ -15,7 +15,7 @@ export function createComposer(app, send) {
   const submit = byId("send");
 
   function fit() {
-    if (!field.offsetParent) return; // another pane is seen: there is nothing to measure
+    if (!field.offsetParent) return; // another pane is visible, so there is nothing to measure
     field.style.height = "auto";
     field.style.height = `${Math.min(TALLEST, field.scrollHeight + 2)}px`;
   }
@@ -36,7 +36,7 @@ export function createComposer(app, send) {
     const { moving, user } = app.store.get();
     if (moving) {
       const arrived = () => user === app.store.get().user && form.requestSubmit();
-      moving.then(arrived, () => {}); // where there is no way, it stays in the field
+      moving.then(arrived, () => {}); // if opening fails, the message stays in the field
       return;
     }
     field.value = "";
@@ -62,7 +62,7 @@ export function createComposer(app, send) {
     stop.hidden = !isBusy;
     submit.disabled = isClosed || !user;
     field.disabled = isClosed || !user;
-    if (isClosed) field.placeholder = "This session is closed: read it, fork it, or begin a new one";
+    if (isClosed) field.placeholder = "This session is closed: read it, fork it, or start a new one";
     else field.placeholder = mode === "compare" ? "One message to both memories" : "Say something worth remembering";
   });
   return { put, focus: () => field.focus() };

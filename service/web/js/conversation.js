@@ -1,16 +1,16 @@
-/** The session at hand: opening it, talking in it, what is stored of it. */
+/** The open session: open it, send messages, load stored messages. */
 
 import { of } from "./api.js";
 import { noting, speak } from "./notes.js";
-import { newKey, talk } from "./talking.js";
-import { beginning } from "./words.js";
+import { newKey, sendTurn } from "./turn_request.js";
+import { beginning } from "./formatting.js";
 
 const PAGE = 200;
-const FOLD_LOOKS_MS = [400, 1200, 3000, 8000, 20_000];
+const SUMMARY_POLLS_MS = [400, 1200, 3000, 8000, 20_000];
 
 /** @param {object} app `api` and `store` */
 export function createConversation({ api, store }) {
-  let visit = 0; // counts what was opened: what comes late for another session is left alone
+  let visit = 0; // counts opened sessions: late results of another session are ignored
   let stopping = null;
 
   async function open(session, { profile } = {}) {
@@ -24,20 +24,20 @@ export function createConversation({ api, store }) {
     if (mine === visit) store.set({ messages, inspected: lastTurn(messages) });
   }
 
-  /** Messages of a session, from a position up to another. */
+  /** Messages of a session from `start` to `end`, exclusive. */
   async function read(session, start, end) {
-    const found = [];
+    const loaded = [];
     while (start < end) {
       const query = new URLSearchParams({ cursor: String(start), limit: String(Math.min(PAGE, end - start)) });
       const page = await api.get(`${of(store.get().user, "sessions", session.session_id, "messages")}?${query}`);
       if (!page.messages.length) break;
-      found.push(...page.messages);
+      loaded.push(...page.messages);
       start += page.messages.length;
     }
-    return found;
+    return loaded;
   }
 
-  /** See that a position is among the messages shown. */
+  /** Load earlier messages until a position is displayed. */
   async function reach(position) {
     const { session, messages } = store.get();
     const first = messages[0]?.position ?? session.messages;
@@ -55,12 +55,12 @@ export function createConversation({ api, store }) {
     here({});
     try {
       const turn = { user_id: user, message, profile, session_id: session?.session_id ?? null };
-      const heard = (event, data) => {
+      const onEvent = (event, data) => {
         if (event === "memory" && mine === visit) store.set({ shown: data.memory });
         if (event === "token") here({ status: "answering", reply: pending.reply + data.text });
       };
-      const answer = await talk(api, turn, { key, signal: stopping.signal, heard });
-      if (mine === visit) await settled(answer, mine);
+      const answer = await sendTurn(api, turn, { key, signal: stopping.signal, onEvent });
+      if (mine === visit) await showStored(answer, mine);
       speak(`Answer: ${answer.reply || pending.reply}`);
       return answer;
     } catch (error) {
@@ -70,16 +70,16 @@ export function createConversation({ api, store }) {
     }
   }
 
-  async function settled(answer, mine) {
+  async function showStored(answer, mine) {
     const { user, messages } = store.get();
     const session = await api.get(of(user, "sessions", answer.session_id));
     const known = messages.length ? messages.at(-1).position + 1 : 0;
     const fresh = await read(session, known, session.messages);
     if (mine !== visit) return;
-    const told = new Map(store.get().turns).set(answer.turn_id, { usage: answer.usage, layers: store.get().shown });
-    store.set({ session, messages: [...messages, ...fresh], pending: null, inspected: answer.turn_id, turns: told });
+    const turns = new Map(store.get().turns).set(answer.turn_id, { usage: answer.usage, layers: store.get().shown });
+    store.set({ session, messages: [...messages, ...fresh], pending: null, inspected: answer.turn_id, turns });
     if (!session.title) await name(session, fresh[0]);
-    watchFold(answer.session_id, mine);
+    watchSummary(answer.session_id, mine);
   }
 
   async function name(session, first) {
@@ -88,9 +88,9 @@ export function createConversation({ api, store }) {
     if (named && store.get().session?.session_id === named.session_id) store.set({ session: named });
   }
 
-  /** The summary is folded after the answer: look whether it was. */
-  function watchFold(sessionId, mine) {
-    for (const pause of FOLD_LOOKS_MS) setTimeout(() => refresh(sessionId, mine), pause);
+  /** The summary is updated after the answer: poll for the change. */
+  function watchSummary(sessionId, mine) {
+    for (const pause of SUMMARY_POLLS_MS) setTimeout(() => refresh(sessionId, mine), pause);
   }
 
   async function refresh(sessionId, mine = visit) {
@@ -106,7 +106,7 @@ export function createConversation({ api, store }) {
       const { pending } = store.get();
       return pending ? say(pending.message, pending.key) : null;
     },
-    giveUp() {
+    discard() {
       const { message } = store.get().pending;
       store.set({ pending: null, shown: null });
       return message;

@@ -1,4 +1,4 @@
-/** Questions: yes or no, a line of text, one of a few. */
+/** Dialogs: confirm, enter a line of text, or choose. */
 
 import { make } from "./elements.js";
 
@@ -9,22 +9,22 @@ import { make } from "./elements.js";
  */
 export function choose({ title, text, choices }) {
   const buttons = choices.map(([value, label, kind]) => make("button", { value, class: kind ?? "plain" }, label));
-  return shown([
+  return openDialog([
     make("h2", { id: "asked" }, title),
     make("p", { class: "hint" }, text),
     make("div", { class: "row" }, ...buttons),
   ], (box) => box.returnValue || choices[0][0]);
 }
 
-/** Whether something that cannot be undone shall be done. */
+/** Ask for confirmation of an action that cannot be undone. */
 export async function confirmed(title, text, label) {
-  return (await choose({ title, text, choices: [["no", "Cancel", "plain"], ["yes", label, "grave"]] })) === "yes";
+  return (await choose({ title, text, choices: [["no", "Cancel", "plain"], ["yes", label, "danger"]] })) === "yes";
 }
 
-/** A line of text, or null. */
+/** Ask for a line of text; null if cancelled. */
 export function line({ title, label, value = "", save = "Save", hint }) {
   const field = make("input", { type: "text", value, id: "asked-for", required: true, maxlength: "256", autocomplete: "off" });
-  return shown([
+  return openDialog([
     make("h2", { id: "asked" }, title),
     make("label", { class: "field", for: "asked-for" }, make("span", {}, label), field),
     hint ? make("p", { class: "hint" }, hint) : null,
@@ -43,7 +43,7 @@ function submitWithEnter(form, field) {
   field.select();
 }
 
-function shown(children, answer, ready = () => {}) {
+function openDialog(children, answer, ready = () => {}) {
   const form = make("form", { method: "dialog" }, children);
   const box = make("dialog", { "aria-labelledby": "asked" }, form);
   document.body.append(box);

@@ -1,4 +1,4 @@
-/** Elements from plain data. Whatever is stored or said becomes text, never markup. */
+/** Builds elements from plain data. Stored text becomes text nodes, never markup. */
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected"]);
 
@@ -12,7 +12,7 @@ export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined) continue;
-    if (name === "on") Object.entries(value).forEach(([event, heard]) => node.addEventListener(event, heard));
+    if (name === "on") Object.entries(value).forEach(([event, listener]) => node.addEventListener(event, listener));
     else if (name === "css") Object.entries(value).forEach(([key, one]) => node.style.setProperty(key, one));
     else if (PROPERTIES.has(name)) node[name] = value;
     else if (name === "class") node.className = value;
@@ -31,15 +31,15 @@ export function button(label, act, properties = {}) {
 const FOCUSABLE = "button:enabled, select:enabled, input:enabled, textarea:enabled, a[href], [tabindex='0']";
 const labelOf = (one) => one.getAttribute("aria-label") ?? one.textContent;
 
-let pressed = null; // the button that the pointer is down on
-const waiting = new Map(); // what is to be put into nodes of its pane, once the pointer is up
+let pressed = null; // the button under the pressed pointer
+const waiting = new Map(); // pending content of nodes in its pane, until the pointer is released
 
 addEventListener("pointerdown", (event) => {
   pressed = event.button === 0 ? event.target.closest("button") : null; // other buttons open a menu
 }, true);
 for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, released, true);
 
-/** The click comes right after the pointer is up: it must find its button where it was pressed. */
+/** The click follows the release of the pointer: its button must not move before that. */
 function released(event) {
   if (event.type === "blur" && event.target !== window) return;
   pressed = null;
@@ -50,18 +50,18 @@ function released(event) {
   });
 }
 
-/** Whether nothing may move in a node for now, since a button of it, or of its pane, is pressed. */
-export function isHeld(node) {
+/** Whether a node must not change now, because a button in it or in its pane is pressed. */
+export function isPressed(node) {
   return Boolean(pressed) && (node.contains(pressed) || Boolean(pressed.closest(".pane")?.contains(node)));
 }
 
 /**
- * Put children in place of what a node holds; what had the focus has it again, or what is nearest to it.
- * Where it is held, that waits: a button that is taken or moved away under the pointer is not clicked.
+ * Replace the children of a node; the focused element, or the nearest match, keeps the focus.
+ * While a button is pressed this is postponed: a button that moves away under the pointer is not clicked.
  */
 export function fill(node, ...children) {
   waiting.delete(node);
-  if (isHeld(node)) {
+  if (isPressed(node)) {
     waiting.set(node, children);
     return node;
   }
@@ -72,8 +72,8 @@ export function fill(node, ...children) {
   if (!focused) return node;
   const offered = [...node.querySelectorAll(FOCUSABLE)];
   const again = offered.filter(alike);
-  const found = (focused.id && byId(focused.id)) || (again[place] ?? again.at(-1) ?? offered[0]);
-  found?.focus({ preventScroll: true });
+  const target = (focused.id && byId(focused.id)) || (again[place] ?? again.at(-1) ?? offered[0]);
+  target?.focus({ preventScroll: true });
   return node;
 }
 

@@ -1,15 +1,15 @@
-/** Continuity, shown in four steps: tell, kill the server, see it come back, ask. The tab keeps where it is. */
+/** The continuity demo in four steps: send facts, kill the server, see it restart, ask. The tab keeps its step. */
 
 import { Problem, of } from "./api.js";
 import { button, byId, fill, make } from "./elements.js";
 import { noting } from "./notes.js";
 
-const TOLD = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Biscuit; he is a three year old beagle.", "I am allergic to peanuts."];
-const ASKED = [["What is my dog called?", "Biscuit"], ["What am I allergic to?", "peanut"]];
-const LOOK_MS = 120;
-const PATIENCE_MS = 60_000;
-const KEPT = "onionskin.guide";
-const BEGUN = { isOpen: false, step: 0, log: [], known: 0, told: null, killed: null, killedAt: 0 };
+const FACTS = ["Hi! My name is Ada and I live in Lisbon.", "My dog is called Biscuit; he is a three year old beagle.", "I am allergic to peanuts."];
+const QUESTIONS = [["What is my dog called?", "Biscuit"], ["What am I allergic to?", "peanut"]];
+const POLL_MS = 120;
+const TIMEOUT_MS = 60_000;
+const STORAGE_KEY = "onionskin.guide";
+const INITIAL = { isOpen: false, step: 0, log: [], known: 0, sessionPath: null, killed: null, killedAt: 0 };
 
 /** @param {object} app */
 export function createGuide(app) {
@@ -17,11 +17,11 @@ export function createGuide(app) {
   const root = byId("guide");
   const toggle = byId("guide-toggle");
   let isBusy = false;
-  let at = BEGUN; // `told` is the path of the session that was told, `killed` the process, `killedAt` when
+  let at = INITIAL; // `sessionPath` is that of the facts' session; `killed` is a process id
 
   function keep(changes) {
     at = { ...at, ...changes };
-    sessionStorage.setItem(KEPT, JSON.stringify(at));
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(at));
     draw();
   }
 
@@ -31,12 +31,12 @@ export function createGuide(app) {
     keep({ isOpen });
   }
 
-  /** Where it was before the page was loaded again; from the start where what was told is gone. */
+  /** Continue where it was before a reload; start again if the session is gone. */
   async function restore() {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT));
+    const kept = JSON.parse(sessionStorage.getItem(STORAGE_KEY));
     const { about } = store.get();
-    const isGone = kept?.told && (await api.get(kept.told).then(() => false, (error) => error.status === 404));
-    at = isGone ? BEGUN : (kept ?? BEGUN);
+    const isGone = kept?.sessionPath && (await api.get(kept.sessionPath).then(() => false, (error) => error.status === 404));
+    at = isGone ? INITIAL : (kept ?? INITIAL);
     open(kept ? kept.isOpen : Boolean(about.demo));
     if (at.step === 2 && about.demo) await doing(back);
   }
@@ -58,12 +58,12 @@ export function createGuide(app) {
     return store.get().messages.at(-1)?.content ?? "";
   }
 
-  async function tell() {
+  async function sendFacts() {
     await app.leaveComparison();
     await app.sessions.begin();
-    for (const line of TOLD) await say(line);
+    for (const line of FACTS) await say(line);
     const { session, user } = store.get();
-    keep({ step: 1, told: of(user, "sessions", session.session_id) });
+    keep({ step: 1, sessionPath: of(user, "sessions", session.session_id) });
   }
 
   async function kill() {
@@ -76,7 +76,7 @@ export function createGuide(app) {
 
   async function back() {
     const began = performance.now();
-    while (performance.now() - began < PATIENCE_MS) {
+    while (performance.now() - began < TIMEOUT_MS) {
       const about = await api.get("/v1/about").catch(() => null);
       if (about?.demo && about.demo.pid !== at.killed) {
         store.set({ about });
@@ -85,9 +85,9 @@ export function createGuide(app) {
         return;
       }
       if (!about && at.log.length === 1) keep({ log: [...at.log, "Nothing answers: the process is dead."] });
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    throw new Problem({ detail: "It did not come back within a minute. Was it started with `onionskin demo --web`?" });
+    throw new Problem({ detail: "It did not restart within a minute. Was it started with `onionskin demo --web`?" });
   }
 
   async function ask() {
@@ -96,27 +96,27 @@ export function createGuide(app) {
     if (session && !session.closed) await api.post(of(user, "sessions", session.session_id, "close"));
     await app.sessions.begin();
     let known = 0;
-    for (const [line, word] of ASKED) known += (await say(line)).toLowerCase().includes(word.toLowerCase()) ? 1 : 0;
+    for (const [line, word] of QUESTIONS) known += (await say(line)).toLowerCase().includes(word.toLowerCase()) ? 1 : 0;
     keep({ step: 4, known });
   }
 
   function outcome(known) {
-    if (known === ASKED.length) return "It still knows. What each answer was shown stands in the inspector.";
-    const told = known ? "It knows only part of it." : "It does not know.";
-    return `${told} Was this user told, with a memory that reaches back? The inspector has what each answer was shown.`;
+    if (known === QUESTIONS.length) return "It still knows. The inspector shows the prompt of each answer.";
+    const result = known ? "It knows only part of it." : "It does not know.";
+    return `${result} Were the facts sent as this user, with a memory that covers earlier sessions? The inspector shows the prompt of each answer.`;
   }
 
   function draw() {
     const { about, user } = store.get();
     const { step, log, known } = at;
-    const waits = isBusy || !user; // before it is known who speaks, there is nobody to speak as
-    const happened = [true, log.length > 0, log.length > 0, known === ASKED.length];
+    const waits = isBusy || !user; // before the user is loaded, nobody can send
+    const happened = [true, log.length > 0, log.length > 0, known === QUESTIONS.length];
     const steps = [
-      ["Tell it", "Three lines about you, in a new session.", button("Say them", () => doing(tell), { class: "solid small", disabled: waits })],
-      ["Kill the server", about.demo ? "SIGKILL: no goodbye, nothing is flushed." : ["The page may not kill this server. Start ", make("code", {}, "onionskin demo --web"), " for one it may."],
-        about.demo ? button("Kill the server", () => doing(kill), { class: "grave small", id: "kill", disabled: waits }) : null],
-      ["See it come back", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor starts it again.", null],
-      ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one is asked.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: waits })],
+      ["Send facts", "Three lines about you, in a new session.", button("Say them", () => doing(sendFacts), { class: "solid small", disabled: waits })],
+      ["Kill the server", about.demo ? "SIGKILL: no shutdown, nothing is flushed." : ["The page cannot kill this server. Start ", make("code", {}, "onionskin demo --web"), " for one that it can."],
+        about.demo ? button("Kill the server", () => doing(kill), { class: "danger small", id: "kill", disabled: waits }) : null],
+      ["See it restart", log.length ? make("ol", { class: "log", role: "log" }, log.map((line) => make("li", {}, line))) : "A small supervisor restarts it.", null],
+      ["Ask", step === 4 ? outcome(known) : "The old session is closed; a new one gets the questions.", button("Ask what it remembers", () => doing(ask), { class: "solid small", disabled: waits })],
     ];
     fill(root,
       make("div", { class: "spread" }, make("h2", { id: "guide-title", class: "eyebrow" }, "Does it remember?"), button("Close", () => open(false), { class: "quiet small", "aria-label": "Close the demo" })),

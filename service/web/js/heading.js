@@ -1,8 +1,8 @@
-/** Above the conversation: what it is called, which memory answers, and the way to compare. */
+/** The heading of the conversation: title, memory profile, and the button to compare. */
 
 import { button, byId, fill, make } from "./elements.js";
-import { layerName } from "./bars.js";
-import { titleOf } from "./words.js";
+import { layerName } from "./charts.js";
+import { titleOf } from "./formatting.js";
 
 /** @param {object} app */
 export function showHeading(app) {
@@ -20,7 +20,7 @@ export function showHeading(app) {
   });
 }
 
-/** A choice of memory profiles, with the layers of the one chosen. */
+/** A select box of memory profiles. */
 export function profileSelect(about, chosen, change, properties = {}) {
   const own = about.profiles.filter((one) => !one.name.startsWith("classic"));
   const classic = about.profiles.filter((one) => one.name.startsWith("classic"));
@@ -33,9 +33,9 @@ export function profileSelect(about, chosen, change, properties = {}) {
 /** The layers of a profile, as swatches. */
 export function swatches(about, name) {
   const layers = about.profiles.find((one) => one.name === name)?.layers ?? [];
-  const told = layers.map(layerName).join(", ") || "nothing";
-  return make("span", { class: "swatches", role: "img", "aria-label": `Layers: ${told}`, title: told },
-    layers.map((layer) => make("i", { class: "swatch rock", "data-layer": layer })));
+  const label = layers.map(layerName).join(", ") || "nothing";
+  return make("span", { class: "swatches", role: "img", "aria-label": `Layers: ${label}`, title: label },
+    layers.map((layer) => make("i", { class: "swatch fill", "data-layer": layer })));
 }
 
 function picker(store) {

@@ -1,10 +1,10 @@
-/** What the model was shown for an answer: one bar of tokens, then layer by layer, down to the rock. */
+/** The prompt of an answer: one bar of tokens, then layer by layer. */
 
 import { of } from "./api.js";
-import { bar } from "./bars.js";
+import { bar } from "./charts.js";
 import { byId, fill, make } from "./elements.js";
-import { stratum } from "./layers.js";
-import { clock, number } from "./words.js";
+import { layerSection } from "./layers.js";
+import { clock, number } from "./formatting.js";
 
 /** @param {object} app */
 export function showInspector(app) {
@@ -17,7 +17,7 @@ export function showInspector(app) {
     if (!inspected) return fill(root, nothing());
     try {
       const turn = await api.get(of(user, "turns", inspected));
-      const evidence = turn.shown ? await gathered(app, turn) : null;
+      const evidence = turn.shown ? await loadEvidence(app, turn) : null;
       if (wanted !== inspected) return undefined;
       if (turn.shown) remember(store, inspected, turn.shown);
       root.scrollTop = 0;
@@ -35,7 +35,7 @@ function view(app, turn, evidence) {
   const head = make("header", { class: "shown-head" },
     make("p", { class: "hint" }, turn.replied ? `For the answer of ${clock(turn.replied.time)}` : "For a message without an answer", profile ? `, with the memory “${profile}”` : ""),
     make("blockquote", { class: "asked" }, turn.said.content));
-  if (!turn.shown) return [head, make("p", { class: "hint" }, "What it was shown is kept for seven days, and is not kept of imported or copied turns.")];
+  if (!turn.shown) return [head, make("p", { class: "hint" }, "Prompts are kept for seven days, except for imported or copied turns.")];
   const total = turn.shown.reduce((sum, one) => sum + one.tokens, 0);
   const budgets = about.profiles.find((one) => one.name === profile)?.budgets ?? {};
   return [head,
@@ -43,12 +43,12 @@ function view(app, turn, evidence) {
       make("p", { class: "spread" }, make("b", {}, `${number(total)} tokens of memory`), make("span", { class: "hint figures" }, known?.usage ? `${number(known.usage.input_tokens)} in, ${number(known.usage.output_tokens)} out` : "estimated")),
       bar(turn.shown)),
     turn.shown.length
-      ? make("div", { class: "core" }, turn.shown.map((layer) => stratum(app, layer, { budget: budgets[layer.layer], ...evidence })))
+      ? make("div", { class: "layers" }, turn.shown.map((layer) => layerSection(app, layer, { budget: budgets[layer.layer], ...evidence })))
       : make("p", { class: "hint" }, "Nothing: this memory has no layers. The model saw the bare message.")];
 }
 
-/** The messages, sessions and memories that the layers name by id. */
-async function gathered(app, turn) {
+/** Load the messages, sessions and memories that the layers reference by id. */
+async function loadEvidence(app, turn) {
   const { store } = app;
   const messages = new Map(store.get().messages.map((one) => [one.id, one]));
   const ids = turn.shown.flatMap((layer) => [...layer.messages, ...layer.recalled.flatMap((hit) => hit.context)]);
@@ -58,8 +58,8 @@ async function gathered(app, turn) {
     if (!messages.has(id)) missing.set(sessionId, [...(missing.get(sessionId) ?? []), Number(position)]);
   }
   await Promise.all([...missing].map(async ([sessionId, positions]) => {
-    const found = await app.conversation.read({ session_id: sessionId }, Math.min(...positions), Math.max(...positions) + 1).catch(() => []);
-    for (const one of found) messages.set(one.id, one);
+    const loaded = await app.conversation.read({ session_id: sessionId }, Math.min(...positions), Math.max(...positions) + 1).catch(() => []);
+    for (const one of loaded) messages.set(one.id, one);
   }));
   const records = new Map();
   const wanted = turn.shown.flatMap((layer) => layer.records);
@@ -83,5 +83,5 @@ function remember(store, turnId, layers) {
 function nothing() {
   return make("div", { class: "welcome" },
     make("h2", {}, "Every answer can be opened"),
-    make("p", { class: "hint" }, "The window, the summary, what was recalled and why, facts and preferences: what the model was shown for it stands here."));
+    make("p", { class: "hint" }, "The window, the summary, recalled messages with their scores, facts and preferences: this panel shows what the model was shown for it."));
 }

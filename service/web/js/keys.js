@@ -1,4 +1,4 @@
-/** The API key, where the service wants one: asked for once, kept for this tab alone. */
+/** The API key, if the service requires one: asked for once, kept for this tab only. */
 
 import { make } from "./elements.js";
 
@@ -28,10 +28,10 @@ export function createCredentials() {
 
 function askFor(wasRefused) {
   const field = make("input", { type: "password", id: "key", autocomplete: "off", spellcheck: "false", required: true });
-  const hint = wasRefused ? "That key was refused. Is it whole, and not revoked?" : "An API key or a JSON Web Token. It is kept until this tab is closed, and sent to this service alone.";
+  const hint = wasRefused ? "That key was refused. Is it complete, and not revoked?" : "An API key or a JSON Web Token. It is kept until this tab is closed, and sent only to this service.";
   const box = make("dialog", { "aria-labelledby": "key-title", class: "ask-key" },
     make("form", { method: "dialog" },
-      make("h2", { id: "key-title" }, "This service asks for a key"),
+      make("h2", { id: "key-title" }, "This service requires a key"),
       make("label", { class: "field", for: "key" }, make("span", {}, "Key"), field),
       make("p", { class: "hint", role: wasRefused ? "alert" : null }, hint),
       make("div", { class: "row" }, make("button", { class: "solid" }, "Use it"))));

@@ -1,4 +1,4 @@
-/** The playground: its parts, put together. */
+/** The playground: creates and connects its parts. */
 
 import { createApi } from "./api.js";
 import { createComparison } from "./compare.js";
@@ -17,7 +17,7 @@ import { createStore } from "./store.js";
 import { showTranscript } from "./transcript.js";
 import { createUsers } from "./users.js";
 
-const LOOK_MS = 1500;
+const POLL_MS = 1500;
 
 const store = createStore({
   about: null, alive: true, users: [], user: null, figures: null, sessions: [], session: null, moving: null,
@@ -39,7 +39,7 @@ app.compare = createComparison(app);
 app.leaveComparison = async () => (store.get().mode === "compare" ? app.compare.leave() : undefined);
 app.abandonComparison = async () => (store.get().mode === "compare" ? app.compare.end() : undefined);
 app.stop = () => (store.get().mode === "compare" ? app.compare.stop() : app.conversation.stop());
-app.composer = createComposer(app, (message) => noting(() => (store.get().mode === "compare" ? app.compare.send(message) : said(message))));
+app.composer = createComposer(app, (message) => noting(() => (store.get().mode === "compare" ? app.compare.send(message) : sendMessage(message))));
 app.tabs = createTabs((name) => name === "memories" && store.get().user && noting(app.memories.load));
 app.inspect = (turn) => {
   store.set({ inspected: turn });
@@ -47,12 +47,12 @@ app.inspect = (turn) => {
   app.panes.show("inspector");
 };
 
-async function said(message) {
+async function sendMessage(message) {
   await app.conversation.say(message);
   await Promise.all([app.sessions.load(), app.users.figures()]);
 }
 
-/** What needs to know what is in use; once, though the start may be tried again. */
+/** Create the parts that need `about`; once, although the start may be retried. */
 function show() {
   isShown = true;
   showHeading(app);
@@ -69,16 +69,16 @@ async function start() {
   store.watch(["user"], () => app.tabs.select("shown"));
 }
 
-/** While the service is away, look whether it is back. */
-async function look() {
+/** While the service is unreachable, poll for it. */
+async function poll() {
   if (!store.get().alive) {
     const about = await api.get("/v1/about").catch(() => null);
     if (about) store.set({ about });
     if (about && !store.get().user) await noting(start);
   }
-  setTimeout(look, LOOK_MS);
+  setTimeout(poll, POLL_MS);
 }
 
 await noting(start);
 document.body.dataset.ready = "true";
-look();
+poll();

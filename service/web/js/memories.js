@@ -1,25 +1,25 @@
-/** A user's memories: all of them or those that answer a search; one can be added by hand. */
+/** A user's memories: list, search, and add by hand. */
 
 import { of } from "./api.js";
 import { button, byId, fill, make } from "./elements.js";
-import { heldBack } from "./held.js";
+import { quarantineSection } from "./quarantine.js";
 import { memoryCard } from "./memory_card.js";
 import { memoryForm } from "./memory_form.js";
 import { noting } from "./notes.js";
-import { count } from "./words.js";
+import { count } from "./formatting.js";
 
 const PAGE = 50;
-const FOUND = 20;
+const TOP_K = 20;
 const TYPING_MS = 250;
 
 /** @param {object} app */
 export function createMemories(app) {
   const { api, store } = app;
   const list = make("ul", { class: "memories", "aria-label": "Memories" });
-  const told = make("p", { class: "hint", role: "status" });
+  const status = make("p", { class: "hint", role: "status" });
   const more = make("div", {});
   const adding = make("div", {});
-  const held = make("div", {});
+  const quarantine = make("div", {});
   const query = make("input", { type: "search", id: "memory-query", placeholder: "Search memories", "aria-label": "Search memories", autocomplete: "off" });
   const archived = make("input", { type: "checkbox", id: "memory-archived" });
   const path = (...parts) => of(store.get().user, "memories", ...parts);
@@ -34,22 +34,22 @@ export function createMemories(app) {
     const cards = answer.rows.map(({ memory, hit }) => memoryCard(app, memory, { hit, changed: reload }));
     fill(list, cursor ? [...list.children] : null, cards);
     fill(more, answer.next ? button("More", () => noting(() => load({ cursor: answer.next })), { class: "plain small" }) : null);
-    told.textContent = wanted
+    status.textContent = wanted
       ? count(cards.length, "memory found", "memories found")
-      : list.children.length ? "" : "No memories yet. Add one, or let a profile with extraction draw them from what is said.";
-    fill(held, await heldBack(app, reload));
+      : list.children.length ? "" : "No memories yet. Add one, or use a profile with extraction, which finds them in the conversation.";
+    fill(quarantine, await quarantineSection(app, reload));
   }
 
   async function search(wanted) {
-    const body = { query: wanted, top_k: FOUND, include_archived: archived.checked };
+    const body = { query: wanted, top_k: TOP_K, include_archived: archived.checked };
     const { hits } = await api.post(path("search"), body);
     return { rows: hits.map((hit) => ({ memory: hit.memory, hit })), next: null };
   }
 
   async function page(cursor) {
     const asks = new URLSearchParams({ limit: String(PAGE), include_archived: String(archived.checked), ...(cursor ? { cursor } : {}) });
-    const found = await api.get(`${path()}?${asks}`);
-    return { rows: found.memories.map((memory) => ({ memory })), next: found.next_cursor };
+    const result = await api.get(`${path()}?${asks}`);
+    return { rows: result.memories.map((memory) => ({ memory })), next: result.next_cursor };
   }
 
   const reload = () => noting(async () => {
@@ -79,9 +79,9 @@ export function createMemories(app) {
   fill(byId("memories"),
     make("div", { class: "memory-tools" }, query, button("Add", add, { class: "plain", id: "memory-add" })),
     make("label", { class: "check", for: "memory-archived" }, archived, "Archived ones too"),
-    adding, held, told, list, more);
+    adding, quarantine, status, list, more);
 
-  /** Show one memory, ready to be edited. */
+  /** Scroll to a memory and focus its first button. */
   async function show(memory) {
     query.value = "";
     if (memory.archived) archived.checked = true;

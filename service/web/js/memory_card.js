@@ -1,17 +1,17 @@
-/** A memory as a card: read it, change it, pin it, archive it, delete it, ask why it is believed. */
+/** A memory as a card: read, edit, pin, archive, delete, and look up its source. */
 
 import { of } from "./api.js";
-import { parts } from "./bars.js";
+import { parts } from "./charts.js";
 import { button, fill, make } from "./elements.js";
 import { memoryForm } from "./memory_form.js";
 import { note, noting } from "./notes.js";
 import { jump } from "./transcript.js";
-import { ago, beginning } from "./words.js";
+import { ago, beginning } from "./formatting.js";
 
 /**
  * @param {object} app
- * @param {object} memory as the API tells it
- * @param {object} more `hit`, where it was found; `changed`, called after a change
+ * @param {object} memory as returned by the API
+ * @param {object} more `hit`, its search result; `changed`, called after a change
  */
 export function memoryCard(app, memory, { hit, changed }) {
   const { api, store } = app;
@@ -44,28 +44,28 @@ export function memoryCard(app, memory, { hit, changed }) {
 
   async function why(place) {
     if (place.childElementCount) return fill(place);
-    const told = await api.get(path("why"));
+    const source = await api.get(path("why"));
     return fill(place,
-      told.turns.length ? make("p", { class: "eyebrow" }, "Said here") : make("p", { class: "hint" }, "It was written by hand."),
-      make("ul", { class: "lines" }, told.turns.filter((one) => one.said).map((one) => make("li", {}, button(beginning(one.said.content, 120), () => noting(() => jump(app, one.said.id)), { class: "line" })))),
-      told.supersedes.length ? make("p", { class: "eyebrow" }, "It made untrue") : null,
-      make("ul", { class: "lines" }, told.supersedes.map((one) => make("li", { class: "hint" }, one.content))),
-      told.superseded_by ? make("p", { class: "hint" }, "No longer true since: ", told.superseded_by.content) : null);
+      source.turns.length ? make("p", { class: "eyebrow" }, "Source messages") : make("p", { class: "hint" }, "Written by hand."),
+      make("ul", { class: "lines" }, source.turns.filter((one) => one.said).map((one) => make("li", {}, button(beginning(one.said.content, 120), () => noting(() => jump(app, one.said.id)), { class: "line" })))),
+      source.supersedes.length ? make("p", { class: "eyebrow" }, "Memories that it superseded") : null,
+      make("ul", { class: "lines" }, source.supersedes.map((one) => make("li", { class: "hint" }, one.content))),
+      source.superseded_by ? make("p", { class: "hint" }, "Superseded by: ", source.superseded_by.content) : null);
   }
 
   function read() {
     const reasons = make("div", { class: "reasons" });
-    const told = [memory.kind, memory.term === "short" ? "short-term" : null, memory.topic ? `on ${memory.topic}` : null, `importance ${memory.importance.toFixed(1)}`, memory.archived ? "archived" : null, memory.valid_to ? "no longer true" : null, ago(memory.updated)];
+    const details = [memory.kind, memory.term === "short" ? "short-term" : null, memory.topic ? `on ${memory.topic}` : null, `importance ${memory.importance.toFixed(1)}`, memory.archived ? "archived" : null, memory.valid_to ? "no longer true" : null, ago(memory.updated)];
     fill(body,
       make("p", { class: "memory-content" }, memory.pinned ? make("span", { class: "chip" }, "pinned") : null, memory.content),
-      make("p", { class: "hint" }, told.filter(Boolean).join(" · ")),
+      make("p", { class: "hint" }, details.filter(Boolean).join(" · ")),
       hit ? make("details", { class: "score" }, make("summary", {}, make("span", { class: "figures" }, `score ${hit.score.toFixed(2)}`)), parts(hit.parts)) : null,
       make("div", { class: "row" },
         button("Edit", edit, { class: "quiet small" }),
         button(memory.pinned ? "Unpin" : "Pin", () => change({ pinned: !memory.pinned }), { class: "quiet small" }),
-        button(memory.archived ? "Bring back" : "Archive", () => change({ archived: !memory.archived }), { class: "quiet small" }),
+        button(memory.archived ? "Restore" : "Archive", () => change({ archived: !memory.archived }), { class: "quiet small" }),
         button("Why", () => noting(() => why(reasons)), { class: "quiet small" }),
-        button("Delete", remove, { class: "quiet grave small" })),
+        button("Delete", remove, { class: "quiet danger small" })),
       reasons);
   }
 

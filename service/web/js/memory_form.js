@@ -1,4 +1,4 @@
-/** Writing a memory: its words, its kind, how much it matters. */
+/** The form of a memory: text, kind, topic, importance. */
 
 import { button, make } from "./elements.js";
 import { noting } from "./notes.js";
@@ -7,7 +7,7 @@ const KINDS = ["fact", "preference", "rule", "entity", "relationship", "note"];
 let made = 0;
 
 /**
- * @param {object} form `memory`; `save`, the label; `done(fields)`, null when it is given up
+ * @param {object} form `memory`; `save`, the label; `done(fields)`, null when it is cancelled
  */
 export function memoryForm({ memory, save, done }) {
   const name = `memory-form-${(made += 1)}`;

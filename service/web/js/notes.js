@@ -1,13 +1,13 @@
-/** Short notes over the masthead, and what screen readers are told. */
+/** Short notices over the masthead, and announcements for screen readers. */
 
 import { button, byId, make } from "./elements.js";
 
 const SHOWN_MS = 6000;
 const MOST = 3;
 
-let latest = null; // the countdown of the one that is seen
+let latest = null; // the timer of the visible note
 
-/** Tell something, with something to do about it perhaps; a click puts it away. */
+/** Display a note, optionally with an action; a click dismisses it. */
 export function note(text, { kind = "good", label, act } = {}) {
   const line = make("div", { class: "note", "data-kind": kind }, make("span", {}, text));
   if (act) line.append(button(label, () => act(), { class: "" }));
@@ -18,7 +18,7 @@ export function note(text, { kind = "good", label, act } = {}) {
   countDown();
 }
 
-/** What the latest note covers is seen again, for as long, once that one is over. */
+/** Time the latest note; the one below it is then visible for as long. */
 function countDown() {
   clearTimeout(latest);
   const line = byId("notes").lastElementChild;
@@ -30,12 +30,12 @@ function over(line) {
   countDown();
 }
 
-/** Say something to screen readers alone. */
+/** Announce a text to screen readers only. */
 export function speak(text) {
   byId("spoken").textContent = text;
 }
 
-/** Do something; what goes wrong becomes a note. */
+/** Run `work`; an error becomes a note. */
 export async function noting(work) {
   try {
     return await work();

@@ -1,4 +1,4 @@
-/** Panes and tabs: on small screens one at a time; the inspector's tabs by arrow keys too. */
+/** Panes, one at a time on small screens; tabs of the inspector, with arrow keys. */
 
 import { byId } from "./elements.js";
 
@@ -13,7 +13,7 @@ export function createPanes() {
     mark();
   }
 
-  /** Beside the talk, where there is room for two, stands the inspector. */
+  /** On a screen with two panes, the inspector is open next to the conversation. */
   function mark() {
     const { pane } = document.body.dataset;
     const current = pane === "talk" && !phone.matches ? "inspector" : pane;
@@ -31,7 +31,7 @@ export function createPanes() {
 
 /**
  * Tabs that show one panel each.
- * @param {(name: string) => void} chosen told which one
+ * @param {(name: string) => void} chosen called with the panel's name
  */
 export function createTabs(chosen) {
   const tabs = [...document.querySelectorAll("[role=tab]")];

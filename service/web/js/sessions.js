@@ -1,10 +1,10 @@
-/** The user's sessions: begin, switch, rename, fork, close, delete. */
+/** The user's sessions: create, switch, rename, fork, close, delete. */
 
 import { of } from "./api.js";
 import { confirmed, line } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
 import { note, noting } from "./notes.js";
-import { ago, count, titleOf } from "./words.js";
+import { ago, count, titleOf } from "./formatting.js";
 
 const PAGE = 50;
 const FORK = /^Fork of /;
@@ -25,9 +25,9 @@ export function createSessions(app) {
     return store.set({ sessions: more ? [...store.get().sessions, ...page.sessions] : page.sessions });
   }
 
-  /** Go to another session; what is sent on the way waits, and is said there. */
-  async function going(there) {
-    const moving = there();
+  /** Open another session; messages sent before it is open wait for it. */
+  async function openWith(work) {
+    const moving = work();
     store.set({ moving });
     try {
       return await moving;
@@ -36,36 +36,36 @@ export function createSessions(app) {
     }
   }
 
-  /** Whoever speaks as somebody else by now does not go where the one before wanted to. */
-  function stayed(user) {
+  /** Abort if another user was chosen during the request. */
+  function requireUser(user) {
     if (user !== store.get().user) throw new DOMException("Another user was chosen.", "AbortError");
   }
 
-  const open = (session) => going(async () => {
+  const open = (session) => openWith(async () => {
     await app.leaveComparison();
     await app.conversation.open(session);
     app.panes.show("talk");
   });
 
-  const begin = (profile = store.get().profile) => going(async () => {
+  const begin = (profile = store.get().profile) => openWith(async () => {
     const { user } = store.get();
     const { session } = await api.post(path(), { profile });
     await load();
-    stayed(user);
+    requireUser(user);
     await open(session);
     app.composer.focus();
     return session;
   });
 
-  const fork = (messages = null) => going(async () => {
+  const fork = (messages = null) => openWith(async () => {
     const { user, session, profile } = store.get();
     const copy = await api.post(path(session.session_id, "fork"), { messages, profile });
-    stayed(user);
+    requireUser(user);
     const named = await api.patch(path(copy.session_id), { title: `Fork of ${titleOf(session).replace(FORK, "")}`.slice(0, 256) });
     await load();
-    stayed(user);
+    requireUser(user);
     await open(named);
-    note("This is a copy: it goes on by itself, the original stays as it is.");
+    note("This is an independent copy; the original does not change.");
   });
 
   async function rename(session) {
@@ -76,11 +76,11 @@ export function createSessions(app) {
 
   async function close(session) {
     changed(await api.post(path(session.session_id, "close")));
-    note("Closed: it is folded whole, and later sessions take it up.");
+    note("Closed: it is summarized completely, and later sessions start from it.");
   }
 
   async function remove(session) {
-    const text = `“${titleOf(session)}” goes with ${count(session.messages, "message")}, its summary, and all recall of them.`;
+    const text = `“${titleOf(session)}” is deleted with ${count(session.messages, "message")}, its summary, and their recall.`;
     if (!(await confirmed("Delete this session?", text, "Delete"))) return;
     await api.remove(path(session.session_id));
     await load();
@@ -95,23 +95,23 @@ export function createSessions(app) {
     });
   }
 
-  const deeds = (session) => make("div", { class: "row session-deeds" },
+  const actions = (session) => make("div", { class: "row session-actions" },
     button("Rename", () => noting(() => rename(session)), { class: "quiet small" }),
     button("Fork", () => noting(() => fork()), { class: "quiet small", disabled: !session.messages }),
     session.closed ? null : button("Close", () => noting(() => close(session)), { class: "quiet small" }),
-    button("Delete", () => noting(() => remove(session)), { class: "quiet grave small" }));
+    button("Delete", () => noting(() => remove(session)), { class: "quiet danger small" }));
 
   function item(session, isOpen) {
-    const folded = session.messages ? session.folded_upto / session.messages : 0;
+    const summarized = session.messages ? session.folded_upto / session.messages : 0;
     return make("li", { class: "session", "data-open": isOpen ? "true" : null },
       button([
         make("span", { class: "session-title" }, titleOf(session)),
         make("span", { class: "session-meta" }, `${count(session.messages, "message")} · ${ago(session.active)}${session.closed ? " · closed" : ""}`),
         make("span", { class: "bar thin", "aria-hidden": "true" },
-          folded ? make("span", { class: "rock", "data-layer": "summary", css: { "--share": String(folded) } }) : null,
-          folded < 1 && session.messages ? make("span", { class: "rock", "data-layer": "window", css: { "--share": String(1 - folded) } }) : null),
+          summarized ? make("span", { class: "fill", "data-layer": "summary", css: { "--share": String(summarized) } }) : null,
+          summarized < 1 && session.messages ? make("span", { class: "fill", "data-layer": "window", css: { "--share": String(1 - summarized) } }) : null),
       ], () => noting(() => open(session)), { class: "session-open", id: `open-${session.session_id}`, "aria-current": isOpen ? "true" : null }),
-      isOpen ? deeds(session) : null);
+      isOpen ? actions(session) : null);
   }
 
   store.watch(["sessions", "session", "user"], ({ sessions, session, user }) => {
@@ -122,7 +122,7 @@ export function createSessions(app) {
         button("New session", () => noting(() => begin()), { class: "plain small", id: "new-session", disabled: !user })),
       listed.length
         ? make("ul", { class: "session-list" }, listed.map((one) => item(one, one.session_id === session?.session_id)))
-        : make("p", { class: "hint" }, user ? "None yet. The first message begins one." : ""),
+        : make("p", { class: "hint" }, user ? "None yet. The first message starts one." : ""),
       next ? button("Older ones", () => noting(() => load({ more: true })), { class: "quiet small", id: "older" }) : null);
   });
 

@@ -1,4 +1,4 @@
-/** What is in use, whether it answers, and how to get real answers where the model is offline. */
+/** The services in use, their state, and a hint for the offline model. */
 
 import { button, byId, fill, make } from "./elements.js";
 import { speak } from "./notes.js";
@@ -12,8 +12,8 @@ export function showStatus({ store, credentials }) {
     if (!about) return;
     const redis = [about.redis.server || "Redis", KINDS[about.redis.kind]].filter(Boolean).join(", ");
     fill(byId("inuse"),
-      make("span", { class: "pulse", "data-alive": String(alive), role: "img", "aria-label": alive ? "The service answers" : "The service is away" }),
-      alive ? null : make("b", {}, "Away. "),
+      make("span", { class: "pulse", "data-alive": String(alive), role: "img", "aria-label": alive ? "The service answers" : "The service is unreachable" }),
+      alive ? null : make("b", {}, "Unreachable. "),
       make("b", {}, about.model.offline ? "Offline model" : about.model.name),
       ` · ${about.embedder} embedder · ${redis}`);
   });
@@ -23,8 +23,8 @@ export function showStatus({ store, credentials }) {
     const banner = byId("banner");
     banner.hidden = !about.model.offline || sessionStorage.getItem(HIDDEN) !== null;
     fill(banner,
-      make("p", {}, "The offline model answers: it only quotes what is remembered. For real answers, start Onionskin with a key, ",
-        make("code", {}, "OPENAI_API_KEY=… make run"), ", or name any model: ", make("code", {}, "ONIONSKIN_MODEL=…"), "."),
+      make("p", {}, "The offline model answers: it only quotes remembered lines. For real answers, start Onionskin with a key, ",
+        make("code", {}, "OPENAI_API_KEY=… make run"), ", or choose any model: ", make("code", {}, "ONIONSKIN_MODEL=…"), "."),
       button("Hide", () => {
         sessionStorage.setItem(HIDDEN, "yes");
         banner.hidden = true;
@@ -38,7 +38,7 @@ export function showStatus({ store, credentials }) {
   });
 }
 
-/** Light, dark, or as the system has it. */
+/** The theme: light, dark, or the system's. */
 export function createTheme() {
   const themes = ["auto", "light", "dark"];
   const label = byId("theme-label");

@@ -1,27 +1,27 @@
-/** What the page knows, and who wants to hear of changes. */
+/** The page's state, with subscriptions to changes. */
 
 /**
- * @param {object} values what is known at first
+ * @param {object} values the initial state
  */
 export function createStore(values) {
   const watchers = [];
   return {
-    /** What is known now. */
+    /** The current state. */
     get: () => values,
 
-    /** Know something else, and tell those who watch it. */
+    /** Change values, and notify their watchers. */
     set(changes) {
       const changed = Object.keys(changes).filter((name) => values[name] !== changes[name]);
       Object.assign(values, changes);
-      for (const { names, heard } of watchers) {
-        if (names.some((name) => changed.includes(name))) heard(values);
+      for (const { names, onChange } of watchers) {
+        if (names.some((name) => changed.includes(name))) onChange(values);
       }
     },
 
-    /** Hear of every change of `names`, and now. */
-    watch(names, heard) {
-      watchers.push({ names, heard });
-      heard(values);
+    /** Call `onChange` now, and after every change of `names`. */
+    watch(names, onChange) {
+      watchers.push({ names, onChange });
+      onChange(values);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Server-sent events of an answer, one by one. */
+/** Parses an answer's server-sent events. */
 
 /**
  * The events of a response.

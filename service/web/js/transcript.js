@@ -1,11 +1,11 @@
-/** What was said, and where it is folded: above the line it is in the summary, below verbatim. */
+/** The messages, with the boundary between summary (above) and window (below). */
 
-import { bar } from "./bars.js";
+import { bar } from "./charts.js";
 import { turnOf } from "./conversation.js";
 import { button, byId, fill, make } from "./elements.js";
-import { following } from "./following.js";
+import { autoscroll } from "./autoscroll.js";
 import { noting } from "./notes.js";
-import { clock, count, number } from "./words.js";
+import { clock, count, number } from "./formatting.js";
 
 /** @param {object} app */
 export function showTranscript(app) {
@@ -13,7 +13,7 @@ export function showTranscript(app) {
   const { store } = app;
   const list = make("ol", { class: "messages" });
   const coming = make("div", { class: "coming" });
-  const end = following(root);
+  const end = autoscroll(root);
   let before = { session: null, length: 0 };
 
   store.watch(["session", "messages", "turns", "inspected", "user"], () => {
@@ -33,7 +33,7 @@ export function showTranscript(app) {
   });
 }
 
-/** Bring a message into sight and into focus. */
+/** Scroll to a message and focus it. */
 export async function jump(app, messageId) {
   const [sessionId, position] = messageId.split(":");
   const { session, sessions } = app.store.get();
@@ -54,47 +54,47 @@ export async function jump(app, messageId) {
 
 function lines(app) {
   const { session, messages, inspected } = app.store.get();
-  const folded = session?.folded_upto ?? 0;
-  const found = [];
+  const boundary = session?.folded_upto ?? 0;
+  const items = [];
   for (const message of messages) {
-    if (message.position === folded && folded > 0) found.push(fold(session));
-    found.push(said(app, message, { folded, isInspected: turnOf(message) === inspected }));
+    if (message.position === boundary && boundary > 0) items.push(summaryBoundary(session));
+    items.push(messageItem(app, message, { boundary, isInspected: turnOf(message) === inspected }));
   }
-  if (folded > 0 && messages.at(-1)?.position === folded - 1) found.push(fold(session));
-  return found;
+  if (boundary > 0 && messages.at(-1)?.position === boundary - 1) items.push(summaryBoundary(session));
+  return items;
 }
 
-function said(app, message, { folded, isInspected }) {
-  const layer = message.position < folded ? "summary" : "window";
+function messageItem(app, message, { boundary, isInspected }) {
+  const layer = message.position < boundary ? "summary" : "window";
   const isAnswer = message.role === "assistant";
   const who = message.author ?? (isAnswer ? "Onionskin" : "You");
   return make("li", {
-    class: "said", id: `m-${message.position}`, tabindex: "-1", "data-role": message.role,
+    class: "message", id: `m-${message.position}`, tabindex: "-1", "data-role": message.role,
     "data-layer": layer, "data-inspected": isInspected && isAnswer ? "true" : null,
   },
     make("p", { class: "who" }, make("b", {}, who), make("time", { datetime: message.time }, clock(message.time)),
       message.interrupted ? make("span", { class: "chip" }, "interrupted") : null),
     make("div", { class: "text" }, message.content),
-    isAnswer && message.position > 0 ? deeds(app, message) : null);
+    isAnswer && message.position > 0 ? messageActions(app, message) : null);
 }
 
-function deeds(app, message) {
+function messageActions(app, message) {
   const turn = turnOf(message);
   const known = app.store.get().turns.get(turn);
   const tokens = known?.layers?.reduce((sum, one) => sum + one.tokens, 0) ?? 0;
-  const told = known ? `${number(tokens)} tokens of memory` : message.profile ? "what it was shown" : "What it was shown";
-  const label = message.profile ? `${message.profile}, ${told}` : told;
-  return make("div", { class: "deeds" },
+  const detail = known ? `${number(tokens)} tokens of memory` : message.profile ? "what it was shown" : "What it was shown";
+  const label = message.profile ? `${message.profile}, ${detail}` : detail;
+  return make("div", { class: "actions" },
     button([tokens ? bar(known.layers, "thin") : null, make("span", {}, label)], () => app.inspect(turn),
       { class: "quiet small inspect", "aria-label": known ? `What it was shown: ${label}` : null }),
     button("Fork here", () => noting(() => app.sessions.fork(message.position + 1)), { class: "quiet small" }));
 }
 
-function fold(session) {
-  return make("li", { class: "fold" },
+function summaryBoundary(session) {
+  return make("li", { class: "summary-boundary" },
     make("details", {},
       make("summary", {}, make("span", { class: "wave", "aria-hidden": "true" }),
-        make("span", { class: "fold-label" }, `${count(session.folded_upto, "message")} above folded into the summary`),
+        make("span", { class: "summary-boundary-label" }, `${count(session.folded_upto, "message")} above are summarized`),
         make("span", { class: "wave", "aria-hidden": "true" })),
       make("p", { class: "text" }, session.summary || "The summary is empty.")));
 }
@@ -107,27 +107,27 @@ function earlier(app) {
 
 function pendingTurn(app, pending) {
   const isOver = pending.status === "stopped" || pending.status === "failed";
-  const told = pending.status === "stopped" ? "Stopped. Nothing of this turn is stored." : pending.problem;
+  const reason = pending.status === "stopped" ? "Stopped. Nothing of this turn is stored." : pending.problem;
   return make("div", { class: "pending", "data-status": pending.status },
-    make("div", { class: "said", "data-role": "user", "data-layer": "window" }, make("p", { class: "who" }, make("b", {}, "You")), make("div", { class: "text" }, pending.message)),
-    make("div", { class: "said", "data-role": "assistant", "data-layer": "window" },
+    make("div", { class: "message", "data-role": "user", "data-layer": "window" }, make("p", { class: "who" }, make("b", {}, "You")), make("div", { class: "text" }, pending.message)),
+    make("div", { class: "message", "data-role": "assistant", "data-layer": "window" },
       make("p", { class: "who" }, make("b", {}, "Onionskin")),
       make("div", { class: "text" }, pending.reply, isOver ? null : make("span", { class: "caret", "aria-hidden": "true" })),
-      isOver ? make("p", { class: "hint", role: "alert" }, told) : null,
+      isOver ? make("p", { class: "hint", role: "alert" }, reason) : null,
       isOver ? make("div", { class: "row" },
         button("Try again", () => app.conversation.retry(), { class: "solid small" }),
-        button("Edit", () => app.composer.put(app.conversation.giveUp()), { class: "plain small" })) : null));
+        button("Edit", () => app.composer.put(app.conversation.discard()), { class: "plain small" })) : null));
 }
 
 function welcome(app) {
   const { user, session, sessions, about } = app.store.get();
-  if (!user) return make("div", { class: "welcome" }, make("h2", {}, "Whose memory?"), make("p", { class: "hint" }, "Choose a user among the sessions, or make one."));
+  if (!user) return make("div", { class: "welcome" }, make("h2", {}, "Whose memory?"), make("p", { class: "hint" }, "Choose a user, or create one."));
   const earlierOnes = sessions.filter((one) => one.session_id !== session?.session_id && one.messages).length;
   const layers = about.profiles.find((one) => one.name === app.store.get().profile)?.layers ?? [];
   return make("div", { class: "welcome" },
-    make("div", { class: "seam", "aria-hidden": "true" }, ["window", "summary", "facts", "vector"].map((layer) => make("i", { class: "rock", "data-layer": layer, "data-off": layers.includes(layer) || layers.includes("classic") ? null : "true" }))),
-    make("h2", {}, session?.closed ? "Nothing was said here" : "Say something worth remembering"),
+    make("div", { class: "layer-preview", "aria-hidden": "true" }, ["window", "summary", "facts", "vector"].map((layer) => make("i", { class: "fill", "data-layer": layer, "data-off": layers.includes(layer) || layers.includes("classic") ? null : "true" }))),
+    make("h2", {}, session?.closed ? "This session is empty" : "Say something worth remembering"),
     make("p", { class: "hint" }, earlierOnes
-      ? `This session takes up what ${count(earlierOnes, "earlier session")} left. Ask about it.`
-      : "Then start another session, and ask. What the model is shown stands in the inspector, layer by layer."));
+      ? `This session starts from the summaries of ${count(earlierOnes, "earlier session")}. Ask about them.`
+      : "Then start another session, and ask. The inspector shows the prompt, layer by layer."));
 }

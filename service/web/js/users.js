@@ -1,10 +1,10 @@
-/** Users: choose one, make one, take all away, restore, erase. */
+/** Users: choose, create, export, import, erase. */
 
 import { of } from "./api.js";
 import { confirmed, line } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
 import { note, noting } from "./notes.js";
-import { count, size } from "./words.js";
+import { count, size } from "./formatting.js";
 
 const REMEMBERED = "onionskin.user";
 const PAGE = 200;
@@ -25,7 +25,7 @@ export function createUsers(app) {
     return store.set({ users });
   }
 
-  /** The user that was chosen before, if there still is one. */
+  /** The user that was chosen before, if it still exists. */
   function remembered() {
     const { users } = store.get();
     const before = sessionStorage.getItem(REMEMBERED);
@@ -41,19 +41,19 @@ export function createUsers(app) {
     await app.sessions.load();
     const { sessions, session, pending, user: now } = store.get();
     const last = sessions.find((one) => !one.closed);
-    const isIdle = now === user && !session && !pending; // whoever speaks meanwhile stays where they are
+    const isIdle = now === user && !session && !pending; // a message sent in between keeps its session
     if (last && isIdle) await app.conversation.open(last);
     await figures();
   }
 
   async function figures() {
     const { user } = store.get();
-    const told = await api.get(of(user, "stats")).catch(() => null);
-    if (user === store.get().user) store.set({ figures: told });
+    const stats = await api.get(of(user, "stats")).catch(() => null);
+    if (user === store.get().user) store.set({ figures: stats });
   }
 
   async function add() {
-    const name = await line({ title: "A new user", label: "User id", save: "Make", hint: "Nothing is stored of a user before the first message." });
+    const name = await line({ title: "A new user", label: "User id", save: "Create", hint: "Nothing is stored of a user before the first message." });
     if (name) await choose(name);
   }
 
@@ -76,7 +76,7 @@ export function createUsers(app) {
 
   async function erase() {
     const { user } = store.get();
-    const text = `Every message, summary, memory and vector of “${user}” goes, for good. There is no undoing it.`;
+    const text = `Every message, summary, memory and vector of “${user}” is deleted permanently. This cannot be undone.`;
     if (!(await confirmed("Erase this user?", text, "Erase everything"))) return;
     await app.abandonComparison();
     const receipt = await api.remove(of(user));
@@ -90,13 +90,13 @@ export function createUsers(app) {
     if (user && session) figures();
   });
 
-  const file = make("input", { type: "file", accept: ".jsonl,.ndjson,application/x-ndjson", class: "unseen", tabindex: "-1", "aria-label": "File to import", id: "import-file" });
+  const file = make("input", { type: "file", accept: ".jsonl,.ndjson,application/x-ndjson", class: "visually-hidden", tabindex: "-1", "aria-label": "File to import", id: "import-file" });
   file.addEventListener("change", () => {
     const [chosen] = file.files;
     if (chosen) noting(() => restore(chosen)).finally(() => { file.value = ""; });
   });
 
-  store.watch(["users", "user", "figures"], ({ users, user, figures: told, about }) => {
+  store.watch(["users", "user", "figures"], ({ users, user, figures: stats, about }) => {
     const isOne = about?.caller.user_id !== null;
     fill(byId("user"),
       make("div", { class: "spread" },
@@ -104,11 +104,11 @@ export function createUsers(app) {
         isOne ? null : button("New user", () => noting(add), { class: "plain small", id: "new-user" })),
       make("select", { id: "user-choice", "aria-label": "User", disabled: users.length < 2 && isOne, on: { change: (event) => noting(() => choose(event.target.value)) } },
         users.map((one) => make("option", { value: one, selected: one === user }, one))),
-      told ? make("p", { class: "hint figures" }, `${count(told.messages, "message")} · ${count(told.memories, "memory", "memories")} · ${size(told.size_bytes)}`) : null,
-      user ? make("div", { class: "row user-deeds" },
+      stats ? make("p", { class: "hint figures" }, `${count(stats.messages, "message")} · ${count(stats.memories, "memory", "memories")} · ${size(stats.size_bytes)}`) : null,
+      user ? make("div", { class: "row user-actions" },
         button("Export", () => noting(take), { class: "quiet small" }),
         button("Import", () => file.click(), { class: "quiet small" }),
-        button("Erase", () => noting(erase), { class: "quiet grave small" }), file) : null);
+        button("Erase", () => noting(erase), { class: "quiet danger small" }), file) : null);
   });
 
   return { load, choose, figures, remembered };

@@ -1,7 +1,7 @@
-/** Figures as bars: a prompt by its layers, a budget's use, a score by its parts. */
+/** Bar charts: a prompt by layer, the use of a budget, a score by part. */
 
 import { make } from "./elements.js";
-import { number } from "./words.js";
+import { number } from "./formatting.js";
 
 const NAMES = { message: "Message", window: "Window", summary: "Summary", facts: "Facts and preferences", vector: "Recalled turns", classic: "LangChain memory" };
 const PART_NAMES = {
@@ -9,25 +9,25 @@ const PART_NAMES = {
   date: "date", speaker: "speaker", form: "form", session: "session",
 };
 
-/** What a layer is called. */
+/** The display name of a layer. */
 export function layerName(layer) {
   return NAMES[layer] ?? layer;
 }
 
-/** Layers side by side, by tokens. */
+/** One bar with a segment per layer, sized by tokens. */
 export function bar(layers, kind = "") {
-  const present = layers.filter((one) => one.tokens > 0);
-  const told = present.map((one) => `${layerName(one.layer)} ${number(one.tokens)}`).join(", ");
-  return make("span", { class: `bar ${kind}`, role: "img", "aria-label": `Tokens: ${told || "none"}` },
-    present.map((one) => make("span", { class: "rock", "data-layer": one.layer, title: `${layerName(one.layer)}: ${number(one.tokens)} tokens`, css: { "--share": String(one.tokens) } })));
+  const present = layers.filter((layer) => layer.tokens > 0);
+  const label = present.map((layer) => `${layerName(layer.layer)} ${number(layer.tokens)}`).join(", ");
+  return make("span", { class: `bar ${kind}`, role: "img", "aria-label": `Tokens: ${label || "none"}` },
+    present.map((layer) => make("span", { class: "fill", "data-layer": layer.layer, title: `${layerName(layer.layer)}: ${number(layer.tokens)} tokens`, css: { "--share": String(layer.tokens) } })));
 }
 
-/** How much of a budget is used. */
+/** A meter of the used share of a budget. */
 export function meter(tokens, budget) {
   return make("span", { class: "meter", "aria-hidden": "true" }, make("i", { css: { "--share": String(Math.min(1, tokens / budget)) } }));
 }
 
-/** The parts of a score, the weightiest first, left and right of nothing. */
+/** The parts of a score, largest first; negative parts extend to the left. */
 export function parts(scores) {
   const known = Object.entries(scores).filter(([, value]) => Math.abs(value) >= 0.005);
   known.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
@@ -36,7 +36,7 @@ export function parts(scores) {
   const span = high - low || 1;
   return make("dl", { class: "parts" }, known.map(([name, value]) => {
     const from = (Math.min(0, value) - low) / span;
-    const beam = make("i", { "data-sign": value < 0 ? "minus" : "plus", css: { "--from": `${from * 100}%`, "--share": `${(Math.abs(value) / span) * 100}%` } });
-    return make("div", { class: "part" }, make("dt", {}, PART_NAMES[name] ?? name), make("dd", { class: "beam", "aria-hidden": "true" }, beam), make("dd", { class: "value" }, value.toFixed(2)));
+    const scoreBar = make("i", { "data-sign": value < 0 ? "minus" : "plus", css: { "--from": `${from * 100}%`, "--share": `${(Math.abs(value) / span) * 100}%` } });
+    return make("div", { class: "part" }, make("dt", {}, PART_NAMES[name] ?? name), make("dd", { class: "score-bar", "aria-hidden": "true" }, scoreBar), make("dd", { class: "value" }, value.toFixed(2)));
   }));
 }

@@ -1,4 +1,4 @@
-/** How numbers and times are told. */
+/** Formats numbers, times and titles. */
 
 const NUMBER = new Intl.NumberFormat("en-GB");
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -6,7 +6,7 @@ const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" })
 const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const LONG_AGO = 7 * 86_400;
 
-/** A number with its thousands apart. */
+/** A number with thousands separators. */
 export function number(value) {
   return NUMBER.format(value);
 }
@@ -16,7 +16,7 @@ export function count(value, one, many = `${one}s`) {
   return `${NUMBER.format(value)} ${value === 1 ? one : many}`;
 }
 
-/** The time of a moment: of today the clock, else the day too. */
+/** A time: only hours and minutes today, otherwise with the date. */
 export function clock(iso) {
   const at = new Date(iso);
   const now = new Date();
@@ -25,7 +25,7 @@ export function clock(iso) {
   return `${day.format(at)}, ${CLOCK.format(at)}`;
 }
 
-/** How long ago, roughly. */
+/** The approximate age of a time. */
 export function ago(iso) {
   const seconds = (Date.now() - new Date(iso).getTime()) / 1000;
   if (seconds < 60) return "just now";
@@ -35,21 +35,21 @@ export function ago(iso) {
   return clock(iso);
 }
 
-/** Bytes, in what people read. */
+/** A number of bytes with a unit. */
 export function size(bytes) {
   if (bytes < 1000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(1)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-/** What a session is called. */
+/** The title of a session, or a default. */
 export function titleOf(session) {
   return session.title || `Session of ${clock(session.created)}`;
 }
 
-/** The beginning of a text, on one line. */
-export function beginning(text, most = 60) {
+/** The beginning of a text, on one line of at most `limit` characters. */
+export function beginning(text, limit = 60) {
   const line = text.replace(/\s+/g, " ").trim();
   const letters = [...line];
-  return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : line;
+  return letters.length > limit ? `${letters.slice(0, limit - 1).join("").trimEnd()}…` : line;
 }

@@ -1,21 +1,21 @@
-/** A box that stays at its end while it grows and shrinks, until its reader goes further up. */
+/** Keeps a scrolling box at its end while its content changes, until the reader scrolls up. */
 
-import { isHeld } from "./elements.js";
+import { isPressed } from "./elements.js";
 
 const NEAR_END_PX = 120;
 
 /**
- * Keep a box that scrolls at its end.
+ * Keep a scrolling box at its end.
  * @param {HTMLElement} box
- * @returns {{toEnd: () => void, isFollowed: () => boolean}} `toEnd` goes there, and follows again
+ * @returns {{toEnd: () => void, isFollowed: () => boolean}} `toEnd` scrolls to the end and follows again
  */
-export function following(box) {
+export function autoscroll(box) {
   let isFollowed = true;
   let before = box.scrollTop;
 
   box.addEventListener("scroll", () => {
     const isNear = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END_PX;
-    if (isNear || box.scrollTop < before) isFollowed = isNear; // on the way down to the end it is not near yet
+    if (isNear || box.scrollTop < before) isFollowed = isNear; // while scrolling down, the end is not near yet
     before = box.scrollTop;
   }, { passive: true });
   box.addEventListener("put", () => isFollowed && toEnd());
@@ -23,7 +23,7 @@ export function following(box) {
 
   function toEnd() {
     isFollowed = true;
-    if (!isHeld(box)) box.scrollTop = box.scrollHeight;
+    if (!isPressed(box)) box.scrollTop = box.scrollHeight;
   }
 
   return { toEnd, isFollowed: () => isFollowed };
