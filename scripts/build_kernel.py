@@ -1,7 +1,7 @@
-"""Compile the kernel of recall when the package is built or installed; a hook of hatchling.
+"""A hatchling hook: compiles the ranking kernel when the package is built or installed.
 
-Where there is no C compiler, or no headers of Python, the package is built without it: recall finds
-the same, and takes longer.
+Without a C compiler or Python's headers, the package is built without the kernel: recall has the
+same results, and takes longer.
 """
 
 import shlex
@@ -19,7 +19,7 @@ _FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 
 
 class KernelHook(BuildHookInterface[Any]):
-    """Puts the compiled kernel beside its Python, and into the wheel."""
+    """Puts the compiled kernel next to its Python module, and into the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; `version` is `editable` or `standard`."""
@@ -36,7 +36,7 @@ class KernelHook(BuildHookInterface[Any]):
 
 
 def compile_kernel(root: Path) -> str:
-    """Compile it into the tree; what stands there already is replaced at once, or removed.
+    """Compile it into the tree; an existing kernel is replaced atomically, or removed.
 
     Returns:
         Why it could not be compiled; empty if it was.

@@ -1,4 +1,4 @@
-"""docs/api.md: every operation is in it, and its commands run as they stand."""
+"""docs/api.md: it covers every operation, and its commands run as written."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The files to deploy with are well-formed, and name settings and commands that there are."""
+"""Deployment files are well-formed, and name existing settings and commands."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ def test_the_dockerfile_passes_its_linter() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_image_holds_all_that_is_packaged() -> None:
+def test_the_image_contains_every_package() -> None:
     dockerfile = (repository() / "Dockerfile").read_text()
     ignored = (repository() / ".dockerignore").read_text()
     assert "WORKDIR /src\n" in dockerfile
@@ -60,7 +60,7 @@ def test_the_image_holds_all_that_is_packaged() -> None:
 
 
 @pytest.mark.parametrize("file", _KUBERNETES, ids=lambda file: file.name)
-def test_the_manifests_are_kubernetes_own(file: Path) -> None:
+def test_the_manifests_match_kubernetes_schemas(file: Path) -> None:
     for document in _documents(file):
         if document["kind"] != "Kustomization":
             kubernetes_validate.validate(document, "1.34", strict=True)
@@ -72,13 +72,13 @@ def test_the_manifests_are_kubernetes_own(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [*_YAML, _COMPOSE, repository() / "Dockerfile"], ids=str)
-def test_only_settings_that_there_are_are_named(file: Path) -> None:
+def test_only_existing_settings_are_named(file: Path) -> None:
     known = {variable(name) for name in Settings.model_fields}
     named = set(re.findall(r"\bONIONSKIN_[A-Z_]+\b", re.sub("#.*", "", file.read_text())))
     assert named <= known
 
 
-def test_only_commands_that_there_are_are_run() -> None:
+def test_only_existing_commands_are_run() -> None:
     commands = set(getattr(get_command(app), "commands", {}))
     services = _compose()["services"]
     run = [services["worker"]["command"], *(one["args"] for one in _containers())]
@@ -87,8 +87,8 @@ def test_only_commands_that_there_are_are_run() -> None:
 
 
 @pytest.mark.parametrize("where", ["compose", "kubernetes"])
-def test_redis_keeps_what_it_is_given(where: str, tmp_path: Path) -> None:
-    """The real server takes these arguments, and says what it makes of them."""
+def test_redis_is_configured_durably(where: str, tmp_path: Path) -> None:
+    """Start the real server with these arguments, and read its configuration."""
     if where == "compose":
         command = _compose()["services"]["redis"]["command"]
     else:
@@ -98,10 +98,10 @@ def test_redis_keeps_what_it_is_given(where: str, tmp_path: Path) -> None:
         [find_server(), *command[1:], *port_and_place, "--logfile", str(tmp_path / "log")]
     ) as server:
         try:
-            told = _configuration(tmp_path / "s")
+            configuration = _configuration(tmp_path / "s")
         finally:
             server.terminate()
-    assert told == {
+    assert configuration == {
         "appendonly": "yes",
         "appendfsync": "always",
         "maxmemory-policy": "noeviction",

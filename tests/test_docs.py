@@ -1,4 +1,4 @@
-"""The site of the docs builds, and nothing in it leads nowhere."""
+"""The documentation site builds, and its links resolve."""
 
 import re
 import subprocess
@@ -22,14 +22,14 @@ def test_the_site_builds_without_a_warning() -> None:
     assert (repository() / ".site/index.html").is_file()
 
 
-def test_every_page_stands_in_the_navigation() -> None:
-    named = set(
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(
         re.findall(r": (\w+\.md)$", (repository() / "mkdocs.yml").read_text(), re.MULTILINE)
     )
-    assert named == {page.name for page in (repository() / "docs").glob("*.md")}
+    assert listed == {page.name for page in (repository() / "docs").glob("*.md")}
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
+def test_links_of_the_top_level_pages_resolve() -> None:
     for page in ("README.md", "SECURITY.md", "CONTRIBUTING.md"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (repository() / page).read_text()):
             assert (repository() / link).exists(), f"{page}: {link}"

@@ -1,4 +1,4 @@
-"""docs/langchain.md: its programs run as they stand, one after the other, and remember."""
+"""docs/langchain.md: its programs run as written, one after the other, and share a memory."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from tests.conftest import repository
 from tests.openai_server import OpenAIServer
 from tests.services import environment, running_service
 
-_TOLD = {
+_OUTPUTS = {
     "ConversationChain": "Biscuit",
     "create_agent": "You said:",
     "RunnableWithMessageHistory": "2\n",
@@ -23,10 +23,10 @@ _TOLD = {
 async def test_its_programs_run(tmp_path: Path) -> None:
     page = (repository() / "docs" / "langchain.md").read_text()
     programs = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(programs) == len(_TOLD)
+    assert len(programs) == len(_OUTPUTS)
     async with OpenAIServer() as model:
         with running_service(tmp_path / "service", ONIONSKIN_MODEL="offline") as service:
-            for program, (name, told) in zip(programs, _TOLD.items(), strict=True):
+            for program, (name, expected) in zip(programs, _OUTPUTS.items(), strict=True):
                 assert name in program
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-c", program, service.url),
@@ -35,13 +35,13 @@ async def test_its_programs_run(tmp_path: Path) -> None:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
                 )
-                said, failed = await process.communicate()
-                assert process.returncode == 0, f"{program}\n{failed.decode()}"
-                assert told in said.decode(), program
+                output, errors = await process.communicate()
+                assert process.returncode == 0, f"{program}\n{errors.decode()}"
+                assert expected in output.decode(), program
         assert "My dog is called Biscuit." in str(model.requests[-1].messages)
 
 
-def test_every_file_that_it_links_is_there() -> None:
+def test_every_linked_file_exists() -> None:
     for page in ("langchain.md", "decisions/0015-langgraph.md"):
         text = (repository() / "docs" / page).read_text()
         for link in re.findall(r"\]\((?!http)([^)#]+)", text):

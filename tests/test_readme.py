@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) -> None:
-    shown: list[str] = []
+    outputs: list[str] = []
     for block in _blocks("bash"):
         if block.startswith("make "):
             continue
@@ -58,10 +58,10 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
             timeout=60,
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
-        shown.append(done.stdout)
-    told, asked, demo, compared, stream, sessions, imported, erased, looked = shown
-    assert "Noted." in json.loads(told)["reply"]
-    assert "Biscuit" in json.loads(asked)["reply"]
+        outputs.append(done.stdout)
+    noted, answered, demo, compared, stream, sessions, imported, erased, checked = outputs
+    assert "Noted." in json.loads(noted)["reply"]
+    assert "Biscuit" in json.loads(answered)["reply"]
     assert json.loads(demo)["recalled"] is True
     assert "profiles" in compared
     assert re.findall(r"^event: (\w+)$", stream, re.MULTILINE)[-1] == "done"
@@ -70,11 +70,11 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     *exported, receipt = map(json.loads, erased.splitlines())
     assert [line["kind"] for line in exported][1:-1] == ["session", "message", "message"]
     assert receipt["messages"] == 2
-    assert "ONIONSKIN_DRAIN_TIMEOUT" in looked
-    assert "the offline model: it quotes" in looked
+    assert "ONIONSKIN_DRAIN_TIMEOUT" in checked
+    assert "the offline model: it quotes" in checked
 
 
-def test_every_make_target_of_the_readme_is_there() -> None:
+def test_every_make_target_of_the_readme_exists() -> None:
     text = (repository() / "README.md").read_text()
     targets = re.findall(r"(?:`|^)make ([a-z]+)(?:`|$)", text, re.MULTILINE)
     assert {"run", "test", "help"} <= set(targets)
@@ -101,7 +101,7 @@ def test_the_profiles_of_the_readme_can_be_loaded(tmp_path: Path) -> None:
     assert profile.vector.top_k == 10
 
 
-def test_every_file_that_the_readme_links_is_there() -> None:
+def test_every_file_that_the_readme_links_exists() -> None:
     text = (repository() / "README.md").read_text()
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (repository() / link).exists(), link

@@ -1,4 +1,4 @@
-"""The page on the terminal is true to the letter: its commands print what stands there."""
+"""docs/terminal.md: its commands print exactly the output on the page."""
 
 import os
 import re
@@ -17,8 +17,8 @@ def _page() -> str:
     return (repository() / "docs/terminal.md").read_text()
 
 
-def _shown() -> list[tuple[str, str]]:
-    """Every command of the page with what it says is printed."""
+def _examples() -> list[tuple[str, str]]:
+    """Every command of the page, with its output."""
     blocks = re.findall(r"^```console\n(.*?)^```", _page(), re.MULTILINE | re.DOTALL)
     return [
         (command, printed)
@@ -31,12 +31,12 @@ def _pattern(printed: str) -> str:
     return ".*".join(map(re.escape, printed.split("…")))
 
 
-def test_the_commands_of_the_page_print_what_it_says(tmp_path: Path) -> None:
+def test_the_commands_print_the_output_on_the_page(tmp_path: Path) -> None:
     data = tmp_path / "data"
     path = f"{_BINARIES}:{os.environ['PATH']}"
     with running_service(data) as service:
         settings = environment(ONIONSKIN_URL=service.url, ONIONSKIN_DATA_DIR=str(data), PATH=path)
-        for command, printed in _shown():
+        for command, printed in _examples():
             done = subprocess.run(
                 ["bash", "-uc", command],
                 cwd=tmp_path,
@@ -47,8 +47,8 @@ def test_the_commands_of_the_page_print_what_it_says(tmp_path: Path) -> None:
                 timeout=60,
             )
             assert done.returncode == 0, f"{command}\n{done.stderr}"
-            seen = re.sub(r" +$", "", done.stdout, flags=re.MULTILINE)
-            assert re.fullmatch(_pattern(printed), seen, re.DOTALL), f"{command}\n{seen}"
+            output = re.sub(r" +$", "", done.stdout, flags=re.MULTILINE)
+            assert re.fullmatch(_pattern(printed), output, re.DOTALL), f"{command}\n{output}"
 
 
 def test_the_page_names_every_exit_code() -> None:

@@ -1,4 +1,4 @@
-"""One browser and one service for each module, and a watch on what the page does."""
+"""One browser and one service per module; pages fail on errors and foreign requests."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, Request, async_playwright, expec
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import serving_model
 from tests.services import Service, running_service
-from tests.web.desk import Desk
+from tests.web.page_actions import PageActions
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _AXE = Path(__file__).parents[1] / "javascript/node_modules/axe-core/axe.min.js"
@@ -40,39 +40,43 @@ def service(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> It
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
-    assert found, f"No browser among {', '.join(_BROWSERS)}: `make .venv/installed-dev` has one."
+    executable = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    assert executable, (
+        f"No browser among {', '.join(_BROWSERS)}: `make .venv/installed-dev` has one."
+    )
     expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        opened = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield opened
         await opened.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, service: Service) -> AsyncIterator[Page]:
-    """A page that may ask its own origin alone, and whose console stays silent."""
+    """A page that may only request its own origin, and must log no error."""
     context = await browser.new_context(
         base_url=service.url, viewport={"width": 1440, "height": 900}
     )
     context.set_default_timeout(30_000)
     await context.add_init_script(path=_AXE)
     await context.add_init_script(_WATCH)
-    wrong: list[str] = []
+    errors: list[str] = []
 
-    def asked(request: Request) -> None:
+    def check_origin(request: Request) -> None:
         if not request.url.startswith((service.url, f"blob:{service.url}")):
-            wrong.append(f"asked {request.url}")
+            errors.append(f"requested {request.url}")
 
-    context.on("request", asked)
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("request", check_origin)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
     opened = await context.new_page()
-    opened.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    opened.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     yield opened
     await context.close()
-    assert not [one for one in wrong if not one.startswith("Failed to load resource")]
+    assert not [error for error in errors if not error.startswith("Failed to load resource")]
 
 
 @pytest.fixture
-def desk(page: Page) -> Desk:
-    return Desk(page)
+def actions(page: Page) -> PageActions:
+    return PageActions(page)

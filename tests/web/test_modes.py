@@ -1,4 +1,4 @@
-"""The page where a key is wanted, and where the server may be killed."""
+"""The page with authentication, and with the demo that kills the server."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ from tests.services import environment, running_service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
+async def test_a_key_is_asked_for_and_kept_for_the_tab_only(
     browser: Browser, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    made = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+    made = subprocess.run(  # noqa: ASYNC221 - nothing else runs on this loop
         [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"],
         env=environment(ONIONSKIN_DATA_DIR=str(data)),
         capture_output=True,
@@ -87,7 +87,7 @@ async def test_a_killed_server_comes_back_and_remembers(browser: Browser, tmp_pa
         await expect(page.locator(".messages")).to_contain_text("Biscuit")
         await expect(page.locator(".messages")).to_contain_text("peanuts")
         await expect(page.locator("#guide")).to_contain_text("It still knows.")
-        await page.get_by_role("button", name="New user").click()  # who was told nothing
+        await page.get_by_role("button", name="New user").click()  # a user without the facts
         await page.get_by_label("User id").fill("zed")
         await page.keyboard.press("Enter")
         await expect(page.locator("#user-choice")).to_have_value("zed")
@@ -98,7 +98,7 @@ async def test_a_killed_server_comes_back_and_remembers(browser: Browser, tmp_pa
         await page.close()
 
 
-async def test_the_demonstration_comes_back_where_it_was(browser: Browser, tmp_path: Path) -> None:
+async def test_the_demo_resumes_at_its_step(browser: Browser, tmp_path: Path) -> None:
     with _demo(tmp_path / "log") as url:
         page = await browser.new_page()
         step = page.locator("#guide [aria-current=step]")
@@ -129,9 +129,7 @@ async def test_the_demonstration_comes_back_where_it_was(browser: Browser, tmp_p
         await page.close()
 
 
-async def test_the_demonstration_waits_until_it_is_known_who_speaks(
-    browser: Browser, tmp_path: Path
-) -> None:
+async def test_the_demo_waits_until_the_user_is_loaded(browser: Browser, tmp_path: Path) -> None:
     with _demo(tmp_path / "log") as url:
         page = await browser.new_page()
         await page.route("**/v1/users?*", _late)
@@ -149,7 +147,7 @@ async def _late(route: Route) -> None:
 
 
 async def _reloaded(page: Page) -> None:
-    """Load the page again, as soon as there is somebody who serves it."""
+    """Load the page again as soon as the server answers."""
     for _ in range(600):
         try:
             await page.reload()

@@ -1,18 +1,18 @@
-"""What a person does on the page."""
+"""Actions of a person on the page."""
 
 from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
 
-class Desk:
-    """The page, by what one does there."""
+class PageActions:
+    """A page with the actions of a person."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     async def open(self, user: str) -> None:
-        """Load the page, and begin as a new user."""
+        """Load the page, and create a user."""
         await self.page.goto("/")
         await self.page.wait_for_selector("body[data-ready]")
         await self.click("New user")
@@ -21,26 +21,29 @@ class Desk:
         await expect(self.page.locator("#user-choice")).to_have_value(user)
 
     async def click(self, name: str, inside: Locator | None = None) -> None:
-        found = (inside or self.page).get_by_role("button", name=name, exact=True)
-        await found.first.click()
+        button = (inside or self.page).get_by_role("button", name=name, exact=True)
+        await button.first.click()
 
     async def write(self, message: str) -> None:
         await self.page.locator("#message").fill(message)
         await self.page.locator("#message").press("Enter")
 
     async def say(self, message: str) -> None:
-        """Write, and wait until the answer is stored and shown."""
-        before = await self.said.count()
+        """Send a message, and wait until the stored answer is displayed."""
+        before = await self.messages.count()
         await self.write(message)
-        await expect(self.said).to_have_count(before + 2)
+        await expect(self.messages).to_have_count(before + 2)
 
     async def violations(self) -> list[str]:
-        """What axe-core objects to."""
-        found: dict[str, Any] = await self.page.evaluate("axe.run()")
-        return [f"{one['id']}: {one['nodes'][0]['html'][:60]}" for one in found["violations"]]
+        """The violations that axe-core reports."""
+        report: dict[str, Any] = await self.page.evaluate("axe.run()")
+        return [
+            f"{violation['id']}: {violation['nodes'][0]['html'][:60]}"
+            for violation in report["violations"]
+        ]
 
     @property
-    def said(self) -> Locator:
+    def messages(self) -> Locator:
         return self.page.locator(".messages .message")
 
     @property
