@@ -76,7 +76,7 @@ async def _press_while_an_answer_comes(actions: PageActions, user: str) -> None:
 async def test_a_button_keeps_its_place_while_an_answer_comes(actions: PageActions) -> None:
     await _press_while_an_answer_comes(actions, "waverer")
     await actions.page.mouse.up()
-    await expect(actions.page.locator(".note")).to_contain_text("This is a copy")
+    await expect(actions.page.locator(".note")).to_contain_text("This is an independent copy")
     await expect(actions.messages).to_have_count(6)
     await expect(actions.page.locator(".session")).to_have_count(2)
 
