@@ -120,7 +120,7 @@ async def test_a_memory_is_added_archived_found_deleted_and_undone(actions: Page
     await actions.click("Archive", inside=cello)
     await expect(cello).to_have_count(0)
     await actions.page.get_by_label("Archived ones too").check()
-    await actions.click("Bring back", inside=cello)
+    await actions.click("Restore", inside=cello)
     await actions.page.locator("#memory-query").fill("musical instrument")
     await expect(cello).to_contain_text("score")
     await actions.click("Delete", inside=cello)
