@@ -1,1 +1,1 @@
-"""TODO."""
+"""Turns: chat with the model, and the prompt for a message."""

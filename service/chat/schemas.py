@@ -1,4 +1,4 @@
-"""Requests and answers of a turn, and of the memory that a prompt would hold."""
+"""Request and response bodies of a turn and of its prompt."""
 
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from onionskin.service.schemas import ChatMessage, SessionId, UserId, message_fi
 
 
 class ChatRequest(BaseModel):
-    """What a user says."""
+    """A message from a user."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -25,35 +25,37 @@ class ChatRequest(BaseModel):
     )
 
     user_id: UserId
-    message: str = Field(description="What the user says.", examples=["What is my dog called?"])
-    session_id: str | None = Field(
-        None, description="The session to go on with; left out, the latest one or a new one."
+    message: str = Field(
+        description="Text of the user's message.", examples=["What is my dog called?"]
     )
-    profile: str | None = Field(None, description="The memory profile, such as `layered`.")
+    session_id: str | None = Field(
+        None, description="Session to continue; default: the latest one, or a new one."
+    )
+    profile: str | None = Field(None, description="Memory profile, such as `layered`.")
     on_conflict: OnConflict | None = Field(
         None,
-        description="When another turn is under way on the session: `queue` behind it, `reject` "
-        "this one (409), `interrupt` that one (what it said so far is kept), or go on in "
-        "`parallel`. Left out, what the profile says.",
+        description="If another turn runs on the session: `queue` behind it, `reject` this one "
+        "(409), `interrupt` the other (its partial answer is stored), or run in `parallel`. "
+        "Default: as the profile says.",
     )
     apart_from: list[SessionId] = Field(
         [],
         max_length=16,
-        description="Sessions of the user that nothing is recalled of, such as the other side of "
-        "a comparison: no message, no summary, no memory that was drawn from them alone.",
+        description="Sessions to exclude from recall, such as the other side of a comparison: "
+        "their messages and summaries, and memories that were extracted only from them.",
     )
-    stream: bool = Field(False, description="Answer with server-sent events.")
+    stream: bool = Field(False, description="Whether to answer with server-sent events.")
 
 
 class Recalled(ChatMessage):
-    """A message that was recalled, and why."""
+    """A recalled message with the parts of its score."""
 
     score: float
-    parts: dict[str, float] = Field(description="What the score is the sum of.")
-    context: list[str] = Field(description="Ids of the messages around it, shown with it.")
+    parts: dict[str, float] = Field(description="The score is the sum of these.")
+    context: list[str] = Field(description="Ids of neighbouring messages in the prompt.")
 
 
-def _recalled(hit: Hit) -> dict[str, Any]:
+def _hit_fields(hit: Hit) -> dict[str, Any]:
     """The fields of a `Recalled`."""
     return message_fields(hit.entry) | {
         "score": hit.score,
@@ -63,23 +65,23 @@ def _recalled(hit: Hit) -> dict[str, Any]:
 
 
 class LayerUse(BaseModel):
-    """What one layer put into the prompt."""
+    """Content that one layer added to the prompt."""
 
     layer: str
     tokens: int = Field(description="Estimated.")
-    messages: list[str] = Field(description="Ids of the messages shown verbatim.")
-    summary: str = Field(description="The running summary shown.")
-    earlier_sessions: list[str] = Field(description="Ids of the sessions taken up.")
+    messages: list[str] = Field(description="Ids of messages quoted in full.")
+    summary: str = Field(description="The running summary in the prompt.")
+    earlier_sessions: list[str] = Field(description="Ids of earlier sessions in the prompt.")
     recalled: list[Recalled]
-    records: list[str] = Field(description="Ids of the memories shown; see `/memories`.")
+    records: list[str] = Field(description="Ids of memories in the prompt; see `/memories`.")
 
     @classmethod
     def of(cls, section: Section) -> "LayerUse":
         """The schema of a section."""
-        return cls(**_used(section))
+        return cls(**_section_fields(section))
 
 
-def _used(section: Section) -> dict[str, Any]:
+def _section_fields(section: Section) -> dict[str, Any]:
     """The fields of a `LayerUse`."""
     return {
         "layer": section.layer,
@@ -87,13 +89,13 @@ def _used(section: Section) -> dict[str, Any]:
         "messages": [entry.id for entry in section.messages_shown()],
         "summary": section.text,
         "earlier_sessions": [digest.session_id for digest in section.digests],
-        "recalled": [_recalled(hit) for hit in section.hits],
+        "recalled": [_hit_fields(hit) for hit in section.hits],
         "records": [record.id for record in section.records],
     }
 
 
 class Usage(BaseModel):
-    """Tokens, as the model counted them."""
+    """Token counts as the model reports them."""
 
     input_tokens: int
     output_tokens: int
@@ -101,32 +103,36 @@ class Usage(BaseModel):
 
 
 class ChatAnswer(BaseModel):
-    """An answer. Once it is here, the turn is stored."""
+    """An answer. The turn is stored before it is sent."""
 
     reply: str
     session_id: str
     turn_id: str
     profile: str
     new_session: bool
-    usage: Usage | None = Field(description="None where the model does not count.")
+    usage: Usage | None = Field(description="Null if the model does not report it.")
     memory: list[LayerUse]
-    degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
+    degraded: list[str] = Field(description="Parts that failed, such as `embedder`.")
     interrupted: bool = Field(False, description="Whether a newer turn stopped it.")
-    messages_unfolded: int = Field(0, description="Of the session, in no summary yet.")
-    vectors_pending: int = Field(0, description="Messages found by words alone so far.")
+    messages_unfolded: int = Field(
+        0, description="Messages of the session that are not summarized yet."
+    )
+    vectors_pending: int = Field(
+        0, description="Messages without a vector yet; only their words are searched."
+    )
 
     @classmethod
     def of(cls, reply: TurnReply) -> "ChatAnswer":
         """The schema of a reply."""
-        return cls(**_answered(reply))
+        return cls(**_reply_fields(reply))
 
     @staticmethod
     def json_of(reply: TurnReply) -> bytes:
-        """The schema of a reply as JSON: what `of` would make, without making it."""
-        return to_json(_answered(reply), inf_nan_mode="null")
+        """The JSON of `of(reply)`, without the cost of validation."""
+        return to_json(_reply_fields(reply), inf_nan_mode="null")
 
 
-def _answered(reply: TurnReply) -> dict[str, Any]:
+def _reply_fields(reply: TurnReply) -> dict[str, Any]:
     """The fields of a `ChatAnswer`."""
     usage = reply.usage
     return {
@@ -135,8 +141,8 @@ def _answered(reply: TurnReply) -> dict[str, Any]:
         "turn_id": reply.turn_id,
         "profile": reply.profile,
         "new_session": reply.is_new_session,
-        "usage": _counted(usage) if usage else None,
-        "memory": [_used(section) for section in reply.sections],
+        "usage": _usage_fields(usage) if usage else None,
+        "memory": [_section_fields(section) for section in reply.sections],
         "degraded": list(reply.degraded),
         "interrupted": reply.interrupted,
         "messages_unfolded": reply.messages_unfolded,
@@ -144,8 +150,8 @@ def _answered(reply: TurnReply) -> dict[str, Any]:
     }
 
 
-def _counted(usage: UsageMetadata) -> dict[str, int]:
-    """The fields of a `Usage`; models tell more than these."""
+def _usage_fields(usage: UsageMetadata) -> dict[str, int]:
+    """The fields of a `Usage`; models report more than these."""
     return {
         "input_tokens": usage["input_tokens"],
         "output_tokens": usage["output_tokens"],
@@ -154,17 +160,17 @@ def _counted(usage: UsageMetadata) -> dict[str, int]:
 
 
 class ContextRequest(BaseModel):
-    """A message that memory is wanted for."""
+    """A message for which to read the prompt."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"message": "What is my dog called?"}]}
     )
 
-    message: str = Field(description="What the user says.")
+    message: str = Field(description="Text of the user's message.")
     session_id: str | None = Field(
-        None, description="The session to go on with; left out, the latest one or none."
+        None, description="Session to continue; default: the latest one, or none."
     )
-    profile: str | None = Field(None, description="The memory profile, such as `layered`.")
+    profile: str | None = Field(None, description="Memory profile, such as `layered`.")
 
 
 class PromptMessage(BaseModel):
@@ -175,32 +181,32 @@ class PromptMessage(BaseModel):
 
 
 class ContextAnswer(BaseModel):
-    """What was recalled. Nothing was stored."""
+    """The memory for a message."""
 
-    session_id: str | None = Field(description="None where a turn would begin a new one.")
+    session_id: str | None = Field(description="Null if a turn would begin a new session.")
     profile: str
-    text: str = Field(description="The memory as one text, fenced; without the message.")
-    prompt: list[PromptMessage] = Field(description="What a model would be sent.")
-    tokens: int = Field(description="Of the prompt; estimated.")
+    text: str = Field(description="The memory as one fenced text, without the message.")
+    prompt: list[PromptMessage] = Field(description="Messages to send to a model.")
+    tokens: int = Field(description="Estimated tokens of the prompt.")
     memory: list[LayerUse]
-    degraded: list[str] = Field(description="What could not be used, such as `embedder`.")
+    degraded: list[str] = Field(description="Parts that failed, such as `embedder`.")
 
     @classmethod
     def of(cls, context: Context) -> "ContextAnswer":
         """The schema of a context."""
         roles: dict[str, Literal["system", "user", "assistant"]]
         roles = {"system": "system", "human": "user", "ai": "assistant"}
-        found = context.found
+        recall = context.found
         prompt = [
             PromptMessage(role=roles[message.type], content=str(message.text))
             for message in context.prompt
         ]
         return cls(
-            session_id=None if found.is_new_session else found.session_id,
-            profile=found.profile,
+            session_id=None if recall.is_new_session else recall.session_id,
+            profile=recall.profile,
             text=context.text,
             prompt=prompt,
             tokens=sum(count_tokens(message.content) for message in prompt),
-            memory=[LayerUse.of(section) for section in found.sections],
-            degraded=list(found.degraded),
+            memory=[LayerUse.of(section) for section in recall.sections],
+            degraded=list(recall.degraded),
         )

@@ -1,4 +1,4 @@
-"""Server-sent events from the pieces of a reply."""
+"""Server-sent events of a streamed reply."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -22,17 +22,18 @@ async def reply_events(
     """The events of one answer: `session`, `memory`, `token`..., then `done` or `error`.
 
     Args:
-        first: the piece that was awaited before the response began.
-        pieces: the rest. Closed when the client hangs up; then nothing of the turn is stored.
+        first: The first piece, awaited before the response begins.
+        pieces: The other pieces. If the client disconnects, the generator is closed, and the turn
+            is not stored.
     """
     whole = first
-    beginning = ChatAnswer.of(first).model_dump(mode="json")
-    session = {key: beginning[key] for key in ("session_id", "profile", "new_session")}
+    start = ChatAnswer.of(first).model_dump(mode="json")
+    session = {key: start[key] for key in ("session_id", "profile", "new_session")}
     yield _event("session", session)
-    yield _event("memory", {key: beginning[key] for key in ("memory", "degraded")})
+    yield _event("memory", {key: start[key] for key in ("memory", "degraded")})
     try:
-        async with aclosing(iterate_shielded(pieces, ping_seconds=_PING_SECONDS)) as coming:
-            async for piece in coming:
+        async with aclosing(iterate_shielded(pieces, ping_seconds=_PING_SECONDS)) as shielded:
+            async for piece in shielded:
                 if piece is None:
                     yield KEEPALIVE_COMMENT
                     continue

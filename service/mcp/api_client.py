@@ -1,4 +1,4 @@
-"""How a tool reaches the API: one user's part of it, with the credentials of the call."""
+"""Client of the API for MCP tools: one user's paths, with the credentials of the tool call."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -13,30 +13,30 @@ _CREDENTIALS = ("authorization", "x-api-key")
 
 
 class Caller(Protocol):
-    """What is known of a call of a tool."""
+    """The caller of a tool."""
 
     @property
     def headers(self) -> Mapping[str, str] | None:
-        """Of the HTTP request that it came with; None over stdio."""
+        """Headers of the HTTP request; None over stdio."""
         ...
 
     @property
     def user(self) -> str:
-        """Whose memory it is about."""
+        """Id of the user."""
         ...
 
 
 class Api:
-    """The API as tools see it: paths below one user.
+    """Calls the API on the paths of one user.
 
     Args:
-        client: of the service, here or elsewhere.
+        client: HTTP client for the service.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def ask(
+    async def request(
         self,
         caller: Caller,
         method: str,
@@ -44,13 +44,13 @@ class Api:
         body: Mapping[str, Any] | None = None,
         **query: str | int | None,
     ) -> Any:
-        """What the API answers, as JSON; None where it answers nothing.
+        """The JSON answer of the API; None if the answer is empty.
 
         Raises:
-            ToolError: it refuses, and the message says why and what to do; or it is away.
+            ToolError: The API refuses, with its reason and advice, or it is unavailable.
         """
-        came = caller.headers or {}
-        credentials = {name: came[name] for name in _CREDENTIALS if name in came}
+        headers = caller.headers or {}
+        credentials = {name: headers[name] for name in _CREDENTIALS if name in headers}
         try:
             response = await self._client.request(
                 method,
@@ -67,5 +67,5 @@ class Api:
 
 
 def segment(name: str) -> str:
-    """A name as a part of a path, whatever a model makes of it."""
+    """A name as one segment of a path, safe for any text that a model writes."""
     return quote(name, safe="") if name.strip(".") else "%2E"

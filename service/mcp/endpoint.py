@@ -1,4 +1,4 @@
-"""`/mcp`: MCP over streamable HTTP, in the service's own process. Loaded with its first request."""
+"""`/mcp`: MCP over streamable HTTP in the service's process, loaded on the first request."""
 
 import asyncio
 import contextlib
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
 _USER = "onionskin.mcp.user"
-_NAMED_BY = "x-onionskin-user"
+_USER_HEADER = "x-onionskin-user"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCaller:
-    """Who calls over HTTP."""
+    """A caller over HTTP."""
 
     headers: Mapping[str, str]
     user: str
 
 
 class McpEndpoint:
-    """The ASGI application at `/mcp`, and while it is entered, the server behind it.
+    """The ASGI application at `/mcp`; as a context manager it stops its server on exit.
 
-    The user is the one that the credentials reach; where they reach several, the one that
-    `X-Onionskin-User` or `?user=` names. Tools call the API of `app`, so that what holds there holds
-    for them: authentication, limits, budgets, traces.
+    The user is the only one that the credentials may access, or else the one in
+    `X-Onionskin-User` or `?user=`. Tools call the API of `app`, so its authentication, limits,
+    budgets and traces apply to them.
     """
 
     def __init__(self, app: ASGIApp, version: str) -> None:
@@ -56,8 +56,8 @@ class McpEndpoint:
         """Answer a request of an MCP client.
 
         Raises:
-            UnauthorizedError: its credentials do not hold.
-            InvalidInputError: nobody can tell which user it is about.
+            UnauthorizedError: The credentials are invalid.
+            InvalidInputError: The request names no user, and its credentials may access several.
         """
         state: State = scope["state"]["onionskin"]
         request = Request(scope)
@@ -66,14 +66,14 @@ class McpEndpoint:
         scope[_USER] = _user(request, principal)
         if self._handler is None:
             self._handler = asyncio.get_running_loop().create_future()
-            self._serving = asyncio.create_task(self._opened(state, self._handler), name="mcp")
+            self._serving = asyncio.create_task(self._run(state, self._handler), name="mcp")
         handler = await asyncio.shield(self._handler)
         await handler(scope, receive, send)
 
-    async def _opened(self, state: State, ready: asyncio.Future[ASGIApp]) -> None:
+    async def _run(self, state: State, ready: asyncio.Future[ASGIApp]) -> None:
         try:
             await self._serve(state, ready)
-        except Exception as error:  # whoever waits is told
+        except Exception as error:  # requests that wait for the server raise it
             if not ready.done():
                 ready.set_exception(error)
             raise
@@ -104,12 +104,12 @@ class McpEndpoint:
 
 
 def _user(request: Request, principal: Principal) -> str:
-    named = request.headers.get(_NAMED_BY) or request.query_params.get("user")
-    if named or principal.user_id:
-        return named or principal.user_id or ""
+    user_id = request.headers.get(_USER_HEADER) or request.query_params.get("user")
+    if user_id or principal.user_id:
+        return user_id or principal.user_id or ""
     raise InvalidInputError(
-        "Whose memory? These credentials reach several users: name one with the header "
-        "X-Onionskin-User, or with ?user= behind the address."
+        "These credentials may access several users: name one with the header X-Onionskin-User, "
+        "or append ?user= to the address."
     )
 
 

@@ -1,4 +1,4 @@
-"""`onionskin mcp`: MCP over standard input and output, in front of a running service."""
+"""`onionskin mcp`: MCP over standard input and output, for a running service."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from onionskin.service.http_client import credentials
 from onionskin.service.mcp.api_client import Api
 from onionskin.service.mcp.server import make_server
 
-_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class StdioCaller:
-    """The one user of this process."""
+    """The only user of this process."""
 
     user: str
     headers: Mapping[str, str] | None = None
@@ -32,5 +32,7 @@ async def _serve(url: str, user: str, version: str) -> None:
     def caller_of(_: Context[Any, Any]) -> StdioCaller:
         return StdioCaller(user)
 
-    async with httpx.AsyncClient(base_url=url, timeout=_SECONDS, headers=credentials()) as client:
+    async with httpx.AsyncClient(
+        base_url=url, timeout=_TIMEOUT_SECONDS, headers=credentials()
+    ) as client:
         await make_server(Api(client), caller_of, version=version).run_stdio_async()

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Memories of a user: records, preferences and quarantine."""

@@ -1,1 +1,1 @@
-"""OpenAI's chat completions, with a memory behind them."""
+"""OpenAI's chat completions API, with memory."""

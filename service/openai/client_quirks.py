@@ -1,4 +1,4 @@
-"""What chat front-ends send beside conversations: jobs of their own, and whose request it is."""
+"""Conventions of chat front-ends: auxiliary requests, and how they name their user."""
 
 from collections.abc import Mapping
 
@@ -23,24 +23,27 @@ _LEEWAY_SECONDS = 60
 
 
 def is_auxiliary_request(request: CompletionRequest, headers: Mapping[str, str]) -> bool:
-    """Whether it asks for a title, tags or the like: answered, and not remembered.
+    """Whether a request asks for a title, tags or the like; it is answered but not stored.
 
-    Known are `metadata.task`, the headers `X-Onionskin-Task: <any>` and `X-Onionskin-Remember: false`,
-    and how the templates of Open WebUI and LibreChat begin, in the first message or the last.
+    Signs are `metadata.task`, the headers `X-Onionskin-Task: <any>` and
+    `X-Onionskin-Remember: false`, and a first or last message that starts like a template of
+    Open WebUI or LibreChat.
     """
     if headers.get(_TASK) or headers.get(_REMEMBER, "").lower() in ("false", "0", "no"):
         return True
     if (request.metadata or {}).get("task"):
         return True
-    return any(_is_template(one.text) for one in (request.messages[0], request.messages[-1]))
+    return any(
+        _is_template(message.text) for message in (request.messages[0], request.messages[-1])
+    )
 
 
 def _is_template(text: str) -> bool:
-    folded = text.strip().casefold()
-    if folded.startswith(_OPEN_WEBUI_TASK):
-        return _OPEN_WEBUI_CHAT in folded
-    opening, wish = _LIBRECHAT_STRUCTURED
-    return folded.startswith(_LIBRECHAT) or (folded.startswith(opening) and wish in folded)
+    lower = text.strip().casefold()
+    if lower.startswith(_OPEN_WEBUI_TASK):
+        return _OPEN_WEBUI_CHAT in lower
+    start, instruction = _LIBRECHAT_STRUCTURED
+    return lower.startswith(_LIBRECHAT) or (lower.startswith(start) and instruction in lower)
 
 
 def user_of(
@@ -49,25 +52,32 @@ def user_of(
     principal: Principal,
     secret: SecretStr | None,
 ) -> str:
-    """Whose memory a request is about: `user`, else `safety_identifier`, else Open WebUI's user.
+    """The id of the user whose memory a request uses.
 
-    The last counts only signed, and only with the `secret` of the signature.
+    It is `user`, else `safety_identifier`, else Open WebUI's user, else the only user that the
+    caller may access.
+
+    Args:
+        request: The request.
+        headers: Its HTTP headers.
+        principal: The caller.
+        secret: Key of Open WebUI's signature; without it, Open WebUI's header is ignored.
 
     Raises:
-        InvalidInputError: it names nobody.
-        UnauthorizedError: Open WebUI's signature does not hold.
+        InvalidInputError: The request names no user, or an invalid one.
+        UnauthorizedError: Open WebUI's signature is invalid.
     """
-    named = request.user or request.safety_identifier
-    if not named and secret and (token := headers.get(_USER_TOKEN)):
-        named = _signed_user(token, secret)
-    found = named or principal.user_id
-    if not found:
+    user_id = request.user or request.safety_identifier
+    if not user_id and secret and (token := headers.get(_USER_TOKEN)):
+        user_id = _signed_user(token, secret)
+    user_id = user_id or principal.user_id
+    if not user_id:
         raise InvalidInputError(
-            "Nobody is named: send `user` (or `safety_identifier`) with the id of your user."
+            "The request names no user: send `user` (or `safety_identifier`) with your user's id."
         )
-    if len(found) > 256 or "/" in found or not found.isprintable() or found in (".", ".."):  # noqa: PLR2004
+    if len(user_id) > 256 or "/" in user_id or not user_id.isprintable() or user_id in (".", ".."):  # noqa: PLR2004
         raise InvalidInputError("`user` must be up to 256 visible characters without '/'.")
-    return found
+    return user_id
 
 
 def _signed_user(token: str, secret: SecretStr) -> str:
@@ -82,6 +92,6 @@ def _signed_user(token: str, secret: SecretStr) -> str:
         )
     except PyJWTError as error:
         raise UnauthorizedError(
-            "Open WebUI's signed user header does not hold: its secret differs, or it is too old."
+            "Open WebUI's signed user header is invalid: its secret differs, or it has expired."
         ) from error
     return str(claims["sub"])

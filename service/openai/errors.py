@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape, under its paths."""
+"""Errors in OpenAI's format, for the paths of its API."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse
 from onionskin.service.errors import add_error_format
 
 PREFIXES = ("/v1/chat/completions", "/v1/models")
-_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _BAD_REQUEST, _UNPROCESSABLE, _SERVER_ERROR = 400, 422, 500
 
 
 class OpenAIProblem(BaseModel):
-    """What went wrong."""
+    """Type and message of an error."""
 
     message: str
     type: str
@@ -25,13 +25,13 @@ class OpenAIProblem(BaseModel):
 
 
 class OpenAIError(BaseModel):
-    """An error in OpenAI's shape."""
+    """An error in OpenAI's format."""
 
     error: OpenAIProblem
 
 
 def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors of an endpoint."""
+    """The error responses of an endpoint, for its OpenAPI description."""
     return {
         status: {"model": OpenAIError, "description": HTTPStatus(status).phrase}
         for status in (*statuses, 401, 429, 503, 504)
@@ -44,22 +44,22 @@ def install_error_format(app: FastAPI) -> None:
 
 
 def openai_error(problem: dict[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Problem details as OpenAI's clients know them; what cannot be used is 400 there."""
+    """An error response from problem details; 422 becomes 400, as in OpenAI's API."""
     status = int(problem["status"])
     status = _BAD_REQUEST if status == _UNPROCESSABLE else status
     return JSONResponse(error_body(problem), status, headers)
 
 
 def error_body(problem: dict[str, Any]) -> dict[str, Any]:
-    """The body of an error."""
+    """The body of an error response, from problem details."""
     status = int(problem["status"])
-    kind = "server_error" if status >= _SERVER_ERROR else "invalid_request_error"
-    found: list[dict[str, str]] = problem.get("errors") or [{}]
-    where = found[0].get("where", "")
+    default_type = "server_error" if status >= _SERVER_ERROR else "invalid_request_error"
+    field_errors: list[dict[str, str]] = problem.get("errors") or [{}]
+    where = field_errors[0].get("where", "")
     return {
         "error": {
             "message": problem["detail"],
-            "type": _KINDS.get(status, kind),
+            "type": _ERROR_TYPES.get(status, default_type),
             "param": where.removeprefix("body.") or None,
             "code": problem["code"],
         }

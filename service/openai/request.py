@@ -1,4 +1,4 @@
-"""From a request's messages to a turn: what is said now, what was before, what is passed on."""
+"""Parses the messages of a request: the user's message, the history, and the rest for the model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +18,19 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.service.openai.schemas import ChatCompletionMessage, CompletionRequest
 
-_WORDLESS = "(see attachment)"
+_NO_TEXT = "(see attachment)"
 TranscriptLine = tuple[str, str]
-"""Role and text of what was said."""
+"""Role and text of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request, taken apart.
+    """A parsed request.
 
     Attributes:
-        text: what the user says now.
-        history: what the client says was said before, without calls of tools.
-        ask: what goes to the model beside it.
+        text: Text of the user's new message.
+        history: Earlier messages as the client has them, without tool calls.
+        instructions: What the model gets besides the message, unchanged.
     """
 
     text: str
@@ -39,64 +39,71 @@ class ParsedRequest:
 
 
 def parse_request(request: CompletionRequest) -> ParsedRequest:
-    """What a request says.
+    """Parse the messages of a request.
 
     Raises:
-        InvalidInputError: there is no user's message in it, or something cannot be done.
+        InvalidInputError: No user message needs an answer, or a field has an unsupported value.
     """
     if request.n not in (None, 1):
-        raise InvalidInputError("`n` must be 1: a memory holds one answer.")
-    spoken = [one for one in request.messages if one.role not in ("system", "developer")]
-    places = [place for place, one in enumerate(spoken) if one.role == "user"]
-    if not places:
-        raise InvalidInputError("`messages` hold nothing that the user says.")
-    last = places[-1]
-    if any(one.role == "assistant" and not one.tool_calls for one in spoken[last + 1 :]):
-        raise InvalidInputError("`messages` end with an answer: there is nothing left to say.")
-    said = spoken[last]
-    system = tuple(one.text for one in request.messages if one.role in ("system", "developer"))
-    lines = ((one.role, _text(one)) for one in spoken[:last] if _is_remembered(one))
-    history = tuple(line for line in lines if line[1].strip())
-    ask = ClientInstructions(
+        raise InvalidInputError("`n` must be 1: memory stores one answer per turn.")
+    system = tuple(message.text for message in request.messages if _is_system(message))
+    messages = [message for message in request.messages if not _is_system(message)]
+    user_positions = [
+        position for position, message in enumerate(messages) if message.role == "user"
+    ]
+    if not user_positions:
+        raise InvalidInputError("`messages` contain no user message.")
+    last = user_positions[-1]
+    user_message, tail = messages[last], messages[last + 1 :]
+    if any(message.role == "assistant" and not message.tool_calls for message in tail):
+        raise InvalidInputError("`messages` end with an answer: add a user message.")
+    lines = ((message.role, _text(message)) for message in messages[:last] if _is_stored(message))
+    instructions = ClientInstructions(
         system=tuple(filter(None, system)),
-        parts=said.parts,
-        tail=tuple(map(_message, spoken[last + 1 :])),
+        parts=user_message.parts,
+        tail=tuple(map(_to_langchain, tail)),
         options=request.options(),
     )
-    return ParsedRequest(_text(said), history, ask)
+    history = tuple((role, text) for role, text in lines if text.strip())
+    return ParsedRequest(_text(user_message), history, instructions)
 
 
-def to_prompt(request: CompletionRequest, discretion: PrivacyPolicy) -> list[BaseMessage]:
-    """The messages for what is not remembered: it is no turn, so it sees nothing private."""
+def to_prompt(request: CompletionRequest, privacy: PrivacyPolicy) -> list[BaseMessage]:
+    """The messages of an auxiliary request as a prompt, without private text: it is not a turn."""
     return [
-        with_texts(_message(one), discretion.for_model_outside_turn) for one in request.messages
+        with_texts(_to_langchain(message), privacy.for_model_outside_turn)
+        for message in request.messages
     ]
 
 
-def _text(said: ChatCompletionMessage) -> str:
-    """What is stored of it: a picture without a word leaves a note."""
-    return said.text if said.text.strip() or not said.parts else _WORDLESS
+def _is_system(message: ChatCompletionMessage) -> bool:
+    return message.role in ("system", "developer")
 
 
-def _is_remembered(said: ChatCompletionMessage) -> bool:
-    """Whether a message is stored: what leads to a call of a tool is not, only what comes of it."""
-    return said.role == "user" or (said.role == "assistant" and not said.tool_calls)
+def _is_stored(message: ChatCompletionMessage) -> bool:
+    """Whether a message is stored: user messages and answers, but no tool calls and results."""
+    return message.role == "user" or (message.role == "assistant" and not message.tool_calls)
 
 
-def _message(said: ChatCompletionMessage) -> BaseMessage:
-    content: Any = said.content if said.content is not None else ""
-    match said.role:
+def _text(message: ChatCompletionMessage) -> str:
+    """The text to store; a message with only attachments gets a placeholder."""
+    return message.text if message.text.strip() or not message.parts else _NO_TEXT
+
+
+def _to_langchain(message: ChatCompletionMessage) -> BaseMessage:
+    content: Any = message.content if message.content is not None else ""
+    match message.role:
         case "system" | "developer":
             return SystemMessage(content)
         case "user":
             return HumanMessage(content)
-        case "assistant" if not said.tool_calls:
+        case "assistant" if not message.tool_calls:
             return AIMessage(content)
         case "tool" | "function":
-            return ToolMessage(content, tool_call_id=said.tool_call_id or said.name or "")
+            return ToolMessage(content, tool_call_id=message.tool_call_id or message.name or "")
         case _:
-            plain = {"role": "assistant", "content": content, "tool_calls": said.tool_calls}
+            fields = {"role": "assistant", "content": content, "tool_calls": message.tool_calls}
             try:
-                return convert_to_messages([plain])[0]
+                return convert_to_messages([fields])[0]
             except (ValueError, KeyError, TypeError) as error:
                 raise InvalidInputError(f"`tool_calls` cannot be read: {error}.") from error

@@ -1,4 +1,7 @@
-"""The SDKs' silent retries: they name no key, and count in a header. One turn is stored."""
+"""Retries of OpenAI's SDKs: recognized without an idempotency key, so that one turn is stored.
+
+The SDKs count retries in the header `x-stainless-retry-count`.
+"""
 
 import asyncio
 import hashlib
@@ -24,76 +27,89 @@ from onionskin.memory.types.messages import User
 from onionskin.service.openai.schemas import CompletionRequest
 
 _RETRY_COUNT, _KEY = "x-stainless-retry-count", "idempotency-key"
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class RequestAttempt:
-    """A request that is being tried.
+    """An attempt at a request.
 
     Attributes:
-        tried: what names it.
-        known: the reply, where an earlier try was stored.
+        attempt: The attempt as it is stored.
+        stored: The reply, if an earlier attempt has stored the turn.
     """
 
     store: RedisStore
     user: User
-    tried: Attempt
-    known: TurnReply | None = None
+    attempt: Attempt
+    stored: TurnReply | None = None
 
-    async def told(self) -> None:
-        """The client took the answer: who asks the same again wants another one."""
-        await mark_delivered(self.store, self.user, self.tried)
+    @property
+    def nonce(self) -> str:
+        """Identifies the turn in the store."""
+        return self.attempt.nonce
 
-    async def failed(self) -> None:
-        """Nothing is known to be stored: let the next try begin anew."""
-        await mark_failed(self.store, self.user, self.tried)
+    async def mark_delivered(self) -> None:
+        """Note that the client has the answer: the same request again is a new turn."""
+        await mark_delivered(self.store, self.user, self.attempt)
+
+    async def mark_failed(self) -> None:
+        """Note that nothing was stored, so that the next attempt starts from the beginning."""
+        await mark_failed(self.store, self.user, self.attempt)
 
     @asynccontextmanager
-    async def given_up_on_failure(self) -> AsyncGenerator[None]:
-        """However the request ends, no retry waits for it in vain."""
+    async def failing_on_error(self) -> AsyncGenerator[None]:
+        """Mark the attempt as failed if the block raises, so that no retry waits for it."""
         try:
             yield
         except BaseException:
-            await self.failed()
+            await self.mark_failed()
             raise
 
 
-async def attempt(
+async def begin(
     store: RedisStore,
     user: User,
     request: CompletionRequest,
     headers: Mapping[str, str],
     *,
-    within: timedelta,
-    keep: Callable[[Any], Any],
+    timeout: timedelta,
+    redact: Callable[[Any], Any],
 ) -> RequestAttempt:
-    """Begin a request, or find what became of its first try.
+    """Begin a request, or find the stored reply of an earlier attempt.
 
-    A try under way is waited for, as long as an answer may take; then this one takes its place, and
-    the other is not stored any more. Requests that differ in nothing but what
-    `keep` leaves out are the same: their digest is stored, and tells nothing of it.
+    If another attempt is running, wait for it up to `timeout`; then this attempt supersedes it,
+    and the other one can no longer store the turn.
+
+    Args:
+        store: The store.
+        user: The user.
+        request: The request.
+        headers: Its HTTP headers.
+        timeout: Time limit for the running attempt.
+        redact: Removes private text. Requests that are equal after it count as the same request;
+            only a digest of the result is stored.
     """
     key = headers.get(_KEY, "")
-    retried = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
-    digest = _digest(keep(request.model_dump(mode="json")), headers, key)
-    deadline = time.monotonic() + within.total_seconds()
-    tried = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=retried)
-    while not tried.is_first:
-        if known := await stored_reply(store, user, tried.nonce):
-            return RequestAttempt(store, user, tried, known)
+    is_retry = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
+    digest = _digest(redact(request.model_dump(mode="json")), headers, key)
+    deadline = time.monotonic() + timeout.total_seconds()
+    attempt = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=is_retry)
+    while not attempt.is_first:
+        if reply := await stored_reply(store, user, attempt.nonce):
+            return RequestAttempt(store, user, attempt, reply)
         if time.monotonic() > deadline:
-            tried = await supersede(store, user, digest, tried.nonce, _nonce(), now=time.time())
+            attempt = await supersede(store, user, digest, attempt.nonce, _nonce(), now=time.time())
             continue
-        await asyncio.sleep(_LOOK_SECONDS)
-        tried = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=True)
-    return RequestAttempt(store, user, tried)
+        await asyncio.sleep(_POLL_SECONDS)
+        attempt = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=True)
+    return RequestAttempt(store, user, attempt)
 
 
 def _nonce() -> str:
     return f"turn:{secrets.token_hex(16)}"
 
 
-def _digest(asked: Any, headers: Mapping[str, str], key: str) -> str:
-    whole = json.dumps([asked, headers.get("x-session-id", ""), key], sort_keys=True)
+def _digest(body: Any, headers: Mapping[str, str], key: str) -> str:
+    whole = json.dumps([body, headers.get("x-session-id", ""), key], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()

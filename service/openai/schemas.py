@@ -1,4 +1,4 @@
-"""What OpenAI's clients send; fields that nobody here knows are passed over."""
+"""Request bodies of OpenAI's chat completions; unknown fields are ignored."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ PASSED_ON = (
     *("max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty"),
     *("frequency_penalty", "logit_bias", "reasoning_effort", "verbosity"),
 )
-"""Fields that go to the model as they came."""
+"""Fields that are passed to the model unchanged."""
 
 
 class ChatCompletionMessage(BaseModel):
@@ -25,7 +25,7 @@ class ChatCompletionMessage(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its text, without other parts."""
+        """The text of the message, without other parts."""
         if isinstance(self.content, str) or self.content is None:
             return self.content or ""
         texts = [str(part.get("text", "")) for part in self.content if part.get("type") == "text"]
@@ -33,14 +33,14 @@ class ChatCompletionMessage(BaseModel):
 
     @property
     def parts(self) -> tuple[dict[str, Any], ...]:
-        """What is no text of it, such as images."""
+        """The parts that are not text, such as images."""
         if not isinstance(self.content, list):
             return ()
         return tuple(part for part in self.content if part.get("type") != "text")
 
 
 class StreamOptions(BaseModel):
-    """How a stream is to be."""
+    """Options of a stream."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -48,7 +48,7 @@ class StreamOptions(BaseModel):
 
 
 class CompletionRequest(BaseModel):
-    """A request for a completion."""
+    """A request for a chat completion."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -65,20 +65,24 @@ class CompletionRequest(BaseModel):
 
     model: str = Field(description="A memory profile, such as `layered`.")
     messages: list[ChatCompletionMessage] = Field(min_length=1)
-    user: str | None = Field(None, description="Whose memory; `safety_identifier` will do too.")
+    user: str | None = Field(None, description="Id of the user; `safety_identifier` works too.")
     safety_identifier: str | None = None
-    prompt_cache_key: str | None = Field(None, description="A session id, if it is one.")
-    metadata: dict[str, Any] | None = Field(None, description="`session_id`, and `task` of jobs.")
+    prompt_cache_key: str | None = Field(
+        None, description="Used as the session if it is a session id."
+    )
+    metadata: dict[str, Any] | None = Field(
+        None, description="`session_id`, and `task` of auxiliary requests."
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = Field(None, description="1.")
+    n: int | None = Field(None, description="Must be 1.")
 
     @property
-    def wants_usage(self) -> bool:
-        """Whether a stream is to tell its usage."""
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def options(self) -> dict[str, Any]:
-        """What goes to the model as it came."""
+        """The fields that are passed to the model unchanged."""
         extra = self.model_extra or {}
         return {name: extra[name] for name in PASSED_ON if extra.get(name) is not None}

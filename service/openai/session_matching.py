@@ -1,7 +1,7 @@
-"""Which session a request goes on with, when clients resend whole conversations.
+"""Finds the session that a request continues, for clients that resend whole conversations.
 
-A conversation that is known goes on; one that was edited or regenerated is forked where it parts
-from what is stored; one that nobody knows is taken up whole, once.
+A known conversation continues its session. An edited or regenerated one forks the session where
+the two differ. An unknown conversation is imported once, as a whole.
 """
 
 import re
@@ -23,18 +23,19 @@ from onionskin.memory.types.messages import Message, Role, Session, User
 from onionskin.service.openai.request import TranscriptLine
 
 _PAGES = (3, 47)
-"""How many recent sessions are looked through: the first few nearly always hold it."""
-_LEAST_COMMON = 2
+"""Sizes of the pages of recent sessions to search; the first page nearly always has the match."""
+_MIN_COMMON = 2
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """How a session and a history agree.
+    """Agreement of a session and a history.
 
     Attributes:
-        common: how many messages both begin with.
-        is_end: the history is the session's end: the client sends its last messages only.
+        common: Number of equal messages at the start of both.
+        is_end: Whether the history is the end of the session; some clients send only the last
+            messages.
     """
 
     session: Session
@@ -49,45 +50,45 @@ def is_session_id(key: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SessionMatcher:
-    """Finds, forks or takes up the session of a request.
+    """Finds, forks or imports the session of a request.
 
     Attributes:
-        store: where sessions stand.
-        embedder: of messages that are taken up.
-        discretions: what is kept of them. Compared is what the strictest would keep, so that a
-            history is known again whatever the policy was when it was stored.
+        store: Store of the sessions.
+        embedder: Embedder for imported messages.
+        privacy_policies: Privacy policies. Messages are compared as the strictest policy redacts
+            them, so that a match does not depend on the policy at the time of storing.
     """
 
     store: RedisStore
     embedder: Embedder
-    discretions: PrivacyPolicies
+    privacy_policies: PrivacyPolicies
 
-    async def session(
+    async def find(
         self, user: User, history: Sequence[TranscriptLine], *, named: str | None, profile: str
     ) -> str | None:
-        """The id of the session to go on with; None for one that is begun with the turn.
+        """The id of the session to continue; None if the turn begins a new session.
 
         Args:
-            user: whose.
-            history: what the client says was said before.
-            named: the session that the client names, if it does.
-            profile: of a session that is begun here.
+            user: The user.
+            history: Earlier messages, as the client has them.
+            named: Session id in the request, if any.
+            profile: Memory profile of a new session.
 
         Raises:
-            UnknownSessionError: the user has no session `named`.
+            UnknownSessionError: The user has no session `named`.
         """
         if named and not is_session_id(named):
             raise UnknownSessionError(named)
         if not history:
-            return named  # with a name, the client keeps no history of its own
-        history = self._kept(history)
-        match = await self._best(user, history, named)
+            return named  # a client that names a session sends no history
+        history = self._redacted(history)
+        match = await self._best_match(user, history, named)
         if match is None:
             now = time.time()
             title = title_of(history[0][1])
-            begun = Session(new_session_id(), now, now, title=title, profile=profile)
-            await self._store(user, begun, history, create=True)
-            return begun.id
+            session = Session(new_session_id(), now, now, title=title, profile=profile)
+            await self._append(user, session, history, create=True)
+            return session.id
         session, common = match.session, match.common
         if match.is_end:
             common = session.length
@@ -96,26 +97,26 @@ class SessionMatcher:
                 self.store, user, session.id, now=time.time(), upto=common, profile=profile
             )
         if not match.is_end and common < len(history):
-            await self._store(user, session, history[common:], create=False)
+            await self._append(user, session, history[common:], create=False)
         return session.id
 
-    async def _best(
+    async def _best_match(
         self, user: User, history: Sequence[TranscriptLine], named: str | None
     ) -> _Match | None:
-        """The session that the history tells, or tells the beginning of."""
+        """The session with the longest common start, or the one that ends with the history."""
         best: _Match | None = None
         ending: _Match | None = None
         async for session in self._candidates(user, named):
-            match = await self._matched(user, session, history)
+            match = await self._compare(user, session, history)
             if match.common == len(history):
                 return match
             ending = ending or (match if match.is_end else None)
-            if match.common > (best.common if best else _LEAST_COMMON - 1):
+            if match.common > (best.common if best else _MIN_COMMON - 1):
                 best = match
         return ending or best
 
     async def _candidates(self, user: User, named: str | None) -> AsyncIterator[Session]:
-        """The session that is named, then the others, the latest first."""
+        """The named session, then the recent ones, latest first."""
         if named:
             yield await get_session(self.store, user, named)
         after: tuple[float, str] | None = None
@@ -128,40 +129,40 @@ class SessionMatcher:
                 return
             after = (page[-1].active, page[-1].id)
 
-    async def _matched(
+    async def _compare(
         self, user: User, session: Session, history: Sequence[TranscriptLine]
     ) -> _Match:
-        told = await self._lines(user, session, start=0, count=len(history))
+        lines = await self._lines(user, session, start=0, count=len(history))
         common = 0
-        for stored, (role, text) in zip(told, history, strict=False):
-            if not _same(stored, (role, text)):
+        for stored, line in zip(lines, history, strict=False):
+            if not _is_same(stored, line):
                 break
             common += 1
         if common or session.length <= len(history):
             return _Match(session, common)
         start = session.length - len(history)
         last = await self._lines(user, session, start=start, count=len(history))
-        is_end = len(last) == len(history) and all(map(_same, last, history))
+        is_end = len(last) == len(history) and all(map(_is_same, last, history))
         return _Match(session, 0, is_end)
 
     async def _lines(
         self, user: User, session: Session, *, start: int, count: int
     ) -> list[TranscriptLine]:
-        found = await read_messages(self.store, user, session.id, start=start, count=count)
-        redacted = self.discretions.strictest.redact
-        return [(one.message.role, redacted(one.message.content).strip()) for one in found]
+        entries = await read_messages(self.store, user, session.id, start=start, count=count)
+        redact = self.privacy_policies.strictest.redact
+        return [(entry.message.role, redact(entry.message.content).strip()) for entry in entries]
 
-    def _kept(self, history: Sequence[TranscriptLine]) -> list[TranscriptLine]:
-        listener = ConversationRedactor(self.discretions.strictest)
-        return [(role, listener.redact_line(role, text)) for role, text in history]
+    def _redacted(self, history: Sequence[TranscriptLine]) -> list[TranscriptLine]:
+        redactor = ConversationRedactor(self.privacy_policies.strictest)
+        return [(role, redactor.redact_line(role, text)) for role, text in history]
 
-    async def _store(
+    async def _append(
         self, user: User, session: Session, lines: Sequence[TranscriptLine], *, create: bool
     ) -> None:
         now = time.time()
         messages = [Message(_role(role), text, now) for role, text in lines]
         vectors = (
-            list(await self.embedder.embed([one.spoken for one in messages]))
+            list(await self.embedder.embed([message.spoken for message in messages]))
             if self.embedder.local
             else [None] * len(messages)
         )
@@ -169,12 +170,14 @@ class SessionMatcher:
         await self.store.commit(user, session, pairs, create=create)
 
 
-def _same(stored: TranscriptLine, told: TranscriptLine) -> bool:
-    """Whether a line is what is stored; of an answer, its client knows what the store left out."""
-    (role, kept), (who, text) = stored, told
-    if role != who:
+def _is_same(stored: TranscriptLine, line: TranscriptLine) -> bool:
+    """Whether a line equals a stored one; the store may have redacted parts of an answer."""
+    (stored_role, stored_text), (role, text) = stored, line
+    if stored_role != role:
         return False
-    return matches_redacted(kept, text.strip()) if role == "assistant" else kept == text.strip()
+    if role == "assistant":
+        return matches_redacted(stored_text, text.strip())
+    return stored_text == text.strip()
 
 
 def _role(role: str) -> Role:

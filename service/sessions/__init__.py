@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sessions of a user and their turns."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The service itself: health, metrics, description, demo and playground."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Users: list, statistics, import, export and erasure."""

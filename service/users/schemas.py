@@ -92,11 +92,11 @@ class ErasureReceipt(BaseModel):
 
 
 class ImportDone(BaseModel):
-    """How an import ended."""
+    """Result of an import."""
 
     import_id: str
-    lines: int = Field(description="Lines stored by now, blank ones included.")
-    resumed_after: int = Field(description="Lines that an earlier try had stored.")
-    messages: int = Field(description="Messages that this try stored.")
-    memories: int = Field(description="Memories that this try restored from an export.")
+    lines: int = Field(description="Stored lines, including blank ones.")
+    resumed_after: int = Field(description="Lines that earlier attempts stored.")
+    messages: int = Field(description="Messages that this attempt stored.")
+    memories: int = Field(description="Memories that this attempt restored from an export.")
     sessions: list[str]
