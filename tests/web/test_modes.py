@@ -125,7 +125,7 @@ async def test_the_demo_resumes_at_its_step(browser: Browser, tmp_path: Path) ->
         await expect(page.locator("#guide")).to_contain_text("It still knows.")
         assert (await page.request.delete(f"{url}/v1/users/me")).ok  # as on another scratch folder
         await page.reload()
-        await expect(step).to_contain_text("Tell it")
+        await expect(step).to_contain_text("Send facts")
         await page.close()
 
 
