@@ -40,7 +40,7 @@ class Side:
         self.connection = Connection(
             f"redis://127.0.0.1:{port}", timeout=_TIMEOUT, durability=Durability.of(durability)
         )
-        store, tongue = (
+        store, text_pipeline = (
             RedisStore(self.connection, embedder_tag=embedder.tag),
             TextPipeline.for_language(),
         )
@@ -49,7 +49,7 @@ class Side:
             load_profiles()["vector"],
             store=store,
             embedder=embedder,
-            indexes=IndexCache(store, lambda: UserIndex(tongue), most_bytes=4 << 30),
+            indexes=IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30),
         )
         self.user, self.took = User(durability.replace(":", "-")), list[float]()
 

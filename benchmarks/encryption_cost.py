@@ -54,8 +54,8 @@ class Side:
 
     def views(self) -> IndexCache:
         """Those of a worker that holds none yet."""
-        tongue = TextPipeline.for_language()
-        return IndexCache(self.store, lambda: UserIndex(tongue), most_bytes=4 << 30)
+        text_pipeline = TextPipeline.for_language()
+        return IndexCache(self.store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
 
     async def fill(self, messages: int) -> None:
         """Store so many messages with vectors, in sessions of a batch each."""

@@ -186,9 +186,9 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
                 ]
                 await store.commit(user, Session(batch[0].session_id, 1.0, 1.0), said, create=True)
             times: list[float] = []
-            tongue = TextPipeline.for_language()
+            text_pipeline = TextPipeline.for_language()
             for _ in range(3):
-                views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=4 << 30)
+                views = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
                 began = time.perf_counter()
                 changes = await store.catch_up(user, Cursor())
                 index = (await views.catch_up(user, changes)).index

@@ -140,12 +140,12 @@ async def play(
     *,
     store: RedisStore,
     embedder: Embedder,
-    tongue: TextPipeline,
+    text_pipeline: TextPipeline,
     model: BaseChatModel,
 ) -> Played:
     """Play a conversation, then ask its questions; nothing of the questions is remembered."""
     replaying, counting = ReplayModel(), CountingModel(inner=model)
-    views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=4_000_000_000)
+    views = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4_000_000_000)
     memory = CombinedMemory(
         name, profile, store=store, embedder=embedder, indexes=views, model=counting
     )

@@ -73,7 +73,7 @@ async def compare(
     """
     cells_folder = out / "cells"
     cells_folder.mkdir(parents=True, exist_ok=True)
-    tongue = TextPipeline.for_language(comparison.language)
+    text_pipeline = TextPipeline.for_language(comparison.language)
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory(prefix="onionskin-experiment-") as folder:
         async with EmbeddedRedis(Path(folder)) as redis:
@@ -93,7 +93,7 @@ async def compare(
                             profile,
                             store=store,
                             embedder=comparison.embedder,
-                            tongue=tongue,
+                            text_pipeline=text_pipeline,
                             model=comparison.model,
                         )
                         cell = await _cell(comparison, played)

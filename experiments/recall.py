@@ -1,4 +1,4 @@
-"""Recall: of the messages that hold the answer, how many stand among the first k."""
+"""Recall at k: the share of the messages with the answer that are among the first k hits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,28 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onionskin.experiments.conversations import Conversation
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import Embedder, TextPipeline, UserIndex
 from onionskin.memory.types.messages import Entry, Vector
 
 _BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
-    """A conversation in an index of its own, and the vectors of its questions."""
+class IndexedConversation:
+    """A conversation in an index of its own.
+
+    Attributes:
+        conversation: The conversation.
+        index: Its messages.
+        rows: Row of each message in the index, by message id.
+        message_ids: Message ids by entry id.
+        vectors: Vectors of the questions, in order.
+    """
 
     conversation: Conversation
     index: UserIndex
     rows: dict[str, int]
-    names: dict[str, str]
+    message_ids: dict[str, str]
     vectors: tuple[Vector, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A question's recall at each k, `(len(top_k),)`, and how long the ranking took."""
+class QuestionResult:
+    """A question's recall at each k, `(len(top_k),)`, and the time of its ranking."""
 
     category: str
     recall: NDArray[np.float64]
@@ -37,17 +43,17 @@ class Answered:
 
 
 async def index_conversation(
-    conversation: Conversation, embedder: Embedder, tongue: TextPipeline
-) -> Indexed:
-    """Index a conversation as the service would, message by message."""
-    index = UserIndex(tongue)
+    conversation: Conversation, embedder: Embedder, text_pipeline: TextPipeline
+) -> IndexedConversation:
+    """Index a conversation message by message, as the service does."""
+    index = UserIndex(text_pipeline)
     positions: dict[str, int] = {}
-    names: dict[str, str] = {}
+    message_ids: dict[str, str] = {}
     entries: list[Entry] = []
-    for said in conversation.messages:
-        position = positions[said.session] = positions.get(said.session, -1) + 1
-        entry = Entry(said.session, position, said.message)
-        names[entry.id] = said.id
+    for recorded in conversation.messages:
+        position = positions[recorded.session] = positions.get(recorded.session, -1) + 1
+        entry = Entry(recorded.session, position, recorded.message)
+        message_ids[entry.id] = recorded.id
         entries.append(entry)
     for start in range(0, len(entries), _BATCH):
         batch = entries[start : start + _BATCH]
@@ -57,38 +63,50 @@ async def index_conversation(
                 Entry(entry.session_id, entry.position, entry.message, vector.astype(np.float16))
             )
     queries = [index.strip_names(question.text) for question in conversation.questions]
-    asked = [
+    query_vectors = [
         vector
         for start in range(0, len(queries), _BATCH)
         for vector in await embedder.embed(queries[start : start + _BATCH])
     ]
-    rows = {said.id: row for row, said in enumerate(conversation.messages)}
-    return Indexed(conversation, index, rows, names, tuple(asked))
+    rows = {recorded.id: row for row, recorded in enumerate(conversation.messages)}
+    return IndexedConversation(conversation, index, rows, message_ids, tuple(query_vectors))
 
 
-def ask(
-    indexed: Indexed, top_k: Sequence[int], tell: Callable[[], None] = lambda: None
-) -> list[Answered]:
-    """Ask every question of a conversation."""
-    answered: list[Answered] = []
+def search_all(
+    indexed: IndexedConversation,
+    top_k: Sequence[int],
+    on_progress: Callable[[], None] = lambda: None,
+) -> list[QuestionResult]:
+    """Search for every question of a conversation.
+
+    Args:
+        indexed: The conversation.
+        top_k: The values of k.
+        on_progress: Called after each question.
+    """
+    results: list[QuestionResult] = []
     for question, vector in zip(indexed.conversation.questions, indexed.vectors, strict=True):
-        began = time.perf_counter()
+        started = time.perf_counter()
         hits = indexed.index.search(question.text, vector, top_k=max(top_k))
-        milliseconds = (time.perf_counter() - began) * 1000
-        found = [indexed.names[hit.entry.id] for hit in hits]
-        wanted = question.evidence
-        shares = [sum(one in found[:k] for one in wanted) / len(wanted) for k in top_k]
-        answered.append(Answered(question.category, np.array(shares), milliseconds))
-        tell()
-    return answered
+        milliseconds = (time.perf_counter() - started) * 1000
+        ranking = [indexed.message_ids[hit.entry.id] for hit in hits]
+        recall = _recall(question.evidence, ranking, top_k)
+        results.append(QuestionResult(question.category, recall, milliseconds))
+        on_progress()
+    return results
 
 
-def newest_first(conversation: Conversation, top_k: Sequence[int]) -> list[Answered]:
-    """What a window of the newest messages recalls, whatever is asked."""
-    newest = [said.id for said in reversed(conversation.messages)]
-    answered: list[Answered] = []
-    for question in conversation.questions:
-        wanted = question.evidence
-        shares = [sum(one in newest[:k] for one in wanted) / len(wanted) for k in top_k]
-        answered.append(Answered(question.category, np.array(shares), 0.0))
-    return answered
+def newest_first(conversation: Conversation, top_k: Sequence[int]) -> list[QuestionResult]:
+    """The recall of a window of the newest messages, which is the same for every question."""
+    newest = [recorded.id for recorded in reversed(conversation.messages)]
+    return [
+        QuestionResult(question.category, _recall(question.evidence, newest, top_k), 0.0)
+        for question in conversation.questions
+    ]
+
+
+def _recall(
+    evidence: Sequence[str], ranking: Sequence[str], top_k: Sequence[int]
+) -> NDArray[np.float64]:
+    """The share of the evidence among the first k of a ranking, for each k."""
+    return np.array([sum(item in ranking[:k] for item in evidence) / len(evidence) for k in top_k])

@@ -1,6 +1,6 @@
 """The recall experiment: every profile and embedder on the same questions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,13 +10,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from onionskin.experiments.conversations import Conversation
-from onionskin.experiments.learning import examples, learn_without
-from onionskin.experiments.recall import Answered, ask, index_conversation, newest_first
+from onionskin.experiments.recall import (
+    QuestionResult,
+    index_conversation,
+    newest_first,
+    search_all,
+)
 from onionskin.experiments.statistics import Estimate, estimate
+from onionskin.experiments.weight_learning import examples, learn_without
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import Profile
-from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import EmbedderOptions, TextPipeline, open_embedder
 from onionskin.memory.retrieval.ranking.weights import Weights, hand_made
 
 _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
@@ -24,14 +28,18 @@ _PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured.
+    """The plan of a recall experiment.
 
     Attributes:
-        profiles: by name; one with the vector layer searches, one with a window alone takes the
-            newest messages first, any other recalls nothing.
-        embedders: their names, as for `ONIONSKIN_EMBEDDER`.
-        ranking: `learned` as the service does; `cross-validated`, learned from the other
-            conversations of the file; `hand-made`.
+        conversations: The conversations with their questions.
+        profiles: Profiles by name. One with the vector layer searches, one with only a window
+            takes the newest messages first, any other recalls nothing.
+        embedders: Names of embedders, as for `ONIONSKIN_EMBEDDER`.
+        top_k: Values of k.
+        language: Language of the conversations.
+        ranking: `learned`, as in the service; `cross-validated`, learned from the other
+            conversations of the file; or `hand-made`.
+        options: Connection to a remote embedder.
     """
 
     conversations: Sequence[Conversation]
@@ -45,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One profile with one embedder: recall at each k, overall and by category."""
+    """The figures of one profile with one embedder: recall at each k, overall and by category."""
 
     profile: str
     embedder: str
@@ -60,83 +68,96 @@ async def run_recall(plan: Plan, progress: Progress) -> list[Run]:
     """Measure every profile with every embedder.
 
     Raises:
-        ConfigurationError: the file has no questions, or there is no such language or embedder.
+        ConfigurationError: The file has no questions, or a language or embedder is unknown.
     """
-    questions = sum(len(one.questions) for one in plan.conversations)
+    questions = sum(len(conversation.questions) for conversation in plan.conversations)
     if not questions:
         raise ConfigurationError("The data file has no questions; see docs/experiments.md.")
     runs: list[Run] = []
     for embedder in plan.embedders:
         for name, profile in plan.profiles.items():
             task = progress.add_task(f"{name}, {embedder}", total=questions)
-            answered = await _answers(plan, profile, embedder, progress, task)
-            runs.append(_summed_up(name, embedder, plan, answered))
+
+            def advance(task: Any = task) -> None:
+                progress.advance(task)
+
+            if "vector" in profile.layers:
+                log = progress.console.print
+                results = await _search(plan, embedder, on_progress=advance, log=log)
+            else:
+                results = _newest_first(plan, profile)
+                progress.advance(task, questions)
+            runs.append(_summarize(name, embedder, plan, results))
     return runs
 
 
-async def _answers(
-    plan: Plan, profile: Profile, name: str, progress: Progress, task: Any
-) -> list[Answered]:
-    def tell() -> None:
-        progress.advance(task)
+def _newest_first(plan: Plan, profile: Profile) -> list[QuestionResult]:
+    """The results of a profile without search."""
+    top_k = plan.top_k if "window" in profile.layers else (0,) * len(plan.top_k)
+    return [
+        result
+        for conversation in plan.conversations
+        for result in newest_first(conversation, top_k)
+    ]
 
-    if "vector" not in profile.layers:
-        newest = "window" in profile.layers
-        conversations = plan.conversations
-        return [
-            answer
-            for one in conversations
-            for answer in newest_first(one, plan.top_k if newest else tuple(0 for _ in plan.top_k))
-            if tell() is None
-        ]
+
+async def _search(
+    plan: Plan, embedder_name: str, *, on_progress: Callable[[], None], log: Callable[[str], None]
+) -> list[QuestionResult]:
+    """The results of a profile that searches."""
     try:
-        tongue = TextPipeline.for_language(plan.language)
+        text_pipeline = TextPipeline.for_language(plan.language)
     except KeyError as error:
-        raise ConfigurationError(f"No language {plan.language!r} to stem.") from error
-    async with open_embedder(name, plan.options) as embedder:
-        indexed = [await index_conversation(one, embedder, tongue) for one in plan.conversations]
+        raise ConfigurationError(f"No stemmer for the language {plan.language!r}.") from error
+    async with open_embedder(embedder_name, plan.options) as embedder:
+        indexed = [
+            await index_conversation(conversation, embedder, text_pipeline)
+            for conversation in plan.conversations
+        ]
     weights: dict[str, Weights] = {}
     if plan.ranking == "cross-validated":
-        weights = learn_without(plan.conversations, examples(indexed), progress.console.print)
-    answered: list[Answered] = []
-    for one in indexed:
-        one.index.ranker.weights = (
-            hand_made() if plan.ranking == "hand-made" else weights.get(one.conversation.id)
+        weights = learn_without(plan.conversations, examples(indexed), log)
+    results: list[QuestionResult] = []
+    for conversation in indexed:
+        conversation.index.ranker.weights = (
+            hand_made()
+            if plan.ranking == "hand-made"
+            else weights.get(conversation.conversation.id)
         )
-        answered += ask(one, plan.top_k, tell)
-    return answered
+        results += search_all(conversation, plan.top_k, on_progress)
+    return results
 
 
-def _summed_up(name: str, embedder: str, plan: Plan, answered: Sequence[Answered]) -> Run:
-    def estimates(chosen: Sequence[Answered]) -> dict[str, Estimate]:
-        recall = np.array([answer.recall for answer in chosen])
-        return {f"R@{k}": estimate(recall[:, at]) for at, k in enumerate(plan.top_k)}
+def _summarize(profile: str, embedder: str, plan: Plan, results: Sequence[QuestionResult]) -> Run:
+    def estimates(chosen: Sequence[QuestionResult]) -> dict[str, Estimate]:
+        recall = np.array([result.recall for result in chosen])
+        return {f"R@{k}": estimate(recall[:, place]) for place, k in enumerate(plan.top_k)}
 
-    categories = dict.fromkeys(answer.category for answer in answered)
+    categories = dict.fromkeys(result.category for result in results)
     by_category: dict[str, dict[str, Any]] = {}
     for category in categories:
-        chosen = [answer for answer in answered if answer.category == category]
+        chosen = [result for result in results if result.category == category]
         by_category[category] = {"n_questions": len(chosen), **estimates(chosen)}
-    times = [answer.milliseconds for answer in answered]
+    times = [result.milliseconds for result in results]
     return Run(
-        name,
+        profile,
         embedder,
         plan.ranking,
-        len(answered),
-        estimates(answered),
+        len(results),
+        estimates(results),
         by_category,
         {name: round(float(np.percentile(times, at)), 3) for name, at in _PERCENTILES.items()},
     )
 
 
 def figures_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """The first run's figures on top; all runs under `runs`."""
+    """The first run's figures at the top level, and all runs under `runs`."""
     rows = [asdict(run) for run in runs]
     return rows[0] | {"runs": rows}
 
 
 def show(runs: Sequence[Run], console: Console) -> None:
-    """A table a run: recall with its interval, overall and by category."""
+    """Print a table for each run: recall with its interval, overall and by category."""
     for run in runs:
         title = f"Recall: {run.profile}, {run.embedder}, {run.ranking} ranking"
         table = Table(title=title, title_justify="left")
@@ -149,7 +170,7 @@ def show(runs: Sequence[Run], console: Console) -> None:
         table.add_section()
         table.add_row("all", str(run.n_questions), *_cells(run.overall, run), style="bold")
         console.print(table)
-        console.print(f"  ranking a query: {run.latency_ms['p50']} ms p50, without embedding it\n")
+        console.print(f"  ranking a query: {run.latency_ms['p50']} ms p50, without embedding\n")
 
 
 def _cells(figures: dict[str, Any], run: Run) -> list[str]:

@@ -142,10 +142,10 @@ def plain_client(url: str) -> RedisClient:
     return aioredis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
 
 
-def make_views(store: RedisStore, *, most_bytes: int = 1_000_000_000) -> IndexCache:
+def make_views(store: RedisStore, *, max_bytes: int = 1_000_000_000) -> IndexCache:
     """A worker's views, as a process of its own would have them."""
-    tongue = TextPipeline.for_language()
-    return IndexCache(store, lambda: UserIndex(tongue), most_bytes=most_bytes)
+    text_pipeline = TextPipeline.for_language()
+    return IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=max_bytes)
 
 
 async def eventually(check: Callable[[], object], *, within: float = 60.0) -> None:

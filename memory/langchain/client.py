@@ -98,8 +98,8 @@ async def open_onionskin(
         stack.push_async_callback(connection.aclose)
         keyring = await open_keyring(connection, masters)
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
-        tongue = TextPipeline.for_language(language)
-        views = IndexCache(store, lambda: UserIndex(tongue), most_bytes=_MOST_BYTES)
+        text_pipeline = TextPipeline.for_language(language)
+        indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=_MOST_BYTES)
         known = load_profiles(profiles)
         discretions = load_privacy_policies(profiles, known, redact)
         memories = {
@@ -108,7 +108,7 @@ async def open_onionskin(
                 profile,
                 store=store,
                 embedder=opened,
-                indexes=views,
+                indexes=indexes,
                 model=model,
                 privacy=discretions.of(profile.redact),
             )
@@ -117,7 +117,7 @@ async def open_onionskin(
         }
         yield Onionskin(
             store,
-            views,
+            indexes,
             opened,
             memories,
             EventLoopThread(asyncio.get_running_loop()),

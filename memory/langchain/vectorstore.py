@@ -28,7 +28,7 @@ from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.langchain.vectorstore_search import IndexSearch
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval.embedders.base import embed_with_timeout
-from onionskin.memory.retrieval.index.user_index import Near
+from onionskin.memory.retrieval.index.user_index import VectorHit
 from onionskin.memory.types.messages import User, Vector
 
 
@@ -293,7 +293,7 @@ class OnionskinVectorStore(WaitingVectors):
 
     async def _nearest(
         self, embedding: list[float], k: int, wanted: Filter
-    ) -> list[tuple[Document, Near]]:
+    ) -> list[tuple[Document, VectorHit]]:
         return (await self._searched(wanted)).nearest(np.asarray(embedding, np.float32), k)
 
     async def _embedded(self, query: str) -> Vector:

@@ -14,7 +14,7 @@ from onionskin.memory.langchain.documents import (
     passes,
 )
 from onionskin.memory.retrieval.index.index_cache import CachedIndex
-from onionskin.memory.retrieval.index.user_index import Near, nearest
+from onionskin.memory.retrieval.index.user_index import VectorHit
 from onionskin.memory.retrieval.ranking.selection import Selection
 from onionskin.memory.types.messages import Entry, Vector
 from onionskin.memory.types.records import Record
@@ -62,7 +62,7 @@ class IndexSearch:
             found += [one for one in others if one.id not in known]
         return found[:top_k]
 
-    def nearest(self, vector: Vector, top_k: int) -> list[tuple[Document, Near]]:
+    def nearest(self, vector: Vector, top_k: int) -> list[tuple[Document, VectorHit]]:
         """The documents nearest to a `(dim,)` vector, the nearest first."""
         found = merge(
             self._near_records(vector, top_k),
@@ -71,18 +71,18 @@ class IndexSearch:
         )
         return list(found)[:top_k]
 
-    def _near_records(self, vector: Vector, top_k: int) -> Iterator[tuple[Document, Near]]:
+    def _near_records(self, vector: Vector, top_k: int) -> Iterator[tuple[Document, VectorHit]]:
         records = self.view.records
         admits: Callable[[Entry], bool] = lambda entry: bool(  # noqa: E731
             (record := records.get(entry.session_id)) and self._admits_record(record)
         )
-        for near in nearest(records.index, vector, top_k=top_k, where=admits):
+        for near in records.index.nearest(vector, top_k=top_k, where=admits):
             if record := records.get(near.entry.session_id):
                 yield document_of_record(record), near
 
-    def _near_messages(self, vector: Vector, top_k: int) -> Iterator[tuple[Document, Near]]:
+    def _near_messages(self, vector: Vector, top_k: int) -> Iterator[tuple[Document, VectorHit]]:
         where = self._admits_message
-        for near in nearest(self.view.index, vector, top_k=top_k, where=where):
+        for near in self.view.index.nearest(vector, top_k=top_k, where=where):
             yield document_of_message(near.entry), near
 
     def _admits_record(self, record: Record) -> bool:

@@ -39,7 +39,7 @@ class VectorLayer:
             top_k=self._top_k,
             exclude=turn.excluded_messages,
             selection=self._selection,
-            beyond=turn.text,
+            exclude_text=turn.text,
         )
         return within_budget(self.name, turn, hits, self._budget_tokens)
 

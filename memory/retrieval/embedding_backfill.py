@@ -1,4 +1,4 @@
-"""Vectors for messages that were stored without one: a remote embedder's, or a new embedder's."""
+"""Embeds messages that were stored without a vector, or with another embedder's."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,12 @@ from onionskin.memory.store.records import RecordWrite, write_records
 from onionskin.memory.types.messages import User, Vectors
 
 EMBEDDING = "embed"
-"""The purpose of the lease under which one worker at a time embeds for a user."""
+"""Purpose of the lease that lets one worker at a time embed for a user."""
 _BATCH, _BATCH_SECONDS = 128, 120.0
 
 
-def _tell_nobody(_: int) -> None:
-    """Nothing."""
+def _ignore(_: int) -> None:
+    """Do nothing."""
 
 
 async def embed_missing(
@@ -26,53 +26,54 @@ async def embed_missing(
     *,
     store: RedisStore,
     embedder: Embedder,
-    views: IndexCache,
-    tell: Callable[[int], None] = _tell_nobody,
+    indexes: IndexCache,
+    on_stored: Callable[[int], None] = _ignore,
 ) -> int:
-    """Embed what the user's index has no vector for, in batches that each count when stored.
+    """Embed the messages and records of a user that have no vector, and store each batch.
 
     Args:
-        user: whose messages and records they are.
-        store: keeps the vectors.
-        embedder: makes them.
-        views: the worker's indexes.
-        tell: told how many vectors each batch stored.
+        user: The user.
+        store: Stores the vectors.
+        embedder: Makes the vectors.
+        indexes: The worker's indexes.
+        on_stored: Called after each batch with the number of vectors stored.
 
     Returns:
-        How many vectors were stored.
+        The number of vectors stored.
 
     Raises:
-        EmbedderError: the provider failed; the batches before it are stored.
+        EmbedderError: The provider failed; earlier batches are stored.
     """
-    changes = await store.catch_up(user, views.cursor(user))
-    view = await views.catch_up(user, changes)
-    waiting, stored = view.index.unembedded, 0
-    for start in range(0, len(waiting), _BATCH):
-        batch = waiting[start : start + _BATCH]
-        vectors = await _embedded(embedder, [entry.message.spoken for entry in batch])
+    changes = await store.catch_up(user, indexes.cursor(user))
+    cached = await indexes.catch_up(user, changes)
+    entries, stored = cached.index.unembedded, 0
+    for start in range(0, len(entries), _BATCH):
+        batch = entries[start : start + _BATCH]
+        vectors = await _embed(embedder, [entry.message.spoken for entry in batch])
         count = await store.embed(user, list(zip(batch, vectors, strict=True)))
         stored += count
-        tell(count)
-    records = view.records.unembedded
+        on_stored(count)
+    records = cached.records.unembedded
     for start in range(0, len(records), _BATCH):
-        kept = records[start : start + _BATCH]
-        vectors = await _embedded(embedder, [record.content for record in kept])
+        batch_records = records[start : start + _BATCH]
+        vectors = await _embed(embedder, [record.content for record in batch_records])
         writes = [
             RecordWrite(replace(record, revision=record.revision + 1), record, vector)
-            for record, vector in zip(kept, vectors, strict=True)
+            for record, vector in zip(batch_records, vectors, strict=True)
         ]
-        with contextlib.suppress(RecordConflictError):  # changed meanwhile: the next run has it
+        with contextlib.suppress(RecordConflictError):  # changed since: the next run embeds it
             await write_records(store, user, writes)
             stored += len(writes)
-            tell(len(writes))
+            on_stored(len(writes))
     return stored
 
 
-async def _embedded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+async def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     try:
         async with asyncio.timeout(_BATCH_SECONDS):
             return await embedder.embed(texts)
     except TimeoutError as error:
         raise EmbedderError(
-            f"The embedder {embedder.tag!r} had {len(texts)} texts for {_BATCH_SECONDS:g} seconds."
+            f"The embedder {embedder.tag!r} timed out after {_BATCH_SECONDS:g} seconds "
+            f"with {len(texts)} texts."
         ) from error

@@ -52,7 +52,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         text_pipeline = open_text_pipeline(settings.language)
         indexes = IndexCache(
-            store, lambda: UserIndex(text_pipeline), most_bytes=settings.view_bytes
+            store, lambda: UserIndex(text_pipeline), max_bytes=settings.view_bytes
         )
         users = sorted(
             {user async for user in all_users(store)}, key=lambda user: (user.tenant, user.id)
@@ -70,7 +70,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
             try:
                 async with leased(store, user, EMBEDDING, hold=settings.job_hold):
                     await embed_missing(
-                        user, store=store, embedder=embedder, views=indexes, tell=add
+                        user, store=store, embedder=embedder, indexes=indexes, on_stored=add
                     )
             except TaskRunningError:
                 elsewhere += 1  # a worker of the service embeds this user

@@ -23,14 +23,14 @@ _REQUEST_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class EmbedderOptions:
-    """How a remote embedder is reached; the built-in one needs none of it."""
+    """Connection to a remote embedder; the built-in one needs none."""
 
     api_key: SecretStr | None = None
     base_url: str | None = None
 
 
 class StaticEmbedder:
-    """The built-in model: token vectors distilled from all-MiniLM-L6-v2, averaged.
+    """The built-in model: the mean of token vectors distilled from all-MiniLM-L6-v2.
 
     Source: model2vec (Tulkens and van Dongen, 2024); see `static/PROVENANCE.md`.
     """
@@ -48,25 +48,25 @@ class StaticEmbedder:
 
 
 class LangChainEmbedder:
-    """Any LangChain `Embeddings`, its rows brought to unit length, always of the same dimension.
+    """Any LangChain `Embeddings`, normalised to unit length and checked for one dimension.
 
     Args:
-        embeddings: the provider's client.
-        tag: what tells its vectors from others.
+        embeddings: The provider's client.
+        tag: Identifier stored with its vectors.
     """
 
     local = False
 
     def __init__(self, embeddings: Embeddings, tag: str) -> None:
         self._embeddings, self.tag = embeddings, tag
-        self._dimension = 0  # of its first answer
+        self._dimension = 0  # set by the first response
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """`(n, dim)` float32, checked: as many rows as texts, of one length, finite, none zero."""
+        """`(n, dim)` float32; one finite, nonzero row per text, all of one dimension."""
         try:
             rows = await self._embeddings.aembed_documents(list(texts))
             vectors = np.array(rows, dtype=np.float64)
-        except Exception as error:  # every provider has errors of its own
+        except Exception as error:  # each provider has its own error types
             raise EmbedderError(
                 f"The embedder {self.tag!r} failed: {type(error).__name__}."
             ) from error
@@ -84,21 +84,21 @@ class LangChainEmbedder:
                 "Check ONIONSKIN_EMBEDDER."
             )
         self._dimension = vectors.shape[1]
-        vectors /= largest  # so that no square overflows or vanishes
+        vectors /= largest  # avoids overflow and underflow of the squares
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 @asynccontextmanager
 async def open_embedder(name: str, options: EmbedderOptions) -> AsyncGenerator[Embedder]:
-    """The embedder that a setting names, its connections closed in the end.
+    """The embedder that a setting names; its connections are closed on exit.
 
     Args:
         name: `static`, `openai`, `openai:<model>`, or the dotted path of an `Embeddings` class or
             factory, such as `my_package.my_module.MyEmbeddings`.
-        options: how a remote one is reached.
+        options: Connection to a remote embedder.
 
     Raises:
-        ConfigurationError: there is no such embedder, or it cannot be made.
+        ConfigurationError: The name is unknown, or the embedder cannot be created.
     """
     kind, _, model = name.partition(":")
     if kind == "static":
@@ -119,7 +119,7 @@ async def open_embedder(name: str, options: EmbedderOptions) -> AsyncGenerator[E
 async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedder]:
     if options.api_key is None and options.base_url is None:
         raise ConfigurationError("The embedder 'openai' needs OPENAI_API_KEY.")
-    import openai  # noqa: PLC0415 - a second to import, rarely wanted
+    import openai  # noqa: PLC0415 - slow to import, rarely needed
     from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415
 
     async with openai.DefaultAsyncHttpxClient(event_hooks=response_limit_hooks()) as client:
@@ -128,7 +128,7 @@ async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedd
             api_key=options.api_key or SecretStr("none"),
             base_url=options.base_url,
             timeout=_REQUEST_SECONDS,
-            check_embedding_ctx_length=False,  # would fetch tiktoken's tables from the network
+            check_embedding_ctx_length=False,  # it would download tiktoken's tables
             http_async_client=client,
         )
         yield LangChainEmbedder(embeddings, f"openai:{embeddings.model}")
@@ -137,9 +137,9 @@ async def _openai(model: str, options: EmbedderOptions) -> AsyncGenerator[Embedd
 def _from_dotted_path(path: str) -> Embedder:
     module, _, name = path.replace(":", ".").rpartition(".")
     try:
-        made: object = getattr(importlib.import_module(module), name)()
+        embeddings: object = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"The embedder {path!r} cannot be made: {error}.") from error
-    if not isinstance(made, Embeddings):
+        raise ConfigurationError(f"The embedder {path!r} cannot be created: {error}.") from error
+    if not isinstance(embeddings, Embeddings):
         raise ConfigurationError(f"{path!r} does not make a LangChain Embeddings.")
-    return LangChainEmbedder(made, path)
+    return LangChainEmbedder(embeddings, path)

@@ -1,4 +1,4 @@
-"""A remote embedder, guarded: left alone while it fails, and refused where it lies."""
+"""A remote embedder behind a circuit breaker, checked for a constant dimension."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from onionskin.memory.types.messages import Vectors
 
 
 class ResilientEmbedder:
-    """An embedder behind a circuit breaker, whose vectors are all of one length for ever.
+    """Wraps an embedder with a circuit breaker and a check of its vectors' dimension.
 
     Args:
-        embedder: the provider's.
-        circuit: of the provider.
-        connection: to the Redis that remembers the length.
-        tell: told how each call ended: `embedded`, `cancelled`, or an error's code.
+        embedder: The provider's embedder.
+        circuit: The provider's circuit breaker.
+        connection: Connection to the Redis that stores the dimension.
+        on_result: Called with each call's result: `embedded`, `cancelled`, or an error code.
     """
 
     def __init__(
@@ -28,48 +28,48 @@ class ResilientEmbedder:
         embedder: Embedder,
         circuit: CircuitBreaker,
         connection: Connection,
-        tell: Callable[[str], None],
+        on_result: Callable[[str], None],
     ) -> None:
-        self._embedder, self._circuit, self._tell = embedder, circuit, tell
+        self._embedder, self._circuit, self._on_result = embedder, circuit, on_result
         self._connection, self._dimensions = connection, 0
         self.tag, self.local = embedder.tag, embedder.local
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """As the embedder does it.
+        """`(n, dim)` float32, rows of unit length.
 
         Raises:
-            EmbedderUnavailableError: it failed too often and is left alone for a while.
-            EmbedderError: it failed, or its vectors are of another length than they were.
+            EmbedderUnavailableError: The circuit breaker is open.
+            EmbedderError: The embedder failed, or its dimension has changed.
         """
         wait = self._circuit.admit()
         if wait is not None:
-            self._tell(EmbedderUnavailableError.code)
+            self._on_result(EmbedderUnavailableError.code)
             raise EmbedderUnavailableError(wait)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             vectors = await self._embedder.embed(texts)
             await self._check(vectors)
         except asyncio.CancelledError:
-            self._circuit.record_cancellation(timedelta(seconds=time.monotonic() - began))
-            self._tell("cancelled")
+            self._circuit.record_cancellation(timedelta(seconds=time.monotonic() - started))
+            self._on_result("cancelled")
             raise
         except EmbedderError as error:
             self._circuit.record_failure()
-            self._tell(error.code)
+            self._on_result(error.code)
             raise
         self._circuit.record_success()
-        self._tell("embedded")
+        self._on_result("embedded")
         return vectors
 
     async def _check(self, vectors: Vectors) -> None:
         if not len(vectors):
             return
-        seen = vectors.shape[1]
+        dimensions = vectors.shape[1]
         if not self._dimensions:
-            self._dimensions = await settled_dimensions(self._connection, self.tag, seen)
-        if seen != self._dimensions:
+            self._dimensions = await settled_dimensions(self._connection, self.tag, dimensions)
+        if dimensions != self._dimensions:
             raise EmbedderError(
-                f"The embedder {self.tag!r} answered with vectors of {seen} dimensions; those that "
-                f"are stored have {self._dimensions}. Nothing is mixed: give the new one a name of "
-                "its own, and run `onionskin reindex`."
+                f"The embedder {self.tag!r} answered with vectors of {dimensions} dimensions; the "
+                f"stored ones have {self._dimensions}. Give the new embedder a name of its own, "
+                "and run `onionskin reindex`."
             )

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Indexes of a user: words, vectors and features of the messages, and their cache."""

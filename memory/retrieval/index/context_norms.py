@@ -1,6 +1,6 @@
-"""How long each message's vector is, taken together with half of those of the two before it.
+"""Norms of the messages' context vectors, computed once per message.
 
-That does not depend on what is asked, so it is reckoned once for each message.
+A context vector is a message's vector plus half of each of the two before it.
 """
 
 import math
@@ -13,58 +13,58 @@ from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
 from onionskin.memory.retrieval.index.growable_array import GrowableArray
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
 
-BEFORE = 0.5
-"""What each of the two before counts for."""
+NEIGHBOUR_WEIGHT = 0.5
+"""The weight of each of the two messages before."""
 
-_REACH = 2
+_BEFORE = 2
 
 
 class ContextNorms:
-    """The lengths, each reckoned when it is first asked for.
+    """A cache of norms, each computed when it is first read.
 
     Args:
-        rows: which message follows which.
-        vectors: of the messages; one that has none counts as zero.
+        message_features: The order of the messages.
+        vectors: The vectors of the messages; a missing one counts as zero.
     """
 
-    def __init__(self, rows: MessageFeatures, vectors: FaissIndex) -> None:
-        self._rows, self._vectors = rows, vectors
-        self._lengths = GrowableArray(np.float32)
+    def __init__(self, message_features: MessageFeatures, vectors: FaissIndex) -> None:
+        self._message_features, self._vectors = message_features, vectors
+        self._norms = GrowableArray(np.float32)
 
     @property
     def size_bytes(self) -> int:
-        """What the lengths take."""
-        return self._lengths.size_bytes
+        """Memory of the norms."""
+        return self._norms.size_bytes
 
-    def forget(self, rows: Iterable[int]) -> None:
-        """Reckon anew what the vectors of rows go into: these have just come."""
+    def invalidate(self, rows: Iterable[int]) -> None:
+        """Drop the norms that depend on the vectors of rows."""
         for first in rows:
             row = first
-            for _ in range(_REACH + 1):
-                if not 0 <= row < len(self._lengths):
+            for _ in range(_BEFORE + 1):
+                if not 0 <= row < len(self._norms):
                     break
-                self._lengths[row] = math.nan
-                row = self._rows.following(row)
+                self._norms[row] = math.nan
+                row = self._message_features.following(row)
 
     @property
-    def known(self) -> NDArray[np.float32]:
-        """The length of every row, `(n,)`; not a number where it was never asked for."""
-        if missing := len(self._rows) - len(self._lengths):
-            self._lengths.extend([math.nan] * missing)
-        return self._lengths.values
+    def cached(self) -> NDArray[np.float32]:
+        """The norm of every row, `(n,)`; NaN where it is not computed yet."""
+        if missing := len(self._message_features) - len(self._norms):
+            self._norms.extend([math.nan] * missing)
+        return self._norms.values
 
-    def lengths(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The length of each of the rows, `(m,)`."""
-        held = self.known
-        if len(unknown := rows[np.isnan(held[rows])]):
-            held[unknown] = self._compute(unknown)
-        return held[rows]
+    def norms(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The norm of each row, `(m,)`."""
+        cached = self.cached
+        if len(missing := rows[np.isnan(cached[rows])]):
+            cached[missing] = self._compute(missing)
+        return cached[rows]
 
     def _compute(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        before = [self._rows.step(rows, -back) for back in range(1, _REACH + 1)]
-        there = np.concatenate([rows, *before])
-        held = self._vectors.of(np.maximum(there, 0))[0]
-        held *= (there >= 0)[:, None]
-        own, *others = held.reshape(1 + _REACH, len(rows), -1)
-        together = own + BEFORE * sum(others)
-        return np.sqrt(np.einsum("ij,ij->i", together, together))
+        before = [self._message_features.step(rows, -back) for back in range(1, _BEFORE + 1)]
+        sources = np.concatenate([rows, *before])
+        vectors = self._vectors.of(np.maximum(sources, 0))[0]
+        vectors *= (sources >= 0)[:, None]
+        own, *others = vectors.reshape(1 + _BEFORE, len(rows), -1)
+        context = own + NEIGHBOUR_WEIGHT * sum(others)
+        return np.sqrt(np.einsum("ij,ij->i", context, context))

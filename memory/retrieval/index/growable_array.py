@@ -10,13 +10,13 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 class GrowableArray(Generic[Number]):
-    """Rows of numbers in one block that doubles when it is full.
+    """Rows of numbers in one block, whose capacity doubles when it is full.
 
-    A view that was handed out stays valid, and stays as it was.
+    A view of the values stays valid after the array has grown, and keeps its length.
 
     Args:
-        dtype: of the numbers.
-        width: how many stand in a row; 0 for plain numbers.
+        dtype: Type of the numbers.
+        width: Numbers in a row; 0 for plain numbers.
     """
 
     def __init__(self, dtype: type[Number], width: int = 0) -> None:
@@ -28,33 +28,33 @@ class GrowableArray(Generic[Number]):
 
     @property
     def size_bytes(self) -> int:
-        """Of the block, with what is free in it."""
+        """Memory of the block, unused capacity included."""
         return self._block.nbytes
 
     @property
     def values(self) -> NDArray[Number]:
-        """What was appended, `(n,)` or `(n, width)`."""
+        """A view of the values, `(n,)` or `(n, width)`."""
         return self._block[: self._length]
 
     def item(self, row: int) -> int:
-        """A plain number, of whole ones."""
+        """One integer."""
         return int(self._block[row])
 
     def append(self, row: float | Sequence[float] | NDArray[np.generic]) -> None:
         """Append one row."""
-        self._make_room(1)
+        self._reserve(1)
         self._block[self._length] = row
         self._length += 1
 
     def extend(self, rows: Sequence[float]) -> None:
         """Append several plain numbers."""
-        self._make_room(len(rows))
+        self._reserve(len(rows))
         self._block[self._length : self._length + len(rows)] = rows
         self._length += len(rows)
 
     def __setitem__(self, row: int, value: float) -> None:
         self._block[row] = value
 
-    def _make_room(self, more: int) -> None:
+    def _reserve(self, more: int) -> None:
         while self._length + more > len(self._block):
             self._block = np.concatenate([self._block, np.zeros_like(self._block)])

@@ -1,4 +1,4 @@
-"""A worker's indexes: caches of Redis that catch up by the user's change log, and are bounded."""
+"""A worker's cache of user indexes: each follows the user's change log in Redis."""
 
 import asyncio
 from collections import OrderedDict
@@ -23,20 +23,26 @@ from onionskin.memory.types.change_log import (
 )
 from onionskin.memory.types.messages import Entry, User
 
-_SLICE = 32
-_MOST_DEAD = 0.5
-_VIEW_BYTES = 6_000
+_BATCH = 32
+_MAX_DEAD_SHARE = 0.5
+_EMPTY_BYTES = 6_000
 
 
 class CachedIndex:
-    """One user's indexes, and up to where they have read the change log.
+    """One user's indexes, and their position in the change log.
+
+    Args:
+        make_index: Makes an empty index.
+        quarantines: Whether text that looks like instructions is quarantined.
 
     Attributes:
-        index: the messages.
-        records: the records.
-        quarantine: what of both is held back.
-        newest: the time of each session's newest message.
-        is_steady: whether the turn before found nothing to catch up with.
+        index: The messages.
+        records: The records.
+        quarantine: The quarantined messages and records.
+        cursor: Position in the change log.
+        lock: Held while changes are applied.
+        newest: Time of each session's newest message.
+        is_unchanged: Whether the last turn found no change in the log.
     """
 
     def __init__(self, make_index: Callable[[], UserIndex], *, quarantines: bool) -> None:
@@ -52,16 +58,16 @@ class CachedIndex:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes."""
-        return _VIEW_BYTES + self.index.size_bytes + self.records.size_bytes
+        """Estimated memory."""
+        return _EMPTY_BYTES + self.index.size_bytes + self.records.size_bytes
 
     def replace_with(self, other: "CachedIndex", cursor: Cursor) -> None:
-        """Hold what another holds."""
+        """Take over the content of another."""
         self.index, self.records, self.quarantine = other.index, other.records, other.quarantine
         self.cursor, self.newest = cursor, other.newest
 
     async def apply(self, change: Change) -> None:
-        """Go on by a change."""
+        """Apply one change of the log."""
         match change:
             case Put():
                 await self._put_all(change.entries)
@@ -75,7 +81,7 @@ class CachedIndex:
                 self.quarantine.release(change.id)
 
     def put(self, entries: tuple[Entry, ...]) -> None:
-        """Messages came, or their vectors."""
+        """Add messages, or vectors of messages that had none."""
         self.index.put(*entries)
         self.quarantine.scan(entries)
         for entry in entries:
@@ -83,45 +89,45 @@ class CachedIndex:
             self.newest[session_id] = max(at, self.newest.get(session_id, at))
 
     def drop(self, session_id: str) -> None:
-        """Forget a session."""
+        """Delete a session."""
         self.newest.pop(session_id, None)
         self.index.drop_session(session_id)
         self.quarantine.drop(session_id)
 
     def expire(self, retention: Retention, user: User) -> bool:
-        """Forget the sessions and hold back no records that are past their time; if there are."""
+        """Drop expired sessions and records; returns whether a session has expired."""
         horizon = retention.horizon(user)
-        over = [one for one, at in self.newest.items() if at <= horizon]
-        for session_id in over:
+        expired = [session_id for session_id, at in self.newest.items() if at <= horizon]
+        for session_id in expired:
             self.drop(session_id)
         if self.quarantine.quarantined_ids and retention.expires_memories():
             for record in self.records:
                 if retention.is_expired(user, record):
                     self.quarantine.drop(record.id)
-        return bool(over)
+        return bool(expired)
 
     async def _put_all(self, entries: tuple[Entry, ...]) -> None:
-        """Put in slices, so that a long replay never keeps other requests waiting."""
-        for start in range(0, len(entries), _SLICE):
-            self.put(entries[start : start + _SLICE])
+        """Add in batches, so that a long replay does not block other requests."""
+        for start in range(0, len(entries), _BATCH):
+            self.put(entries[start : start + _BATCH])
             await asyncio.sleep(0)
         if self.index.outgrown:
             await asyncio.to_thread(self.index.approximate)
 
 
 class IndexCache:
-    """The views of the users a worker serves, the least recently used thrown away first.
+    """The indexes of the users that a worker serves; the least recently used is evicted first.
 
     Args:
-        store: what they are views of.
-        make_index: an empty index.
-        most_bytes: the bound, over all users; about as much memory is taken.
-        quarantines: whether what reads like instructions is held back.
+        store: The store that the indexes are built from.
+        make_index: Makes an empty index.
+        max_bytes: Memory limit over all users, approximate.
+        quarantines: Whether text that looks like instructions is quarantined.
 
     Attributes:
-        held: messages and records in all views.
-        held_bytes: about how much memory they take.
-        hits, misses: how often a view was there already, or was not.
+        cached_entries: Messages and records in all indexes.
+        cached_bytes: Estimated memory of all indexes.
+        hits, misses: How often a user's index was in the cache, or was not.
     """
 
     def __init__(
@@ -129,92 +135,93 @@ class IndexCache:
         store: RedisStore,
         make_index: Callable[[], UserIndex],
         *,
-        most_bytes: int,
+        max_bytes: int,
         quarantines: bool = False,
     ) -> None:
         self._store, self._make_index, self.quarantines = store, make_index, quarantines
-        self._most_bytes = most_bytes
-        self._views: OrderedDict[User, CachedIndex] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._indexes: OrderedDict[User, CachedIndex] = OrderedDict()
         self._sizes: dict[User, tuple[int, int]] = {}
         self.cached_entries = self.cached_bytes = self.hits = self.misses = 0
 
     def cursor(self, user: User) -> Cursor:
-        """Up to where this worker has read the user's log; the beginning if it holds no view."""
-        view = self._views.get(user)
-        return view.cursor if view else Cursor()
+        """This worker's position in the user's change log; the start if nothing is cached."""
+        cached = self._indexes.get(user)
+        return cached.cursor if cached else Cursor()
 
     def forget(self, epochs: Container[str]) -> None:
-        """Drop the views of users who were erased, by the epochs that they had."""
-        for user in [one for one, view in self._views.items() if view.cursor.epoch in epochs]:
-            self._drop(user)
+        """Evict users who were erased, by their former epochs."""
+        erased = [user for user, cached in self._indexes.items() if cached.cursor.epoch in epochs]
+        for user in erased:
+            self._evict(user)
 
     async def catch_up(self, user: User, changes: Changes) -> CachedIndex:
-        """The user's view with `changes` in it; what they do not hold is read from Redis."""
-        view = self._views.get(user)
-        if view:
+        """The user's index with `changes` applied; further changes are read from Redis."""
+        cached = self._indexes.get(user)
+        if cached:
             self.hits += 1
         else:
             self.misses += 1
-            view = self._views[user] = self._empty()
-            self._resize(user, view)
-        self._views.move_to_end(user)
-        view.is_unchanged = changes.cursor == view.cursor
-        async with view.lock:
-            while not await self._apply(user, view, changes):
-                changes = await self._store.catch_up(user, view.cursor)
-            expired = view.expire(self._store.retention, user)
-        if expired or not view.is_unchanged:
-            self._resize(user, view)
-        return view
+            cached = self._indexes[user] = self._empty()
+            self._resize(user, cached)
+        self._indexes.move_to_end(user)
+        cached.is_unchanged = changes.cursor == cached.cursor
+        async with cached.lock:
+            while not await self._apply(user, cached, changes):
+                changes = await self._store.catch_up(user, cached.cursor)
+            expired = cached.expire(self._store.retention, user)
+        if expired or not cached.is_unchanged:
+            self._resize(user, cached)
+        return cached
 
     def peek(self, user: User) -> CachedIndex | None:
-        """The view as this worker holds it, if the turn before found nothing to catch up with."""
-        view = self._views.get(user)
-        return view if view and view.is_unchanged and not view.lock.locked() else None
+        """The cached index as it is; None if the last turn found changes or it is being updated."""
+        cached = self._indexes.get(user)
+        return cached if cached and cached.is_unchanged and not cached.lock.locked() else None
 
     def append_committed(self, user: User, cursor: Cursor, entries: tuple[Entry, ...]) -> None:
-        """Take in what this worker has just stored, unless something else came before it.
+        """Add entries that this worker has just committed, unless another change came first.
 
         Args:
-            user: whose view it is.
-            cursor: where it stands in the change log.
-            entries: what was stored, with vectors where there are any.
+            user: The user.
+            cursor: Position of the commit in the change log.
+            entries: The committed entries, with their vectors if they have any.
         """
-        view = self._views.get(user)
-        if view is None or not cursor.epoch or cursor != view.cursor.after:
-            return  # it is read from Redis with the next turn, and with it what the epoch is
-        if view.lock.locked() or view.index.outgrown:
+        cached = self._indexes.get(user)
+        if cached is None or not cursor.epoch or cursor != cached.cursor.after:
+            return  # the next turn reads it from Redis, together with the epoch
+        if cached.lock.locked() or cached.index.outgrown:
             return
-        view.put(entries)
-        view.cursor = cursor
-        self._resize(user, view)
+        cached.put(entries)
+        cached.cursor = cursor
+        self._resize(user, cached)
 
     async def quarantined_ids(self, user: User) -> frozenset[str]:
-        """The ids of what is held back of a user as things are now."""
+        """The ids of the user's quarantined messages and records, as of now."""
         if not self.quarantines:
             return frozenset()
         return (await self.refresh(user)).quarantine.quarantined_ids
 
     async def refresh(self, user: User) -> CachedIndex:
-        """The user's view as things are now."""
+        """The user's index as of now."""
         return await self.catch_up(user, await self._store.catch_up(user, self.cursor(user)))
 
-    async def _apply(self, user: User, view: CachedIndex, changes: Changes) -> bool:
-        """Bring the view forward; False when more is to be read."""
-        if changes.cursor.epoch != view.cursor.epoch:
-            view.replace_with(self._empty(), Cursor(changes.cursor.epoch))
-        if changes.reload or view.index.dead_share > _MOST_DEAD:
-            await self._reload(user, view, changes.cursor)
+    async def _apply(self, user: User, cached: CachedIndex, changes: Changes) -> bool:
+        """Apply changes to an index; False if more must be read."""
+        if changes.cursor.epoch != cached.cursor.epoch:
+            cached.replace_with(self._empty(), Cursor(changes.cursor.epoch))
+        if changes.reload or cached.index.dead_share > _MAX_DEAD_SHARE:
+            await self._reload(user, cached, changes.cursor)
             return False
-        if changes.since.sequence > view.cursor.sequence:
-            return False  # read for a view that was thrown away meanwhile
-        if changes.cursor.sequence > view.cursor.sequence:
+        if changes.since.sequence > cached.cursor.sequence:
+            return False  # they were read for an index that has been evicted since
+        if changes.cursor.sequence > cached.cursor.sequence:
             for change in changes.items:
-                await view.apply(self._limited(user, change))
-            view.cursor = changes.cursor
+                await cached.apply(self._limited(user, change))
+            cached.cursor = changes.cursor
         return not changes.more
 
-    async def _reload(self, user: User, view: CachedIndex, cursor: Cursor) -> None:
+    async def _reload(self, user: User, cached: CachedIndex, cursor: Cursor) -> None:
         fresh = self._empty()
         if self.quarantines:
             fresh.quarantine.release(*await read_released(self._store, user))
@@ -222,10 +229,10 @@ class IndexCache:
             await fresh.apply(Put(entries))
         async for entry, record in read_records(self._store, user):
             await fresh.apply(self._limited(user, PutRecord(record.id, record, entry)))
-        view.replace_with(fresh, cursor)
+        cached.replace_with(fresh, cursor)
 
     def _limited(self, user: User, change: Change) -> Change:
-        """A record with the time until which it is kept."""
+        """The change, with the record's expiry time set by the retention."""
         if not isinstance(change, PutRecord) or change.record is None:
             return change
         return replace(change, record=self._store.retention.with_expiry(user, change.record))
@@ -233,16 +240,16 @@ class IndexCache:
     def _empty(self) -> CachedIndex:
         return CachedIndex(self._make_index, quarantines=self.quarantines)
 
-    def _resize(self, user: User, view: CachedIndex) -> None:
-        """Note how large a view is, unless it was thrown away meanwhile, and keep to the bound."""
-        if self._views.get(user) is not view:
+    def _resize(self, user: User, cached: CachedIndex) -> None:
+        """Update the size of an index that is still cached, and evict others over the limit."""
+        if self._indexes.get(user) is not cached:
             return
-        self._count(user, (len(view), view.size_bytes))
-        while self.cached_bytes > self._most_bytes and len(self._views) > 1:
-            self._drop(next(iter(self._views)))
+        self._count(user, (len(cached), cached.size_bytes))
+        while self.cached_bytes > self._max_bytes and len(self._indexes) > 1:
+            self._evict(next(iter(self._indexes)))
 
-    def _drop(self, user: User) -> None:
-        del self._views[user]
+    def _evict(self, user: User) -> None:
+        del self._indexes[user]
         self._count(user, (0, 0))
         del self._sizes[user]
 

@@ -1,4 +1,4 @@
-"""One user's records, searchable, and by id."""
+"""A user's records, searchable and by id."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,27 +13,27 @@ from onionskin.memory.types.messages import Entry, Vector
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Hit
 
-_MOST_DEAD = 0.5
+_MAX_DEAD_SHARE = 0.5
 _IMPORTANCE_WEIGHT = 0.5
 _RECORD_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordHit:
-    """A record that was found, its score, and the parts the score is made of."""
+    """A record and its hit: the score, and the parts of the score."""
 
     record: Record
     hit: Hit
 
 
 class RecordIndex:
-    """Every record of a user, of whatever state: who asks decides which count.
+    """All records of a user, in every state; a search filters them.
 
     Args:
-        make_index: an empty index.
+        make_index: Makes an empty index.
 
     Attributes:
-        index: their contents; the session of an entry is the record.
+        index: The records' contents; an entry's session id is the record's id.
     """
 
     def __init__(self, make_index: Callable[[], UserIndex]) -> None:
@@ -48,21 +48,21 @@ class RecordIndex:
         return iter(list(self._records.values()))
 
     def get(self, record_id: str) -> Record | None:
-        """The record of an id."""
+        """The record by id; None if there is none."""
         return self._records.get(record_id)
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes."""
+        """Estimated memory."""
         return self.index.size_bytes + _RECORD_BYTES * len(self)
 
     @property
     def unembedded(self) -> list[Record]:
-        """The records without a vector of the embedder in use."""
-        return [self._records[one.session_id] for one in self.index.unembedded]
+        """The records without a vector of the current embedder."""
+        return [self._records[entry.session_id] for entry in self.index.unembedded]
 
     def put(self, change: PutRecord) -> None:
-        """Take up a record as it is now, or forget it."""
+        """Apply a change: store the record as it is now, or delete it."""
         known = self._entries.get(change.id)
         if change.record is None or change.entry is None:
             self._records.pop(change.id, None)
@@ -75,7 +75,7 @@ class RecordIndex:
                     self.index.drop_session(change.id)
                 self._entries[change.id] = change.entry
                 self.index.put(change.entry)
-        if self.index.dead_share > _MOST_DEAD:
+        if self.index.dead_share > _MAX_DEAD_SHARE:
             self.index = self._make_index()
             self.index.put(*self._entries.values())
 
@@ -88,36 +88,39 @@ class RecordIndex:
         where: Callable[[Record], bool],
         selection: Selection,
     ) -> list[RecordHit]:
-        """The records that answer `query` best, importance counted in.
+        """The records that match the query best; the score includes their importance.
 
         Args:
-            query: the text.
-            vector: its `(dim,)` unit vector; None to search by words alone.
-            top_k: how many.
-            where: only records for which this holds.
-            selection: further wishes, such as the least similarity.
+            query: The text.
+            vector: Its `(dim,)` unit vector; None for words alone.
+            top_k: Maximum number of records.
+            where: Predicate that a record must fulfil.
+            selection: Further filters, such as the minimum similarity.
         """
-        admitted = {one.id for one in self._records.values() if where(one)}
-        importance = {self._entries[one].id: self._records[one].importance for one in admitted}
+        admitted = {record.id for record in self._records.values() if where(record)}
+        importance = {
+            self._entries[record_id].id: self._records[record_id].importance
+            for record_id in admitted
+        }
 
         def admits(entry: Entry) -> bool:
             return entry.session_id in admitted
 
-        asked = replace(
+        full_selection = replace(
             selection,
             where=admits,
             importance=importance,
             importance_weight=_IMPORTANCE_WEIGHT,
         )
-        found = self.index.search(query, vector, top_k=top_k, selection=asked)
-        return [RecordHit(self._records[hit.entry.session_id], hit) for hit in found]
+        hits = self.index.search(query, vector, top_k=top_k, selection=full_selection)
+        return [RecordHit(self._records[hit.entry.session_id], hit) for hit in hits]
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    return one.message == other.message and _equal(one.vector, other.vector)
+def _same(left: Entry, right: Entry) -> bool:
+    return left.message == right.message and _equal(left.vector, right.vector)
 
 
-def _equal(one: NDArray[np.float16] | None, other: NDArray[np.float16] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)
+def _equal(left: NDArray[np.float16] | None, right: NDArray[np.float16] | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return np.array_equal(left, right)

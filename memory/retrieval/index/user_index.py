@@ -1,7 +1,4 @@
-"""One user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking.
-
-Search by vectors alone, exact: what a vector store of LangChain's is asked for.
-"""
+"""A user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -31,16 +28,25 @@ from onionskin.memory.types.snapshot import Hit
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 
 
+@dataclass(frozen=True, slots=True)
+class VectorHit:
+    """An entry, its cosine with the query vector, and its own `(dim,)` vector."""
+
+    entry: Entry
+    cosine: float
+    vector: Vector
+
+
 class UserIndex:
     """The index of one user, append-only: a put costs the same however long the history is.
 
-    Rows are numbered in the order of arrival. Deleted rows stay as tombstones until `dead_share`
-    says that filling the index anew pays.
+    Rows are numbered in the order of arrival. Deleted rows remain as tombstones; a large
+    `dead_share` is a reason to rebuild the index.
 
     Args:
-        tongue: the language it reads in.
-        weights: how parts make a score, instead of what was learned for the language.
-        exact_upto: up to how many vectors each is compared with the query.
+        text_pipeline: Language of the messages.
+        weights: Ranking weights to use in place of those learned for the language.
+        exact_upto: Number of vectors up to which vector search is exact.
     """
 
     def __init__(
@@ -50,39 +56,46 @@ class UserIndex:
         weights: Weights | None = None,
         exact_upto: int = EXACT_UPTO,
     ) -> None:
-        self._tongue = text_pipeline
+        self._text_pipeline = text_pipeline
         self.entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
-        self._postings, self.vectors = Bm25Index(), FaissIndex(exact_upto=exact_upto)
-        self._rows = MessageFeatures(text_pipeline.words)
-        self._surroundings = ContextNorms(self._rows, self.vectors)
-        kept = (self._postings, self.vectors, self._rows, self._surroundings)
-        self.ranker = Ranker(text_pipeline, *kept, weights=weights)
+        self._bm25, self.vectors = Bm25Index(), FaissIndex(exact_upto=exact_upto)
+        self._message_features = MessageFeatures(text_pipeline.words)
+        self._context_norms = ContextNorms(self._message_features, self.vectors)
+        self.ranker = Ranker(
+            text_pipeline,
+            self._bm25,
+            self.vectors,
+            self._message_features,
+            self._context_norms,
+            weights=weights,
+        )
         self._text_bytes = _EMPTY_BYTES
-        self._ahead: Ranked | None = None
+        self._prefetched: Ranked | None = None
 
     def __len__(self) -> int:
         return len(self._row_of)
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes, deleted rows included."""
-        numbers = sum(one.size_bytes for one in (self._rows, self.vectors, self._surroundings))
-        return self._text_bytes + self._postings.size_bytes + numbers
+        """Estimated memory, deleted rows included."""
+        columns = (self._message_features, self.vectors, self._context_norms)
+        numbers = sum(column.size_bytes for column in columns)
+        return self._text_bytes + self._bm25.size_bytes + numbers
 
     @property
     def dead_share(self) -> float:
-        """The share of rows that were deleted."""
+        """The share of deleted rows."""
         return 1 - len(self._row_of) / len(self.entries) if self.entries else 0.0
 
     @property
     def pending(self) -> int:
-        """How many rows wait for a vector."""
+        """The number of rows without a vector."""
         return len(self.entries) - len(self.vectors)
 
     @property
     def unembedded(self) -> list[Entry]:
-        """The messages without a vector of the embedder in use, oldest first."""
+        """The messages without a vector of the current embedder, oldest first."""
         if not self.pending:
             return []
         missing = (row for row in self._row_of.values() if row not in self.vectors)
@@ -90,22 +103,22 @@ class UserIndex:
 
     @property
     def outgrown(self) -> bool:
-        """Whether there are so many vectors that it is time to `approximate` their search."""
+        """Whether there are so many vectors that the index needs `approximate`."""
         return self.vectors.outgrown
 
     def approximate(self) -> None:
-        """Go over to an approximate search of vectors; long work, not beside `put`."""
+        """Switch to approximate vector search; long-running, and must not run beside `put`."""
         self.vectors.approximate()
 
     def put(self, *entries: Entry) -> None:
-        """Add messages, or the vectors of those that came without."""
-        self._ahead, rows = None, [self._row(entry) for entry in entries]
+        """Add messages, or the vectors of messages that were added without one."""
+        self._prefetched, rows = None, [self._row(entry) for entry in entries]
         placed = zip(rows, entries, strict=True)
-        self.vectors.add([(row, one.vector) for row, one in placed if one.vector is not None])
-        self._surroundings.forget(rows)
+        self.vectors.add([(row, entry.vector) for row, entry in placed if entry.vector is not None])
+        self._context_norms.invalidate(rows)
 
     def _row(self, entry: Entry) -> int:
-        """The row of a message, made if it is new."""
+        """The row of a message; a new message gets the next row."""
         row = self._row_of.get(entry.id)
         if row is None:
             row = len(self.entries)
@@ -114,27 +127,27 @@ class UserIndex:
                 Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
             )
             self._text_bytes += _ENTRY_BYTES + getsizeof(entry.message.content)
-            tongue = self._tongue
+            pipeline = self._text_pipeline
             words = words_of(entry.message.spoken.casefold())
-            terms = self._postings.add(tongue.analyze.terms(words))
-            self._rows.add(entry, words, terms, tongue.vectors.ids(words))
+            terms = self._bm25.add(pipeline.analyze.terms(words))
+            self._message_features.add(entry, words, terms, pipeline.vectors.ids(words))
         return row
 
     def drop_session(self, session_id: str) -> None:
-        """Forget a session's messages."""
-        self._ahead = None
+        """Delete a session's messages."""
+        self._prefetched = None
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
                 self.entries[row] = None
-                self._rows.mark_deleted(row)
+                self._message_features.mark_deleted(row)
                 del self._row_of[entry.id]
 
     def strip_names(self, query: str) -> str:
-        """The query as it should be embedded: without the speakers' names.
+        """The query to embed: the text without the speakers' names.
 
-        Short messages that say little but a name would be nearest to it otherwise.
+        With the names, the nearest messages would be short ones that contain little but a name.
         """
-        names = named_in(query.casefold(), self._rows.authors)
+        names = named_in(query.casefold(), self._message_features.authors)
         return (strip_names(query, names).strip() or query) if names else query
 
     def search(
@@ -145,26 +158,26 @@ class UserIndex:
         top_k: int,
         exclude: Container[str] = (),
         selection: Selection = EVERYTHING,
-        beyond: str | None = None,
+        exclude_text: str | None = None,
     ) -> list[Hit]:
-        """The messages that answer `query` best.
+        """The messages that match the query best.
 
         Args:
-            query: the text.
-            vector: the `(dim,)` unit vector of `focus(query)`; None to search by words alone.
-            top_k: how many.
-            exclude: ids of messages that the prompt shows already.
-            selection: which of them may be found, and which are preferred.
-            beyond: messages that say this and no more are passed over: a question that was asked
+            query: The text.
+            vector: The `(dim,)` unit vector of `strip_names(query)`; None for words alone.
+            top_k: Maximum number of hits.
+            exclude: Ids of messages that the prompt already contains.
+            selection: Filters and preferences.
+            exclude_text: Leave out messages that consist of this text. A question that was asked
                 before is nearest to itself, and answers nothing.
 
         Returns:
-            Hits, best first; none that neither words nor meaning speak for.
+            Hits, best first; only messages that match a word or the meaning of the query.
         """
         if not self._row_of or top_k <= 0:
             return []
         plain = selection.is_plain
-        ranked = self._ahead if plain else None
+        ranked = self._prefetched if plain else None
         if ranked is None or not ranked.answers(query, vector):
             among, rank = selection.rows_of(self.entries), self.ranker.rank
             ranked = rank(query, vector, now=selection.now, among=among, plain=plain)
@@ -174,70 +187,62 @@ class UserIndex:
         chosen = select(
             ranked.scores,
             lambda place: self.entries[rows[place]],
-            supports=EvidenceFilter(
-                ranked.parts, ranked.candidates, self._rows, self._tongue.vectors, ranked.read
+            has_evidence=EvidenceFilter(
+                ranked.features,
+                ranked.candidates,
+                self._message_features,
+                self._text_pipeline.vectors,
+                ranked.parse,
             ),
-            similarities=None if vector is None else ranked.parts[:, NAMES.index("cosine")],
+            similarities=None if vector is None else ranked.features[:, NAMES.index("cosine")],
             vectors=lambda: self.vectors.of(ranked.rows)[0],
             top_k=top_k,
             exclude=exclude,
             selection=selection,
-            beyond=beyond,
+            exclude_text=exclude_text,
         )
         places = [place for place, _, _ in chosen]
-        explained = by_group(ranked.columns[places] * ranked.weights)
+        parts = by_group(ranked.columns[places] * ranked.weights)
         around, count = self._around, selection.neighbours
         return [
-            Hit(entry, round(score, 4), said | extra, around(rows[place], count))
-            for (place, score, extra), said in zip(chosen, explained, strict=True)
+            Hit(entry, round(score, 4), score_parts | bonuses, around(rows[place], count))
+            for (place, score, bonuses), score_parts in zip(chosen, parts, strict=True)
             if (entry := self.entries[rows[place]])
         ]
 
     def prefetch_ranking(self, query: str, vector: Vector | None) -> None:
-        """Do most of a turn's `search` before it is asked for; it holds until the index changes."""
+        """Rank the messages for an expected `search`; the result is valid until the next change."""
         if self._row_of:
-            self._ahead = self.ranker.rank(query, vector, now=EVERYTHING.now)
+            self._prefetched = self.ranker.rank(query, vector, now=EVERYTHING.now)
+
+    def nearest(
+        self, vector: Vector, *, top_k: int, where: Callable[[Entry], bool]
+    ) -> list[VectorHit]:
+        """The entries nearest to a vector by exact search, the nearest first.
+
+        Args:
+            vector: `(dim,)`, unit length.
+            top_k: Maximum number of entries.
+            where: Predicate that an entry must fulfil; entries without a vector are left out.
+        """
+        rows = [row for row, entry in enumerate(self.entries) if entry and where(entry)]
+        if not rows or not self.vectors.fits(vector):
+            return []
+        vectors, known = self.vectors.of(np.array(rows, np.intp))
+        cosines = np.where(known, vectors @ vector, -np.inf)
+        best = np.argsort(-cosines, kind="stable")[:top_k]
+        places: list[int] = best[known[best]].tolist()
+        return [
+            VectorHit(entry, float(cosines[place]), vectors[place])
+            for place in places
+            if (entry := self.entries[rows[place]])
+        ]
 
     def sessions_of(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-        """The session of each row, by number."""
-        return self._rows.sessions(rows)
+        """The number of each row's session."""
+        return self._message_features.sessions(rows)
 
     def _around(self, row: int, count: int) -> tuple[Entry, ...]:
         """Up to `count` messages before and after a row, of its session."""
-        found = map(self.entries.__getitem__, self._rows.around(row, count))
-        return tuple(filter(None, found))
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """An entry, its cosine with what was asked for, and its `(dim,)` vector."""
-
-    entry: Entry
-    cosine: float
-    vector: Vector
-
-
-def nearest(
-    index: UserIndex, vector: Vector, *, top_k: int, where: Callable[[Entry], bool]
-) -> list[Near]:
-    """The entries nearest to a vector, the nearest first; those without a vector are left out.
-
-    Args:
-        index: where they are.
-        vector: `(dim,)`, unit length.
-        top_k: the most.
-        where: only entries for which this holds.
-    """
-    entries = index.entries
-    admitted = [row for row, entry in enumerate(entries) if entry and where(entry)]
-    if not admitted or not index.vectors.fits(vector):
-        return []
-    held, known = index.vectors.of(np.array(admitted, np.intp))
-    cosines = np.where(known, held @ vector, -np.inf)
-    best = np.argsort(-cosines, kind="stable")[:top_k]
-    places: list[int] = best[known[best]].tolist()
-    return [
-        Near(entry, float(cosines[place]), held[place])
-        for place in places
-        if (entry := entries[admitted[place]])
-    ]
+        neighbours = map(self.entries.__getitem__, self._message_features.around(row, count))
+        return tuple(filter(None, neighbours))

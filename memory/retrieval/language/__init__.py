@@ -1,1 +1,1 @@
-"""TODO."""
+"""Text analysis: index terms, dates and word vectors of each language."""

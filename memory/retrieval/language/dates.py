@@ -1,6 +1,6 @@
-"""Days that a text names: in a question, and in a message, relative to when it was said.
+"""Dates in texts: those that a query names, and those of the events that a message mentions.
 
-A day is its number since 0001-01-01 (`datetime.date.toordinal`).
+A day is the number of days since 0001-01-01 (`datetime.date.toordinal`).
 """
 
 import re
@@ -12,7 +12,7 @@ from onionskin.memory.retrieval.language.analyzer import Language
 
 _YEAR = r"(?:19|20)\d\d"
 _ISO = re.compile(rf"\b({_YEAR})[-/.](\d\d?)[-/.](\d\d?)\b|({_YEAR})年(\d\d?)月(\d\d?)日")
-_DAY = r"(\d\d?)(?:st|nd|rd|th|\.|日)?"
+_DAY_NUMBER = r"(\d\d?)(?:st|nd|rd|th|\.|日)?"
 _BARE_YEAR = re.compile(rf"(?<!\d)({_YEAR})(?!\d)")
 _MONTH_DAYS = 30
 _MONTH, _WEEK = 28, 7
@@ -23,7 +23,7 @@ _DAY_SECONDS, _EPOCH = 86_400, date(1970, 1, 1).toordinal()
 class Span:
     """The days from `first` to `last`, both included.
 
-    `any_year`: a month of whichever year; then the span is its days in the year before `now`.
+    `any_year`: the month of any year; the span is then the latest such month before `now`.
     """
 
     first: int
@@ -35,14 +35,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How many days before it was said something happened, give or take `slack` days."""
+    """Days between an event and the message that mentions it, give or take `slack` days."""
 
     days: int
     slack: int
 
 
 def day_of(at: float) -> date:
-    """The day (UTC) of a time; the nearest possible one if there is no such day."""
+    """The day (UTC) of a Unix time; the nearest valid one if it is out of range."""
     try:
         return date.fromordinal(int(at // _DAY_SECONDS) + _EPOCH)
     except (ValueError, OverflowError):
@@ -50,61 +50,69 @@ def day_of(at: float) -> date:
 
 
 def spans(text: str, now: date, language: Language) -> list[Span]:
-    """The days, months and years that a question names, relative ones counted from `now`."""
+    """The days, months and years that a query names; relative dates start from `now`."""
     folded = text.casefold()
-    found: list[Span] = []
+    named: list[Span] = []
     for match in _ISO.finditer(folded):
         year, month, day = (int(group) for group in match.groups() if group)
-        found += _day(year, month, day)
+        named += _day(year, month, day)
     rest = _ISO.sub(" ", folded)
-    taken: list[tuple[int, int]] = []
+    with_month: list[tuple[int, int]] = []
     for match in language.month.finditer(rest):
         month = language.months[match[0]]
-        before = re.search(rf"(?<!\d){_DAY}(?: of| de)?\s*$", rest[: match.start()])
-        after = re.match(rf"\s*{_DAY}(?!\d)", rest[match.end() :])
-        year = re.match(rf"(?:\s*{_DAY}(?!\d))?,?\s*(?:of |de )?({_YEAR})", rest[match.end() :])
+        before = re.search(rf"(?<!\d){_DAY_NUMBER}(?: of| de)?\s*$", rest[: match.start()])
+        after = re.match(rf"\s*{_DAY_NUMBER}(?!\d)", rest[match.end() :])
+        year = re.match(
+            rf"(?:\s*{_DAY_NUMBER}(?!\d))?,?\s*(?:of |de )?({_YEAR})", rest[match.end() :]
+        )
         numbers = before or after
         if not numbers and not year and _is_a_word(match, text, folded):
             continue
         if year:
-            taken.append((match.start(), match.end() + year.end()))
+            with_month.append((match.start(), match.end() + year.end()))
         years = [int(year[2])] if year else _likely_years(month, now)
         if numbers:
-            found += [span for one in years for span in _day(one, month, int(numbers[1]))]
+            named += [span for year in years for span in _day(year, month, int(numbers[1]))]
         else:
-            found.append(_month(years[0], month, any_year=year is None))
+            named.append(_month(years[0], month, any_year=year is None))
     for match in _BARE_YEAR.finditer(rest):
-        if not any(start <= match.start() < end for start, end in taken):
+        if not any(start <= match.start() < end for start, end in with_month):
             year = int(match[1])
             first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
-            found.append(Span(first, last, "year"))
+            named.append(Span(first, last, "year"))
     for offset in offsets(folded, now, language):
         day = now.toordinal() - offset.days
         grain = "day" if offset.slack < _WEEK else "month" if offset.slack < _MONTH else "year"
-        found.append(Span(day - offset.slack, day + offset.slack, grain))
-    return found
+        named.append(Span(day - offset.slack, day + offset.slack, grain))
+    return named
 
 
-def offsets(folded: str, said: date, language: Language) -> list[Offset]:
-    """When what a message tells of happened: `yesterday`, `last Friday`, `two weeks ago`."""
-    found: list[Offset] = []
+def offsets(folded: str, written: date, language: Language) -> list[Offset]:
+    """When an event happened, from expressions such as `yesterday` and `two weeks ago`.
+
+    Args:
+        folded: The case-folded message.
+        written: The day of the message.
+        language: Its word lists.
+    """
+    events: list[Offset] = []
     for match in language.relative.finditer(folded):
         words = match[0]
         if words in language.weekdays:
-            found.append(Offset((said.weekday() - language.weekdays[words] - 1) % 7 + 1, 0))
+            events.append(Offset((written.weekday() - language.weekdays[words] - 1) % 7 + 1, 0))
         else:
             days = language.days_ago[words]
-            found.append(Offset(days, days // 2 if days > 1 else 0))
+            events.append(Offset(days, days // 2 if days > 1 else 0))
     for match in language.ago.finditer(folded) if language.ago else ():
         number = language.numbers.get(match[1]) or (int(match[1]) if match[1].isdecimal() else 0)
         if number and number < _MONTH_DAYS * 100:
             unit = language.units[match[2]]
-            found.append(Offset(number * unit, unit // 2))
-    return found
+            events.append(Offset(number * unit, unit // 2))
+    return events
 
 
 def _is_a_word(match: re.Match[str], text: str, folded: str) -> bool:
-    """`may` is a month only where it is written `May`."""
+    """Whether `may` is the verb: as a month it is written `May`."""
     same = len(text) == len(folded)
     return match[0] == "may" and same and text[match.start() : match.end()].islower()
 

@@ -1,4 +1,4 @@
-"""Vectors of single words, from the built-in model's table: which words mean about the same."""
+"""Vectors of single words, from the built-in model's table; similar words have similar vectors."""
 
 import json
 from collections.abc import Iterable
@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
 
-_LONGEST, _MOST_CACHED = 40, 200_000
+_MAX_LENGTH, _MAX_CACHED = 40, 200_000
 _DIMENSIONS = 96
 _STATIC = Path(__file__).parents[1] / "embedders" / "static"
 
 
 class WordVectors:
-    """The table's rows by word; a word that it does not hold whole gives those of its pieces."""
+    """The table's rows by word; an unknown word has the rows of its pieces.
+
+    Args:
+        directory: Folder with `tokenizer.json` and `model.safetensors`.
+    """
 
     def __init__(self, directory: Path = _STATIC) -> None:
         tokenizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
@@ -30,21 +34,21 @@ class WordVectors:
 
     @property
     def vocabulary(self) -> list[str]:
-        """The words and pieces that it holds, the most frequent first."""
+        """The known words and pieces, the most frequent first."""
         return list(self._vocabulary)
 
     def ids(self, words: Iterable[str]) -> list[int]:
-        """The ids of the words' pieces, in order; none of a word that cannot be pieced together."""
-        known, found = self._known, list[int]()
+        """The ids of the words' pieces, in order; a word with unknown characters has none."""
+        known, ids = self._known, list[int]()
         for word in words:
-            found += known[word] if word in known else self._pieces(word)
-        return found
+            ids += known[word] if word in known else self._pieces(word)
+        return ids
 
     def _pieces(self, word: str) -> tuple[int, ...]:
         """The longest pieces from the left (Wu et al., "Google's Neural Machine ...", 2016)."""
         pieces: list[int] = []
         start = 0
-        while start < len(word) <= _LONGEST:
+        while start < len(word) <= _MAX_LENGTH:
             end = len(word)
             mark = "##" if start else ""
             while end > start and mark + word[start:end] not in self._vocabulary:
@@ -54,32 +58,37 @@ class WordVectors:
                 break
             pieces.append(self._vocabulary[mark + word[start:end]])
             start = end
-        if len(self._known) < _MOST_CACHED:
+        if len(self._known) < _MAX_CACHED:
             self._known[word] = tuple(pieces)
         return tuple(pieces)
 
-    def alike(
-        self, said: NDArray[np.integer], asked: NDArray[np.integer], *, above: float
+    def excess_cosines(
+        self, words: NDArray[np.integer], query: NDArray[np.integer], *, above: float
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """By how much the cosines of `(m,)` ids with `(q,)` ids exceed `above`, and 0 elsewhere.
+        """How far the cosines of words with query words exceed a threshold; 0 below it.
+
+        Args:
+            words: `(m,)` ids.
+            query: `(q,)` ids.
+            above: The threshold.
 
         Returns:
-            `(m + 1, q)`, the last row all zero, and the lengths of the vectors asked for, `(q,)`.
+            `(m + 1, q)`, the last row all zero, and the lengths of the query's vectors, `(q,)`.
         """
-        wanted = np.zeros(len(self._table), np.bool_)
-        wanted[said] = True
-        distinct = np.flatnonzero(wanted)
+        used = np.zeros(len(self._table), np.bool_)
+        used[words] = True
+        distinct = np.flatnonzero(used)
         place = np.empty(len(self._table), np.int32)
         place[distinct] = np.arange(len(distinct), dtype=np.int32)
-        cosines = np.zeros((len(distinct) + 1, len(asked)), np.float32)
-        np.matmul(self._table.take(distinct, axis=0), self._table[asked].T, out=cosines[:-1])
+        cosines = np.zeros((len(distinct) + 1, len(query)), np.float32)
+        np.matmul(self._table.take(distinct, axis=0), self._table[query].T, out=cosines[:-1])
         cosines -= above
         np.maximum(cosines, 0, out=cosines)
-        places = np.append(place.take(said), len(distinct))
-        return cosines.take(places, axis=0), self._lengths[asked]
+        places = np.append(place.take(words), len(distinct))
+        return cosines.take(places, axis=0), self._lengths[query]
 
 
 @cache
 def word_vectors() -> WordVectors:
-    """The built-in table, read once in a process."""
+    """The built-in table, read once per process."""
     return WordVectors()

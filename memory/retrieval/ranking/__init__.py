@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ranking: from a parsed query to candidates, features, scores and selected hits."""

@@ -1,6 +1,6 @@
-"""Late interaction: for each word of the query its best match, here and nearby.
+"""Late interaction: the best match of each query word, in a message and nearby.
 
-It costs as much as all other parts together, so only those candidates get it that lead without.
+It costs as much as all other features together, so only the top candidates get it.
 """
 
 import numpy as np
@@ -11,48 +11,49 @@ from onionskin.memory.retrieval.language.word_vectors import WordVectors
 from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
 from onionskin.memory.retrieval.ranking.query import ParsedQuery
 
-_ALIKE = 0.3  # words with a smaller cosine have nothing in common
-_NEARBY = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
-_COMPARED = 192
+_MIN_COSINE = 0.3  # words with a smaller cosine do not match
+_DISCOUNTS = {-2: 0.6, -1: 0.8, 0: 1.0, 1: 0.6, 2: 0.4}
+_TOP = 192
 
 
-def find_top_candidates(words: Floats, words_around: Floats, meaning: Floats) -> Floats:
-    """A first score of candidates, from three of their parts, `(m,)` each."""
+def first_stage_scores(words: Floats, words_around: Floats, meaning: Floats) -> Floats:
+    """First-stage scores of the candidates, from three of their features, `(m,)` each."""
     return words + 1.5 * words_around + 1.5 * meaning
 
 
-def top_candidates(leaders: Floats) -> NDArray[np.intp]:
-    """The places of those that lead, ascending."""
-    return np.sort(np.argsort(-leaders, kind="stable")[:_COMPARED])
+def top_candidates(first_stage: Floats) -> NDArray[np.intp]:
+    """The places of the best first-stage scores, ascending."""
+    return np.sort(np.argsort(-first_stage, kind="stable")[:_TOP])
 
 
 def late_interaction(
-    question: ParsedQuery,
-    ranked: Candidates,
-    leaders: Floats,
-    rows: MessageFeatures,
+    query: ParsedQuery,
+    candidates: Candidates,
+    first_stage: Floats,
+    message_features: MessageFeatures,
     word_vectors: WordVectors,
 ) -> dict[str, Floats]:
-    """The parts `words_alike` and `words_alike_around`, `(m,)` each; 0 but for those that lead.
+    """The features `words_alike` and `words_alike_around`, `(m,)` each; 0 below the top candidates.
 
     Args:
-        question: its words count, by how telling they are.
-        ranked: the candidates.
-        leaders: their first scores, `(m,)`.
-        rows: the words of each.
-        word_vectors: how near two words are.
+        query: Its words count, weighted by their rarity.
+        candidates: `m` candidates.
+        first_stage: Their first-stage scores, `(m,)`.
+        message_features: The words of each message.
+        word_vectors: The similarity of two words.
     """
-    alike = np.zeros((2, len(ranked.rows)), np.float32)
-    if not len(question.words):
+    alike = np.zeros((2, len(candidates.rows)), np.float32)
+    if not len(query.words):
         return {"words_alike": alike[0], "words_alike_around": alike[1]}
-    leading = top_candidates(leaders)
-    candidates = ranked.among(leading)
-    said, starts = rows.words(candidates.all)
-    matches, lengths = word_vectors.alike(said, question.words, above=_ALIKE)
+    places = top_candidates(first_stage)
+    top = candidates.subset(places)
+    words, starts = message_features.words(top.context)
+    matches, lengths = word_vectors.excess_cosines(words, query.words, above=_MIN_COSINE)
     best = np.maximum.reduceat(matches, starts)
-    best[np.diff(starts, append=len(said)) == 0] = 0
-    around = np.maximum.reduce([candidates.at(best, by) * far for by, far in _NEARBY.items()])
-    total, telling = float(lengths.sum()), question.term_rarity
-    alike[0, leading] = candidates.at(best, 0) @ lengths / total
-    alike[1, leading] = around @ telling / max(float(telling.sum()), 1e-6)
+    best[np.diff(starts, append=len(words)) == 0] = 0
+    nearby = [top.at(best, offset) * discount for offset, discount in _DISCOUNTS.items()]
+    around = np.maximum.reduce(nearby)
+    total, rarity = float(lengths.sum()), query.term_rarity
+    alike[0, places] = top.at(best, 0) @ lengths / total
+    alike[1, places] = around @ rarity / max(float(rarity.sum()), 1e-6)
     return {"words_alike": alike[0], "words_alike_around": alike[1]}

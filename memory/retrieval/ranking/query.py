@@ -1,4 +1,4 @@
-"""A query, read: its terms, words, days, and whom of the speakers it names."""
+"""A parsed query: its terms, words, dates, and the speaker it names."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from onionskin.memory.retrieval.index.bm25 import Bm25Index, Found
+from onionskin.memory.retrieval.index.bm25 import Bm25Index, Postings
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
 from onionskin.memory.retrieval.language.dates import Span, day_of, spans
@@ -17,17 +17,17 @@ from onionskin.memory.types.messages import Vector
 
 @dataclass(frozen=True)
 class ParsedQuery:
-    """What the ranking looks for.
+    """A query in the numbers of one index.
 
     Attributes:
-        vector: `(dim,)`, or None to go by words alone.
-        terms: the ids of its terms, each once, speakers' names left out.
-        words: ids of its words' pieces in the table of word vectors, speakers' names left out.
-        telling: how rare the word of each piece is, `(len(words),)`; 0 for a stop word.
-        spans: the days it names.
-        asks_when: whether it asks after a time.
-        author: the one speaker it names, by number, or None.
-        postings: of the index it is asked of.
+        vector: `(dim,)`, or None to search by words alone.
+        terms: Distinct term ids, without speakers' names.
+        words: Ids of the words' pieces in the table of word vectors, without speakers' names.
+        term_rarity: Rarity of each piece's word, `(len(words),)`; 0 for a stop word.
+        spans: The dates that the query names.
+        asks_when: Whether it asks for a time.
+        author: Number of the one speaker that it names, or None.
+        bm25: The index that the term ids belong to.
     """
 
     vector: Vector | None
@@ -37,62 +37,62 @@ class ParsedQuery:
     spans: tuple[Span, ...]
     asks_when: bool
     author: int | None
-    postings: Bm25Index
+    bm25: Bm25Index
 
     @cached_property
-    def found(self) -> Found:
-        """The postings of its terms."""
-        return self.postings.find(self.terms)
+    def postings(self) -> Postings:
+        """The postings of the query's terms."""
+        return self.bm25.postings(self.terms)
 
 
 def parse_query(
     text: str,
     vector: Vector | None,
     *,
-    postings: Bm25Index,
-    rows: MessageFeatures,
-    tongue: TextPipeline,
+    bm25: Bm25Index,
+    message_features: MessageFeatures,
+    text_pipeline: TextPipeline,
     now: float | None = None,
-    brief: bool = False,
+    fast: bool = False,
 ) -> ParsedQuery:
-    """Read a query against what an index knows.
+    """Parse a query against the terms, speakers and dates of an index.
 
     Args:
-        text: the query.
-        vector: its vector, or None.
-        postings: the index's terms.
-        rows: its speakers and days.
-        tongue: how it reads.
-        now: the time from which relative dates are counted; that of the newest message if None.
-        brief: leave `words` and `telling` empty.
+        text: The query.
+        vector: Its vector, or None.
+        bm25: The terms of the index.
+        message_features: The speakers and dates of the index.
+        text_pipeline: The language of the index.
+        now: Unix time that relative dates start from; None for the newest message's.
+        fast: Leave `words` and `term_rarity` empty.
     """
     folded = text.casefold()
-    named = named_in(folded, rows.authors)
-    kept = strip_names(text, named) if named else text
-    analyze = tongue.analyze
-    terms = postings.known(analyze(kept)) or postings.known(analyze(text))
-    words = [] if brief else list(dict.fromkeys(words_of(kept.casefold())))
-    pieces = [tongue.vectors.ids([word]) for word in words]
-    telling = [
-        weight
+    names = named_in(folded, message_features.authors)
+    stripped = strip_names(text, names) if names else text
+    analyze = text_pipeline.analyze
+    terms = bm25.select_terms(analyze(stripped)) or bm25.select_terms(analyze(text))
+    words = [] if fast else list(dict.fromkeys(words_of(stripped.casefold())))
+    pieces = [text_pipeline.vectors.ids([word]) for word in words]
+    rarity = [
+        idf
         for word, ids in zip(words, pieces, strict=True)
-        for weight in [postings.weight_of(analyze.terms([word]))] * len(ids)
+        for idf in [bm25.max_idf(analyze.terms([word]))] * len(ids)
     ]
-    today = day_of(now) if now is not None else rows.newest_day
+    today = day_of(now) if now is not None else message_features.newest_day
     return ParsedQuery(
         vector,
         terms,
-        np.array([number for ids in pieces for number in ids], np.int64),
-        np.array(telling, np.float32),
-        tuple(spans(text, today, tongue.words)),
-        bool(tongue.words.asks_when.search(folded)),
-        rows.authors[named[0]] if len(named) == 1 else None,
-        postings,
+        np.array([piece for ids in pieces for piece in ids], np.int64),
+        np.array(rarity, np.float32),
+        tuple(spans(text, today, text_pipeline.words)),
+        bool(text_pipeline.words.asks_when.search(folded)),
+        message_features.authors[names[0]] if len(names) == 1 else None,
+        bm25,
     )
 
 
 def named_in(folded: str, authors: dict[str, int]) -> list[str]:
-    """The speakers whose names stand in a case-folded text as whole words."""
+    """The speakers whose names occur in a case-folded text as whole words."""
     return [
         name
         for name in authors
@@ -101,7 +101,7 @@ def named_in(folded: str, authors: dict[str, int]) -> list[str]:
 
 
 def strip_names(text: str, names: list[str]) -> str:
-    """The text with the names, and a possessive behind them, taken out."""
+    """The text without the names and the possessive endings behind them."""
     if not names:
         return text
     pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))

@@ -1,8 +1,7 @@
-"""From a query to candidates and what speaks for each of them, before any is chosen.
+"""The ranker: from a query to scored candidates, before any is selected.
 
-The brief parts of a score in compiled code, where it could be built; `kernel/` holds the source.
-
-Where there was no compiler at the installation, NumPy does the same, about half as fast.
+The cheap features come from a compiled kernel, whose source is in `kernel/`. An installation
+without a C compiler uses NumPy, with the same results at about half the speed.
 """
 
 from collections.abc import Callable
@@ -18,16 +17,14 @@ from onionskin.memory.retrieval.index.message_features import FORM, MessageFeatu
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, looks_like
 from onionskin.memory.retrieval.ranking.candidates import (
     EVERY_ROW,
-    SEEDS,
+    CandidateGenerator,
     Candidates,
     Floats,
-    find_seeds,
-    passed_over,
 )
 from onionskin.memory.retrieval.ranking.features import (
     NAMES,
     PLACES,
-    add_days_and_author,
+    add_dates_and_author,
     compute_features,
 )
 from onionskin.memory.retrieval.ranking.query import ParsedQuery, parse_query
@@ -39,96 +36,47 @@ try:
 except ImportError:
     kernel_rank = None
 
-FEATURES = ("words", "words_around", "cosine", "meaning", "meaning_around", "when_times", *FORM)
-"""What the kernel fills in, in its order."""
-_COLUMNS = np.array([PLACES[name] for name in FEATURES], np.int32)
+KERNEL_FEATURES = (
+    *("words", "words_around", "cosine", "meaning", "meaning_around", "when_times", *FORM),
+)
+"""The features that the kernel computes, in its order."""
+_COLUMNS = np.array([PLACES[name] for name in KERNEL_FEATURES], np.int32)
 _NO_VECTORS = np.empty(0, np.uint8)
 
 
 def is_compiled() -> bool:
-    """Whether the kernel is there."""
+    """Whether the compiled kernel is installed."""
     return kernel_rank is not None
-
-
-def fast_features(
-    question: ParsedQuery,
-    *,
-    postings: Bm25Index,
-    vectors: FaissIndex,
-    rows: MessageFeatures,
-    surroundings: ContextNorms,
-) -> tuple[NDArray[np.intp], Floats] | None:
-    """The rows worth ranking, and the parts of their scores that cost little.
-
-    Args:
-        question: what is looked for.
-        postings: of all rows.
-        vectors: of all rows.
-        rows: what is known of their form.
-        surroundings: what was reckoned ahead.
-
-    Returns:
-        Rows, `(m,)` ascending, and `(m, len(NAMES))` float32; None where the kernel is not there,
-        or the vectors are so many that FAISS holds them in cells.
-    """
-    codes = vectors.bytes
-    if kernel_rank is None or (codes is None and len(vectors)):
-        return None
-    vector, near = None, None
-    if question.vector is not None and vectors.fits(question.vector):
-        vector = np.ascontiguousarray(question.vector, np.float32)
-        if len(rows) > EVERY_ROW:
-            near = vectors.nearest(vector, SEEDS + passed_over(rows))
-    found, parts = kernel_rank(
-        *postings.posting_lists(question.terms),
-        rows.previous,
-        rows.next,
-        rows.forms,
-        surroundings.known,
-        rows.dead,
-        vectors.places,
-        vector,
-        _NO_VECTORS if codes is None else codes,
-        np.empty(0, np.int64) if near is None else near,
-        question.asks_when,
-        len(NAMES),
-        _COLUMNS,
-    )
-    where = np.frombuffer(found, np.int64)
-    table = np.frombuffer(parts, np.float32).reshape(-1, len(NAMES))
-    if question.spans or question.author is not None:
-        add_days_and_author(table, question, where, rows)
-    return where, table
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What is made of a query; as long as the index does not change, the same is made of it again.
+    """The ranking of a query; valid until the index changes.
 
     Attributes:
-        query: the text.
-        vector: the `(dim,)` unit vector that it was compared by; None for words alone.
-        rows: `(m,)` ascending, those worth ranking.
-        parts: `(m, len(NAMES))`, see `onionskin.memory.retrieval.ranking.features`.
-        columns: `(m, k)`, the parts, and what else is weighed; see `Weights.columns`.
+        query: The text.
+        vector: The `(dim,)` unit vector that was compared; None for words alone.
+        rows: `(m,)` ascending, the candidates.
+        features: `(m, len(NAMES))`, see `onionskin.memory.retrieval.ranking.features`.
+        columns: `(m, k)`, the weighted columns; see `Weights.columns`.
         weights: `(k,)`.
-        scores: `(m,)`, the columns weighed.
-        candidates: makes the candidates at the rows, with their neighbours.
-        read: the question with its words, where `parts` are brief; None where they are not.
+        scores: `(m,)`, the weighted sum of the columns.
+        candidates: Makes the candidates with their windows.
+        parse: Parses the query with its words, where only fast features were computed; else None.
     """
 
     query: str
     vector: Vector | None
     rows: NDArray[np.intp]
-    parts: Floats
+    features: Floats
     columns: Floats
     weights: Floats
     scores: Floats
     candidates: Callable[[], Candidates]
-    read: Callable[[], ParsedQuery] | None
+    parse: Callable[[], ParsedQuery] | None
 
     def answers(self, query: str, vector: Vector | None) -> bool:
-        """Whether it was made of this query, `(dim,)` vector included."""
+        """Whether this is the ranking of this query and `(dim,)` vector."""
         if query != self.query or vector is self.vector:
             return query == self.query
         if vector is None or self.vector is None:
@@ -137,26 +85,31 @@ class Ranked:
 
 
 class Ranker:
-    """Ranks what an index holds.
+    """Ranks the messages of an index.
 
     Args:
-        tongue: the language it reads in.
-        postings, vectors, rows, surroundings: what the index keeps of its messages.
-        weights: how parts make a score, instead of what was learned for the language.
+        text_pipeline: The language of the index.
+        bm25: The terms of the messages.
+        vectors: The vectors of the messages.
+        message_features: Other features of the messages.
+        context_norms: The norms of the messages' context vectors.
+        weights: Weights to use in place of those learned for the language.
     """
 
     def __init__(
         self,
-        tongue: TextPipeline,
-        postings: Bm25Index,
+        text_pipeline: TextPipeline,
+        bm25: Bm25Index,
         vectors: FaissIndex,
-        rows: MessageFeatures,
-        surroundings: ContextNorms,
+        message_features: MessageFeatures,
+        context_norms: ContextNorms,
         *,
         weights: Weights | None = None,
     ) -> None:
-        self._tongue, self._postings, self._vectors = tongue, postings, vectors
-        self._rows, self._surroundings, self.weights = rows, surroundings, weights
+        self._text_pipeline, self._bm25, self._vectors = text_pipeline, bm25, vectors
+        self._message_features, self._context_norms = message_features, context_norms
+        self._generator = CandidateGenerator(bm25, vectors, message_features)
+        self.weights = weights
 
     def rank(
         self,
@@ -167,97 +120,120 @@ class Ranker:
         among: NDArray[np.intp] | None = None,
         plain: bool = True,
     ) -> Ranked | None:
-        """What speaks for each candidate; None where there is none.
+        """The scored candidates for a query; None where there are none.
 
         Args:
-            query: the text.
-            vector: its `(dim,)` unit vector; None for words alone.
-            now: the time from which relative dates are counted; the newest message's if None.
-            among: only these rows, ascending; None for all.
-            plain: whether the score alone will decide.
+            query: The text.
+            vector: Its `(dim,)` unit vector; None for words alone.
+            now: Unix time that relative dates start from; None for the newest message's.
+            among: The only rows to rank, ascending; None for all.
+            plain: Whether the selection goes by score alone.
         """
-        weights = self._weigh(query)
-        brief = weights.are_fast and plain
-        question = self.read(query, vector, now, brief=brief)
-        rows, parts, candidates = self._parts(question, among, brief=brief)
+        weights = self._choose_weights(query)
+        fast = weights.are_fast and plain
+        parsed = self.parse(query, vector, now, fast=fast)
+        rows, features, candidates = self._measure(parsed, among, fast=fast)
         if not len(rows):
             return None
-        columns, weighed = weights.columns(parts, candidates, self._rows)
+        columns, column_weights = weights.columns(features, candidates, self._message_features)
         return Ranked(
             query=query,
             vector=vector,
             rows=rows,
-            parts=parts,
+            features=features,
             columns=columns,
-            weights=weighed,
-            scores=columns @ weighed,
+            weights=column_weights,
+            scores=columns @ column_weights,
             candidates=candidates,
-            read=(lambda: self.read(query, vector, now)) if brief else None,
+            parse=(lambda: self.parse(query, vector, now)) if fast else None,
         )
 
-    def _parts(
-        self, question: ParsedQuery, among: NDArray[np.intp] | None, *, brief: bool
-    ) -> tuple[NDArray[np.intp], Floats, Callable[[], Candidates]]:
-        """The rows worth ranking, their parts, and the candidates at those rows."""
-        kept = self._rows
-        if brief and among is None:
-            found = fast_features(
-                question,
-                postings=self._postings,
-                vectors=self._vectors,
-                rows=kept,
-                surroundings=self._surroundings,
-            )
-            if found:
-                rows, parts = found
-                return rows, parts, lambda: Candidates.of(rows, kept)
-        candidates = self.candidates(question, among)
-        parts = self.measure(question, candidates, brief=brief)
-        return candidates.rows, parts, lambda: candidates
-
-    def read(
-        self, query: str, vector: Vector | None, now: float | None = None, *, brief: bool = False
+    def parse(
+        self, query: str, vector: Vector | None, now: float | None = None, *, fast: bool = False
     ) -> ParsedQuery:
-        """What the ranking looks for in a query; without its words' pieces if that is brief."""
-        rows, tongue = self._rows, self._tongue
+        """The parsed query; with `fast`, without its words' pieces."""
         return parse_query(
-            query, vector, postings=self._postings, now=now, rows=rows, tongue=tongue, brief=brief
+            query,
+            vector,
+            bm25=self._bm25,
+            message_features=self._message_features,
+            text_pipeline=self._text_pipeline,
+            now=now,
+            fast=fast,
         )
 
-    def candidates(
-        self, question: ParsedQuery, among: NDArray[np.intp] | None = None
-    ) -> Candidates:
-        """The rows worth ranking: all where there are few; else the best of both searches.
+    def generate(self, query: ParsedQuery, among: NDArray[np.intp] | None = None) -> Candidates:
+        """The rows worth ranking; see `CandidateGenerator.generate`."""
+        return self._generator.generate(query, among)
 
-        Args:
-            question: what is looked for.
-            among: only these rows, ascending; None for all.
-        """
-        rows = np.arange(len(self._rows)) if among is None else among
-        if len(rows) > EVERY_ROW:
-            rows = find_seeds(question, self._postings, self._vectors, self._rows, among=among)
-        return Candidates.of(rows, self._rows)
-
-    def measure(
-        self, question: ParsedQuery, candidates: Candidates, *, brief: bool = False
+    def compute_features(
+        self, query: ParsedQuery, candidates: Candidates, *, fast: bool = False
     ) -> Floats:
-        """The parts of the candidates' scores; see `onionskin.memory.retrieval.ranking.features`."""
+        """The candidates' features; see `onionskin.memory.retrieval.ranking.features`."""
         return compute_features(
-            question,
+            query,
             candidates,
-            rows=self._rows,
-            postings=self._postings,
+            message_features=self._message_features,
+            bm25=self._bm25,
             vectors=self._vectors,
-            surroundings=self._surroundings,
-            word_vectors=self._tongue.vectors,
-            brief=brief,
+            context_norms=self._context_norms,
+            word_vectors=self._text_pipeline.vectors,
+            fast=fast,
         )
 
-    def _weigh(self, query: str) -> Weights:
+    def _measure(
+        self, query: ParsedQuery, among: NDArray[np.intp] | None, *, fast: bool
+    ) -> tuple[NDArray[np.intp], Floats, Callable[[], Candidates]]:
+        """The candidates' rows and features, and a function that makes the candidates."""
+        if fast and among is None and (compiled := self._run_kernel(query)):
+            rows, features = compiled
+            return rows, features, lambda: Candidates.of(rows, self._message_features)
+        candidates = self.generate(query, among)
+        features = self.compute_features(query, candidates, fast=fast)
+        return candidates.rows, features, lambda: candidates
+
+    def _run_kernel(self, query: ParsedQuery) -> tuple[NDArray[np.intp], Floats] | None:
+        """The candidates and their fast features, from the kernel.
+
+        Returns:
+            Rows, `(m,)` ascending, and `(m, len(NAMES))` float32; None without a kernel, or where
+            FAISS keeps the vectors in an IVF index.
+        """
+        vectors, message_features = self._vectors, self._message_features
+        codes = vectors.codes
+        if kernel_rank is None or (codes is None and len(vectors)):
+            return None
+        vector, nearest = None, None
+        if query.vector is not None and vectors.fits(query.vector):
+            vector = np.ascontiguousarray(query.vector, np.float32)
+            if len(message_features) > EVERY_ROW:
+                nearest = self._generator.nearest(vector)
+        row_bytes, feature_bytes = kernel_rank(
+            *self._bm25.posting_lists(query.terms),
+            message_features.previous,
+            message_features.next,
+            message_features.forms,
+            self._context_norms.cached,
+            message_features.deleted,
+            vectors.places,
+            vector,
+            _NO_VECTORS if codes is None else codes,
+            np.empty(0, np.int64) if nearest is None else nearest,
+            query.asks_when,
+            len(NAMES),
+            _COLUMNS,
+        )
+        rows = np.frombuffer(row_bytes, np.int64)
+        features = np.frombuffer(feature_bytes, np.float32).reshape(-1, len(NAMES))
+        if query.spans or query.author is not None:
+            add_dates_and_author(features, query, rows, message_features)
+        return rows, features
+
+    def _choose_weights(self, query: str) -> Weights:
         if self.weights:
             return self.weights
-        name = self._tongue.name
-        weights = learned(name)
-        # What was learned among named speakers loses in a user's chat with an assistant.
-        fits = self._rows.has_speakers and looks_like(query, name)
+        language = self._text_pipeline.name
+        weights = learned(language)
+        # Weights learned among named speakers do worse in a user's chat with an assistant.
+        fits = self._message_features.has_speakers and looks_like(query, language)
         return weights if weights and fits else hand_made()

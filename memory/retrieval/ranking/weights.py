@@ -1,7 +1,7 @@
-"""From parts to a score: weights set by hand, and weights learned for a language.
+"""Ranking weights: set by hand, or learned for a language.
 
-A score is a weighted sum, so each of its parts can be shown. Learned weights also weigh how the
-hand-made score ranks the candidate, its neighbours and its session.
+A score is a weighted sum of features, so each feature's contribution can be shown. Learned weights
+also use how the hand-made score ranks the candidate, its neighbours and its session.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from onionskin.memory.retrieval.index.message_features import MessageFeatures
 from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
 from onionskin.memory.retrieval.ranking.features import FAST_FEATURES, NAMES
 
-AROUND = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
-"""More columns, made of hand-made scores less that of the best candidate: those of the messages two
-and one before and after; the mean of the session's best three; the logarithm of the rank within the
-session; and how close to the best candidate's, between 0 and 1."""
+RANK_FEATURES = ("score_-2", "score_-1", "score_1", "score_2", "session", "session_rank", "lead")
+"""Columns made of hand-made scores, relative to the best candidate's: those of the messages two and
+one before and after; the mean of the session's best three; the logarithm of the rank within the
+session; and the closeness to the best candidate, between 0 and 1."""
 
-_BRIEF = frozenset(FAST_FEATURES)
+_FAST = frozenset(FAST_FEATURES)
 _FLOOR = -8.0
 _BEST_OF_SESSION = 3
 
@@ -36,7 +36,7 @@ HAND_MADE = {
     "when_times": 0.2,
     "author": 0.5,
 }
-"""Serves every language."""
+"""Weights for every language."""
 
 GROUPS = {
     "words": ("words", "words_by_length", "rarest", "rarity"),
@@ -49,55 +49,61 @@ GROUPS = {
     "date": ("day", "month", "year", "event", "when_times", "times"),
     "speaker": ("author", "other_author", "author_meaning"),
     "form": ("length", "question", "names", "number", "position", "first", "second"),
-    "session": AROUND,
+    "session": RANK_FEATURES,
 }
-"""What a hit's parts are called, and which parts of its score each of them sums up."""
+"""The parts of a hit's score, and the features that each of them sums up."""
 
 
-class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Weights of parts, by name; what is not named weighs nothing."""
+class Weights(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"features": "parts"}
+):
+    """Weights of features, by name; features without a weight do not count."""
 
-    parts: dict[str, float]
+    features: dict[str, float]
 
     @property
     def are_fast(self) -> bool:
-        """Whether they weigh nothing but the parts that cost little."""
-        return self.parts.keys() <= _BRIEF
+        """Whether they use only the cheap features."""
+        return self.features.keys() <= _FAST
 
     def columns(
-        self, parts: Floats, candidates: Callable[[], Candidates], kept: MessageFeatures
+        self,
+        features: Floats,
+        candidates: Callable[[], Candidates],
+        message_features: MessageFeatures,
     ) -> tuple[Floats, Floats]:
-        """What is weighed, and by how much.
+        """The weighted columns and their weights.
 
         Args:
-            parts: `(m, len(NAMES))`, see `onionskin.memory.retrieval.ranking.features`.
-            candidates: `m` of them; asked for if needed.
-            kept: their sessions.
+            features: `(m, len(NAMES))`, see `onionskin.memory.retrieval.ranking.features`.
+            candidates: Makes the `m` candidates, when they are needed.
+            message_features: Their sessions.
 
         Returns:
-            The parts, `(m, len(NAMES))`, or `(m, len(NAMES) + len(AROUND))` where `AROUND` has
-            weights; and the weight of each column.
+            The features, `(m, len(NAMES))`, or `(m, len(NAMES) + len(RANK_FEATURES))` where
+            `RANK_FEATURES` have weights; and the weight of each column.
         """
-        weights = _row(tuple(self.parts.items()))
+        weights = _row(tuple(self.features.items()))
         if not weights[len(NAMES) :].any():
-            return parts, weights[: len(NAMES)]
+            return features, weights[: len(NAMES)]
         ranked = candidates()
-        spread = around(hand_scores(parts), ranked, kept.sessions(ranked.rows))
-        return np.concatenate([parts, spread], axis=1), weights
+        sessions = message_features.sessions(ranked.rows)
+        extra = rank_features(hand_made_scores(features), ranked, sessions)
+        return np.concatenate([features, extra], axis=1), weights
 
 
-def hand_scores(parts: Floats) -> Floats:
+def hand_made_scores(features: Floats) -> Floats:
     """The hand-made score of each candidate, `(m,)`."""
-    return parts @ _row(tuple(HAND_MADE.items()))[: len(NAMES)]
+    return features @ _row(tuple(HAND_MADE.items()))[: len(NAMES)]
 
 
-def around(scores: Floats, candidates: Candidates, sessions: NDArray[np.int32]) -> Floats:
-    """The columns of `AROUND`, `(m, len(AROUND))`, from hand-made scores `(m,)`."""
+def rank_features(scores: Floats, candidates: Candidates, sessions: NDArray[np.int32]) -> Floats:
+    """The columns of `RANK_FEATURES`, `(m, len(RANK_FEATURES))`, from hand-made scores `(m,)`."""
     relative = np.maximum(scores - scores.max(initial=_FLOOR), _FLOOR)
-    # Shifted so that a neighbour which is no candidate stands at the floor.
-    spread = np.zeros(len(candidates.all), np.float32)
-    spread[np.searchsorted(candidates.all, candidates.rows)] = relative - _FLOOR
-    nearby = [candidates.at(spread, by) for by in (-2, -1, 1, 2)]
+    # Shifted so that a neighbour that is no candidate has the lowest value.
+    shifted = np.zeros(len(candidates.context), np.float32)
+    shifted[np.searchsorted(candidates.context, candidates.rows)] = relative - _FLOOR
+    nearby = [candidates.at(shifted, offset) for offset in (-2, -1, 1, 2)]
     order = np.lexsort((-relative, sessions))
     grouped = sessions[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
@@ -112,7 +118,7 @@ def around(scores: Floats, candidates: Candidates, sessions: NDArray[np.int32]) 
 
 
 def by_group(contributions: Floats) -> list[dict[str, float]]:
-    """The contributions of candidates, `(m, parts)`, summed by group; zeros left out."""
+    """The contributions of candidates, `(m, columns)`, summed by group, without zeros."""
     sums = contributions @ _members()[: contributions.shape[1]]
     return [
         {group: value for group, value in zip(GROUPS, row, strict=True) if value}
@@ -122,7 +128,7 @@ def by_group(contributions: Floats) -> list[dict[str, float]]:
 
 @cache
 def _members() -> Floats:
-    names = (*NAMES, *AROUND)
+    names = (*NAMES, *RANK_FEATURES)
     return np.array(
         [[name in members for members in GROUPS.values()] for name in names], np.float32
     )
@@ -130,20 +136,20 @@ def _members() -> Floats:
 
 @cache
 def learned(language: str) -> Weights | None:
-    """The weights that were learned for a language, if there are any; see `weights.toml`."""
+    """The weights learned for a language, from `weights.toml`; None where there are none."""
     data = files("onionskin.memory.retrieval.ranking").joinpath("weights.toml").read_bytes()
     return msgspec.toml.decode(data, type=dict[str, Weights]).get(language)
 
 
 @cache
 def hand_made() -> Weights:
-    """The weights that serve every language."""
+    """The weights for every language."""
     return Weights(HAND_MADE)
 
 
 @cache
 def _row(weights: tuple[tuple[str, float], ...]) -> NDArray[np.float32]:
     known = dict(weights)
-    if unknown := known.keys() - {*NAMES, *AROUND}:
-        raise ValueError(f"There are no parts {sorted(unknown)!r}.")
-    return np.array([known.get(name, 0.0) for name in (*NAMES, *AROUND)], np.float32)
+    if unknown := known.keys() - {*NAMES, *RANK_FEATURES}:
+        raise ValueError(f"Unknown features: {sorted(unknown)!r}.")
+    return np.array([known.get(name, 0.0) for name in (*NAMES, *RANK_FEATURES)], np.float32)

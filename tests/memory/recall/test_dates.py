@@ -1,10 +1,10 @@
-"""Days that a text names, in several languages, absolute and relative."""
+"""Days that a text names, in several load_languages, absolute and relative."""
 
 from datetime import date
 
 import pytest
 
-from onionskin.memory.retrieval.language.analyzer import language, languages, looks_like
+from onionskin.memory.retrieval.language.analyzer import get_language, load_languages, looks_like
 from onionskin.memory.retrieval.language.dates import day_of, offsets, spans
 
 _NOW = date(2024, 3, 15)  # a Friday
@@ -33,26 +33,28 @@ _NOW = date(2024, 3, 15)  # a Friday
 def test_a_day_is_found(text: str, name: str, expected: tuple[str, str]) -> None:
     found = {
         (date.fromordinal(span.first).isoformat(), date.fromordinal(span.last).isoformat())
-        for span in spans(text, _NOW, language(name))
+        for span in spans(text, _NOW, get_language(name))
     }
     assert expected in found
 
 
 def test_a_bare_month_is_of_any_year_and_may_is_a_verb() -> None:
-    (span,) = spans("What happened in May?", _NOW, language("english"))
+    (span,) = spans("What happened in May?", _NOW, get_language("english"))
     assert (span.any_year, span.month, span.grain) == (True, 5, "month")
-    assert spans("What may I eat?", _NOW, language("english")) == []
+    assert spans("What may I eat?", _NOW, get_language("english")) == []
 
 
 @pytest.mark.parametrize(
     "text", ["", "31 February 2023", "99999999999 weeks ago", "2023-13-45", "0 days ago", "\x00"]
 )
 def test_what_is_no_day_names_none(text: str) -> None:
-    assert [span for span in spans(text, _NOW, language("english")) if span.grain == "day"] == []
+    assert [
+        span for span in spans(text, _NOW, get_language("english")) if span.grain == "day"
+    ] == []
 
 
 def test_a_message_tells_of_the_day_before_it_was_said() -> None:
-    (offset,) = offsets("we went there last friday", _NOW, language("english"))
+    (offset,) = offsets("we went there last friday", _NOW, get_language("english"))
     assert (offset.days, offset.slack) == (7, 0)
 
 
@@ -72,6 +74,6 @@ def test_an_impossible_time_has_a_day(at: float) -> None:
 )
 def test_a_language_is_told_from_the_others(text: str, name: str) -> None:
     assert looks_like(text, name)
-    others = [other for other in languages() if other not in {name, "japanese"}]
+    others = [other for other in load_languages() if other not in {name, "japanese"}]
     assert not any(looks_like(text, other) for other in others)
     assert not looks_like("東京はどこ", name)

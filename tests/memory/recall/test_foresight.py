@@ -115,7 +115,7 @@ async def test_an_index_that_outgrows_exact_search_goes_over_to_an_approximate_o
     store: RedisStore, embedder: StaticEmbedder, user: User
 ) -> None:
     views = IndexCache(
-        store, lambda: UserIndex(TextPipeline.for_language(), exact_upto=100), most_bytes=10**9
+        store, lambda: UserIndex(TextPipeline.for_language(), exact_upto=100), max_bytes=10**9
     )
     texts = [f"Line {number} on the garden." for number in range(120)]
     session, index = Session("s_1", 1000.0, 1000.0), None

@@ -220,6 +220,6 @@ async def test_a_question_that_was_asked_before_is_no_answer_to_itself(
         message = Message("user", asked, 2000.0 + place)
         index.put(Entry("s_2", place, message, vector.astype(np.float16)))
     assert index.search(query, vector, top_k=1)[0].entry.session_id == "s_2"
-    found = index.search(query, vector, top_k=5, beyond=query)
+    found = index.search(query, vector, top_k=5, exclude_text=query)
     assert found[0].entry.position == 0
     assert {hit.entry.session_id for hit in found} == {"s_1"}

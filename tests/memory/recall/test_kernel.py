@@ -61,7 +61,7 @@ async def test_it_says_what_numpy_says(
             assert fast is slow
             continue
         assert fast.rows.tolist() == slow.rows.tolist()
-        np.testing.assert_allclose(fast.parts, slow.parts, atol=3e-4)
+        np.testing.assert_allclose(fast.features, slow.features, atol=3e-4)
         np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-3)
 
 
@@ -81,7 +81,7 @@ async def test_what_is_reckoned_ahead_is_reckoned_anew_when_a_vector_comes(
     slow = other.ranker.rank(query, vector, now=None)
     assert fast
     assert slow
-    np.testing.assert_allclose(fast.parts, slow.parts, atol=3e-4)
+    np.testing.assert_allclose(fast.features, slow.features, atol=3e-4)
 
 
 def _given() -> list[Any]:
@@ -99,8 +99,8 @@ def _given() -> list[Any]:
         np.array([255, 128, 128, 255], np.uint8),
         np.array([0, 1]),
         False,
-        len(compiled.FEATURES),
-        np.arange(len(compiled.FEATURES), dtype=np.int32),
+        len(compiled.KERNEL_FEATURES),
+        np.arange(len(compiled.KERNEL_FEATURES), dtype=np.int32),
     ]
 
 
@@ -110,7 +110,7 @@ def test_two_messages() -> None:
     rows, parts = rank(*_given())
     table = np.frombuffer(parts, np.float32).reshape(2, -1)
     assert np.frombuffer(rows, np.int64).tolist() == [0, 1]
-    named = {name: table[:, place].tolist() for place, name in enumerate(compiled.FEATURES)}
+    named = {name: table[:, place].tolist() for place, name in enumerate(compiled.KERNEL_FEATURES)}
     assert named["words"] == [1, 0]
     assert named["words_around"] == [1, 1]
     assert named["cosine"] == [1, 0]
@@ -139,7 +139,7 @@ def test_two_messages() -> None:
         (12, 3),
         (12, "3"),
         (13, np.arange(5, dtype=np.int32)),
-        (13, np.full(len(compiled.FEATURES), -1, np.int32)),
+        (13, np.full(len(compiled.KERNEL_FEATURES), -1, np.int32)),
     ],
 )
 def test_what_does_not_fit_is_refused(place: int, wrong: object) -> None:

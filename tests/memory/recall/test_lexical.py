@@ -14,7 +14,9 @@ def test_incremental_bm25_is_the_textbook_formula(rows: list[list[str]]) -> None
     for row in rows:
         postings.add(row)
     mean = sum(map(len, rows)) / len(rows)
-    for place, score in enumerate(postings.scores(postings.find(postings.known(["a", "b"])))):
+    for place, score in enumerate(
+        postings.scores(postings.postings(postings.select_terms(["a", "b"])))
+    ):
         expected = 0.0
         for term in ("a", "b"):
             holding = sum(term in row for row in rows)
@@ -30,6 +32,6 @@ def test_a_word_of_every_other_row_is_passed_over_once_there_are_many() -> None:
     postings = Bm25Index()
     for number in range(2000):
         postings.add(["common", f"rare{number}"] if number % 2 else [f"rare{number}"])
-    assert not postings.scores(postings.find(postings.known(["common"]))).any()
-    scores = postings.scores(postings.find(postings.known(["common", "rare7"])))
+    assert not postings.scores(postings.postings(postings.select_terms(["common"]))).any()
+    scores = postings.scores(postings.postings(postings.select_terms(["common", "rare7"])))
     assert np.flatnonzero(scores).tolist() == [7]

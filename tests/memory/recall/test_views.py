@@ -106,7 +106,7 @@ async def test_the_least_recently_used_view_goes_first(
         await _say(store, embedder, user, "One line.", "Another line.")
     measured = make_views(store)
     await _found(store, measured, users[0], "line")
-    views = make_views(store, most_bytes=measured.cached_bytes * 5 // 2)
+    views = make_views(store, max_bytes=measured.cached_bytes * 5 // 2)
     for user in users:
         await _found(store, views, user, "line")
     assert views.cursor(users[0]).sequence == 0

@@ -23,7 +23,7 @@ enum {
     MOST_ROWS = SEEDS * 2 + WIDENED * 2 * 3, /* that are candidates, EVERY_ROW among them */
 };
 
-/* What a candidate's score is made of, in the order of PARTS in memory/retrieval/ranking/ranker.py. */
+/* What a candidate's score is made of, in the order of KERNEL_FEATURES in memory/retrieval/ranking/ranker.py. */
 enum { WORDS, WORDS_AROUND, COSINE, MEANING, MEANING_AROUND, WHEN_TIMES, FORM, PARTS = FORM + FORMS };
 
 /* The messages that hold one term of a query, ascending. */
