@@ -18,10 +18,12 @@ from pathlib import Path
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    IndexCache,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys

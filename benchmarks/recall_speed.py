@@ -29,10 +29,12 @@ from rich.console import Console
 from rich.table import Table
 
 from onionskin.benchmarks.mem0_store import Mem0
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    IndexCache,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.retrieval.language.word_vectors import word_vectors
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis

@@ -10,7 +10,7 @@ from onionskin.service.cli.options import URL, AsJson, Url, User, example, profi
 
 if TYPE_CHECKING:
     from onionskin.memory.profiles import Profile
-    from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
+    from onionskin.memory.retrieval import EmbedderOptions
 
 app = typer.Typer(
     help="Compare memory types on conversations.",
@@ -102,7 +102,7 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
 
 def _embedder_options() -> "EmbedderOptions":
-    from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
+    from onionskin.memory.retrieval import EmbedderOptions
     from onionskin.service.settings import load_settings
 
     settings = load_settings()

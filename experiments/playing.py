@@ -24,10 +24,12 @@ from onionskin.experiments.conversations import Conversation, Said
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.profiles import Profile
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    Embedder,
+    IndexCache,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import User

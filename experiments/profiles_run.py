@@ -15,8 +15,7 @@ from onionskin.experiments.conversations import Conversation
 from onionskin.experiments.judging import Judged, judge_all
 from onionskin.experiments.playing import Played, pairs, play
 from onionskin.memory.profiles import Profile
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import Embedder, TextPipeline
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.tokens import count_tokens

@@ -15,7 +15,7 @@ from onionskin.experiments.profiles_run import Cell, Comparison, compare, estima
 from onionskin.experiments.report import as_data, rows_of, show, write_report
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import Profile
-from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
+from onionskin.memory.retrieval import EmbedderOptions, open_embedder
 from onionskin.service.console import confirm, progress, remark, say, say_json
 from onionskin.service.factories import model_options
 from onionskin.service.settings import load_settings

@@ -11,9 +11,7 @@ from onionskin.memory.layers.base import RecallResult, TurnContext, check_exclud
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.prefetch import QueryPrefetcher
+from onionskin.memory.retrieval import Embedder, IndexCache, QueryPrefetcher
 from onionskin.memory.session_lock import LockHeartbeat, OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.locks import release_lock, renew_lock

@@ -10,10 +10,12 @@ from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.profiles import load_retention
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.embedders.providers import EmbedderOptions
-from onionskin.memory.retrieval.embedders.resilient import ResilientEmbedder
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    Embedder,
+    EmbedderOptions,
+    ResilientEmbedder,
+    TextPipeline,
+)
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.master_keys import MasterKeys, configured_master_keys
 from onionskin.memory.store.redis.durability import Durability

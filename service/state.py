@@ -13,7 +13,7 @@ from onionskin.memory.errors import UnknownProfileError
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror

@@ -14,10 +14,12 @@ from hypothesis import settings
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    IndexCache,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User

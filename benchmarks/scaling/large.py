@@ -10,9 +10,7 @@ import msgspec
 import numpy as np
 
 from onionskin.benchmarks.turn.histories import history, sentences
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import StaticEmbedder, TextPipeline, UserIndex
 from onionskin.memory.types.messages import Entry, Message, Role, Vector
 from onionskin.memory.vector_databases.base import PrecomputedEmbeddings, open_vector_database
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from onionskin.benchmarks.turn.histories import sentences
 from onionskin.benchmarks.turn.processes import address, plain_environment, stop
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 
 _TEXTS = 500
 _IMPORT = "import time; t = time.perf_counter(); import onionskin.service.server.run; print(time.perf_counter()-t)"

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from onionskin.chains.prompt import EARLIER, KNOWN, MESSAGE_FOLLOWS, RECALLED, STANDING, SUMMARY
 from onionskin.chains.quoting import QuotedLine, inside, quoted_lines
 from onionskin.chains.summarizer import NEW_LINES
-from onionskin.memory.retrieval.language.analyzer import Analyzer
+from onionskin.memory.retrieval import Analyzer
 from onionskin.memory.summarization import select_lines
 from onionskin.memory.tokens import count_tokens
 

@@ -14,11 +14,14 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy, Redact
 from onionskin.memory.profiles import load_privacy_policies, load_profiles
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.embedders.providers import EmbedderOptions, open_embedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    Embedder,
+    EmbedderOptions,
+    IndexCache,
+    TextPipeline,
+    UserIndex,
+    open_embedder,
+)
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.keyring import open_keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from langchain_core.documents import Document
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.retrieval.index.record_index import RecordIndex
+from onionskin.memory.retrieval import RecordIndex
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 

@@ -28,7 +28,7 @@ from langgraph.store.base import (
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.retrieval.embedders.base import embed_with_timeout
+from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.store.codec import pack_vector, unpack_vector
 from onionskin.memory.store.langgraph_items import (
     Content,

@@ -13,7 +13,7 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import SessionClosedError, UnknownSessionError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.retrieval.embedders.base import embed_with_timeout
+from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import expire_session

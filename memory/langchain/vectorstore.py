@@ -27,8 +27,7 @@ from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.langchain.vectorstore_search import IndexSearch
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import embed_with_timeout
-from onionskin.memory.retrieval.index.user_index import VectorHit
+from onionskin.memory.retrieval import VectorHit, embed_with_timeout
 from onionskin.memory.types.messages import User, Vector
 
 

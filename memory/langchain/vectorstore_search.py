@@ -13,9 +13,7 @@ from onionskin.memory.langchain.documents import (
     document_of_record,
     passes,
 )
-from onionskin.memory.retrieval.index.index_cache import CachedIndex
-from onionskin.memory.retrieval.index.user_index import VectorHit
-from onionskin.memory.retrieval.ranking.selection import Selection
+from onionskin.memory.retrieval import CachedIndex, Selection, VectorHit
 from onionskin.memory.types.messages import Entry, Vector
 from onionskin.memory.types.records import Record
 

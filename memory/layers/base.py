@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.retrieval.index.record_index import RecordIndex
-from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval import RecordIndex, UserIndex
 from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.types.messages import User, Vector
 from onionskin.memory.types.snapshot import Section, Snapshot

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from onionskin.memory.layers.base import TurnContext
-from onionskin.memory.retrieval.ranking.selection import EVERYTHING
+from onionskin.memory.retrieval import EVERYTHING
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Section

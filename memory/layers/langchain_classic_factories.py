@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
 

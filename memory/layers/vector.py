@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.quarantine import without_quarantined
-from onionskin.memory.retrieval.ranking.selection import Selection
+from onionskin.memory.retrieval import Selection
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
 

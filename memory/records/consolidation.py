@@ -6,8 +6,7 @@ from dataclasses import replace
 from onionskin.memory.errors import RecordConflictError, RecordsFullError, UnknownRecordError
 from onionskin.memory.records.extraction import ExtractedRecord
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_with_timeout
-from onionskin.memory.retrieval.ranking.selection import EVERYTHING
+from onionskin.memory.retrieval import EVERYTHING, Embedder, embed_with_timeout
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.records import ExtractionRange, RecordWrite, write_records
 from onionskin.memory.types.messages import Entry, User, Vector

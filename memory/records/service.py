@@ -16,10 +16,15 @@ from onionskin.memory.errors import (
     UnknownRecordError,
 )
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_with_timeout
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.record_index import RecordHit, RecordIndex
-from onionskin.memory.retrieval.ranking.selection import EVERYTHING, Selection
+from onionskin.memory.retrieval import (
+    EVERYTHING,
+    Embedder,
+    IndexCache,
+    RecordHit,
+    RecordIndex,
+    Selection,
+    embed_with_timeout,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.records import RecordWrite, read_history, write_records
 from onionskin.memory.types.messages import User, Vector

@@ -17,7 +17,7 @@ import msgspec
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.retrieval.embedders.base import Embedder, embed_in_batches
+from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import import_progress
 from onionskin.memory.tokens import title_of

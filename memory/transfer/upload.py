@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
-from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.format import EXPORT_KIND
 from onionskin.memory.transfer.importer import Importer, ImportReport

@@ -15,8 +15,7 @@ from onionskin.chains.models.factory import open_model
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import ConfigurationError, OnionskinError
 from onionskin.memory.profiles import load_privacy_policies, load_profiles
-from onionskin.memory.retrieval.embedders.providers import open_embedder
-from onionskin.memory.retrieval.ranking.ranker import is_compiled
+from onionskin.memory.retrieval import is_compiled, open_embedder
 from onionskin.memory.store import Connection
 from onionskin.memory.store.encryption.keyring import open_keyring
 from onionskin.memory.store.redis.diagnostics import RedisFacts, inspect_redis

@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from onionskin.memory.errors import EmbedderError, TaskRunningError
-from onionskin.memory.retrieval.embedders.providers import open_embedder
-from onionskin.memory.retrieval.embedding_backfill import EMBEDDING, embed_missing
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval import (
+    EMBEDDING,
+    IndexCache,
+    UserIndex,
+    embed_missing,
+    open_embedder,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deployment import note_embedder
 from onionskin.memory.store.encryption.keyring import open_keyring

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from onionskin.memory.records.provenance import find_provenance
-from onionskin.memory.retrieval.ranking.selection import Selection
+from onionskin.memory.retrieval import Selection
 from onionskin.memory.store.records import release
 from onionskin.service.dependencies import OwnerDep, StateDep, StoringDep
 from onionskin.service.errors import problem_responses

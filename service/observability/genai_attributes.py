@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
 from onionskin.chains.observers import ModelCall, StageEvent
-from onionskin.memory.retrieval.index.record_index import RecordHit
+from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.records import Record
 
 Value: TypeAlias = str | bool | int | float | Sequence[str]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.tasks import Task
 from onionskin.service.settings import Settings

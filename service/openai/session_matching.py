@@ -13,7 +13,7 @@ from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.privacy.conversation_redactor import ConversationRedactor
 from onionskin.memory.privacy.echo_removal import matches_redacted
 from onionskin.memory.privacy.policy import PrivacyPolicies
-from onionskin.memory.retrieval.embedders.base import Embedder
+from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.script_io import new_session_id
 from onionskin.memory.store.sessions import fork_session

@@ -6,7 +6,7 @@ from typing import Self
 
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, StoreUnavailableError
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.aof_rewrite import AofRewriter, erased_epochs
 

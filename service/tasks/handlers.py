@@ -9,9 +9,12 @@ from onionskin.chains.extractor import Extractor
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.embedding_backfill import EMBEDDING, embed_missing
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import (
+    EMBEDDING,
+    Embedder,
+    IndexCache,
+    embed_missing,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
 from onionskin.memory.types.messages import User

@@ -11,8 +11,7 @@ from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 from tests.chains.notebook import Notebook, not_counted

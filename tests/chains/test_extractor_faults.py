@@ -9,7 +9,7 @@ from onionskin.chains.errors import ModelError
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.records.consolidation import RecordConsolidator
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.store.users import user_stats

@@ -12,8 +12,7 @@ from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.transfer.upload import UploadHandler

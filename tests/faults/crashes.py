@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis, answers
 from tests.faults.ledger import Ledger

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import plain_client

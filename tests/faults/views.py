@@ -6,8 +6,7 @@ from typing import Any
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import CachedIndex, IndexCache
+from onionskin.memory.retrieval import CachedIndex, IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 from onionskin.service.chat.schemas import LayerUse

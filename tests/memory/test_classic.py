@@ -10,8 +10,7 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.layers.langchain_classic import ClassicLayer
 from onionskin.memory.layers.langchain_classic_factories import ClassicOptions, Sources
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
 

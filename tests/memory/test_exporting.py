@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from onionskin.memory.errors import ImportConflictError, InvalidInputError
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.users import user_stats

@@ -11,7 +11,7 @@ from onionskin.memory.errors import (
     UnknownRecordError,
 )
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.records import RecordWrite, write_records

@@ -10,7 +10,7 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.profiles import build_layers, load_profiles
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import SummaryState, User
 from tests.conftest import make_views

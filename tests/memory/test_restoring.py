@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.upload import UploadHandler

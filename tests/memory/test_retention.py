@@ -16,10 +16,12 @@ from onionskin.memory.errors import (
 from onionskin.memory.privacy.retention import Retention, RetentionOptions
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    IndexCache,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.aof_rewrite import AofRewriter
 from onionskin.memory.store.deletion import expire_records, expire_session

@@ -16,7 +16,7 @@ from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import TaskRunningError
 from onionskin.memory.profiles import Profile, SummaryOptions, WindowOptions
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.messages import User

@@ -9,8 +9,7 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from tests.conftest import RedisClient
 

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import load_profiles
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.vector_database_cursors import list_collections, read_cursor

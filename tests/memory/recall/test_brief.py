@@ -5,9 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import StaticEmbedder, TextPipeline, UserIndex
 from onionskin.memory.retrieval.ranking import ranker as compiled
 from onionskin.memory.retrieval.ranking.weights import HAND_MADE, Weights
 from onionskin.memory.types.messages import Entry, Message

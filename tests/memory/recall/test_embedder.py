@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from tokenizers import Tokenizer
 
 from onionskin.memory.errors import ConfigurationError, EmbedderError
-from onionskin.memory.retrieval.embedders.providers import (
+from onionskin.memory.retrieval import (
     EmbedderOptions,
     LangChainEmbedder,
     StaticEmbedder,

@@ -7,10 +7,12 @@ import pytest
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
+from onionskin.memory.retrieval import (
+    IndexCache,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.retrieval.ranking.ranker import Ranked, Ranker
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.aof_rewrite import erased_epochs

@@ -6,11 +6,13 @@ import pytest
 from onionskin.chains.prompt import build_prompt
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.profiles import Profile, VectorOptions
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
-from onionskin.memory.retrieval.language.analyzer import TextPipeline
-from onionskin.memory.retrieval.ranking.selection import Selection
+from onionskin.memory.retrieval import (
+    IndexCache,
+    Selection,
+    StaticEmbedder,
+    TextPipeline,
+    UserIndex,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import Entry, Message, User
 

@@ -2,8 +2,7 @@
 
 import secrets
 
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.aof_rewrite import erased_epochs
 from onionskin.memory.store.deletion import erase_user

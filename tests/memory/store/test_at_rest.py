@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.aof_rewrite import compact
 from onionskin.memory.store.codec import unpack_vector

@@ -10,7 +10,7 @@ import pytest
 from redis.crc import key_slot
 
 from onionskin.memory.errors import StoreUnavailableError
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore, keys
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.langgraph_checkpoints import (

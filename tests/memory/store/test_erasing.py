@@ -10,8 +10,7 @@ import pytest
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore, keys
 from onionskin.memory.store.deletion import ErasureResult, erase_user
 from onionskin.memory.store.locks import take_lease

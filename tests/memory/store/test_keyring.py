@@ -6,7 +6,7 @@ import pytest
 
 from onionskin.memory.errors import CorruptValueError, EncryptedValueError
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.providers import StaticEmbedder
+from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.encryption.keyring import Keyring
