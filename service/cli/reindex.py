@@ -54,9 +54,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         text_pipeline = open_text_pipeline(settings.language)
-        indexes = IndexCache(
-            store, lambda: UserIndex(text_pipeline), max_bytes=settings.view_bytes
-        )
+        indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=settings.view_bytes)
         users = sorted(
             {user async for user in all_users(store)}, key=lambda user: (user.tenant, user.id)
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.retrieval.index.record_index import RecordHit
+from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Term
 from onionskin.service.memories.schemas import (
     Body,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.facts import is_always_shown
-from onionskin.memory.retrieval.index.record_index import RecordHit
+from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.store.sessions import begin_session, fork_session, note_session
 from onionskin.memory.store.transcripts import (
     get_session,
