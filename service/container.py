@@ -21,10 +21,12 @@ from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile, load_privacy_policies, load_profiles
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.embedders.providers import open_embedder
-from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.retrieval.index.user_index import UserIndex
+from onionskin.memory.retrieval import (
+    Embedder,
+    IndexCache,
+    UserIndex,
+    open_embedder,
+)
 from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.encryption.keyring import open_keyring
 from onionskin.memory.transfer.upload import UploadHandler

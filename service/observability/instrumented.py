@@ -8,9 +8,13 @@ from opentelemetry.trace import SpanKind
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.extraction import ExtractedRecord
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.retrieval.index.record_index import RecordHit, RecordIndex
-from onionskin.memory.retrieval.ranking.selection import EVERYTHING, Selection
+from onionskin.memory.retrieval import (
+    EVERYTHING,
+    Embedder,
+    RecordHit,
+    RecordIndex,
+    Selection,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.records import ExtractionRange
 from onionskin.memory.types.messages import Committed, Entry, User, Vectors

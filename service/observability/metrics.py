@@ -11,7 +11,7 @@ from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector
 
 from onionskin.chains.observers import ModelCall, StageEvent, outcome_of
-from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.types.snapshot import Section
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
