@@ -191,7 +191,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
     indexes = IndexCache(
         storage.store,
         lambda: UserIndex(pipeline),
-        most_bytes=settings.view_bytes,
+        max_bytes=settings.view_bytes,
         quarantines=settings.quarantine == "on",
     )
     core.metrics.watch_indexes(indexes)

@@ -82,7 +82,9 @@ class TaskHandlers:
 
     async def _embed(self, user: User) -> None:
         async with leased(self.store, user, EMBEDDING, hold=self.lock_timeout):
-            await embed_missing(user, store=self.store, embedder=self.embedder, views=self.indexes)
+            await embed_missing(
+                user, store=self.store, embedder=self.embedder, indexes=self.indexes
+            )
             if self.vector_database:
                 await self.vector_database.sync(user)
 
