@@ -23,7 +23,6 @@ from onionskin.memory.retrieval import (
 from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User
-from tests.services import forking_services
 
 RedisClient: TypeAlias = Any
 """A plain client of redis-py, whose own types are partial."""
@@ -48,12 +47,6 @@ class Clock:
 
     def advance(self, span: timedelta) -> None:
         self.now += span.total_seconds()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def services_are_forked() -> Iterator[None]:
-    with forking_services():
-        yield
 
 
 @pytest.fixture(scope="session")

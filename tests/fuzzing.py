@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 _CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
@@ -25,13 +25,10 @@ def fuzz(examples: int, seconds: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_MODEL": "offline"}
         with running_service(Path(folder), **settings) as service:
-            made = subprocess.run(
-                [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"],
-                env=environment(ONIONSKIN_DATA_DIR=folder),
-                capture_output=True,
-                text=True,
+            made = run_command(
+                ["keys", "create", "--json"],
+                environment=environment(ONIONSKIN_DATA_DIR=folder),
                 check=True,
-                timeout=60,
             )
             key = json.loads(made.stdout)["key"]
             # One thread: in CPython 3.11 two that read code as a tree at once break each other (a

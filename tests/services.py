@@ -9,15 +9,21 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import httpx
 
-from tests.hatching import Hatchery, Process
+from tests.support import forkserver
+from tests.support.forkserver import Process
 
 _FOREIGN = ("OPENAI_API_KEY", "ONIONSKIN_")
-_OF_THE_TEST = "PYTEST_"
-_HATCHERY = Hatchery()
+ONIONSKIN = [sys.executable, "-P", "-m", "onionskin.service"]
+"""The command line as a fresh process."""
+_END_SECONDS = 20.0
+_READ_AT_START = (*_FOREIGN, "OTEL_", "FASTAPI_OTEL_", "LANGSMITH_", "LANGCHAIN_", "PYTEST_")
+"""Variables that no import reads: processes that differ in them alone can be forked."""
+_READ_WHENEVER = ("COLUMNS", "TERM", "NO_COLOR", "HOME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +54,18 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def forking_services() -> Generator[None]:
-    """While open, `running_service` forks from a process that has imported the service already.
-
-    A fresh start takes seconds of a processor, nearly all of it for imports.
-    """
-    with _HATCHERY.open(_plain(environment())):
-        yield
-
-
-@contextmanager
 def running_service(
     data_dir: Path, stderr: IO[str] | None = None, /, **settings: str
 ) -> Generator[Service]:
     """Start `onionskin serve` on a free port, and stop it in the end with SIGTERM.
 
     Args:
-        data_dir: for the embedded Redis, where `ONIONSKIN_REDIS_URL` is not among the settings.
-        stderr: where its log goes; to that of the tests if None.
-        settings: environment variables.
+        data_dir: Folder of the embedded Redis, unless the settings name another Redis.
+        stderr: File of its log; that of the tests if None.
+        settings: Environment variables.
     """
     arguments = ["serve", "--port", "0", "--data-dir", str(data_dir)]
-    chosen = _chosen(settings)
-    if not _HATCHERY.serves(_plain(chosen)):
-        with _running(arguments, data_dir, stderr, settings) as service:
-            yield service
-        return
-    with (
-        _HATCHERY.forked(
-            arguments, environment=chosen, folder=_folder(data_dir) or Path.cwd(), stderr=stderr
-        ) as process,
-        _served_by(process, data_dir) as service,
-    ):
+    with _running(arguments, data_dir, stderr, settings) as service:
         yield service
 
 
@@ -103,18 +89,121 @@ def running_worker(data_dir: Path, /, **settings: str) -> Generator[Service]:
 def _running(
     arguments: Sequence[str], data_dir: Path, stderr: IO[str] | None, settings: dict[str, str]
 ) -> Generator[Service]:
+    chosen = environment(**{"ONIONSKIN_DRAIN_TIMEOUT": "5", **settings})
     with (
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "onionskin.service", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env=_chosen(settings),
-            cwd=_folder(data_dir),
-        ) as process,
+        started(arguments, environment=chosen, folder=_folder(data_dir), stderr=stderr) as process,
         _served_by(process, data_dir) as service,
     ):
         yield service
+
+
+@contextmanager
+def started(
+    arguments: Sequence[str],
+    *,
+    environment: dict[str, str],
+    folder: Path | None = None,
+    stderr: IO[str] | int | None = None,
+) -> Generator[Process]:
+    """`onionskin` with these arguments; whatever still runs in the end is killed.
+
+    It is forked where that makes no difference, and started afresh elsewhere.
+    """
+    if not _can_fork(environment):
+        with subprocess.Popen(
+            [*ONIONSKIN, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environment,
+            cwd=folder,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+        return
+    errors = 2 if stderr is None else stderr if isinstance(stderr, int) else stderr.fileno()
+    read, write = os.pipe()
+    with os.fdopen(read, encoding="utf-8") as stdout, Path(os.devnull).open("rb") as nothing:
+        try:
+            process = forkserver.start(
+                arguments,
+                environment=environment,
+                folder=folder or Path.cwd(),
+                streams=(nothing.fileno(), write, errors),
+            )
+        finally:
+            os.close(write)
+        process.stdout = stdout
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(_END_SECONDS)
+
+
+def run_command(
+    arguments: Sequence[str],
+    *,
+    environment: dict[str, str],
+    folder: Path | None = None,
+    typed: str = "",
+    check: bool = False,
+    timeout: float = 120.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run `onionskin` with these arguments to its end, with no terminal anywhere.
+
+    Args:
+        arguments: The command line behind `onionskin`.
+        environment: The whole environment of the process.
+        folder: Its current folder; that of the tests if None.
+        typed: Its standard input.
+        check: Whether a failing exit code is an error.
+        timeout: Seconds after which the process is killed.
+    """
+    if not _can_fork(environment):
+        return subprocess.run(
+            [*ONIONSKIN, *arguments],
+            cwd=folder,
+            env=environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=check,
+        )
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        given.write(typed)
+        given.flush()
+        given.seek(0)
+        process = forkserver.start(
+            arguments,
+            environment=environment,
+            folder=folder or Path.cwd(),
+            streams=(given.fileno(), output.fileno(), errors.fileno()),
+        )
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        output.seek(0)
+        errors.seek(0)
+        done = subprocess.CompletedProcess(arguments, code, output.read(), errors.read())
+        if check:
+            done.check_returncode()
+        return done
+
+
+def _can_fork(chosen: dict[str, str]) -> bool:
+    return forkserver.is_available() and _plain(chosen) == _plain(dict(os.environ))
+
+
+def _plain(chosen: dict[str, str]) -> dict[str, str]:
+    """An environment without the variables that are read at a start, and not by imports."""
+    read_later = (*_READ_AT_START, *_READ_WHENEVER)
+    return {name: value for name, value in chosen.items() if not name.startswith(read_later)}
 
 
 @contextmanager
@@ -130,16 +219,6 @@ def _served_by(process: Process, data_dir: Path) -> Generator[Service]:
 def _folder(data_dir: Path) -> Path | None:
     """Where a service runs: away from a developer's .env."""
     return data_dir.parent if data_dir.parent.is_dir() else None
-
-
-def _chosen(settings: dict[str, str]) -> dict[str, str]:
-    return environment(**{"ONIONSKIN_DRAIN_TIMEOUT": "5", **settings})
-
-
-def _plain(chosen: dict[str, str]) -> dict[str, str]:
-    """An environment without what Onionskin reads when it starts, and what names the test."""
-    own = (*_FOREIGN, _OF_THE_TEST)
-    return {name: value for name, value in chosen.items() if not name.startswith(own)}
 
 
 def read_transcript(client: httpx.Client, user: str) -> list[str]:

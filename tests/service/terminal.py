@@ -3,28 +3,16 @@
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.services import environment
-
-ONIONSKIN = [sys.executable, "-P", "-m", "onionskin.service"]
+from tests.services import ONIONSKIN, environment, run_command
 
 
 def onionskin(
     *arguments: str, typed: str = "", folder: Path | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, with no terminal anywhere."""
-    return subprocess.run(
-        [*ONIONSKIN, *arguments],
-        cwd=folder,
-        env=environment(**settings),
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_command(arguments, environment=environment(**settings), folder=folder, typed=typed)
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:

@@ -11,17 +11,12 @@ import httpx
 import pytest
 
 from onionskin.service.cli.exit_codes import ExitCode
-from tests.services import Service, environment, running_service
+from tests.services import Service, environment, run_command, running_service
 
 
 def _keys(data_dir: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", "keys", *arguments],
-        env=environment(ONIONSKIN_DATA_DIR=str(data_dir)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    done = run_command(
+        ["keys", *arguments], environment=environment(ONIONSKIN_DATA_DIR=str(data_dir))
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,14 @@ import pytest
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.service.conftest import Backend
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 
 def _onionskin(
     *arguments: str, typed: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
-        cwd=repository(),
-        env=environment(**settings),
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return run_command(
+        arguments, environment=environment(**settings), folder=repository(), typed=typed
     )
 
 

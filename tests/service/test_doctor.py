@@ -1,8 +1,6 @@
 """`onionskin doctor` tells what is well, what is not, and what to do."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +11,14 @@ from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.service.cli.doctor import check_recall, check_redis
 from tests.conftest import plain_client
 from tests.openai_server import OpenAIServer
-from tests.services import environment
+from tests.services import environment, run_command
 
 _FACTS = RedisFacts("redis 8.2.1", True, "always", "", 1 << 20, 0, 0, 0.001, 0.0)
 
 
 def _doctor(folder: Path, *options: str, **settings: str) -> tuple[int, dict[str, list[Any]]]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", "doctor", "--json", *options],
-        cwd=folder,
-        env=environment(**settings),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=60,
+    done = run_command(
+        ["doctor", "--json", *options], environment=environment(**settings), folder=folder
     )
     found: dict[str, list[Any]] = {}
     for finding in json.loads(done.stdout)["findings"]:

@@ -1,7 +1,6 @@
 """A service with master keys: its disk tells nothing; a key that is wrong or missing is told."""
 
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx
 
 from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
 from onionskin.service.cli.exit_codes import ExitCode
-from tests.services import environment, read_transcript, running_service
+from tests.services import environment, read_transcript, run_command, running_service
 
 _TEXT = "My xylograph is called Biscuit."
 _ONCE = {"Idempotency-Key": "once"}
@@ -25,14 +24,7 @@ def _service(folder: Path, keys: str, **more: str) -> Generator[httpx.Client]:
 
 def _onionskin(folder: Path, keys: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = environment(ONIONSKIN_DATA_DIR=str(folder), ONIONSKIN_ENCRYPTION_KEYS=keys)
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_command(arguments, environment=settings)
 
 
 def _say(client: httpx.Client, user: str = "alice", text: str = _TEXT) -> httpx.Response:

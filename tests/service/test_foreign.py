@@ -2,26 +2,20 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, messages_to_dict
 
 from tests.service.conftest import Backend
-from tests.services import environment
+from tests.services import environment, run_command
 
 
 def _import(
     backend: Backend, user: str, file: Path, form: str, *more: str
 ) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-P", "-m", "onionskin.service", "import", str(file), "--user", user]
-    return subprocess.run(
-        [*command, "--form", form, "--url", backend.service.url, *more],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    return run_command(
+        ["import", str(file), "--user", user, "--form", form, "--url", backend.service.url, *more],
+        environment=environment(),
     )
 
 

@@ -8,8 +8,6 @@ that bear their mark; whatever an answer to one of them holds, it holds no other
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 _STEPS = int(os.environ.get("ONIONSKIN_ISOLATION_STEPS", "150"))
 _EACH = 50
@@ -172,13 +170,9 @@ def test_no_memory_of_one_user_reaches_another() -> None:
 
 
 def _key(folder: str, tenant: str, user: str) -> str:
-    command = [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"]
-    done = subprocess.run(
-        [*command, "--tenant", tenant, "--user", user],
-        env=environment(ONIONSKIN_DATA_DIR=folder),
-        capture_output=True,
-        text=True,
+    done = run_command(
+        ["keys", "create", "--json", "--tenant", tenant, "--user", user],
+        environment=environment(ONIONSKIN_DATA_DIR=folder),
         check=True,
-        timeout=60,
     )
     return json.loads(done.stdout)["key"]

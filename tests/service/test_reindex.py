@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 from tests.waiting import until
 
 _USERS, _TURNS = ("alice", "bo", "cleo"), 3
@@ -51,14 +50,8 @@ def _talk(tmp_path: Path, settings: dict[str, str]) -> None:
 
 
 def _reindex(**settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", "reindex", "--json"],
-        cwd=repository(),
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return run_command(
+        ["reindex", "--json"], environment=environment(**settings), folder=repository()
     )
 
 

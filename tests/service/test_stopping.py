@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +14,7 @@ from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.events import read_events
-from tests.services import environment, running_service, running_worker
+from tests.services import environment, run_command, running_service, running_worker
 from tests.waiting import until
 
 _EAGER = """
@@ -66,14 +64,8 @@ def _make_a_fold_due(client: httpx.Client, model: OpenAIServer, fault: Fault) ->
 
 
 def _onionskin(*arguments: str, **settings: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
-        cwd=repository(),
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+    return run_command(
+        arguments, environment=environment(**settings), folder=repository(), check=True
     ).stdout
 
 

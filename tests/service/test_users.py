@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import plain_client
 from tests.memory.store.test_erasing import traces
 from tests.service.conftest import Backend
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 _CANARY = "xylograph"
 
@@ -168,12 +166,10 @@ def test_users_are_listed_page_by_page(backend: Backend) -> None:
 
 def _bearer(data_dir: Path, *arguments: str) -> dict[str, str]:
     """The header with a new API key."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json", *arguments],
-        env=environment(ONIONSKIN_DATA_DIR=str(data_dir)),
-        capture_output=True,
+    done = run_command(
+        ["keys", "create", "--json", *arguments],
+        environment=environment(ONIONSKIN_DATA_DIR=str(data_dir)),
         check=True,
-        timeout=60,
     )
     return {"Authorization": f"Bearer {json.loads(done.stdout)['key']}"}
 

@@ -2,26 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.service.conftest import Backend
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 
 def _onionskin(
     *arguments: str, typed: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "onionskin.service", *arguments],
-        env=environment(**settings),
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_command(arguments, environment=environment(**settings), typed=typed)
 
 
 def test_a_user_is_exported_restored_and_erased(backend: Backend, tmp_path: Path) -> None:

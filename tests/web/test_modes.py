@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Error, Page, Route, expect
 
-from tests.services import environment, running_service
+from tests.services import environment, run_command, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,12 +22,10 @@ async def test_a_key_is_asked_for_and_kept_for_the_tab_only(
     browser: Browser, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    made = subprocess.run(  # noqa: ASYNC221 - nothing else runs on this loop
-        [sys.executable, "-P", "-m", "onionskin.service", "keys", "create", "--json"],
-        env=environment(ONIONSKIN_DATA_DIR=str(data)),
-        capture_output=True,
+    made = run_command(
+        ["keys", "create", "--json"],
+        environment=environment(ONIONSKIN_DATA_DIR=str(data)),
         check=True,
-        timeout=60,
     )
     key = json.loads(made.stdout)["key"]
     with running_service(data, ONIONSKIN_AUTH="keys", ONIONSKIN_MODEL="offline") as service:
