@@ -1,6 +1,8 @@
 """What every test stands on: a real Redis, the built-in embedder, and nothing left behind."""
 
 import asyncio
+import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -23,6 +25,7 @@ from onionskin.memory.retrieval import (
 from onionskin.memory.store import Connection, Continuity, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User
+from tests.support.reaper import MARK, reaping
 
 RedisClient: TypeAlias = Any
 """A plain client of redis-py, whose own types are partial."""
@@ -30,6 +33,8 @@ RedisClient: TypeAlias = Any
 # A shell starts what runs in its background with SIGINT ignored, and so would be what tests start
 # and press Ctrl-C on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+os.environ[MARK] = secrets.token_hex(8)
 
 # On a busy machine an example takes as long as it takes; no test judges by the clock.
 settings.register_profile("onionskin", settings(), deadline=None)
@@ -47,6 +52,13 @@ class Clock:
 
     def advance(self, span: timedelta) -> None:
         self.now += span.total_seconds()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stop the processes of this run even if it is killed."""
+    with reaping(os.environ[MARK], tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture(scope="session")

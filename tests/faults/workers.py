@@ -2,18 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.openai_server import OpenAIServer
 from tests.services import environment
+from tests.support import forkserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,6 @@ class Workers:
         self.log = folder / "workers.log"
         self._running: list[Worker] = []
         self._starting: list[asyncio.Task[None]] = []
-        self._ordering = asyncio.Lock()
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     @property
     def running(self) -> list[Worker]:
@@ -65,18 +56,19 @@ class Workers:
         await asyncio.gather(*(self._start() for _ in range(count)))
 
     async def _start(self) -> None:
-        assert self._nursery.stdin
-        assert self._nursery.stdout
         out = self._folder / f"{os.urandom(4).hex()}.out"
-        order = {
-            "environment": self._environment,
-            "arguments": ["serve", "--port", "0", "--data-dir", str(self._folder)],
-            "out": str(out),
-            "log": str(self.log),
-        }
-        async with self._ordering:  # so that each answer belongs to its order
-            print(json.dumps(order), file=self._nursery.stdin, flush=True)
-            pid = int(await asyncio.to_thread(self._nursery.stdout.readline))
+        arguments = ["serve", "--port", "0", "--data-dir", str(self._folder)]
+        with (
+            Path(os.devnull).open("rb") as nothing,
+            out.open("wb") as said,
+            self.log.open("ab") as log,
+        ):
+            pid = forkserver.start(
+                arguments,
+                environment=self._environment,
+                folder=Path.cwd(),
+                streams=(nothing.fileno(), said.fileno(), log.fileno()),
+            ).pid
         while not (found := out.exists() and re.search(r"http://\S+", out.read_text())):
             os.kill(pid, 0)  # raises if it died at its start
             await asyncio.sleep(0.01)
@@ -102,9 +94,6 @@ class Workers:
                 os.kill(worker.pid, signal.SIGTERM)
         for worker in self._running:
             await _gone(worker.pid)
-        assert self._nursery.stdin
-        self._nursery.stdin.close()
-        self._nursery.wait(10)
 
 
 async def _gone(pid: int) -> None:
