@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,21 +58,25 @@ class Workers:
     async def _start(self) -> None:
         out = self._folder / f"{os.urandom(4).hex()}.out"
         arguments = ["serve", "--port", "0", "--data-dir", str(self._folder)]
-        with (
-            Path(os.devnull).open("rb") as nothing,
-            out.open("wb") as said,
-            self.log.open("ab") as log,
-        ):
-            pid = forkserver.start(
-                arguments,
-                environment=self._environment,
-                folder=Path.cwd(),
-                streams=(nothing.fileno(), said.fileno(), log.fileno()),
-            ).pid
+        pid = self._fork(arguments, out)
         while not (found := out.exists() and re.search(r"http://\S+", out.read_text())):
             os.kill(pid, 0)  # raises if it died at its start
             await asyncio.sleep(0.01)
         self._running.append(Worker(pid, found[0]))
+
+    def _fork(self, arguments: Sequence[str], out: Path) -> int:
+        with (
+            Path(os.devnull).open("rb") as nothing,
+            out.open("wb") as output,
+            self.log.open("ab") as log,
+        ):
+            process = forkserver.start(
+                arguments,
+                environment=self._environment,
+                folder=Path.cwd(),
+                streams=(nothing.fileno(), output.fileno(), log.fileno()),
+            )
+        return process.pid
 
     async def kill(self, place: int, how: signal.Signals = signal.SIGKILL) -> None:
         """Kill one of them; another is started in its place, which takes a moment."""

@@ -33,16 +33,9 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path, number: signal.Si
     test, ready, temporary = tmp_path / "test_run.py", tmp_path / "ready", tmp_path / "temporary"
     test.write_text(_RUN)
     options = ["-p", "tests.conftest", "-p", "no:cacheprovider", "--basetemp", str(temporary)]
+    options += ["-c", str(repository() / "pyproject.toml"), str(test)]
     with subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            *options,
-            "-c",
-            str(repository() / "pyproject.toml"),
-            test,
-        ],
+        [sys.executable, "-m", "pytest", *options],
         cwd=repository(),
         env=os.environ | {"READY": str(ready)},
         stdout=subprocess.DEVNULL,
