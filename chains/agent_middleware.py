@@ -24,7 +24,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from langchain_core.runnables.config import ensure_config
 from langgraph.runtime import Runtime  # pyright: ignore[reportMissingTypeStubs]
 
-from onionskin.chains.prompt import INSTRUCTIONS, asked, parts_of
+from onionskin.chains.prompt import INSTRUCTIONS, prompt_parts
 from onionskin.memory.errors import InvalidInputError, UnknownProfileError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import ExternalSession
@@ -54,12 +54,12 @@ def remembering(
     """
     if not recalled.sections:
         return request
-    parts = parts_of(recalled)
+    parts = prompt_parts(recalled)
     at = next(place for place, one in enumerate(request.messages) if one is message)
     before, after = request.messages[:at], request.messages[at + 1 :]
     if bounded or not before:
         before = list(parts.window)
-    whole = with_text(message, asked(parts, seen))
+    whole = with_text(message, parts.with_message(seen))
     standing = "\n\n".join((INSTRUCTIONS, *parts.standing))
     return request.override(
         system_message=_behind(request.system_message, standing),

@@ -1,9 +1,11 @@
-"""A chat model whose every call is told, however LangChain comes to call it.
+"""LangChain's callbacks: observing calls through them, and running without them.
 
-Whether anybody is told of a run: what LangChain does for handlers costs more than the rest.
+The work that LangChain does for handlers costs more than the rest of a turn, so a run without any
+skips it. Turns with private text must not reach handlers at all.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,28 +15,40 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
+from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
-from onionskin.chains.observers import CallPurpose, ModelCall
+from onionskin.chains.observers import ModelCall, TurnObserver
 
 
-def with_observer(model: BaseChatModel, purpose: CallPurpose) -> BaseChatModel:
-    """The same model; its calls are told to the purpose's observer.
+def with_observer(
+    model: BaseChatModel,
+    observer: TurnObserver,
+    *,
+    purpose: str,
+    innermost: BaseChatModel | None = None,
+) -> BaseChatModel:
+    """A copy of the model whose calls are observed, whoever makes them.
 
-    It is for calls that others make, such as LangChain's classic memories in their threads. Of an
-    asynchronous call that is cancelled LangChain tells nothing; `onionskin.chains.generation` does.
+    For calls by LangChain's own code, such as its classic memories in their threads. LangChain
+    reports nothing when an asynchronous call is cancelled; `onionskin.chains.generation` does.
+
+    Args:
+        model: The model.
+        observer: Observes the calls.
+        purpose: Name of the purpose of the calls.
+        innermost: The model that observers see; None for `model` itself.
     """
-    known = model.callbacks
-    handlers: list[BaseCallbackHandler] = [*known] if isinstance(known, list) else []
-    return model.model_copy(update={"callbacks": [*handlers, _Calls(model, purpose)]})
+    handlers = model.callbacks if isinstance(model.callbacks, list) else []
+    handler = _ObservingHandler(innermost or model, observer, purpose)
+    return model.model_copy(update={"callbacks": [*handlers, handler]})
 
 
-class _Calls(BaseCallbackHandler):
+class _ObservingHandler(BaseCallbackHandler):
     run_inline = True
-    raise_error = True  # an observer may refuse a call
 
-    def __init__(self, model: BaseChatModel, purpose: CallPurpose) -> None:
-        self._model, self._purpose = model, purpose
-        self._under_way: dict[UUID, tuple[ModelCall, AbstractContextManager[object]]] = {}
+    def __init__(self, model: BaseChatModel, observer: TurnObserver, purpose: str) -> None:
+        self._model, self._observer, self._purpose = model, observer, purpose
+        self._running: dict[UUID, tuple[ModelCall, AbstractContextManager[object]]] = {}
 
     def on_chat_model_start(
         self,
@@ -44,53 +58,65 @@ class _Calls(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,
     ) -> None:
-        """A call begins."""
+        """Enters the observer's context."""
         del serialized, kwargs
-        call = self._purpose.call(self._model, messages[0])
-        standing = self._purpose.observer.model_call(call)
-        standing.__enter__()
-        self._under_way[run_id] = (call, standing)
+        call = ModelCall(self._purpose, self._model, messages[0])
+        context = self._observer.model_call(call)
+        context.__enter__()
+        self._running[run_id] = (call, context)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """It was answered."""
+        """Leaves the observer's context with the answer."""
         del kwargs
-        call, standing = self._under_way.pop(run_id)
+        call, context = self._running.pop(run_id)
         for generation in response.generations[0][:1]:
             if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
                 call.message = generation.message
-        standing.__exit__(None, None, None)
+        context.__exit__(None, None, None)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """It failed."""
+        """Leaves the observer's context with the error."""
         del kwargs
-        _, standing = self._under_way.pop(run_id)
+        _, context = self._running.pop(run_id)
         try:
-            standing.__exit__(type(error), error, error.__traceback__)
-        except BaseException as same:
-            if same is not error:
+            context.__exit__(type(error), error, error.__traceback__)
+        except BaseException as raised:
+            if raised is not error:
                 raise
 
 
 def has_no_callbacks(
     config: RunnableConfig | None, callbacks: Callbacks = None, *, verbose: bool = False
 ) -> bool:
-    """Whether a run has no handler: none of its own, none around it, neither LangSmith nor debug.
+    """Whether a run has no handler: neither its own, nor an outer run's, LangSmith's or debug's.
 
     Args:
-        config: of the run.
-        callbacks: of the model or chain itself.
-        verbose: whether that prints what it does.
+        config: The run's config.
+        callbacks: Callbacks of the model or chain itself.
+        verbose: Whether the model or chain prints its progress.
     """
     if isinstance(cast("object", config), _SilentConfig) and not callbacks and not verbose:
         return True
-    given = ensure_config(config).get("callbacks")
-    return not AsyncCallbackManager.configure(given, callbacks, verbose).handlers
+    inherited = ensure_config(config).get("callbacks")
+    return not AsyncCallbackManager.configure(inherited, callbacks, verbose).handlers
 
 
 def without_callbacks(config: RunnableConfig | None) -> RunnableConfig:
-    """The config of a run that is unheard, for the runs within it: they need not look again."""
+    """The config of a run without handlers; runs inside it need not look for any again."""
     return cast("RunnableConfig", _SilentConfig(ensure_config(config).items()))
 
 
 class _SilentConfig(dict[str, Any]):
-    """A config of which it is known that nobody hears of its run."""
+    """A config of a run that is known to have no handlers."""
+
+
+def without_tracing(config: RunnableConfig | None) -> RunnableConfig:
+    """The config without callbacks, neither its own nor those of an outer chain."""
+    return {**(config or {}), "callbacks": []}
+
+
+@contextmanager
+def tracing_disabled() -> Generator[None]:
+    """A context without LangSmith's tracing, which environment variables may switch on."""
+    with tracing_context(enabled=False):
+        yield

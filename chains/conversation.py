@@ -1,306 +1,317 @@
-"""ConversationChain: one turn as a LangChain Runnable. Recall, think, remember.
-
-The synchronous face of the chain: each call waits for the asynchronous one.
-
-A turn that ends without an answer lets the next one have its session.
-"""
+"""ConversationChain: one chat turn as a LangChain Runnable: recall, generate, remember."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from onionskin.chains.callbacks import has_no_callbacks, without_callbacks
-from onionskin.chains.context import memory_of
-from onionskin.chains.generation import Generator
-from onionskin.chains.observers import (
-    NullObserver,
-    StageEvent,
-    TurnObserver,
-    outcome_of,
+from onionskin.chains.callbacks import (
+    has_no_callbacks,
+    tracing_disabled,
+    without_callbacks,
     without_tracing,
 )
-from onionskin.chains.turn import TurnReply, TurnRequest, check_message, initial_reply
+from onionskin.chains.generation import CallPurpose, Generator, TimedModel
+from onionskin.chains.observers import StageEvent, outcome_of
+from onionskin.chains.prompt import build_prompt, redact_prompt
+from onionskin.chains.turn import (
+    PreparedTurn,
+    TurnReply,
+    TurnRequest,
+    initial_reply,
+    memory_of,
+    prepare_turn,
+)
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.session_lock import InterruptedTurnError, SessionLock
 from onionskin.memory.types.tasks import RecordUsageTask, Task
 
+UNANSWERED = "(interrupted before it was answered)"
 
-class WaitingRunnable(Runnable[TurnRequest, TurnReply]):
-    """A chain that is asynchronous, for programs that are not.
+
+class ConversationChain(Runnable[TurnRequest, TurnReply]):
+    """Answers a message with the user's memory and stores both, under any memory profile.
+
+    Config and callbacks reach the chat model, so a trace shows the chain and its model call.
 
     Args:
-        portal: the way to the event loop, where there is one for threads that have none.
+        memories: The profiles, by name.
+        model: The chat model; or a generator, with its own time limit, circuit breaker and
+            observer. That observer also sees stages and ends of turns.
+        default_profile: Profile of a turn that names none.
+        longest_message: Limit in characters.
+        on_task: Called with each background task that a stored turn makes due; must not block.
+        clock: Seconds since the epoch.
+        event_loop: The event loop for `invoke` and `stream`; None for asynchronous use alone.
+
+    Raises:
+        UnknownProfileError: `default_profile` is not among `memories`.
     """
 
-    def __init__(self, portal: EventLoopThread | None) -> None:
-        self._portal = portal
+    def __init__(
+        self,
+        memories: Mapping[str, CombinedMemory],
+        model: BaseChatModel | Generator,
+        *,
+        default_profile: str = "layered",
+        longest_message: int = 32_768,
+        on_task: Callable[[Task], None] | None = None,
+        clock: Callable[[], float] = time.time,
+        event_loop: EventLoopThread | None = None,
+    ) -> None:
+        memory_of(memories, default_profile)
+        self._memories, self._default = memories, default_profile
+        self._longest_message, self._on_task, self._clock = longest_message, on_task, clock
+        self._event_loop = event_loop
+        is_generator = isinstance(model, Generator)
+        self._generator = model if is_generator else Generator(TimedModel(model))
+        self._observer = self._generator.observer
+
+    def prepare(self, request: TurnRequest) -> PreparedTurn:
+        """The request, validated and redacted; the other methods take it in its place.
+
+        Raises:
+            OnionskinError: The request is not a valid turn.
+        """
+        return prepare_turn(
+            request,
+            self._memories,
+            default_profile=self._default,
+            longest_message=self._longest_message,
+        )
 
     def invoke(
         self,
-        input: TurnRequest,  # noqa: A002 - LangChain's name
+        input: TurnRequest | PreparedTurn,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> TurnReply:
         """As `ainvoke`; `batch` likewise.
 
         Raises:
-            TypeError: the chain was made without a portal.
+            TypeError: The chain has no event loop.
         """
-        return self._way().run_blocking(self.ainvoke(input, config, **kwargs))
+        return self._loop().run_blocking(self.ainvoke(input, config, **kwargs))
 
     def stream(
         self,
-        input: TurnRequest,  # noqa: A002 - LangChain's name
+        input: TurnRequest | PreparedTurn,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Iterator[TurnReply]:
         """As `astream`.
 
         Raises:
-            TypeError: the chain was made without a portal.
+            TypeError: The chain has no event loop.
         """
-        return self._way().iterate(self.astream(input, config, **kwargs))
-
-    def _way(self) -> EventLoopThread:
-        if self._portal is None:
-            raise TypeError(
-                "This chain is asynchronous: `await chain.ainvoke(...)`, or give it a portal."
-            )
-        return self._portal
-
-
-@asynccontextmanager
-async def given_up_on_failure(
-    memory: CombinedMemory, recollection: RecallResult, observer: TurnObserver
-) -> AsyncGenerator[None]:
-    """The session is free for the next turn, however this one ends."""
-    try:
-        yield
-    except BaseException as error:
-        outcome = outcome_of(error)
-        if outcome != InterruptedTurnError.code:
-            observer.turn(memory.name, outcome, ())
-        await memory.release(recollection)
-        raise
-
-
-UNANSWERED = "(interrupted before it was answered)"
-
-
-class ConversationChain(WaitingRunnable):
-    """One turn from message to stored answer, under any memory profile.
-
-    Config and callbacks reach the chat model, so tracing shows the chain and its model call.
-
-    Args:
-        memories: the profiles, by name.
-        model: the chat model.
-        default_profile: the profile of a turn that names none.
-        within: how long the model may take, or may take for a piece of a stream.
-        longest_message: in characters.
-        after: told of what is due after each turn; must not block.
-        observer: told how turns go.
-        clock: seconds since the epoch.
-        portal: the way to the event loop for threads that have none.
-    """
-
-    def __init__(
-        self,
-        memories: Mapping[str, CombinedMemory],
-        model: BaseChatModel,
-        *,
-        default_profile: str = "layered",
-        within: timedelta = timedelta(seconds=60),
-        longest_message: int = 32_768,
-        after: Callable[[Task], None] | None = None,
-        observer: TurnObserver | None = None,
-        clock: Callable[[], float] = time.time,
-        portal: EventLoopThread | None = None,
-    ) -> None:
-        super().__init__(portal)
-        self._memories, self._default = memories, default_profile
-        self._longest_message, self._after, self._clock = longest_message, after, clock
-        self._observer = observer or NullObserver()
-        self._thinking = Generator(model, within, self._observer)
-        self._memory_of(None)
+        return self._loop().iterate(self.astream(input, config, **kwargs))
 
     async def ainvoke(
         self,
-        input: TurnRequest,  # noqa: A002 - LangChain's name
+        input: TurnRequest | PreparedTurn,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> TurnReply:
         """The whole answer, once it is stored.
 
         Raises:
-            OnionskinError: see `onionskin.chains.errors` and `onionskin.memory.errors`; nothing was stored.
+            OnionskinError: See `onionskin.chains.errors` and `onionskin.memory.errors`; nothing
+                was stored.
         """
-        turn = self._prepared(input)
+        turn = input if isinstance(input, PreparedTurn) else self.prepare(input)
         if turn.has_private_text:
-            return await self._whole(turn, None, without_tracing(config))
+            return await self._answer(turn, without_tracing(config))
         if has_no_callbacks(config):
-            return await self._whole(turn, None, without_callbacks(config))
-        return await self._acall_with_config(self._whole, turn, config, **kwargs)
+            return await self._answer(turn, without_callbacks(config))
+
+        async def answer(
+            _: TurnRequest, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        ) -> TurnReply:
+            del run_manager  # LangChain passes a child run's config only together with it
+            return await self._answer(turn, config)
+
+        return await self._acall_with_config(answer, turn.request, config, **kwargs)
 
     async def astream(
         self,
-        input: TurnRequest,  # noqa: A002 - LangChain's name
+        input: TurnRequest | PreparedTurn,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[TurnReply]:
         """The answer in pieces: first session and sections, then text, last the `turn_id`.
 
-        A consumer that goes away before the last piece leaves nothing stored.
+        If the consumer closes the stream before the last piece, nothing is stored.
 
         Raises:
-            OnionskinError: as `ainvoke`.
+            OnionskinError: As `ainvoke`.
         """
-        turn = self._prepared(input)
-
-        async def only() -> AsyncIterator[TurnRequest]:
-            yield turn
-
-        pieces = (
-            self._pieces(only(), None, without_tracing(config))
-            if turn.has_private_text
-            else self._atransform_stream_with_config(only(), self._pieces, config, **kwargs)
-        )
-        async with aclosing(cast("AsyncGenerator[TurnReply]", pieces)):
+        turn = input if isinstance(input, PreparedTurn) else self.prepare(input)
+        if turn.has_private_text:
+            pieces = self._answer_stream(turn, without_tracing(config))
+        else:
+            pieces = self._traced_stream(turn, config, **kwargs)
+        async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
 
-    def withholds(self, turn: TurnRequest) -> bool:
-        """Whether the answer to a turn is stored with something taken out of it, and only so.
+    def _traced_stream(
+        self, turn: PreparedTurn, config: RunnableConfig | None, **kwargs: Any
+    ) -> AsyncGenerator[TurnReply]:
+        async def turns() -> AsyncIterator[TurnRequest]:
+            yield turn.request
 
-        Raises:
-            OnionskinError: it is no turn that can be answered.
-        """
-        return (
-            self._prepared(turn).has_private_text or self._memory_of(turn.profile).privacy.redacts
-        )
+        def answer(
+            _: AsyncIterator[TurnRequest],
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> AsyncIterator[TurnReply]:
+            del run_manager  # as in `ainvoke`
+            return self._answer_stream(turn, config)
 
-    async def _whole(
-        self,
-        turn: TurnRequest,
-        run_manager: AsyncCallbackManagerForChainRun | None,
-        config: RunnableConfig,
-    ) -> TurnReply:
-        del run_manager  # named so that LangChain hands over the config of a child run
-        memory = self._memory_of(turn.profile)
-        recollection = await self._recall(memory, turn)
-        async with given_up_on_failure(memory, recollection, self._observer):
-            async with memory.keep_lock(recollection) as watch:
-                message = await watch.run_guarded(
-                    self._thinking.answer(turn, recollection, config, memory.privacy)
-                )
+        pieces = self._atransform_stream_with_config(turns(), answer, config, **kwargs)
+        return cast("AsyncGenerator[TurnReply]", pieces)
+
+    async def _answer(self, turn: PreparedTurn, config: RunnableConfig) -> TurnReply:
+        memory = self._memories[turn.profile]
+        recalled = await self._recall(memory, turn)
+        async with self._released_on_error(memory, recalled):
+            prompt = self._prompt(memory, turn, recalled)
+            purpose, options = _purpose(turn, recalled), turn.request.instructions.options
+            async with memory.keep_lock(recalled) as lock:
+                with _tracing_context(turn):
+                    message = await lock.run_guarded(
+                        self._generator.generate(prompt, purpose, config=config, options=options)
+                    )
             if message is None:
-                await self._remember(memory, recollection, UNANSWERED, turn, interrupted=True)
+                await self._remember(memory, turn, recalled, UNANSWERED, interrupted=True)
                 raise InterruptedTurnError(
-                    "A newer message on this session stopped this turn before it had an answer."
+                    "A newer message on this session interrupted this turn before its answer."
                 )
-            usage = message.usage_metadata
-            beginning = replace(initial_reply(recollection), usage=usage, message=message)
-            if message.tool_calls:  # the turn goes on once the client has called them
-                await memory.release(recollection)
-                return replace(beginning, reply=str(message.text))
-            text = str(message.text)
-            return beginning + await self._remember(memory, recollection, text, turn, usage=usage)
+            usage, text = message.usage_metadata, str(message.text)
+            reply = replace(initial_reply(recalled), usage=usage, message=message)
+            if message.tool_calls:  # the client calls the tools, and sends another request
+                await memory.release(recalled)
+                return replace(reply, reply=text)
+            return reply + await self._remember(memory, turn, recalled, text, usage=usage)
 
-    async def _pieces(
-        self,
-        turns: AsyncIterator[TurnRequest],
-        run_manager: AsyncCallbackManagerForChainRun | None,
-        config: RunnableConfig,
-    ) -> AsyncIterator[TurnReply]:
-        del run_manager
-        async for turn in turns:
-            memory = self._memory_of(turn.profile)
-            recollection = await self._recall(memory, turn)
-            async with given_up_on_failure(memory, recollection, self._observer):
-                yield initial_reply(recollection)
-                said: list[str] = []
-                pieces = self._thinking.answer_stream(turn, recollection, config, memory.privacy)
-                calls, usage = False, None
-                async with aclosing(pieces), memory.keep_lock(recollection) as watch:
-                    while piece := await watch.run_guarded(anext(pieces, None)):
-                        text = str(piece.text)
-                        said.append(text)
-                        calls = calls or bool(piece.tool_call_chunks)
-                        usage = piece.usage_metadata or usage
-                        telling = piece.tool_call_chunks or piece.response_metadata
-                        message = piece if telling else None
-                        if text or telling or piece.usage_metadata:
-                            yield TurnReply(reply=text, usage=piece.usage_metadata, message=message)
-                if calls:
-                    await memory.release(recollection)
-                    return
-                reply = "".join(said) or UNANSWERED
-                stored = await self._remember(
-                    memory,
-                    recollection,
-                    reply,
-                    turn,
-                    interrupted=watch.interrupted,
-                    usage=usage,
-                )
-                yield replace(stored, reply="")
+    async def _answer_stream(
+        self, turn: PreparedTurn, config: RunnableConfig
+    ) -> AsyncGenerator[TurnReply]:
+        memory = self._memories[turn.profile]
+        recalled = await self._recall(memory, turn)
+        async with self._released_on_error(memory, recalled):
+            yield initial_reply(recalled)
+            prompt = self._prompt(memory, turn, recalled)
+            purpose, options = _purpose(turn, recalled), turn.request.instructions.options
+            chunks = self._generator.stream(prompt, purpose, config=config, options=options)
+            texts: list[str] = []
+            calls_tools, usage = False, None
+            async with aclosing(chunks), memory.keep_lock(recalled) as lock:
+                while True:
+                    with _tracing_context(turn):
+                        chunk = await lock.run_guarded(anext(chunks, None))
+                    if chunk is None:
+                        break
+                    text = str(chunk.text)
+                    texts.append(text)
+                    calls_tools = calls_tools or bool(chunk.tool_call_chunks)
+                    usage = chunk.usage_metadata or usage
+                    has_metadata = chunk.tool_call_chunks or chunk.response_metadata
+                    message = chunk if has_metadata else None
+                    if text or has_metadata or chunk.usage_metadata:
+                        yield TurnReply(reply=text, usage=chunk.usage_metadata, message=message)
+            if calls_tools:
+                await memory.release(recalled)
+                return
+            reply, interrupted = "".join(texts) or UNANSWERED, lock.interrupted
+            stored = await self._remember(
+                memory, turn, recalled, reply, interrupted=interrupted, usage=usage
+            )
+            yield replace(stored, reply="")
 
-    async def _recall(self, memory: CombinedMemory, turn: TurnRequest) -> RecallResult:
-        stage = StageEvent("recall", turn.message)
+    async def _recall(self, memory: CombinedMemory, turn: PreparedTurn) -> RecallResult:
+        request = turn.request
+        stage = StageEvent("recall", request.message)
         with self._observer.stage(stage):
             stage.recall = await memory.recall(
-                turn.user,
-                turn.message,
-                session_id=turn.session_id,
+                request.user,
+                request.message,
+                session_id=request.session_id,
                 now=self._clock(),
-                lock=SessionLock.new(turn.on_conflict or memory.on_conflict),
-                new_session=turn.new_session,
-                excluded_sessions=turn.excluded_sessions,
+                lock=SessionLock.new(request.on_conflict or memory.on_conflict),
+                new_session=request.new_session,
+                excluded_sessions=request.excluded_sessions,
             )
         return stage.recall
+
+    def _prompt(
+        self, memory: CombinedMemory, turn: PreparedTurn, recalled: RecallResult
+    ) -> Sequence[BaseMessage]:
+        with self._observer.stage(StageEvent("prompt", turn.request.message, recalled)):
+            instructions, text = turn.request.instructions, turn.message.for_model
+            return redact_prompt(build_prompt(recalled, instructions, text=text), memory.privacy)
 
     async def _remember(
         self,
         memory: CombinedMemory,
-        recollection: RecallResult,
+        turn: PreparedTurn,
+        recalled: RecallResult,
         reply: str,
-        turn: TurnRequest,
         *,
         interrupted: bool = False,
         usage: UsageMetadata | None = None,
     ) -> TurnReply:
-        kept = memory.privacy.answer_for_storage(
-            reply, turn.prepared.private_texts if turn.prepared else ()
-        )
-        with self._observer.stage(StageEvent("remember", turn.message, recollection)):
+        request = turn.request
+        answer = memory.privacy.answer_for_storage(reply, turn.message.private_texts)
+        with self._observer.stage(StageEvent("remember", request.message, recalled)):
             committed = await memory.remember(
-                recollection, kept, at=self._clock(), interrupted=interrupted, nonce=turn.nonce
+                recalled, answer, at=self._clock(), interrupted=interrupted, nonce=request.nonce
             )
         outcome = "interrupted" if interrupted else "stored"
-        self._observer.turn(memory.name, outcome, recollection.sections)
-        if self._after:
+        self._observer.turn(memory.name, outcome, recalled.sections)
+        if self._on_task:
             tokens = usage["total_tokens"] if usage else 0
-            self._after(RecordUsageTask(turn.user, committed.turn_id, tokens))
-            for due in memory.plan_tasks(recollection, kept):
-                self._after(due)
+            self._on_task(RecordUsageTask(request.user, committed.turn_id, tokens))
+            for task in memory.plan_tasks(recalled, answer):
+                self._on_task(task)
         return TurnReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
 
-    def _prepared(self, turn: TurnRequest) -> TurnRequest:
-        """The turn with what is made of its message, which nothing but the prompt sees whole."""
-        check_message(turn.message, self._longest_message)
-        said = self._memory_of(turn.profile).privacy.prepare_message(turn.message)
-        check_message(said.for_model, self._longest_message)
-        return replace(turn, message=said.for_storage, prepared=said)
+    @asynccontextmanager
+    async def _released_on_error(
+        self, memory: CombinedMemory, recalled: RecallResult
+    ) -> AsyncGenerator[None]:
+        """Reports a turn that fails or is cancelled, and releases its session lock."""
+        try:
+            yield
+        except BaseException as error:
+            outcome = outcome_of(error)
+            if outcome != InterruptedTurnError.code:  # `_remember` reported that one
+                self._observer.turn(memory.name, outcome, ())
+            await memory.release(recalled)
+            raise
 
-    def _memory_of(self, profile: str | None) -> CombinedMemory:
-        return memory_of(self._memories, self._default if profile is None else profile)
+    def _loop(self) -> EventLoopThread:
+        if self._event_loop is None:
+            raise TypeError(
+                "This chain is asynchronous: use `await chain.ainvoke(...)`, or pass `event_loop`."
+            )
+        return self._event_loop
+
+
+def _purpose(turn: PreparedTurn, recalled: RecallResult) -> CallPurpose:
+    session_id = recalled.turn.snapshot.session.id
+    return CallPurpose("answer", session_id, hides_content=turn.has_private_text)
+
+
+def _tracing_context(turn: PreparedTurn) -> AbstractContextManager[None]:
+    """A context for each wait for the model; a stream must not hold it across its pieces."""
+    return tracing_disabled() if turn.has_private_text else nullcontext()

@@ -1,16 +1,20 @@
-"""What can go wrong with a chat model. In every case nothing of the turn is stored."""
+"""Errors of a chat model. Whichever is raised, nothing of the turn was stored."""
 
 import math
 from datetime import timedelta
+from typing import Any
 
 from onionskin.memory.errors import OnionskinError
 
+_TOO_MANY_REQUESTS, _SERVER_ERROR, _UNAVAILABLE = 429, 500, 503
+_MAX_RETRY_AFTER = timedelta(minutes=1)
+
 
 class ModelError(OnionskinError):
-    """The model failed, broke off, or answered nothing that could be used.
+    """The model failed, broke off, or returned no usable answer.
 
     Attributes:
-        outage: whether the next call is likely to fail as well, whatever it asks.
+        outage: Whether the next call is likely to fail too, whatever it asks.
     """
 
     code = "model_failed"
@@ -21,19 +25,54 @@ class ModelError(OnionskinError):
 
 
 class ModelTimeoutError(ModelError):
-    """The model took too long."""
+    """The model exceeded its time limit."""
 
     code = "model_timeout"
 
 
 class ModelUnavailableError(ModelError):
-    """The model is left alone for a while: it failed too often, or asked for it."""
+    """The model is not called for a while: it failed too often, or asked for a pause."""
 
     code = "model_unavailable"
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__(
-            "The chat model cannot be asked at the moment; the turn was not stored. Try again in "
+            "The chat model is unavailable; the turn was not stored. Try again in "
             f"{math.ceil(retry_after.total_seconds())} seconds."
         )
         self.retry_after = retry_after
+
+
+def translate_provider_error(error: Exception) -> ModelError:
+    """One of our errors for any provider's; its text is dropped, as it may hold prompts and keys.
+
+    A timeout is recognised by its class name, and everything else by its HTTP status. A 4xx means
+    that the provider is up; only outages count towards the circuit breaker.
+    """
+    if isinstance(error, ModelError):
+        return error
+    if any("Timeout" in kind.__name__ for kind in type(error).__mro__):
+        return ModelTimeoutError(
+            "The chat model took too long; the turn was not stored. Try again."
+        )
+    status = getattr(error, "status_code", None)
+    is_busy = status in (_TOO_MANY_REQUESTS, _UNAVAILABLE)
+    retry_after = _retry_after(error) if is_busy else None
+    if retry_after is not None:
+        return ModelUnavailableError(retry_after)
+    is_refused = isinstance(status, int) and status < _SERVER_ERROR and not is_busy
+    return ModelError(
+        f"The chat model failed ({type(error).__name__}); the turn was not stored. "
+        "Try again; if it keeps failing, check ONIONSKIN_MODEL and its key.",
+        outage=not is_refused,
+    )
+
+
+def _retry_after(error: Exception) -> timedelta | None:
+    """The provider's Retry-After header in seconds, at most a minute; dates are ignored."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(timedelta(seconds=seconds), _MAX_RETRY_AFTER) if 0 < seconds < math.inf else None

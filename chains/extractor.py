@@ -1,10 +1,8 @@
-"""Extraction: the chat model draws records from what was said, after the answer, in batches.
+"""Extraction: the chat model extracts records from sessions, in batches.
 
-A job that can be killed anywhere and run again: records and the place up to which they were drawn
-are written together, or not at all. A model that fails leaves the lines for later; one that answers
-nonsense is asked once more, and then the lines are passed over and counted.
-
-Asking a chat model for plain data of a given form.
+This runs in a background task that may be killed at any point and run again: records and the
+position up to which they were extracted are written together or not at all. If the model fails, the
+lines wait for a later run. If it returns malformed data twice, they are skipped and counted.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -12,13 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import Runnable
 
 from onionskin.chains.errors import ModelError
-from onionskin.chains.generation import answer_within
-from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
+from onionskin.chains.generation import CallPurpose, Generator, StructuredRunnable
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
@@ -37,17 +32,14 @@ from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.messages import Entry, User
 from onionskin.memory.types.records import Record
 
-_UNPARSED = ("LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError")
-"""How SDKs say that an answer came, but not whole or not in the form."""
-
 
 @dataclass(frozen=True, slots=True)
-class Structure:
-    """What a model answered.
+class StructuredAnswer:
+    """A model's answer as data.
 
     Attributes:
-        data: as plain data, of whatever form; None if it was no data at all.
-        tokens: that the call took, as far as the model tells.
+        data: The data, in whatever form the model gave them; None if they cannot be parsed.
+        tokens: Tokens of the call; 0 if unknown.
     """
 
     data: Any
@@ -58,49 +50,43 @@ class StructuredModel:
     """A chat model that answers with data.
 
     Args:
-        model: the chat model.
+        generator: Generates the answers.
         schema: JSON Schema of the answer, with a title.
-        purpose: what it is called for, and who is told of it.
+        purpose: The reason of the calls.
     """
 
     def __init__(
-        self, model: BaseChatModel, schema: Mapping[str, Any], purpose: CallPurpose
+        self, generator: Generator, schema: Mapping[str, Any], purpose: CallPurpose
     ) -> None:
-        self._model, self._purpose = model, purpose
+        self._generator, self._purpose = generator, purpose
         try:
-            bound = model.with_structured_output(dict(schema), include_raw=True)
+            bound = generator.chat_model.with_structured_output(dict(schema), include_raw=True)
         except NotImplementedError:
             bound = None
-        self._bound = cast("Runnable[list[BaseMessage], dict[str, Any]] | None", bound)
+        self._bound = cast("StructuredRunnable | None", bound)
 
     @property
-    def able(self) -> bool:
-        """Whether the model can do it; the offline one cannot."""
+    def is_supported(self) -> bool:
+        """Whether the model supports structured output; the offline one does not."""
         return self._bound is not None
 
-    async def ask(self, prompt: Sequence[BaseMessage], *, within: timedelta) -> Structure:
+    async def generate(self, prompt: Sequence[BaseMessage]) -> StructuredAnswer:
         """The model's answer as data.
 
         Raises:
-            ModelTimeoutError: it took longer than `within`.
-            ModelError: it failed.
+            ModelTimeoutError: The model exceeded its time limit.
+            ModelError: It failed, or does not support structured output.
         """
         if self._bound is None:
-            raise ModelError("The chat model cannot answer with structured output.")
-        call = self._purpose.call(self._model, prompt)
-        with self._purpose.observer.model_call(call):
-            try:
-                found = await answer_within(self._bound.ainvoke(list(prompt)), within)
-            except ModelError as error:
-                if type(error.__cause__).__name__ in _UNPARSED:
-                    return Structure(None, 0)
-                raise
-            call.message = raw = cast("AIMessage", found["raw"])
-        tokens = raw.usage_metadata["total_tokens"] if raw.usage_metadata else 0
-        return Structure(found["parsed"], tokens)
+            raise ModelError("The chat model does not support structured output.")
+        answer = await self._generator.generate_structured(self._bound, prompt, self._purpose)
+        if answer is None:
+            return StructuredAnswer(None, 0)
+        usage = cast("AIMessage", answer["raw"]).usage_metadata
+        return StructuredAnswer(answer["parsed"], usage["total_tokens"] if usage else 0)
 
 
-_CONTEXT_LINES, _TRIES = 4, 2
+_CONTEXT_LINES, _MAX_ATTEMPTS = 4, 2
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"
 
 _INSTRUCTIONS = f"""\
@@ -148,44 +134,38 @@ SCHEMA: dict[str, Any] = {
 
 
 class Extractor:
-    """Draws records from sessions.
+    """Extracts records from sessions.
 
     Args:
-        store: where sessions stand.
-        learner: keeps what is drawn.
-        model: the chat model.
-        within: how long one call may take.
-        tell: told how each batch went: `drawn`, `empty`, `malformed` or `full`.
-        spend: told of each call, with the tokens it took.
-        hold: how long a session waits for an extractor that died.
-        observer: told of the model's calls.
-        held: tells what is held back: nothing is drawn from it.
+        store: The store of sessions.
+        consolidator: Merges extracted records into the existing ones.
+        generator: Calls the model.
+        on_batch: Called with each batch's outcome: `drawn`, `empty`, `malformed` or `full`.
+        on_usage: Called with the tokens of each model call.
+        lock_timeout: Time until a session is free again after its worker died.
+        quarantined_ids: Looks up the ids of a user's quarantined messages, which are skipped.
     """
 
     def __init__(
         self,
         store: RedisStore,
-        learner: RecordConsolidator,
-        model: BaseChatModel,
+        consolidator: RecordConsolidator,
+        generator: Generator,
         *,
-        within: timedelta,
-        tell: Callable[[str], None],
-        spend: Callable[[User, int], Awaitable[None]],
-        hold: timedelta = LEASE_TIMEOUT,
-        observer: TurnObserver | None = None,
-        held: QuarantinedIds = no_quarantine,
+        on_batch: Callable[[str], None],
+        on_usage: Callable[[User, int], Awaitable[None]],
+        lock_timeout: timedelta = LEASE_TIMEOUT,
+        quarantined_ids: QuarantinedIds = no_quarantine,
     ) -> None:
-        self._store, self._learner, self._within, self._hold = store, learner, within, hold
-        self._held = held
-        self._tell, self._spend = tell, spend
-        self._model = StructuredModel(
-            model, SCHEMA, CallPurpose("extract", observer or NullObserver())
-        )
+        self._store, self._consolidator = store, consolidator
+        self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
+        self._on_batch, self._on_usage = on_batch, on_usage
+        self._model = StructuredModel(generator, SCHEMA, CallPurpose("extract"))
 
     @property
-    def able(self) -> bool:
-        """Whether the model can be asked for structured output; the offline one cannot."""
-        return self._model.able
+    def is_supported(self) -> bool:
+        """Whether the model supports structured output; the offline one does not."""
+        return self._model.is_supported
 
     async def extract(
         self,
@@ -194,73 +174,85 @@ class Extractor:
         policy: ExtractionPolicy,
         *,
         final: bool = False,
-        discretion: PrivacyPolicy = UNREDACTED,
+        privacy: PrivacyPolicy = UNREDACTED,
     ) -> int:
-        """Draw from a session as far as it is due, from what the policy `discretion` keeps of it.
+        """Extracts records from a session until nothing more is due.
+
+        Args:
+            user: The owner of the session.
+            session_id: The session.
+            policy: When to extract, and from how many messages at a time.
+            final: Whether to extract from all remaining messages, however few.
+            privacy: Applied to the messages before the model sees them.
 
         Returns:
-            How many batches were drawn from: 0 when nothing is due, or the model cannot do it.
+            The number of batches; 0 if nothing is due, or the model does not support it.
 
         Raises:
-            UnderWayError: another worker is at it.
-            ModelError: the model failed; what it was to draw from waits.
-            UnknownSessionError: the session is gone.
+            UnderWayError: Another worker has the session.
+            ModelError: The model failed; the batch waits for a later run.
+            UnknownSessionError: The session does not exist.
         """
-        if not self.able:
+        if not self.is_supported:
             return 0
-        async with leased(self._store, user, f"extract:{session_id}", hold=self._hold):
+        lease = leased(self._store, user, f"extract:{session_id}", hold=self._lock_timeout)
+        async with lease:
             batches = 0
-            while await self._step(user, session_id, policy, discretion, final=final):
+            while await self._extract_batch(user, session_id, policy, privacy, final=final):
                 batches += 1
             return batches
 
-    async def _step(
+    async def _extract_batch(
         self,
         user: User,
         session_id: str,
         policy: ExtractionPolicy,
-        discretion: PrivacyPolicy,
+        privacy: PrivacyPolicy,
         *,
         final: bool,
     ) -> bool:
-        """One batch: True when it was drawn from and more may be due."""
+        """Whether a batch was extracted, so that more may be due."""
         session = await get_session(self._store, user, session_id)
         start, end = session.extracted_upto, extraction_end(policy, session, final=final)
         if end is None:
             return False
         first = max(0, start - _CONTEXT_LINES)
-        found = await read_messages(self._store, user, session_id, start=first, count=end - first)
-        read = tuple(map(discretion.redact_entry, found))
-        held = await self._held(user)
-        before = without_quarantined(read[: start - first], held)
-        lines = without_quarantined(read[start - first :], held)
-        known = await self._learner.find_related(user, lines, policy.known)
+        stored = await read_messages(self._store, user, session_id, start=first, count=end - first)
+        entries = tuple(map(privacy.redact_entry, stored))
+        quarantined_ids = await self._quarantined_ids(user)
+        before = without_quarantined(entries[: start - first], quarantined_ids)
+        lines = without_quarantined(entries[start - first :], quarantined_ids)
+        known = await self._consolidator.find_related(user, lines, policy.known)
         prompt = extraction_prompt(known, before, lines)
-        drawn, useless = await self._draw(user, prompt, lines, len(known)) if lines else ([], 0)
-        outcome = "malformed" if drawn is None else "drawn" if drawn else "empty"
-        stretch = ExtractionRange(session_id, start, end, outcome, useless)
-        done = await self._learner.consolidate(user, (before, lines), drawn or [], known, stretch)
-        if done:
-            self._tell(done)
-        return done is not None
+        records, unusable = (
+            await self._generate(user, prompt, lines, len(known)) if lines else ([], 0)
+        )
+        outcome = "malformed" if records is None else "drawn" if records else "empty"
+        extracted = ExtractionRange(session_id, start, end, outcome, unusable)
+        result = await self._consolidator.consolidate(
+            user, (before, lines), records or [], known, extracted
+        )
+        if result:
+            self._on_batch(result)
+        return result is not None
 
-    async def _draw(
+    async def _generate(
         self, user: User, prompt: list[BaseMessage], lines: Sequence[Entry], known: int
     ) -> tuple[list[ExtractedRecord] | None, int]:
-        """What the model drew, None for nonsense; and how much of it is of no use."""
-        for _ in range(_TRIES):
-            answer = await self._model.ask(prompt, within=self._within)
-            await self._spend(user, answer.tokens)
-            drawn, useless = validate_extraction(answer.data, lines, known)
-            if drawn is not None:
-                return drawn, useless
+        """The model's records, None if they are malformed; and the number of unusable ones."""
+        for _ in range(_MAX_ATTEMPTS):
+            answer = await self._model.generate(prompt)
+            await self._on_usage(user, answer.tokens)
+            records, unusable = validate_extraction(answer.data, lines, known)
+            if records is not None:
+                return records, unusable
         return None, 0
 
 
 def extraction_prompt(
     known: Sequence[Record], before: Sequence[Entry], lines: Sequence[Entry]
 ) -> list[BaseMessage]:
-    """The prompt that draws from `lines`, which follow on `before`."""
+    """The prompt that extracts records from `lines`; `before` are the lines preceding them."""
     fences = (
         fenced(_KNOWN, _numbered(map(quoted_record, known))),
         fenced(_BEFORE, map(quoted_line, before)),

@@ -1,244 +1,276 @@
-"""Calling a chat model: bounded in time, its failures translated, its answer checked.
-
-The middle of a turn: from what was recalled to a prompt, and from the prompt to an answer.
-"""
+"""Calls of the chat model: limited in time, errors translated, answers checked, calls observed."""
 
 import asyncio
-import math
 import time
+from collections import abc
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 
-from onionskin.chains.errors import ModelError, ModelTimeoutError, ModelUnavailableError
+from onionskin.chains.errors import ModelError, translate_provider_error
 from onionskin.chains.observers import (
-    CallPurpose,
     ContentHidingObserver,
-    StageEvent,
+    ModelCall,
+    NullObserver,
     TurnObserver,
-    redact_prompt,
-    tracing_disabled,
 )
-from onionskin.chains.prompt import build_prompt
-from onionskin.chains.turn import TurnRequest
-from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.privacy.policy import PrivacyPolicy
 
 T = TypeVar("T")
-_NONE: Mapping[str, Any] = MappingProxyType({})
-_ANSWER = CallPurpose()
+StructuredRunnable: TypeAlias = Runnable[list[BaseMessage], dict[str, Any]]
+"""What `with_structured_output(..., include_raw=True)` returns: `raw` and `parsed`."""
 LONGEST_ANSWER = 1 << 18
-"""In characters: more than models write. A longer one would weigh on every turn after it."""
-_BUSY, _SERVER_ERROR = (429, 503), 500
-_LONGEST_WAIT = timedelta(minutes=1)
+"""In characters: more than models write. A longer answer would slow down every later turn."""
+_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+_UNPARSED = ("LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError")
+"""Errors of SDKs for an answer that came, but incomplete or not in the requested form."""
 
 
-async def answer(
-    model: BaseChatModel,
-    prompt: Sequence[BaseMessage],
-    config: RunnableConfig | None = None,
-    *,
-    within: timedelta,
-    options: Mapping[str, Any] = _NONE,
-    purpose: CallPurpose = _ANSWER,
-) -> AIMessage:
-    """The model's whole answer.
+class CompletionModel(Protocol):
+    """A chat model as `Generator` calls it; `TimedModel`, or a wrapper around one."""
+
+    @property
+    def chat_model(self) -> BaseChatModel:
+        """The innermost model."""
+        ...
+
+    async def generate(
+        self,
+        prompt: Sequence[BaseMessage],
+        config: RunnableConfig | None,
+        options: Mapping[str, Any],
+    ) -> AIMessage:
+        """The whole answer; raises `ModelError`."""
+        ...
+
+    def stream(
+        self,
+        prompt: Sequence[BaseMessage],
+        config: RunnableConfig | None,
+        options: Mapping[str, Any],
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The answer in pieces; raises `ModelError`."""
+        ...
+
+    async def generate_structured(
+        self, runnable: StructuredRunnable, prompt: Sequence[BaseMessage]
+    ) -> dict[str, Any] | None:
+        """The answer of `runnable`, made of `chat_model`; None if it cannot be parsed."""
+        ...
+
+
+class TimedModel:
+    """A chat model with a time limit, whose errors are `ModelError`s.
 
     Args:
-        model: the model.
-        prompt: what it is shown.
-        config: of the run.
-        within: how long it may take.
-        options: further arguments of the call, such as `tools`.
-        purpose: what it is for, and who is told of it.
-
-    Raises:
-        ModelTimeoutError: it took longer than `within`.
-        ModelError: it failed, or answered nothing, or more than `LONGEST_ANSWER`.
+        chat_model: The model.
+        timeout: Time limit per call; for a stream, per piece.
     """
-    call = purpose.call(model, prompt, options)
-    with purpose.observer.model_call(call), purpose.around():
-        message = await answer_within(model.ainvoke(prompt, config, **options), within)
-        call.message = message
-        if not str(message.text).strip() and not message.tool_calls:
-            raise _nothing()
-        _check_length(len(str(message.text)))
-    return message
 
+    def __init__(
+        self, chat_model: BaseChatModel, timeout: timedelta = timedelta(seconds=60)
+    ) -> None:
+        self.chat_model, self._seconds = chat_model, timeout.total_seconds()
 
-async def answer_within(call: Awaitable[T], within: timedelta) -> T:
-    """What a call of a model comes to.
+    async def generate(
+        self,
+        prompt: Sequence[BaseMessage],
+        config: RunnableConfig | None,
+        options: Mapping[str, Any],
+    ) -> AIMessage:
+        """The whole answer.
 
-    Raises:
-        ModelTimeoutError: it took longer than `within`.
-        ModelError: it failed.
-    """
-    try:
-        async with asyncio.timeout(within.total_seconds()):
-            return await call
-    except Exception as error:  # every provider has errors of its own
-        raise translate_provider_error(error) from error
+        Raises:
+            ModelTimeoutError: It exceeded the time limit.
+            ModelError: The model failed.
+        """
+        return await self._limited(self.chat_model.ainvoke(prompt, config, **options))
 
+    async def stream(
+        self,
+        prompt: Sequence[BaseMessage],
+        config: RunnableConfig | None,
+        options: Mapping[str, Any],
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The answer in pieces.
 
-async def answer_stream(
-    model: BaseChatModel,
-    prompt: Sequence[BaseMessage],
-    config: RunnableConfig | None = None,
-    *,
-    within: timedelta,
-    options: Mapping[str, Any] = _NONE,
-    purpose: CallPurpose = _ANSWER,
-) -> AsyncGenerator[AIMessageChunk]:
-    """The model's answer as it comes; the time limit holds for each piece.
+        Raises:
+            ModelTimeoutError: A piece exceeded the time limit.
+            ModelError: The model failed, broke off, answered nothing or more than `LONGEST_ANSWER`.
+        """
+        pieces = self.chat_model.astream(prompt, config, **options)
+        length, is_empty, is_openai, is_finished = 0, True, False, False
+        while (piece := await self._limited(anext(pieces, None))) is not None:
+            text = str(piece.text)
+            length += len(text)
+            _check_length(length)
+            is_empty = is_empty and not (text.strip() or piece.tool_call_chunks)
+            metadata = piece.response_metadata
+            is_openai = is_openai or metadata.get("model_provider") == "openai"
+            is_finished = is_finished or bool(metadata.get("finish_reason"))
+            yield piece
+        if is_empty:
+            raise _empty_answer()
+        # Nothing else shows that an OpenAI stream ended early on a cleanly closed connection.
+        if is_openai and not is_finished:
+            raise ModelError(
+                "The chat model broke off mid-answer; the turn was not stored. Try again."
+            )
 
-    Raises:
-        ModelTimeoutError: a piece took longer than `within`.
-        ModelError: it failed, broke off without saying that it was done, or answered nothing, or
-            more than `LONGEST_ANSWER`.
-    """
-    call, began = purpose.call(model, prompt, options, streams=True), time.perf_counter()
-    with purpose.observer.model_call(call):
-        whole: AIMessageChunk | None = None
-        length, pieces = 0, model.astream(prompt, config, **options)
+    async def generate_structured(
+        self, runnable: StructuredRunnable, prompt: Sequence[BaseMessage]
+    ) -> dict[str, Any] | None:
+        """The message as `raw` and its data as `parsed`; None if the SDK could not parse it.
+
+        Raises:
+            ModelTimeoutError: It exceeded the time limit.
+            ModelError: The model failed.
+        """
         try:
-            while True:
-                async with asyncio.timeout(within.total_seconds()):
-                    with purpose.around():
-                        piece = await anext(pieces, None)
-                if piece is None:
-                    break
-                if whole is None:
-                    call.first_piece_seconds = time.perf_counter() - began
-                call.message = whole = piece if whole is None else whole + piece
-                length += len(str(piece.text))
-                _check_length(length)
-                yield piece
-        except ModelError:
+            return await self._limited(runnable.ainvoke(list(prompt)))
+        except ModelError as error:
+            if type(error.__cause__).__name__ in _UNPARSED:
+                return None
             raise
+
+    async def _limited(self, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await call
         except Exception as error:  # every provider has errors of its own
             raise translate_provider_error(error) from error
-        _check_whole(whole)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPurpose:
+    """The reason of a model call.
+
+    Attributes:
+        name: `answer`, `fold`, `job`, ...: a label of metrics, so of few values.
+        session_id: The session of the call, if it has one.
+        hides_content: Whether observers see neither prompt nor answer.
+    """
+
+    name: str = "answer"
+    session_id: str = ""
+    hides_content: bool = False
+
+
+class Generator:
+    """Generates answers, and reports each call of the model to an observer.
+
+    Args:
+        model: The model, with its wrappers.
+        observer: Observes the calls.
+    """
+
+    def __init__(self, model: CompletionModel, observer: TurnObserver | None = None) -> None:
+        self._model, self.observer = model, observer or NullObserver()
+
+    @property
+    def chat_model(self) -> BaseChatModel:
+        """The innermost model."""
+        return self._model.chat_model
+
+    async def generate(
+        self,
+        prompt: Sequence[BaseMessage],
+        purpose: CallPurpose,
+        *,
+        config: RunnableConfig | None = None,
+        options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> AIMessage:
+        """The model's whole answer.
+
+        Args:
+            prompt: The messages for the model.
+            purpose: The reason of the call.
+            config: The run's config.
+            options: Further arguments of the call, such as `tools`.
+
+        Raises:
+            ModelTimeoutError: The model exceeded its time limit.
+            ModelUnavailableError: The model is not called for a while.
+            ModelError: It failed, answered nothing, or more than `LONGEST_ANSWER`.
+        """
+        with self._observed(purpose, prompt, options) as call:
+            call.message = message = await self._model.generate(prompt, config, options)
+            text = str(message.text)
+            if not text.strip() and not message.tool_calls:
+                raise _empty_answer()
+            _check_length(len(text))
+        return message
+
+    async def stream(
+        self,
+        prompt: Sequence[BaseMessage],
+        purpose: CallPurpose,
+        *,
+        config: RunnableConfig | None = None,
+        options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The model's answer in pieces; the time limit applies to each.
+
+        Raises:
+            ModelError: As `generate`; or the model broke off before its answer was complete.
+        """
+        started = time.perf_counter()
+        with self._observed(purpose, prompt, options, streams=True) as call:
+            whole: AIMessageChunk | None = None
+            async with aclosing(self._model.stream(prompt, config, options)) as pieces:
+                async for piece in pieces:
+                    if whole is None:
+                        call.first_piece_seconds = time.perf_counter() - started
+                    call.message = whole = piece if whole is None else whole + piece
+                    yield piece
+
+    async def generate_structured(
+        self, runnable: StructuredRunnable, prompt: Sequence[BaseMessage], purpose: CallPurpose
+    ) -> dict[str, Any] | None:
+        """The answer of a runnable made of `chat_model`; None if it cannot be parsed.
+
+        Raises:
+            ModelError: As `generate`.
+        """
+        with self._observed(purpose, prompt) as call:
+            answer = await self._model.generate_structured(runnable, prompt)
+            call.message = answer["raw"] if answer else None
+        return answer
+
+    @contextmanager
+    def _observed(
+        self,
+        purpose: CallPurpose,
+        prompt: Sequence[BaseMessage],
+        options: Mapping[str, Any] = _NO_OPTIONS,
+        *,
+        streams: bool = False,
+    ) -> abc.Generator[ModelCall]:
+        call = ModelCall(
+            purpose.name, self._model.chat_model, prompt, purpose.session_id, streams, options
+        )
+        hides = purpose.hides_content
+        observer = ContentHidingObserver(self.observer) if hides else self.observer
+        with observer.model_call(call):
+            yield call
 
 
 def _check_length(characters: int) -> None:
     if characters > LONGEST_ANSWER:
         raise ModelError(
             f"The chat model answered more than {LONGEST_ANSWER} characters; the turn was not "
-            "stored. Ask for less, or give the model a bound of its own.",
+            "stored. Ask for less, or limit the model's output.",
             outage=False,
         )
 
 
-def _check_whole(whole: AIMessageChunk | None) -> None:
-    if whole is None or not (str(whole.text).strip() or whole.tool_call_chunks):
-        raise _nothing()
-    # An OpenAI stream that was cut off cleanly shows it by nothing but this.
-    metadata = whole.response_metadata
-    if metadata.get("model_provider") == "openai" and not metadata.get("finish_reason"):
-        raise ModelError("The chat model broke off mid-answer; the turn was not stored. Try again.")
-
-
-def _nothing() -> ModelError:
-    told = "The chat model answered nothing; the turn was not stored. Try again."
-    return ModelError(told, outage=False)
-
-
-def translate_provider_error(error: Exception) -> ModelError:
-    """The error of any provider as one of ours; its text may hold prompts and keys, so it goes."""
-    if isinstance(error, ModelError):
-        return error
-    kinds = [kind.__name__ for kind in type(error).__mro__]
-    if any("Timeout" in kind for kind in kinds):
-        return ModelTimeoutError(
-            "The chat model took too long; the turn was not stored. Try again."
-        )
-    status = getattr(error, "status_code", None)
-    retry_after = _retry_after(error) if status in _BUSY else None
-    if retry_after is not None:
-        return ModelUnavailableError(retry_after)
-    # Whoever answers that a request is wrong is there, and may like the next one.
-    refused = isinstance(status, int) and status < _SERVER_ERROR and status not in _BUSY
+def _empty_answer() -> ModelError:
     return ModelError(
-        f"The chat model failed ({type(error).__name__}); the turn was not stored. "
-        "Try again; if it stays so, check ONIONSKIN_MODEL and its key.",
-        outage=not refused,
+        "The chat model answered nothing; the turn was not stored. Try again.", outage=False
     )
-
-
-def _retry_after(error: Exception) -> timedelta | None:
-    """When the provider says to come back, in seconds, and bounded; a date is not read."""
-    headers: Any = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(timedelta(seconds=seconds), _LONGEST_WAIT) if 0 < seconds < math.inf else None
-
-
-class Generator:
-    """Asks the chat model, for turns.
-
-    Args:
-        model: the chat model.
-        within: how long it may take, or may take for a piece of a stream.
-        observer: told of prompts and calls.
-    """
-
-    def __init__(self, model: BaseChatModel, within: timedelta, observer: TurnObserver) -> None:
-        self._model, self._within, self._observer = model, within, observer
-
-    async def answer(
-        self,
-        turn: TurnRequest,
-        recollection: RecallResult,
-        config: RunnableConfig,
-        discretion: PrivacyPolicy,
-    ) -> AIMessage:
-        """The whole answer; raises as `onionskin.chains.generation.answer`."""
-        return await answer(
-            self._model,
-            self._prompt(turn, recollection, discretion),
-            config,
-            within=self._within,
-            options=turn.instructions.options,
-            purpose=self._purpose(turn, recollection),
-        )
-
-    def answer_stream(
-        self,
-        turn: TurnRequest,
-        recollection: RecallResult,
-        config: RunnableConfig,
-        discretion: PrivacyPolicy,
-    ) -> AsyncGenerator[AIMessageChunk]:
-        """The answer as it comes; raises as `onionskin.chains.generation.answer_stream`."""
-        return answer_stream(
-            self._model,
-            self._prompt(turn, recollection, discretion),
-            config,
-            within=self._within,
-            options=turn.instructions.options,
-            purpose=self._purpose(turn, recollection),
-        )
-
-    def _prompt(
-        self, turn: TurnRequest, recollection: RecallResult, discretion: PrivacyPolicy
-    ) -> Sequence[BaseMessage]:
-        with self._observer.stage(StageEvent("prompt", turn.message, recollection)):
-            seen = turn.prepared.for_model if turn.prepared else turn.message
-            return redact_prompt(
-                build_prompt(recollection, turn.instructions, seen=seen), discretion
-            )
-
-    def _purpose(self, turn: TurnRequest, recollection: RecallResult) -> CallPurpose:
-        session_id = recollection.turn.snapshot.session.id
-        if turn.has_private_text:
-            return CallPurpose(
-                "answer", ContentHidingObserver(self._observer), session_id, tracing_disabled
-            )
-        return CallPurpose("answer", self._observer, session_id)

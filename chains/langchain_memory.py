@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage, SystemMessage, get_buffer_strin
 from pydantic import ConfigDict, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import is_instance_schema
 
-from onionskin.chains.prompt import INSTRUCTIONS, parts_of
+from onionskin.chains.prompt import INSTRUCTIONS, prompt_parts
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import ExternalSession
@@ -121,7 +121,7 @@ def _one(values: dict[str, Any], key: str | None, what: str) -> str:
 
 
 def _messages(recalled: RecallResult) -> list[BaseMessage]:
-    parts = parts_of(recalled)
+    parts = prompt_parts(recalled)
     noted = (*parts.standing, *parts.recalled[:-1])  # the time is of no use without the message
     head = [SystemMessage("\n\n".join((INSTRUCTIONS, *noted)))] if noted else []
     return [*head, *parts.window]

@@ -1,36 +1,28 @@
-"""Who wants to know how turns and model calls go. What is told may hold texts: observers beware.
-
-What is shown to whom: to the model, and, where it sees more than anybody else may, to nobody.
-"""
+"""Observers of turns and model calls. What they see may contain message texts."""
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import RunnableConfig
-from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.snapshot import Section
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
 StageName: TypeAlias = Literal["recall", "prompt", "remember"]
 
 
 @dataclass(slots=True)
 class StageEvent:
-    """A stage of a turn; what came of it is noted on it while it is under way.
+    """A stage of a turn; its result is set while the stage runs.
 
     Attributes:
-        text: what the turn says.
-        recollection: of the turn, once it is there.
+        text: The user's message, as it is stored.
+        recall: What the turn recalled, once that is known.
     """
 
     name: StageName
@@ -40,15 +32,15 @@ class StageEvent:
 
 @dataclass(slots=True)
 class ModelCall:
-    """A call of a chat model; what came of it is noted on it while it is under way.
+    """A call of a chat model; its results are set while the call runs.
 
     Attributes:
-        purpose: what it is for: `answer`, `fold`, ...
-        session_id: the session it is about, where it is about one.
-        streams: whether it answers in pieces.
-        options: further arguments of the call.
-        message: the answer, as far as it came.
-        first_piece_seconds: how long the first piece of a stream took.
+        purpose: `answer`, `fold`, ...; see `CallPurpose`.
+        session_id: The session of the call, if it has one.
+        streams: Whether the model answers in pieces.
+        options: Further arguments of the call.
+        message: The answer, as far as it arrived.
+        first_piece_seconds: Time to the first piece of a stream.
     """
 
     purpose: str
@@ -62,14 +54,14 @@ class ModelCall:
 
 
 class TurnObserver(Protocol):
-    """Told of turns and of model calls, by standing around them."""
+    """Observes turns and model calls through context managers around them."""
 
     def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
-        """Stands around a stage of a turn; `think` is the call of the model."""
+        """A context around a stage of a turn."""
         ...
 
     def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
-        """Stands around a call of the model, over all pieces of a stream; may refuse it."""
+        """A context around a call of the model, over all pieces of a stream."""
         ...
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
@@ -78,158 +70,93 @@ class TurnObserver(Protocol):
 
 
 class NullObserver:
-    """Nobody wants to know."""
+    """Ignores everything."""
 
     def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
-        """Nothing."""
+        """An empty context."""
         del stage
         return nullcontext()
 
     def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
-        """Nothing."""
+        """An empty context."""
         del call
         return nullcontext()
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 class CompositeObserver:
-    """Several who want to know."""
+    """Several observers as one.
+
+    Args:
+        observers: The observers, outermost first.
+    """
 
     def __init__(self, *observers: TurnObserver) -> None:
         self._observers = observers
 
-    def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
-        """All stand around it."""
-        return _together([one.stage(stage) for one in self._observers])
+    @contextmanager
+    def stage(self, stage: StageEvent) -> Generator[None]:
+        """The contexts of all observers around a stage."""
+        with ExitStack() as stack:
+            for observer in self._observers:
+                stack.enter_context(observer.stage(stage))
+            yield
 
-    def model_call(self, call: ModelCall) -> AbstractContextManager[object]:
-        """All stand around it."""
-        return _together([one.model_call(call) for one in self._observers])
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Generator[None]:
+        """The contexts of all observers around a call."""
+        with ExitStack() as stack:
+            for observer in self._observers:
+                stack.enter_context(observer.model_call(call))
+            yield
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
-        """All are told."""
-        for one in self._observers:
-            one.turn(profile, outcome, sections)
-
-
-def _together(contexts: Sequence[AbstractContextManager[object]]) -> AbstractContextManager[object]:
-    """All of them, entered in order; one that does something is handed on as it is."""
-    busy = [one for one in contexts if not isinstance(one, nullcontext)]
-    return busy[0] if len(busy) == 1 else _entered(busy)
-
-
-@contextmanager
-def _entered(contexts: Sequence[AbstractContextManager[object]]) -> Generator[None]:
-    with ExitStack() as stack:
-        for one in contexts:
-            stack.enter_context(one)
-        yield
-
-
-@dataclass(frozen=True, slots=True)
-class CallPurpose:
-    """What the model is called for, and who is told of the calls.
-
-    Attributes:
-        name: `answer`, `fold`, `job`, ...: a label of figures, so of a few values.
-        session_id: the session it is about, where it is about one.
-        around: entered while the model works; for a stream, anew for each piece.
-    """
-
-    name: str = "answer"
-    observer: TurnObserver = field(default_factory=NullObserver)
-    session_id: str = ""
-    around: Callable[[], AbstractContextManager[object]] = nullcontext
-
-    def call(
-        self,
-        model: BaseChatModel,
-        prompt: Sequence[BaseMessage],
-        options: Mapping[str, Any] = _NONE,
-        *,
-        streams: bool = False,
-    ) -> ModelCall:
-        """A call for this purpose, to be handed to the observer's `model_call`."""
-        return ModelCall(self.name, model, prompt, self.session_id, streams, options)
-
-
-def outcome_of(error: BaseException) -> str:
-    """How what ended in `error` is told: `cancelled`, an error's code, or `failed`."""
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "cancelled"
-    return error.code if isinstance(error, OnionskinError) else "failed"
-
-
-def without_tracing(config: RunnableConfig | None) -> RunnableConfig:
-    """A config without callbacks, neither its own nor those of a chain around it."""
-    return {**(config or {}), "callbacks": []}
-
-
-@contextmanager
-def tracing_disabled() -> Generator[None]:
-    """LangSmith, which its environment variables switch on, is told nothing here."""
-    with tracing_context(enabled=False):
-        yield
+        """Reports the end of a turn to all observers."""
+        for observer in self._observers:
+            observer.turn(profile, outcome, sections)
 
 
 class ContentHidingObserver:
-    """An observer that hears of a model call what it costs, and neither prompt nor answer.
+    """Passes model calls on without prompt and answer; tokens and metadata remain.
 
     Args:
-        inner: who is told.
+        inner: The observer that must not see the content.
     """
 
     def __init__(self, inner: TurnObserver) -> None:
         self._inner = inner
 
     def stage(self, stage: StageEvent) -> AbstractContextManager[object]:
-        """Its text is what is kept: it may be told."""
+        """The inner observer's context: a stage has the stored text only."""
         return self._inner.stage(stage)
 
     @contextmanager
     def model_call(self, call: ModelCall) -> Generator[None]:
-        """Stands around a call of the model."""
-        told = replace(call, prompt=())
-        with self._inner.model_call(told):
+        """The inner observer's context around a call without its content."""
+        hidden = replace(call, prompt=())
+        with self._inner.model_call(hidden):
             try:
                 yield
             finally:
-                told.message = _wordless(call.message)
-                told.first_piece_seconds = call.first_piece_seconds
+                hidden.message = _without_content(call.message)
+                hidden.first_piece_seconds = call.first_piece_seconds
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
-        """A turn ended."""
+        """Reports the end of a turn."""
         self._inner.turn(profile, outcome, sections)
 
 
-def _wordless(message: AIMessage | None) -> AIMessage | None:
+def _without_content(message: AIMessage | None) -> AIMessage | None:
     if message is None:
         return None
     metadata = message.response_metadata
     return AIMessage("", usage_metadata=message.usage_metadata, response_metadata=metadata)
 
 
-def redact_prompt(
-    prompt: Sequence[BaseMessage], discretion: PrivacyPolicy
-) -> Sequence[BaseMessage]:
-    """A prompt as the policy lets the model see it: memories and instructions too."""
-    if discretion.mode != "model":
-        return prompt
-    return [with_texts(message, discretion.for_model) for message in prompt]
-
-
-def with_texts(message: BaseMessage, change: Callable[[str], str]) -> BaseMessage:
-    """A message with its texts changed, its other parts as they were."""
-    content: Any = message.content
-    if isinstance(content, str):
-        return message.model_copy(update={"content": change(content)})
-    parts = cast("list[str | dict[str, Any]]", content)
-    return message.model_copy(update={"content": [_part(one, change) for one in parts]})
-
-
-def _part(part: str | dict[str, Any], change: Callable[[str], str]) -> str | dict[str, Any]:
-    if isinstance(part, str):
-        return change(part)
-    return {**part, "text": change(str(part["text"]))} if "text" in part else part
+def outcome_of(error: BaseException) -> str:
+    """The label of an outcome that ended in `error`: `cancelled`, an error's code, or `failed`."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "cancelled"
+    return error.code if isinstance(error, OnionskinError) else "failed"

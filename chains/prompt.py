@@ -1,15 +1,13 @@
-"""Sections to chat messages: stable text first, volatile text last.
+"""The prompt of a turn, made of its sections: stable text first, volatile text last.
 
-Providers cache the longest common beginning of prompts. So the instructions come first, then what
-earlier sessions left (fixed for a session), the summary (changes with each fold), the window (only
-grows between folds), and last what was recalled for this very message, with the message itself.
-
-A prompt of texts: LangChain's messages are made where somebody looks at them.
+Providers cache the longest common prefix of prompts. So the instructions come first, then earlier
+sessions (fixed for a session), the summary (changes with each update), and the window (only grows
+between updates). What was recalled for this message comes last, with the message itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -17,6 +15,7 @@ from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quote
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.layers.facts import is_always_shown
+from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Section, SessionDigest
@@ -25,20 +24,20 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 
 class Prompt(Sequence[BaseMessage]):
-    """Chat messages that are a role and a text each.
+    """Chat messages that consist of a role and a text each.
 
-    It goes to any chat model as a list of messages does. One that sends nothing but roles and texts
-    takes `said`: a message of LangChain's costs more than all else that is done with it.
+    Any chat model accepts it as a sequence of messages, which are built on access. A model that
+    sends roles and texts alone reads `lines`: building LangChain's messages is the costliest step.
 
     Args:
-        said: roles and texts, in order.
+        lines: Roles and texts, in order.
     """
 
-    def __init__(self, said: Iterable[tuple[Role, str]] = ()) -> None:
-        self.said = tuple(said)
+    def __init__(self, lines: Iterable[tuple[Role, str]] = ()) -> None:
+        self.lines = tuple(lines)
 
     def __len__(self) -> int:
-        return len(self.said)
+        return len(self.lines)
 
     @overload
     def __getitem__(self, place: int) -> BaseMessage: ...
@@ -46,8 +45,8 @@ class Prompt(Sequence[BaseMessage]):
     def __getitem__(self, place: slice) -> list[BaseMessage]: ...
     def __getitem__(self, place: int | slice) -> BaseMessage | list[BaseMessage]:
         if isinstance(place, slice):
-            return [_message(*one) for one in self.said[place]]
-        return _message(*self.said[place])
+            return [_message(*line) for line in self.lines[place]]
+        return _message(*self.lines[place])
 
     def __iter__(self) -> Iterator[BaseMessage]:
         return iter(self[:])
@@ -72,90 +71,115 @@ MESSAGE_FOLLOWS = "The message to answer:"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the layers have to say, in the order of how often it changes.
+class PromptParts:
+    """What the layers recalled, in the order of how often it changes.
 
     Attributes:
-        standing: what earlier sessions left, preferences, and the summary.
-        window: the last messages.
-        recalled: what bears on the message at hand, and the time.
+        standing: Preferences, earlier sessions and the summary.
+        window: The last messages of the session.
+        recalled: What was recalled for the message, and the time.
     """
 
     standing: tuple[str, ...]
     window: Prompt
     recalled: tuple[str, ...]
 
+    def with_message(self, text: str) -> str:
+        """The user's message, preceded by what was recalled for it."""
+        return "\n\n".join((*self.recalled, f"{MESSAGE_FOLLOWS}\n{text}"))
 
-def parts_of(recollection: RecallResult) -> Parts:
-    """A recollection as text and chat messages."""
-    sections = recollection.sections
-    known = [record for section in sections for record in section.records]
-    standing = [one for one in known if is_always_shown(one)]
-    found = [one for one in known if not is_always_shown(one)]
-    now = f"It is {moment(recollection.turn.at)} UTC."
-    return Parts(
+
+def prompt_parts(recalled: RecallResult) -> PromptParts:
+    """What was recalled for a turn, as texts and chat messages."""
+    sections = recalled.sections
+    standing, known = _split_records(sections)
+    now = f"It is {moment(recalled.turn.at)} UTC."
+    return PromptParts(
         (*_records(STANDING, standing), *_earlier(sections), *_summary(sections)),
-        Prompt(_spoken(entry) for section in sections for entry in section.messages),
-        (*_records(KNOWN, found), *_recalled(sections), now),
+        Prompt(_line(entry) for section in sections for entry in section.messages),
+        (*_records(KNOWN, known), *_recalled(sections), now),
     )
 
 
 def build_prompt(
-    recollection: RecallResult,
-    ask: ClientInstructions = NO_INSTRUCTIONS,
+    recalled: RecallResult,
+    instructions: ClientInstructions = NO_INSTRUCTIONS,
     *,
-    seen: str | None = None,
+    text: str | None = None,
 ) -> Sequence[BaseMessage]:
     """The chat messages of a turn. A profile without layers gets the bare message.
 
     Args:
-        recollection: of the turn.
-        ask: what the client wants beside it.
-        seen: the message as the model is to see it; None for as it is kept.
+        recalled: What was recalled for the turn.
+        instructions: What the client adds to the prompt.
+        text: The message as the model sees it; None for the stored text.
     """
-    prompt = _prompt(recollection, recollection.turn.text if seen is None else seen)
-    return prompt if ask is NO_INSTRUCTIONS else _with(prompt, ask)
+    text = recalled.turn.text if text is None else text
+    if recalled.sections:
+        parts = prompt_parts(recalled)
+        head = "\n\n".join((INSTRUCTIONS, *parts.standing))
+        message = parts.with_message(text)
+        prompt = Prompt([("system", head), *parts.window.lines, ("user", message)])
+    else:
+        prompt = Prompt([("user", text)])
+    return prompt if instructions is NO_INSTRUCTIONS else _with_instructions(prompt, instructions)
 
 
-def _with(prompt: Prompt, ask: ClientInstructions) -> list[BaseMessage]:
+def _with_instructions(prompt: Prompt, instructions: ClientInstructions) -> list[BaseMessage]:
     *before, last = prompt
-    if ask.system:
+    if instructions.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
-        before.insert(0, SystemMessage("\n\n".join([*ask.system, *own])))
-    if ask.parts:
-        last = HumanMessage([{"type": "text", "text": str(last.text)}, *ask.parts])
-    return [*before, last, *ask.tail]
+        before.insert(0, SystemMessage("\n\n".join([*instructions.system, *own])))
+    if instructions.parts:
+        last = HumanMessage([{"type": "text", "text": str(last.text)}, *instructions.parts])
+    return [*before, last, *instructions.tail]
 
 
-def memory_text(recollection: RecallResult) -> str:
-    """The memory of a turn as one text, fenced, without the message; '' where there is none."""
-    sections = recollection.sections
-    known = [record for section in sections for record in section.records]
-    standing = [one for one in known if is_always_shown(one)]
-    found = [one for one in known if not is_always_shown(one)]
+def memory_text(recalled: RecallResult) -> str:
+    """The memory of a turn as one fenced text, without the message; '' if there is none."""
+    sections = recalled.sections
+    standing, known = _split_records(sections)
     window = [quoted_line(entry) for section in sections for entry in section.messages]
     parts = [
         *_records(STANDING, standing),
         *_earlier(sections),
         *_summary(sections),
         *([fenced(CONVERSATION, window)] if window else []),
-        *_records(KNOWN, found),
+        *_records(KNOWN, known),
         *_recalled(sections),
     ]
     return "\n\n".join(parts)
 
 
-def _prompt(recollection: RecallResult, text: str) -> Prompt:
-    if not recollection.sections:
-        return Prompt([("user", text)])
-    parts = parts_of(recollection)
-    head = "\n\n".join((INSTRUCTIONS, *parts.standing))
-    return Prompt([("system", head), *parts.window.said, ("user", asked(parts, text))])
+def redact_prompt(prompt: Sequence[BaseMessage], privacy: PrivacyPolicy) -> Sequence[BaseMessage]:
+    """The prompt as the policy lets the model see it, memories and instructions included."""
+    if privacy.mode != "model":
+        return prompt
+    return [with_texts(message, privacy.for_model) for message in prompt]
 
 
-def asked(parts: Parts, text: str) -> str:
-    """A message behind what was recalled for it."""
-    return "\n\n".join((*parts.recalled, f"{MESSAGE_FOLLOWS}\n{text}"))
+def with_texts(message: BaseMessage, change: Callable[[str], str]) -> BaseMessage:
+    """The message with its texts changed and its other parts unchanged."""
+    content: Any = message.content
+    if isinstance(content, str):
+        return message.model_copy(update={"content": change(content)})
+    parts = cast("list[str | dict[str, Any]]", content)
+    return message.model_copy(update={"content": [_part(part, change) for part in parts]})
+
+
+def _part(part: str | dict[str, Any], change: Callable[[str], str]) -> str | dict[str, Any]:
+    if isinstance(part, str):
+        return change(part)
+    return {**part, "text": change(str(part["text"]))} if "text" in part else part
+
+
+def _split_records(sections: tuple[Section, ...]) -> tuple[list[Record], list[Record]]:
+    """The records that every prompt has, and those recalled for the message."""
+    standing, known = list[Record](), list[Record]()
+    for section in sections:
+        for record in section.records:
+            (standing if is_always_shown(record) else known).append(record)
+    return standing, known
 
 
 def _records(tag: str, records: list[Record]) -> list[str]:
@@ -180,13 +204,14 @@ def _summary(sections: tuple[Section, ...]) -> list[str]:
 
 
 def _recalled(sections: tuple[Section, ...]) -> list[str]:
-    found = [hit for section in sections for hit in section.hits]
-    entries = list({one.id: one for hit in found for one in (hit.entry, *hit.context)}.values())
+    hits = [hit for section in sections for hit in section.hits]
+    by_id = {entry.id: entry for hit in hits for entry in (hit.entry, *hit.context)}
+    entries = list(by_id.values())
     entries.sort(key=lambda entry: (entry.message.at, entry.session_id, entry.position))
     return [fenced(RECALLED, map(quoted_line, entries))] if entries else []
 
 
-def _spoken(entry: Entry) -> tuple[Role, str]:
+def _line(entry: Entry) -> tuple[Role, str]:
     message = entry.message
     if message.role == "assistant":
         return "assistant", message.content

@@ -1,17 +1,15 @@
-"""Folding: the old summary and the lines that leave the window become the new summary.
+"""Summaries of sessions: the old summary and the lines that leave the window become the new one.
 
-It happens after the answer, in a job that can be killed anywhere and run again: what is due is read
-from Redis, and the result counts only if the fold still stands where it was read.
+This runs in a background task that may be killed at any point and run again. What is due is read
+from Redis, and a compare-and-set drops the result if the summary changed since.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from onionskin.chains.generation import answer
-from onionskin.chains.observers import CallPurpose, NullObserver, TurnObserver
+from onionskin.chains.generation import CallPurpose, Generator
 from onionskin.chains.quoting import escaped, fenced, quoted_line
 from onionskin.memory.layers.window import message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
@@ -36,89 +34,87 @@ them. Answer with the summary alone."""
 
 
 class Summarizer:
-    """Folds sessions with the chat model, progressively.
+    """Summarizes sessions with the chat model, in batches.
 
     Source: ConversationSummaryMemory's progressive summarization, with compare-and-set.
 
     Args:
-        store: where sessions stand.
-        model: the chat model.
-        within: how long one call may take.
-        observer: told of the model's calls.
-        held: tells what is held back: no summary tells of it.
-        hold: how long a session waits for a folder that died.
+        store: The store of sessions.
+        generator: Generates the summaries.
+        lock_timeout: Time until a session is free again after its worker died.
+        quarantined_ids: Looks up the ids of a user's quarantined messages, which no summary covers.
     """
 
     def __init__(
         self,
         store: RedisStore,
-        model: BaseChatModel,
+        generator: Generator,
         *,
-        within: timedelta,
-        observer: TurnObserver | None = None,
-        hold: timedelta = LEASE_TIMEOUT,
-        held: QuarantinedIds = no_quarantine,
+        lock_timeout: timedelta = LEASE_TIMEOUT,
+        quarantined_ids: QuarantinedIds = no_quarantine,
     ) -> None:
-        self._store, self._model, self._within = store, model, within
-        self._hold, self._held = hold, held
-        self._observer = observer or NullObserver()
+        self._store, self._generator = store, generator
+        self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
 
     async def summarize(
         self,
         user: User,
         session_id: str,
         policy: SummaryPolicy,
-        discretion: PrivacyPolicy = UNREDACTED,
+        privacy: PrivacyPolicy = UNREDACTED,
     ) -> int:
-        """Fold a session as far as it is due, without what the policy `discretion` does not keep.
+        """Updates a session's summary until nothing more is due.
+
+        Args:
+            user: The owner of the session.
+            session_id: The session.
+            policy: When, and how far, to summarize.
+            privacy: Applied to the lines, to the old summary and to the new one.
 
         Returns:
-            How many times the summary was replaced: 0 when nothing is due.
+            How many times the summary was replaced; 0 if nothing is due.
 
         Raises:
-            UnderWayError: another worker is at it.
-            ModelError: the model failed; what is folded stays folded, the rest waits.
-            UnknownSessionError: the session is gone.
+            UnderWayError: Another worker has the session.
+            ModelError: The model failed; finished batches stay summarized.
+            UnknownSessionError: The session does not exist.
         """
-        async with leased(self._store, user, f"fold:{session_id}", hold=self._hold):
-            folds = 0
-            while await self._step(user, session_id, policy, discretion):
-                folds += 1
-            return folds
+        lease = leased(self._store, user, f"fold:{session_id}", hold=self._lock_timeout)
+        async with lease:
+            batches = 0
+            while await self._summarize_batch(user, session_id, policy, privacy):
+                batches += 1
+            return batches
 
-    async def _step(
-        self, user: User, session_id: str, policy: SummaryPolicy, discretion: PrivacyPolicy
+    async def _summarize_batch(
+        self, user: User, session_id: str, policy: SummaryPolicy, privacy: PrivacyPolicy
     ) -> bool:
-        """One batch: True when it was folded and more may be due."""
+        """Whether a batch was summarized, so that more may be due."""
         session = await get_session(self._store, user, session_id)
-        fold = session.summary_state
-        unfolded = await self._read(user, session_id, fold.compacted_upto, session.length)
+        state = session.summary_state
+        unfolded = await self._read(user, session_id, state.compacted_upto, session.length)
         target = next_compaction(policy, session, unfolded)
         if target is None:
             return False
-        start = fold.summarized_upto
+        start = state.summarized_upto
         lines = await self._read(user, session_id, start, min(target, start + _BATCH_MESSAGES))
-        batch = _within(lines, _BATCH_TOKENS)
-        shown = without_quarantined(tuple(batch), await self._held(user))
-        said = tuple(map(discretion.redact_entry, shown))
-        text = discretion.redact(fold.summary)
-        if said:
-            reply = await answer(
-                self._model,
-                summary_prompt(text, said, policy.summary_tokens),
-                within=self._within,
-                purpose=CallPurpose("fold", self._observer, session_id),
-            )
-            text = discretion.redact(str(reply.text).strip())
+        batch = _fitting(lines, _BATCH_TOKENS)
+        visible = without_quarantined(tuple(batch), await self._quarantined_ids(user))
+        entries = tuple(map(privacy.redact_entry, visible))
+        summary = privacy.redact(state.summary)
+        if entries:
+            prompt = summary_prompt(summary, entries, policy.summary_tokens)
+            reply = await self._generator.generate(prompt, CallPurpose("fold", session_id))
+            summary = privacy.redact(str(reply.text).strip())
         summarized = start + len(batch)
-        done = summarized >= fold.compacted_upto
+        is_complete = summarized >= state.compacted_upto
         new = SummaryState(
-            compacted_upto=max(summarized, fold.compacted_upto),
+            compacted_upto=max(summarized, state.compacted_upto),
             summarized_upto=summarized,
-            summary=clip_tokens(text, policy.summary_tokens),
-            fallback_summary="" if done else fold.fallback_summary,
+            summary=clip_tokens(summary, policy.summary_tokens),
+            fallback_summary="" if is_complete else state.fallback_summary,
         )
-        return await self._store.fold(user, session_id, fold, new)
+        return await self._store.fold(user, session_id, state, new)
 
     async def _read(self, user: User, session_id: str, start: int, end: int) -> tuple[Entry, ...]:
         if end <= start:
@@ -139,8 +135,8 @@ def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> 
     ]
 
 
-def _within(entries: Sequence[Entry], budget_tokens: int) -> Sequence[Entry]:
-    """The longest beginning of `entries` that fits, and never less than one."""
+def _fitting(entries: Sequence[Entry], budget_tokens: int) -> Sequence[Entry]:
+    """The longest prefix of `entries` within the budget, of at least one entry."""
     used = 0
     for place, entry in enumerate(entries):
         used += message_tokens(entry)

@@ -1,16 +1,19 @@
-"""What goes into a turn and what comes out of it.
-
-The reply of a turn that was stored, though its answer may have been lost on the way.
-"""
+"""A turn's data: the request, the prepared turn, and the reply."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
-from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownSessionError
+from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import (
+    InvalidInputError,
+    MessageTooLongError,
+    UnknownProfileError,
+    UnknownSessionError,
+)
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PreparedMessage
 from onionskin.memory.session_lock import OnConflict
@@ -23,13 +26,13 @@ from onionskin.memory.types.snapshot import Section
 
 @dataclass(frozen=True, slots=True)
 class ClientInstructions:
-    """What a client wants put before the model beside its message; none of it is stored.
+    """What a client adds to the prompt beside its message. None of it is stored.
 
     Attributes:
-        system: instructions of the client's.
-        parts: of the message beside its text, such as images.
-        tail: what came after the message: calls of tools, and their results.
-        options: arguments of the model call, such as `tools` and `temperature`.
+        system: The client's system messages.
+        parts: Parts of the message other than its text, such as images.
+        tail: Messages after the user's: calls of tools, and their results.
+        options: Arguments of the model call, such as `tools` and `temperature`.
     """
 
     system: tuple[str, ...] = ()
@@ -39,23 +42,21 @@ class ClientInstructions:
 
 
 NO_INSTRUCTIONS = ClientInstructions()
-"""Nothing beside the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What a user says.
+    """A user's message, and how it is to be answered.
 
     Attributes:
-        session_id: the session to go on with; None for the latest, or a new one.
-        fresh: begin a new session, whatever the latest one is.
-        profile: the memory profile; None for the chain's default.
-        on_conflict: what to do when another turn is under way on the session; None for what the
-            profile says.
-        nonce: names the turn: under the same nonce it is stored once.
-        ask: what goes to the model beside the message.
-        apart_from: sessions that nothing is recalled of.
-        said: what the chain makes of the message; then `message` is what is kept of it.
+        session_id: The session to continue; None for the latest, or a new one.
+        profile: The memory profile; None for the chain's default.
+        on_conflict: What to do while another turn runs on the session; None for the profile's
+            choice.
+        nonce: Idempotency key of the turn: it is stored once under the same nonce.
+        instructions: What the client adds to the prompt.
+        new_session: Begin a new session, whatever the latest one is.
+        excluded_sessions: Ids of sessions that nothing is recalled from.
     """
 
     user: User
@@ -67,12 +68,79 @@ class TurnRequest:
     instructions: ClientInstructions = NO_INSTRUCTIONS
     new_session: bool = False
     excluded_sessions: tuple[str, ...] = ()
-    prepared: PreparedMessage | None = field(default=None, repr=False)
 
-    @property
-    def has_private_text(self) -> bool:
-        """Whether the model sees something of it that nobody else may."""
-        return self.prepared is not None and self.prepared.has_private_text
+
+@dataclass(frozen=True, slots=True)
+class PreparedTurn:
+    """A validated request, to whose message the profile's privacy policy was applied.
+
+    Attributes:
+        request: The request; its `message` is the text for storage.
+        message: The message as the model sees it, and its private texts.
+        profile: The name of the memory profile.
+        has_private_text: Whether the model sees text that nobody else may.
+        redacts_answer: Whether the stored answer may lack text that the sent one has.
+    """
+
+    request: TurnRequest
+    message: PreparedMessage = field(repr=False)
+    profile: str
+    has_private_text: bool
+    redacts_answer: bool
+
+
+def prepare_turn(
+    request: TurnRequest,
+    memories: Mapping[str, CombinedMemory],
+    *,
+    default_profile: str,
+    longest_message: int,
+) -> PreparedTurn:
+    """The request, checked and redacted once.
+
+    Raises:
+        InvalidInputError: The message is empty, or holds a NUL character.
+        MessageTooLongError: It has more than `longest_message` characters.
+        UnknownProfileError: There is no such profile; the message lists the existing ones.
+    """
+    _check_message(request.message, longest_message)
+    profile = default_profile if request.profile is None else request.profile
+    privacy = memory_of(memories, profile).privacy
+    message = privacy.prepare_message(request.message)
+    _check_message(message.for_model, longest_message)
+    is_private = message.has_private_text
+    return PreparedTurn(
+        replace(request, message=message.for_storage),
+        message,
+        profile,
+        has_private_text=is_private,
+        redacts_answer=is_private or privacy.redacts,
+    )
+
+
+def memory_of(memories: Mapping[str, CombinedMemory], profile: str) -> CombinedMemory:
+    """The memory of a profile.
+
+    Raises:
+        UnknownProfileError: There is no such profile; the message lists the existing ones.
+    """
+    memory = memories.get(profile)
+    if memory is None:
+        known = ", ".join(sorted(memories))
+        raise UnknownProfileError(f"No memory profile {profile!r}; there are: {known}.")
+    return memory
+
+
+def _check_message(message: str, longest: int) -> None:
+    if not message.strip():
+        raise InvalidInputError("The message is empty. Write something.")
+    if "\0" in message:
+        raise InvalidInputError("The message contains a NUL character. Remove it.")
+    if len(message) > longest:
+        raise MessageTooLongError(
+            f"The message has {len(message)} characters; the limit is {longest}. "
+            "Send it in parts, or raise ONIONSKIN_LONGEST_MESSAGE."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +148,13 @@ class TurnReply:
     """The answer to a turn, or a piece of it: pieces add up to the whole.
 
     Attributes:
-        turn_id: set once the turn is stored, and never before.
-        sections: what each layer put into the prompt.
-        degraded: what could not be used for this turn, by name.
-        interrupted: whether a newer turn stopped it before its end.
-        messages_unfolded: messages of the session that were in no summary yet.
-        vectors_pending: messages of the user that waited for their vector.
-        message: as the model gave it; pieces of a stream add up. A turn that ends in calls of tools
+        turn_id: Set once the turn is stored, never earlier.
+        sections: What each layer put into the prompt.
+        degraded: Names of components that this turn did without.
+        interrupted: Whether a newer turn stopped it before its end.
+        messages_unfolded: Number of messages of the session that no summary covers yet.
+        vectors_pending: Number of the user's messages that have no vector yet.
+        message: The model's message; pieces of a stream add up. A turn that ends in calls of tools
             is not stored: it has no `turn_id`.
     """
 
@@ -120,59 +188,44 @@ class TurnReply:
         )
 
 
-def _joined(one: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
-    if isinstance(one, AIMessageChunk) and isinstance(other, AIMessageChunk):
-        return one + other
-    return other or one
+def _joined(message: AIMessage | None, other: AIMessage | None) -> AIMessage | None:
+    if isinstance(message, AIMessageChunk) and isinstance(other, AIMessageChunk):
+        return message + other
+    return other or message
 
 
-def initial_reply(recollection: RecallResult) -> TurnReply:
+def initial_reply(recalled: RecallResult) -> TurnReply:
     """The first piece of a reply: the session, and what was recalled."""
-    snapshot = recollection.turn.snapshot
+    snapshot = recalled.turn.snapshot
     return TurnReply(
         session_id=snapshot.session.id,
-        profile=recollection.profile,
+        profile=recalled.profile,
         is_new_session=snapshot.is_new,
-        sections=recollection.sections,
-        degraded=recollection.degraded,
-        messages_unfolded=recollection.messages_unfolded,
-        vectors_pending=recollection.vectors_pending,
+        sections=recalled.sections,
+        degraded=recalled.degraded,
+        messages_unfolded=recalled.messages_unfolded,
+        vectors_pending=recalled.vectors_pending,
     )
 
 
-def check_message(message: str, longest: int) -> None:
-    """Refuse a message that cannot be a turn.
-
-    Raises:
-        InvalidInputError: it is empty, or holds a NUL character.
-        MessageTooLongError: it has more than `longest` characters.
-    """
-    if not message.strip():
-        raise InvalidInputError("The message is empty. Say something.")
-    if "\0" in message:
-        raise InvalidInputError("The message holds a NUL character. Take it out.")
-    if len(message) > longest:
-        raise MessageTooLongError(
-            f"The message has {len(message)} characters; {longest} are allowed. "
-            "Send it in parts, or raise ONIONSKIN_LONGEST_MESSAGE."
-        )
-
-
 async def stored_reply(store: RedisStore, user: User, nonce: str) -> TurnReply | None:
-    """The reply of the turn that was committed under a nonce; None if there is none."""
-    found = await find_turn(store, user, nonce)
-    if found is None or len(found[1]) < 2:  # noqa: PLR2004 - a turn is a pair
+    """The reply of the turn that was stored under a nonce, whose answer may have been lost.
+
+    None where there is no such turn, or its session was deleted.
+    """
+    stored_turn = await find_turn(store, user, nonce)
+    if stored_turn is None or len(stored_turn[1]) < 2:  # noqa: PLR2004 - a turn is a pair
         return None
-    committed, (_, replied) = found
+    committed, (_, answer) = stored_turn
     try:
         session = await get_session(store, user, committed.session_id)
     except UnknownSessionError:
         return None
     return TurnReply(
-        reply=replied.message.content,
+        reply=answer.message.content,
         session_id=session.id,
         turn_id=committed.turn_id,
-        profile=replied.message.profile or session.profile,
+        profile=answer.message.profile or session.profile,
         is_new_session=committed.position == 0,
-        interrupted=replied.message.interrupted,
+        interrupted=answer.message.interrupted,
     )

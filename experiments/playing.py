@@ -18,6 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
 from onionskin.chains.conversation import ConversationChain, TurnRequest
+from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.prompt import build_prompt
 from onionskin.chains.summarizer import Summarizer
 from onionskin.experiments.conversations import Conversation, Said
@@ -36,7 +37,7 @@ from onionskin.memory.types.messages import User
 from onionskin.memory.types.snapshot import Section
 from onionskin.memory.types.tasks import SummarizeTask
 
-_WITHIN = timedelta(seconds=120)
+_MODEL_TIMEOUT = timedelta(seconds=120)
 _DAY = 86_400.0
 
 
@@ -158,10 +159,10 @@ async def play(
         replaying,
         default_profile=name,
         longest_message=1_000_000,
-        after=lambda one: due.append(one) if isinstance(one, SummarizeTask) else None,
+        on_task=lambda task: due.append(task) if isinstance(task, SummarizeTask) else None,
         clock=lambda: now[0],
     )
-    summarizer = Summarizer(store, counting, within=_WITHIN)
+    summarizer = Summarizer(store, Generator(TimedModel(counting, _MODEL_TIMEOUT)))
     user, session_id = User(f"{conversation.id} {name}", tenant="experiment"), None
     times: list[float] = []
     for pair in pairs(conversation.messages):

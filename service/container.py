@@ -12,9 +12,10 @@ from onionskin.chains.callbacks import with_observer
 from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
-from onionskin.chains.models.circuit_breaker import Breaking
+from onionskin.chains.generation import Generator, TimedModel
+from onionskin.chains.models.circuit_breaker import CircuitBreakerChatModel, CircuitBreakerModel
 from onionskin.chains.models.factory import open_model
-from onionskin.chains.observers import CallPurpose, CompositeObserver, TurnObserver
+from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.privacy.policy import PrivacyPolicies
@@ -91,9 +92,7 @@ async def open_state(
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(open_tracing(settings))
         model = await stack.enter_async_context(open_model(model_options(settings)))
-        breaker = Breaking(model_circuit(settings, metrics))
-        observer = CompositeObserver(metrics, breaker, *([tracing] if tracing else []))
-        core = _Core(settings, clock, metrics, tracing, observer, Instrumentation(tracing), model)
+        core = _build_core(settings, clock, metrics, tracing, model)
         storage = await _open_storage(core, redis_url, stack)
         limits = _build_limits(core, storage)
         memory = _build_memory(core, storage, limits)
@@ -112,9 +111,9 @@ class _Core:
     clock: Callable[[], float]
     metrics: Metrics
     tracing: "Tracing | None"
-    observer: TurnObserver
     instrumentation: Instrumentation
-    model: BaseChatModel
+    generator: Generator
+    classic_model: BaseChatModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,32 @@ class _Memory:
     records: RecordService
     extractor: Extractor
     combined: Mapping[str, CombinedMemory]
+
+
+def _build_core(
+    settings: Settings,
+    clock: Callable[[], float],
+    metrics: Metrics,
+    tracing: "Tracing | None",
+    model: BaseChatModel,
+) -> _Core:
+    """The model and its observers.
+
+    The wrappers of the model, from outside: observers, circuit breaker, time limit. LangChain's
+    classic memories get a chat model with the same observers and circuit.
+    """
+    observer: TurnObserver = CompositeObserver(metrics, tracing) if tracing else metrics
+    circuit = model_circuit(settings, metrics)
+    timed = TimedModel(model, settings.model_timeout)
+    generator = Generator(CircuitBreakerModel(timed, circuit), observer)
+    classic_model = with_observer(
+        CircuitBreakerChatModel(inner=model, circuit=circuit),
+        observer,
+        purpose="memory",
+        innermost=model,
+    )
+    instrumentation = Instrumentation(tracing)
+    return _Core(settings, clock, metrics, tracing, instrumentation, generator, classic_model)
 
 
 async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _Storage:
@@ -215,8 +240,8 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
             embedder=storage.embedder,
             indexes=indexes,
             embed_timeout=settings.embedder_timeout,
-            model=with_observer(core.model, CallPurpose("memory", core.observer)),
-            can_extract=extractor.able,
+            model=core.classic_model,
+            can_extract=extractor.is_supported,
             privacy=privacy.of(profile.redact),
             vector_database=storage.vector_database,
         )
@@ -239,13 +264,11 @@ def _build_extractor(
     return Extractor(
         storage.store,
         core.instrumentation.consolidator(consolidator),
-        core.model,
-        within=settings.model_timeout,
-        observer=core.observer,
-        tell=core.metrics.extraction,
-        spend=limits.budgets.spend,
-        held=indexes.quarantined_ids,
-        hold=settings.job_hold,
+        core.generator,
+        on_batch=core.metrics.extraction,
+        on_usage=limits.budgets.spend,
+        quarantined_ids=indexes.quarantined_ids,
+        lock_timeout=settings.job_hold,
     )
 
 
@@ -255,11 +278,9 @@ def _build_handlers(
     settings = core.settings
     summarizer = Summarizer(
         storage.store,
-        core.model,
-        within=settings.model_timeout,
-        observer=core.observer,
-        held=memory.indexes.quarantined_ids,
-        hold=settings.job_hold,
+        core.generator,
+        quarantined_ids=memory.indexes.quarantined_ids,
+        lock_timeout=settings.job_hold,
     )
     return TaskHandlers(
         store=storage.store,
@@ -282,13 +303,11 @@ def _build_chain(core: _Core, memory: _Memory, tasks: TaskRunner) -> Conversatio
     settings = core.settings
     return ConversationChain(
         memory.combined,
-        core.model,
+        core.generator,
         default_profile=settings.profile,
-        within=settings.model_timeout,
         longest_message=settings.longest_message,
-        after=tasks.submit,
+        on_task=tasks.submit,
         clock=core.clock,
-        observer=core.observer,
     )
 
 
@@ -329,11 +348,10 @@ def _build_state(
         budgets=limits.budgets,
         storage_quota=limits.storage,
         indexes=memory.indexes,
-        model=core.model,
+        generator=core.generator,
         session_matcher=SessionMatcher(storage.store, storage.embedder, memory.privacy),
         metrics=core.metrics,
         pseudonyms=storage.pseudonyms,
-        observer=core.observer,
         tracing=core.tracing,
         privacy_policies=memory.privacy,
         vector_database=storage.vector_database,

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_core.language_models import BaseChatModel
-
 from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
-from onionskin.chains.observers import TurnObserver
+from onionskin.chains.generation import Generator
 from onionskin.memory.errors import UnknownProfileError
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile
@@ -50,11 +48,10 @@ class State:
     budgets: Budgets
     storage_quota: StorageQuota
     indexes: IndexCache
-    model: BaseChatModel
+    generator: Generator
     session_matcher: SessionMatcher
     metrics: Metrics
     pseudonyms: Pseudonyms
-    observer: TurnObserver
     tracing: "Tracing | None"
     privacy_policies: PrivacyPolicies
     vector_database: VectorDatabaseMirror | None

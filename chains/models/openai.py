@@ -293,7 +293,7 @@ def _answer(found: ChatResult) -> AIMessage:
 def _said(messages: Sequence[BaseMessage], at: int) -> Iterator[tuple[str, Any]]:
     """Roles and texts from a place on, where there is nothing else."""
     if isinstance(messages, Prompt):
-        return iter(messages.said[at:])
+        return iter(messages.lines[at:])
     return ((_ROLES[one.type], one.content) for one in messages[at:])
 
 

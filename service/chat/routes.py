@@ -46,22 +46,24 @@ async def chat(
     """
     user = await admit_turn(request, state, principal, body.user_id)
     nonce = turn_nonce(request)
-    turn = TurnRequest(
-        user,
-        body.message,
-        body.session_id,
-        body.profile,
-        body.on_conflict,
-        nonce,
-        excluded_sessions=tuple(body.apart_from),
+    turn = state.chain.prepare(
+        TurnRequest(
+            user,
+            body.message,
+            body.session_id,
+            body.profile,
+            body.on_conflict,
+            nonce,
+            excluded_sessions=tuple(body.apart_from),
+        )
     )
-    request.state.withheld = state.chain.withholds(turn)
-    known = await stored_reply(state.store, user, nonce) if nonce else None
+    request.state.withheld = turn.redacts_answer
+    stored = await stored_reply(state.store, user, nonce) if nonce else None
     if not body.stream:
-        reply = known or await state.chain.ainvoke(turn)
+        reply = stored or await state.chain.ainvoke(turn)
         return Response(ChatAnswer.json_of(reply), media_type="application/json")
-    coming = _only(known) if known else state.chain.astream(turn)
-    pieces = cast("AsyncGenerator[TurnReply]", coming)
+    pieces = _stream_of(stored) if stored else state.chain.astream(turn)
+    pieces = cast("AsyncGenerator[TurnReply]", pieces)
     first = await anext(pieces)
     return EventSourceResponse(
         reply_events(first, pieces),
@@ -69,8 +71,8 @@ async def chat(
     )
 
 
-async def _only(reply: TurnReply) -> AsyncGenerator[TurnReply]:
-    """The reply of a turn whose answer got lost after it was stored."""
+async def _stream_of(reply: TurnReply) -> AsyncGenerator[TurnReply]:
+    """The pieces of a stored turn's reply, whose answer was lost on the way."""
     yield replace(reply, reply="")
     yield TurnReply(reply=reply.reply)
 

@@ -196,17 +196,17 @@ class ContextAnswer(BaseModel):
         """The schema of a context."""
         roles: dict[str, Literal["system", "user", "assistant"]]
         roles = {"system": "system", "human": "user", "ai": "assistant"}
-        recall = context.found
+        reply = context.reply
         prompt = [
             PromptMessage(role=roles[message.type], content=str(message.text))
             for message in context.prompt
         ]
         return cls(
-            session_id=None if recall.is_new_session else recall.session_id,
-            profile=recall.profile,
+            session_id=None if reply.is_new_session else reply.session_id,
+            profile=reply.profile,
             text=context.text,
             prompt=prompt,
             tokens=sum(count_tokens(message.content) for message in prompt),
-            memory=[LayerUse.of(section) for section in recall.sections],
-            degraded=list(recall.degraded),
+            memory=[LayerUse.of(section) for section in reply.sections],
+            degraded=list(reply.degraded),
         )

@@ -12,7 +12,7 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from onionskin.chains.observers import with_texts
+from onionskin.chains.prompt import with_texts
 from onionskin.chains.turn import ClientInstructions
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy

@@ -6,8 +6,7 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 
-from onionskin.chains.generation import answer, answer_stream
-from onionskin.chains.observers import CallPurpose
+from onionskin.chains.generation import CallPurpose
 from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.errors import UnknownProfileError
 from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn
@@ -148,17 +147,16 @@ async def _auxiliary_response(
 ) -> Response:
     """The model's answer to an auxiliary request of a front-end; nothing is stored."""
     prompt, options = to_prompt(body, state.privacy_policies.default), body.options()
-    within = state.settings.model_timeout
-    purpose = CallPurpose("job", state.observer)
+    generator, purpose = state.generator, CallPurpose("job")
     if not body.stream:
-        message = await answer(state.model, prompt, within=within, options=options, purpose=purpose)
+        message = await generator.generate(prompt, purpose, options=options)
         reply = TurnReply(str(message.text), usage=message.usage_metadata, message=message)
         return await completion_response(request, completion, reply)
 
     async def pieces() -> AsyncGenerator[TurnReply]:
-        chunks = answer_stream(state.model, prompt, within=within, options=options, purpose=purpose)
-        async for chunk in chunks:
-            yield TurnReply(str(chunk.text), usage=chunk.usage_metadata, message=chunk)
+        async with aclosing(generator.stream(prompt, purpose, options=options)) as chunks:
+            async for chunk in chunks:
+                yield TurnReply(str(chunk.text), usage=chunk.usage_metadata, message=chunk)
 
     return await stream_response(completion, pieces(), include_usage=body.include_usage)
 

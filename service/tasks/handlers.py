@@ -102,5 +102,5 @@ class TaskHandlers:
                 task.session_id,
                 memory.extraction_policy,
                 final=task.final,
-                discretion=memory.privacy,
+                privacy=memory.privacy,
             )

@@ -7,6 +7,7 @@ import pytest
 
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
+from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.records.consolidation import RecordConsolidator
@@ -55,10 +56,9 @@ async def notebook(
         extractor = Extractor(
             store,
             RecordConsolidator(store, memories, embedder, embed_seconds=2.0, limit=20),
-            model,
-            within=timedelta(seconds=5),
-            tell=outcomes.append,
-            spend=not_counted,
+            Generator(TimedModel(model, timedelta(seconds=5))),
+            on_batch=outcomes.append,
+            on_usage=not_counted,
         )
         chain = ConversationChain({"window": memory_of("window")}, model, default_profile="window")
         yield Notebook(server, chain, extractor, memories, user, outcomes)

@@ -1,6 +1,7 @@
 """A turn that says something private is in no trace, and observers hear what it costs alone."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import abc
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ from langsmith.utils import tracing_is_enabled  # pyright: ignore[reportUnknownV
 from pydantic import Field
 
 from onionskin.chains.conversation import ConversationChain, TurnReply, TurnRequest
+from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.chains.observers import ModelCall, StageEvent
 from onionskin.memory.combined import CombinedMemory
@@ -72,12 +74,12 @@ class Listening:
         self.tokens = 0
 
     @contextmanager
-    def stage(self, stage: StageEvent) -> Generator[None]:
+    def stage(self, stage: StageEvent) -> abc.Generator[None]:
         yield
         self.told.append(repr(stage))
 
     @contextmanager
-    def model_call(self, call: ModelCall) -> Generator[None]:
+    def model_call(self, call: ModelCall) -> abc.Generator[None]:
         yield
         self.told.append(repr(call))
         if call.message and call.message.usage_metadata:
@@ -103,7 +105,9 @@ async def test_nobody_listens_to_a_private_turn(
 ) -> None:
     model, observer, notes = Watched(), Listening(), Notes()
     chain = ConversationChain(
-        {"window": memory_of("window")}, model, default_profile="window", observer=observer
+        {"window": memory_of("window")},
+        Generator(TimedModel(model), observer),
+        default_profile="window",
     )
     assert (await _answer(chain, "It is plain.", stream=stream, notes=notes)).turn_id
     assert len(notes.seen) == 2

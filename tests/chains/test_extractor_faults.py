@@ -1,12 +1,12 @@
 """Drawing records from what was said, with a model that lies, fails, or cannot do it."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from onionskin.chains.errors import ModelError
 from onionskin.chains.extractor import Extractor
+from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.retrieval import StaticEmbedder
@@ -104,12 +104,11 @@ async def test_the_offline_model_is_not_able(
     extractor = Extractor(
         store,
         learner,
-        OfflineChatModel(),
-        within=timedelta(seconds=5),
-        tell=notebook.outcomes.append,
-        spend=not_counted,
+        Generator(TimedModel(OfflineChatModel())),
+        on_batch=notebook.outcomes.append,
+        on_usage=not_counted,
     )
     await notebook.say("I live in Porto.")
-    assert not extractor.able
+    assert not extractor.is_supported
     assert await extractor.extract(notebook.user, notebook.session_id, POLICY, final=True) == 0
     assert notebook.outcomes == []

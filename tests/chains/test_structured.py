@@ -9,14 +9,13 @@ from langchain_core.messages import HumanMessage
 
 from onionskin.chains.errors import ModelError, ModelTimeoutError
 from onionskin.chains.extractor import StructuredModel
+from onionskin.chains.generation import CallPurpose, Generator, TimedModel
 from onionskin.chains.models.factory import ModelOptions, open_model
-from onionskin.chains.observers import CallPurpose
 from onionskin.service.observability.metrics import Metrics
 from tests.openai_server import Fault, OpenAIServer
 
 _SCHEMA: dict[str, Any] = {"title": "found", "type": "object", "properties": {}}
 _PROMPT = [HumanMessage("Well?")]
-_WITHIN = timedelta(seconds=0.3)
 
 
 @pytest.fixture
@@ -29,14 +28,15 @@ async def server() -> AsyncIterator[OpenAIServer]:
 async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAIServer) -> None:
     telemetry = Metrics()
     async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
-        structured = StructuredModel(model, _SCHEMA, CallPurpose("extract", telemetry))
-        assert (await structured.ask(_PROMPT, within=timedelta(seconds=5))).data == {}
+        generator = Generator(TimedModel(model, timedelta(seconds=0.3)), telemetry)
+        structured = StructuredModel(generator, _SCHEMA, CallPurpose("extract"))
+        assert (await structured.generate(_PROMPT)).data == {}
         server.faults.append(Fault(status=500))
         with pytest.raises(ModelError):
-            await structured.ask(_PROMPT, within=timedelta(seconds=5))
+            await structured.generate(_PROMPT)
         server.faults.append(Fault(hang=True))
         with pytest.raises(ModelTimeoutError):
-            await structured.ask(_PROMPT, within=_WITHIN)
+            await structured.generate(_PROMPT)
     told = telemetry.exposition().decode()
     for outcome in ("answered", "model_failed", "model_timeout"):
         name = f'onionskin_model_calls_total{{outcome="{outcome}",purpose="extract"}}'

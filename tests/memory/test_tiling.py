@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onionskin.chains.errors import ModelError
+from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.chains.prompt import build_prompt
 from onionskin.chains.summarizer import Summarizer
@@ -67,7 +68,8 @@ async def test_window_and_summary_tile_the_session(
                     memory = CombinedMemory(
                         "test", _PROFILE, store=store, embedder=embedder, indexes=make_views(store)
                     )
-                    summarizer = Summarizer(store, model, within=timedelta(seconds=5))
+                    generator = Generator(TimedModel(model, timedelta(seconds=5)))
+                    summarizer = Summarizer(store, generator)
                     if op.endswith("turn"):
                         text = f"mark{next(numbers)} " + "word " * (60 if op == "long turn" else 3)
                         session_id = await _turn(memory, user, session_id, text, numbers)
