@@ -1,13 +1,14 @@
-"""CombinedMemory: the layers of one profile, over one store."""
+"""CombinedMemory: the layers of one profile over one store."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
-from onionskin.memory.layers.base import RecallResult, TurnContext, check_excluded_sessions
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
@@ -33,19 +34,19 @@ from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 
 class CombinedMemory:
-    """What LangChain's CombinedMemory promises, for many users, workers and restarts.
+    """LangChain's CombinedMemory for many users and workers, which survives restarts.
 
     Args:
-        name: the profile's name, noted in the sessions it creates.
-        profile: which layers.
-        store: the source of truth.
-        embedder: for the message at hand and what is stored.
-        views: the worker's indexes.
-        embed_within: how long a turn waits for the embedder before it goes on with words alone.
-        model: for classic memories that call one.
-        can_extract: whether records can be drawn, where the profile asks for it.
-        discretion: what is kept of what is said, and what the model sees.
-        outside: a vector database to stand behind the vector layer.
+        name: Name of the profile; sessions store it.
+        profile: The layers, and their options.
+        store: The source of truth.
+        embedder: Embeds messages.
+        indexes: The worker's indexes.
+        embed_timeout: Time limit for embedding a turn's message; after it, search is lexical.
+        model: Chat model for classic memories that call one.
+        can_extract: Whether the chat model supports the extraction of records.
+        privacy: What is stored, and what the model sees.
+        vector_database: External database for the vector layer.
     """
 
     def __init__(
@@ -62,23 +63,19 @@ class CombinedMemory:
         privacy: PrivacyPolicy = UNREDACTED,
         vector_database: VectorDatabaseMirror | None = None,
     ) -> None:
-        self.name, self.summary_policy, self.extraction_policy = (
-            name,
+        self.name, self.privacy = name, privacy
+        self.summary_policy, self.extraction_policy = (
             profile.summary_policy,
             profile.extraction_policy,
         )
         self.on_conflict: OnConflict = profile.on_conflict
         self._store, self._embedder, self._indexes = store, embedder, indexes
-        vector_database = (
-            vector_database if "vector" in profile.layers and profile.vector.database else None
-        )
+        if "vector" not in profile.layers or not profile.vector.database:
+            vector_database = None
         self._layers = build_layers(profile, Sources(store, embedder, model, vector_database))
-        self._window_size, self._stores_vectors = (
-            profile.window_size,
-            profile.searches or embedder.local,
-        )
-        self._can_extract, self.privacy = can_extract, privacy
-        self._carries, self._searches = "summary" in profile.layers, profile.searches
+        self._window_size, self._can_extract = profile.window_size, can_extract
+        self._stores_vectors = profile.searches or embedder.local
+        self._reads_digests, self._searches = "summary" in profile.layers, profile.searches
         self._vector_database = vector_database
         ranked = indexes if "vector" in profile.layers and not vector_database else None
         self._prefetcher = QueryPrefetcher(
@@ -98,22 +95,41 @@ class CombinedMemory:
         new_session: bool = False,
         excluded_sessions: Sequence[str] = (),
     ) -> RecallResult:
-        """All that the layers have to say to `text`, in one round trip to Redis.
+        """What the layers recall for a message, with one round trip to Redis.
 
-        Nothing is recalled of the sessions `apart`.
+        Args:
+            user: The user.
+            text: The message, as it is to be stored.
+            session_id: The session; None for the latest, or a new one.
+            now: Time of the turn, Unix seconds.
+            lock: The lock that the turn takes on its session.
+            new_session: Begin a new session, whatever the latest one is.
+            excluded_sessions: Ids of sessions that nothing is recalled from.
 
         Raises:
-            InvalidInputError: the turn's own session is `apart`.
-            UnknownSessionError: the user has no session `session_id`.
-            SessionClosedError: it was closed.
-            SessionBusyError: another turn has it, and `hold` does not wait, or waited too long.
-            StoreUnavailableError: Redis is away.
+            InvalidInputError: The turn's own session is excluded.
+            UnknownSessionError: The user has no session `session_id`.
+            SessionClosedError: The session is closed.
+            SessionBusyError: Another turn has the session, and `lock` does not wait, or waited too
+                long.
+            StoreUnavailableError: Redis is unavailable.
         """
+
+        async def load() -> Snapshot:
+            return await self._store.snapshot(
+                user,
+                session_id,
+                now=now,
+                view=self._indexes.cursor(user) if self._needs_index else None,
+                carry=self._reads_digests,
+                tail=self._window_size,
+                hold=lock,
+                fresh=new_session,
+            )
+
         embedding = asyncio.ensure_future(self._prefetcher.prefetch(user, text))
         try:
-            snapshot = await acquire(
-                lock, lambda: self._snapshot(user, session_id, now, lock, fresh=new_session)
-            )
+            snapshot = await acquire(lock, load)
             vector = await embedding
         finally:
             embedding.cancel()
@@ -134,66 +150,46 @@ class CombinedMemory:
 
     async def _load_layers(self, turn: TurnContext) -> RecallResult:
         user, snapshot = turn.user, turn.snapshot
-        check_excluded_sessions(turn)
-        view = await self._indexes.catch_up(user, snapshot.changes) if snapshot.changes else None
-        index, records = (view.index, view.records) if view else (None, None)
-        held_back = view.quarantine.quarantined_ids if view else frozenset[str]()
-        snapshot = await self._within_budget(user, snapshot, held_back)
-        asked = await self._prefetcher.query_vector(turn.text, turn.vector, index)
+        if snapshot.session.id in turn.excluded_sessions:
+            raise InvalidInputError(
+                "The turn's own session is in apart_from. Remove it, or pass another session_id: "
+                "without one, a turn continues the latest session."
+            )
+        cached = await self._indexes.catch_up(user, snapshot.changes) if snapshot.changes else None
+        index, records = (cached.index, cached.records) if cached else (None, None)
+        quarantined_ids = cached.quarantine.quarantined_ids if cached else frozenset[str]()
+        snapshot = await self._compacted(user, snapshot, quarantined_ids)
         turn = replace(
             turn,
             snapshot=snapshot,
             index=index,
             records=records,
-            query=asked,
-            quarantined_ids=held_back,
+            query=await self._prefetcher.query_vector(turn.text, turn.vector, index),
+            quarantined_ids=quarantined_ids,
         )
         sections: list[Section] = []
         for layer in self._layers:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | section.ids_shown())
-        missing = [*self._missing(turn), *(one.missing for one in sections if one.missing)]
-        return RecallResult(turn, self.name, tuple(sections), tuple(missing))
-
-    def _missing(self, turn: TurnContext) -> Iterator[str]:
-        """What the turn goes on without."""
-        if self._stores_vectors and turn.vector is None:
-            yield "embedder"
+        degraded = [section.missing for section in sections if section.missing]
         if self.extraction_policy and not self._can_extract:
-            yield "extraction"
+            degraded.insert(0, "extraction")
+        if self._stores_vectors and turn.vector is None:
+            degraded.insert(0, "embedder")
+        return RecallResult(turn, self.name, tuple(sections), tuple(degraded))
 
-    async def _snapshot(
-        self,
-        user: User,
-        session_id: str | None,
-        now: float,
-        hold: SessionLock | None,
-        *,
-        fresh: bool,
-    ) -> Snapshot:
-        return await self._store.snapshot(
-            user,
-            session_id,
-            now=now,
-            view=self._indexes.cursor(user) if self._needs_index else None,
-            carry=self._carries,
-            tail=self._window_size,
-            hold=hold,
-            fresh=fresh,
-        )
-
-    def keep_lock(self, recollection: RecallResult) -> LockHeartbeat:
-        """Keeps the turn's hold on its session while the model thinks."""
-        turn, hold = recollection.turn, recollection.turn.lock
-        if hold is None or not hold.token or turn.snapshot.is_new:
+    def keep_lock(self, recalled: RecallResult) -> LockHeartbeat:
+        """The heartbeat of the turn's session lock, for the time that the model takes."""
+        turn, lock = recalled.turn, recalled.turn.lock
+        if lock is None or not lock.token or turn.snapshot.is_new:
             return LockHeartbeat(None)
         store, user, session_id = self._store, turn.user, turn.snapshot.session.id
-        return LockHeartbeat(lambda: renew_lock(store, user, session_id, hold.token))
+        return LockHeartbeat(lambda: renew_lock(store, user, session_id, lock.token))
 
-    async def release(self, recollection: RecallResult) -> None:
-        """Let the next turn have the session; nothing of this one is stored."""
-        await self._release_lock(recollection.turn)
+    async def release(self, recalled: RecallResult) -> None:
+        """Releases the session lock of a turn of which nothing is stored."""
+        await self._release_lock(recalled.turn)
 
     async def _release_lock(self, turn: TurnContext) -> None:
         if turn.lock and turn.lock.token and not turn.snapshot.is_new:
@@ -201,35 +197,35 @@ class CombinedMemory:
 
     async def remember(
         self,
-        recollection: RecallResult,
+        recalled: RecallResult,
         reply: str,
         *,
         at: float,
         interrupted: bool = False,
         nonce: str = "",
     ) -> Committed:
-        """Store the turn: the user's message and the reply, whole or not at all.
+        """Stores the turn atomically: the user's message and the reply.
 
         Args:
-            recollection: of the turn.
-            reply: what was answered.
-            at: when, Unix seconds.
-            interrupted: whether the reply was stopped before its end.
-            nonce: names the turn: under the same nonce it is stored once.
+            recalled: What was recalled for the turn.
+            reply: The answer, as it is to be stored.
+            at: Time of the answer, Unix seconds.
+            interrupted: Whether the reply was stopped before its end.
+            nonce: Idempotency key of the turn: it is stored once under the same nonce.
 
         Raises:
-            UnknownSessionError: the session was deleted meanwhile.
-            SessionClosedError: it was closed meanwhile.
-            StoreUnavailableError: Redis is away; nothing was stored.
+            UnknownSessionError: The session was deleted since the recall.
+            SessionClosedError: It was closed since the recall.
+            StoreUnavailableError: Redis is unavailable; nothing was stored.
         """
-        turn = recollection.turn
+        turn = recalled.turn
         session = replace(turn.snapshot.session, profile=self.name)
         if turn.snapshot.is_new:
             session = replace(session, title=title_of(turn.text))
-        answer = await self._prefetcher.embed(reply) if self._embedder.local else None
-        said = Message("user", turn.text, turn.at)
-        replied = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
-        messages = [(said, turn.vector), (replied, answer)]
+        vector = await self._prefetcher.embed(reply) if self._embedder.local else None
+        question = Message("user", turn.text, turn.at)
+        answer = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
+        messages = [(question, turn.vector), (answer, vector)]
         committed = await self._store.commit(
             turn.user,
             session,
@@ -237,43 +233,43 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
             hold=turn.lock.token if turn.lock else "",
             nonce=nonce,
-            trace=pack_trace([layer_trace(section) for section in recollection.sections]),
+            trace=pack_trace([layer_trace(section) for section in recalled.sections]),
             epoch=turn.snapshot.epoch,
         )
-        if self._needs_index and committed.sequence:  # once the answer is on its way
+        if self._needs_index and committed.sequence:
             cursor = Cursor(turn.snapshot.epoch, committed.sequence)
-            stored = entries_of(committed, messages)
-            later = asyncio.get_running_loop().call_soon
-            later(
-                lambda: self._indexes.append_committed(turn.user, cursor, stored)
-            )  # an error tells no text
+            entries = entries_of(committed, messages)
+            # After the response is sent. A lambda, so that a logged error has no message text.
+            asyncio.get_running_loop().call_soon(
+                lambda: self._indexes.append_committed(turn.user, cursor, entries)
+            )
         return committed
 
-    def plan_tasks(self, recollection: RecallResult, reply: str) -> tuple[Task, ...]:
-        """What should be done after this turn, now that it is stored."""
-        due = list(plan_access_count(recollection))
+    def plan_tasks(self, recalled: RecallResult, reply: str) -> tuple[Task, ...]:
+        """The background tasks that the stored turn makes due."""
+        tasks = list(plan_access_count(recalled))
         if self.summary_policy:
-            due.extend(plan_summary(self.summary_policy, recollection, reply))
+            tasks.extend(plan_summary(self.summary_policy, recalled, reply))
         if self._searches:
             local = self._embedder.local and self._vector_database is None
-            due.extend(plan_embedding(recollection.turn, local=local))
+            tasks.extend(plan_embedding(recalled.turn, local=local))
         if self.extraction_policy and self._can_extract:
-            due.extend(plan_extraction(self.extraction_policy, recollection))
-        return tuple(due)
+            tasks.extend(plan_extraction(self.extraction_policy, recalled))
+        return tuple(tasks)
 
-    async def _within_budget(
-        self, user: User, snapshot: Snapshot, held_back: frozenset[str]
+    async def _compacted(
+        self, user: User, snapshot: Snapshot, quarantined_ids: frozenset[str]
     ) -> Snapshot:
-        """Fold at once, without a model, what the window cannot hold: nothing falls between."""
+        """The snapshot with what overflows the window summarized at once, without a model."""
         if self.summary_policy is None:
             return snapshot
-        read = snapshot.session.summary_state
-        fold, unfolded = compact_overflow(self.summary_policy, read, snapshot.unfolded, held_back)
-        if fold is read:
-            return snapshot
-        fold = replace(fold, fallback_summary=self.privacy.redact(fold.fallback_summary))
-        # If another worker folded meanwhile, its fold stands; this turn shows its own all the same.
-        await self._store.fold(user, snapshot.session.id, read, fold)
-        return replace(
-            snapshot, session=replace(snapshot.session, summary_state=fold), unfolded=unfolded
+        session, read = snapshot.session, snapshot.session.summary_state
+        state, unfolded = compact_overflow(
+            self.summary_policy, read, snapshot.unfolded, quarantined_ids
         )
+        if state is read:
+            return snapshot
+        state = replace(state, fallback_summary=self.privacy.redact(state.fallback_summary))
+        # If another worker has stored its own state first, that one stays; this turn uses its own.
+        await self._store.fold(user, session.id, read, state)
+        return replace(snapshot, session=replace(session, summary_state=state), unfolded=unfolded)

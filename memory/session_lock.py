@@ -1,8 +1,8 @@
-"""Two turns at once on one session: who waits, who is refused, who is stopped.
+"""The session lock: concurrent turns on one session wait, are refused, or interrupt each other.
 
-A turn holds its session by a lease in Redis that is taken with the turn's one read and given back
-with its one write. While the model thinks, the holder renews the lease now and then and looks
-whether a newer turn wants it to stop. Turns that wait stand in a line, kept in Redis.
+The lock is a lease in Redis, taken with the turn's one read and released with its one write. While
+the model runs, a heartbeat renews it, and learns whether a newer turn interrupts this one. Waiting
+turns form a queue in Redis.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, SessionBusyError
 
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
-"""Wait for the turn under way; be refused; stop it and go on; or do not care."""
+"""Wait for the running turn; be refused; interrupt it; or run beside it without a lock."""
 LOCK_MILLISECONDS = 4_000
-"""How long a session stays held by a worker that died."""
-_LOOK_SECONDS = 0.3
-_WAIT_SECONDS = 120.0
-_FIRST_PAUSE_SECONDS, _PAUSE_A_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.05, 0.25
-"""Who is next asks often; who does not ask for two seconds loses the place."""
+"""Time until the lock of a dead worker expires."""
+_HEARTBEAT_SECONDS = 0.3
+_MAX_WAIT_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS, _PAUSE_PER_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.05, 0.25
+"""The first turn of the queue polls most often; two seconds without polling lose the place."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLock:
-    """A turn's claim on its session.
+    """A turn's lock on its session.
 
     Attributes:
-        policy: what to do when another turn has it.
-        token: names this turn; empty for one that claims nothing.
+        policy: What to do while another turn has the lock.
+        token: Identifies this turn; empty for one that takes no lock.
     """
 
     policy: OnConflict = "queue"
@@ -41,49 +41,49 @@ class SessionLock:
 
     @classmethod
     def new(cls, policy: OnConflict) -> "SessionLock":
-        """A claim of a new turn."""
+        """The lock of a new turn."""
         return cls(policy, "" if policy == "parallel" else secrets.token_hex(8))
 
 
 class InterruptedTurnError(OnionskinError):
-    """A newer turn on the session stopped this one before it had said anything."""
+    """A newer turn on the session interrupted this one before its answer began."""
 
     code = "turn_interrupted"
 
 
 RenewLock: TypeAlias = Callable[[], Awaitable[bool]]
-"""Renews a hold, and tells whether the turn should stop."""
+"""Renews the lock, and returns whether the turn should stop."""
 
 
 class LockHeartbeat:
-    """Keeps a turn's hold while the model thinks, and stops the model when a newer turn wants it.
+    """Renews a session lock while the model runs, and stops the model if a newer turn interrupts.
 
-    Use `async with`, and await the model through `guard`.
+    Use `async with`, and await the model through `run_guarded`.
 
     Args:
-        look: renews the hold; whether the turn should stop. Failures count as no.
+        renew: Renews the lock; a failure does not stop the turn. None for a turn without a lock.
     """
 
-    def __init__(self, look: RenewLock | None) -> None:
-        self._look = look
+    def __init__(self, renew: RenewLock | None) -> None:
+        self._renew = renew
         self._timer: asyncio.TimerHandle | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._scope: asyncio.Timeout | None = None
         self.interrupted = False
 
     async def __aenter__(self) -> Self:
-        self._later()
+        self._schedule()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._look = None
+        self._renew = None
         if self._timer:
             self._timer.cancel()
-        if self._looking:
-            await cancel_and_wait(self._looking)
+        if self._renewal:
+            await cancel_and_wait(self._renewal)
 
     async def run_guarded(self, model: Awaitable[T]) -> T | None:
-        """What the model says; None once it was stopped."""
+        """The result of `model`; None if the turn was interrupted."""
         try:
             async with asyncio.timeout(0 if self.interrupted else None) as self._scope:
                 return await model
@@ -94,39 +94,39 @@ class LockHeartbeat:
         finally:
             self._scope = None
 
-    def _later(self) -> None:
-        if self._look and not self.interrupted:
+    def _schedule(self) -> None:
+        if self._renew and not self.interrupted:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_LOOK_SECONDS, self._start)
+            self._timer = loop.call_later(_HEARTBEAT_SECONDS, self._start)
 
     def _start(self) -> None:
-        self._looking = asyncio.create_task(self._look_once(), name="turn-watch")
+        self._renewal = asyncio.create_task(self._renew_once(), name="session-lock-heartbeat")
 
-    async def _look_once(self) -> None:
+    async def _renew_once(self) -> None:
         try:
-            self.interrupted = bool(self._look and await self._look())
+            self.interrupted = bool(self._renew and await self._renew())
         except OnionskinError:
-            self.interrupted = False  # Redis is away; the commit will tell
+            self.interrupted = False  # Redis is unavailable; the commit will fail
         if self.interrupted and self._scope:
             self._scope.reschedule(asyncio.get_running_loop().time())
-        self._later()
+        self._schedule()
 
 
-async def acquire(hold: SessionLock | None, take: Callable[[], Awaitable[T]]) -> T:
-    """What `take` reads, as soon as the session is free and nobody waits who came before.
+async def acquire(lock: SessionLock | None, load: Callable[[], Awaitable[T]]) -> T:
+    """The result of `load`, once it takes the lock; earlier turns of the queue go first.
 
     Raises:
-        SessionBusyError: another turn has the session, and `hold` does not wait, or waited for as
+        SessionBusyError: Another turn has the session, and `lock` does not wait, or waited for as
             long as a turn may take.
     """
-    deadline = time.monotonic() + _WAIT_SECONDS
+    deadline = time.monotonic() + _MAX_WAIT_SECONDS
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            return await take()
+            return await load()
         except SessionBusyError as error:
-            if hold is None or hold.policy == "reject" or time.monotonic() > deadline:
+            if lock is None or lock.policy == "reject" or time.monotonic() > deadline:
                 raise
-            longest = min(error.place * _PAUSE_A_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS)
+            longest = min(error.place * _PAUSE_PER_PLACE_SECONDS, _LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(min(pause, longest) * random.uniform(0.5, 1.0))  # noqa: S311
         pause *= 2

@@ -1,6 +1,8 @@
-"""ChatOpenAI by the shortest way: past the SDK's transform of requests, and mostly past the SDK.
+"""ChatOpenAI with less overhead: whole answers bypass the SDK, and its transform of requests.
 
-HTTP to the server of a model: whole answers of a bounded size, on connections that are kept.
+It overrides and calls internals of langchain-openai, which may change in any release. They are
+listed in `LANGCHAIN_METHODS` and `LANGCHAIN_FIELDS`; a contract test compares them with the
+installed version, and the requests with those of the unmodified ChatOpenAI.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -28,16 +30,64 @@ from onionskin.chains.callbacks import has_no_callbacks
 from onionskin.chains.prompt import Prompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 
-_KEPT_SECONDS, _CONNECT_SECONDS = 5.0, 5.0
-_NONE_OF_ITS_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+LANGCHAIN_METHODS: dict[str, tuple[str, ...]] = {
+    "ainvoke": (
+        "self",
+        "input: 'LanguageModelInput'",
+        "config: 'RunnableConfig | None' = None",
+        "stop: 'list[str] | None' = None",
+        "**kwargs: 'Any'",
+    ),
+    "_agenerate": (
+        "self",
+        "messages: 'list[BaseMessage]'",
+        "stop: 'list[str] | None' = None",
+        "run_manager: 'AsyncCallbackManagerForLLMRun | None' = None",
+        "**kwargs: 'Any'",
+    ),
+    "_agenerate_with_cache": (
+        "self",
+        "messages: 'list[BaseMessage]'",
+        "stop: 'list[str] | None' = None",
+        "run_manager: 'AsyncCallbackManagerForLLMRun | None' = None",
+        "**kwargs: 'Any'",
+    ),
+    "_get_request_payload": (
+        "self",
+        "input_: 'LanguageModelInput'",
+        "stop: 'list[str] | None' = None",
+        "**kwargs: 'Any'",
+    ),
+    "_convert_input": ("self", "model_input: 'LanguageModelInput'"),
+    "_create_chat_result": (
+        "self",
+        "response: 'dict | openai.BaseModel'",
+        "generation_info: 'dict | None' = None",
+    ),
+}
+"""Methods of ChatOpenAI that `FastChatOpenAI` overrides or calls, with their parameters."""
+LANGCHAIN_FIELDS = frozenset(
+    {
+        *("cache", "callbacks", "output_version", "rate_limiter", "request_timeout"),
+        *("root_async_client", "streaming", "verbose"),
+    }
+)
+"""Fields of ChatOpenAI that `FastChatOpenAI` reads."""
+_KEEPALIVE_SECONDS, _CONNECT_SECONDS = 5.0, 5.0
+_OMITTED_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_PATH, _OK, _REDIRECTS = "/chat/completions", 200, range(300, 400)
+_SDK_OPTIONS = {"response_format", "timeout", "extra_headers", "extra_query"}
+"""Options that the SDK alone handles."""
+_ROLES = {"human": "user", "ai": "assistant"}
+_TRACING_OPTIONS = ("ls_", "structured_output")
 
 
 @dataclass(frozen=True, slots=True)
 class TransportResponse:
-    """What a server answered.
+    """A server's response.
 
     Attributes:
-        headers: names in lower case.
+        headers: Names in lower case, and values.
     """
 
     status: int
@@ -46,96 +96,89 @@ class TransportResponse:
 
 
 class Transport:
-    """Requests to one server, by aiohttp. Close it in the end.
+    """HTTP requests to one server through aiohttp, with keep-alive. The owner closes it.
 
     Args:
-        url: of the server; its path is put before those of requests.
+        url: The server's URL, whose path precedes the paths of requests.
     """
 
     def __init__(self, url: str) -> None:
-        self._url, self._session = (
-            url.rstrip("/"),
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=_NONE_OF_ITS_OWN,
-            ),
+        self._url = url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_OMITTED_HEADERS,
         )
 
     async def post(
         self, path: str, headers: list[tuple[str, str]], body: bytes, seconds: float
     ) -> TransportResponse:
-        """The answer to a POST.
+        """The response to a POST request.
 
         Raises:
-            httpx2.RequestError: there is none: the server is away, or broke off, or took more than
-                `seconds`.
+            httpx2.RequestError: The server is unreachable, closed the connection early, or took
+                more than `seconds`.
         """
-        bound = aiohttp.ClientTimeout(sock_read=seconds, sock_connect=_CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(sock_read=seconds, sock_connect=_CONNECT_SECONDS)
         try:
             async with self._session.post(
                 f"{self._url}{path}",
                 data=body,
                 headers=headers,
-                timeout=bound,
+                timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                told = [(name.lower(), value) for name, value in response.headers.items()]
-                return TransportResponse(response.status, told, await _whole(response))
+                fields = [(name.lower(), value) for name, value in response.headers.items()]
+                return TransportResponse(response.status, fields, await _body(response))
         except aiohttp.ServerTimeoutError as error:
-            raise httpx2.ReadTimeout("No answer in time.") from error
+            raise httpx2.ReadTimeout("The server did not answer in time.") from error
         except aiohttp.ClientConnectorError as error:
             raise httpx2.ConnectError(f"The server cannot be reached: {error}.") from error
-        except aiohttp.ClientPayloadError as error:
-            raise httpx2.ReadError("The connection ended before the answer did.") from error
-        except aiohttp.ServerDisconnectedError as error:
-            raise httpx2.ReadError("The connection ended before the answer did.") from error
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as error:
+            raise httpx2.ReadError("The connection closed before the response ended.") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise httpx2.RemoteProtocolError("What the server answered is no HTTP.") from error
+            raise httpx2.RemoteProtocolError("The server's response is not valid HTTP.") from error
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse) -> bytes:
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise httpx2.RemoteProtocolError("The answer is compressed, unasked.")
+        raise httpx2.RemoteProtocolError(
+            "The response is compressed although the request forbids it."
+        )
     pieces, size = list[bytes](), 0
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > LARGEST_RESPONSE_BYTES:
             raise httpx2.RemoteProtocolError(
-                f"The answer is larger than {LARGEST_RESPONSE_BYTES} bytes."
+                f"The response is larger than {LARGEST_RESPONSE_BYTES} bytes."
             )
         pieces.append(piece)
     return b"".join(pieces)
 
 
-_PATH, _FINE, _REDIRECTS = "/chat/completions", 200, range(300, 400)
-_FOR_THE_SDK = {"response_format", "timeout", "extra_headers", "extra_query"}
-_ROLES = {"human": "user", "ai": "assistant"}
-_OF_TRACES = ("ls_", "structured_output")
-_FIRST: ContextVar[TransportResponse | httpx2.RequestError | None] = ContextVar(
-    "first", default=None
+_FIRST_ATTEMPT: ContextVar[TransportResponse | httpx2.RequestError | None] = ContextVar(
+    "first_attempt", default=None
 )
-"""What came of the first try, which the SDK goes on from."""
+"""The result of the first attempt, which the SDK handles in place of one of its own."""
 
 
 class FastChatOpenAI(ChatOpenAI):
-    """ChatOpenAI that hands its messages over as they go on the wire.
+    """ChatOpenAI that sends the same requests with less work.
 
-    The SDK tries each message against every variant of a union of typed dicts, to rename keys that
-    have other names on the wire; those of chat messages have none. What stands in `extra_body` is
-    merged into the request untouched, so the request is the same, sooner.
+    The SDK matches each message against all variants of a union of typed dicts, to rename keys
+    that have other names in the protocol; those of chat messages have none. `extra_body` is merged
+    into the request as it is, so messages placed there skip that step.
 
-    On a wire of its own an answer that is not streamed passes the SDK by. Whatever else comes of
-    the first try is handed to the SDK as if it had come of its own: it tells errors and tries again
-    by its rules.
+    With a transport, an answer that is not streamed bypasses the SDK. If the first attempt does not
+    bring an answer, its result is passed to the SDK, which raises errors and retries by its rules.
     """
 
-    _wire: Transport | None = PrivateAttr(default=None)
+    _transport: Transport | None = PrivateAttr(default=None)
     _headers: list[tuple[str, str]] = PrivateAttr(default_factory=list[tuple[str, str]])
 
     async def ainvoke(
@@ -146,19 +189,19 @@ class FastChatOpenAI(ChatOpenAI):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """The answer, as ever; without LangChain's book-keeping where no handler is told of it."""
-        heard = not has_no_callbacks(config, self.callbacks, verbose=self.verbose)
-        if heard or any(name.startswith(_OF_TRACES) for name in kwargs):
+        """The answer; without LangChain's run management where no handler sees the run."""
+        has_handlers = not has_no_callbacks(config, self.callbacks, verbose=self.verbose)
+        if has_handlers or any(name.startswith(_TRACING_OPTIONS) for name in kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
-        messages = _messages(input) or self._convert_input(input).to_messages()
-        if "stream" in kwargs or not self._is_plain:
-            found = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
-            return cast("AIMessage", found.generations[0].message)
-        return _answer(await self._agenerate(messages, stop, **kwargs))
+        messages = _as_messages(input) or self._convert_input(input).to_messages()
+        if "stream" in kwargs or not self._is_direct:
+            result = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
+            return cast("AIMessage", result.generations[0].message)
+        return _message_of(await self._agenerate(messages, stop, **kwargs))
 
     @property
-    def _is_plain(self) -> bool:
-        """Whether an answer is as the model gives it: not cached, held up, streamed or changed."""
+    def _is_direct(self) -> bool:
+        """Whether answers are neither cached, rate-limited, streamed nor converted."""
         cached = self.cache is not False and (self.cache is not None or get_llm_cache() is not None)
         return not (cached or self.rate_limiter or self.streaming or self.output_version == "v1")
 
@@ -169,42 +212,42 @@ class FastChatOpenAI(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._on_wire(messages, stop, kwargs) if self._wire else None
-        if self._wire is None or request is None:
+        body = self._request_body(messages, stop, kwargs) if self._transport else None
+        if self._transport is None or body is None:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        first: TransportResponse | httpx2.RequestError | None
+        attempt: TransportResponse | httpx2.RequestError | None
         try:
             seconds = cast("float", self.request_timeout)
-            first = await self._wire.post(_PATH, self._headers, request, seconds)
+            attempt = await self._transport.post(_PATH, self._headers, body, seconds)
         except httpx2.RequestError as error:
-            first = error
+            attempt = error
         else:
-            if (found := _completion(first)) is not None:
-                return self._create_chat_result(found)  # pyright: ignore[reportUnknownMemberType]
-            first = None if first.status in _REDIRECTS else first
-        token = _FIRST.set(first)
+            if (completion := _completion(attempt)) is not None:
+                return self._create_chat_result(completion)  # pyright: ignore[reportUnknownMemberType]
+            attempt = None if attempt.status in _REDIRECTS else attempt
+        token = _FIRST_ATTEMPT.set(attempt)
         try:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
         finally:
-            _FIRST.reset(token)
+            _FIRST_ATTEMPT.reset(token)
 
-    def take_wire(self, wire: Transport) -> None:
-        """Send first tries on `wire`, with the headers that the SDK would send."""
+    def use_transport(self, transport: Transport) -> None:
+        """Send first attempts through `transport`, with the headers that the SDK would send."""
         client = self.root_async_client
-        told = {**client.auth_headers, **client.default_headers}
-        told |= {"accept-encoding": "identity", "x-stainless-retry-count": "0"}
+        headers = {**client.auth_headers, **client.default_headers}
+        headers |= {"accept-encoding": "identity", "x-stainless-retry-count": "0"}
         self._headers = [
-            (name.lower(), value) for name, value in told.items() if isinstance(value, str)
+            (name.lower(), value) for name, value in headers.items() if isinstance(value, str)
         ]
-        self._wire = wire
+        self._transport = transport
 
-    def _on_wire(
+    def _request_body(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> bytes | None:
         """The body of a request; None for one that only the SDK can make."""
         payload = self._payload(messages, stop, options)
-        beyond = payload.get("stream") or not _FOR_THE_SDK.isdisjoint(payload)
-        if beyond or "messages" not in payload:
+        needs_sdk = payload.get("stream") or not _SDK_OPTIONS.isdisjoint(payload)
+        if needs_sdk or "messages" not in payload:
             return None
         extra: dict[str, Any] = payload.pop("extra_body", None) or {}
         try:
@@ -215,14 +258,14 @@ class FastChatOpenAI(ChatOpenAI):
     def _payload(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> dict[str, Any]:
-        at = 1 if isinstance(messages, Prompt) else _plain_from(messages)
+        start = 1 if isinstance(messages, Prompt) else _plain_from(messages)
         payload: dict[str, Any] = super()._get_request_payload(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            list(messages[:at]), stop=stop, **options
+            list(messages[:start]), stop=stop, **options
         )
         if "messages" not in payload:  # of the Responses API
             return super()._get_request_payload(list(messages), stop=stop, **options)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         payload["messages"] += [
-            {"content": text, "role": role} for role, text in _said(messages, at)
+            {"content": text, "role": role} for role, text in _plain_lines(messages, start)
         ]
         return payload
 
@@ -238,74 +281,76 @@ class FastChatOpenAI(ChatOpenAI):
 
 
 class FirstAttemptClient(openai.DefaultAsyncHttpxClient):
-    """The SDK's client of HTTP, which takes what came of a first try for that of its own."""
+    """The SDK's HTTP client, which returns the result of a first attempt as that of its own."""
 
     async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
-        """What came of a request."""
-        first = _FIRST.get()
-        _FIRST.set(None)
-        if isinstance(first, TransportResponse):
-            answer = httpx2.Response(first.status, headers=first.headers, content=first.body)
-            answer.request = request
-            return answer
-        if first is not None:
-            first.request = request
-            raise first
+        """The response to a request."""
+        attempt = _FIRST_ATTEMPT.get()
+        _FIRST_ATTEMPT.set(None)
+        if isinstance(attempt, TransportResponse):
+            response = httpx2.Response(
+                attempt.status, headers=attempt.headers, content=attempt.body
+            )
+            response.request = request
+            return response
+        if attempt is not None:
+            attempt.request = request
+            raise attempt
         return await super().send(request, **kwargs)
 
 
 @asynccontextmanager
 async def with_transport(model: FastChatOpenAI, url: str) -> AsyncGenerator[FastChatOpenAI]:
-    """The model with a wire to the server at `url`, unless a proxy stands before that."""
+    """The model with a transport to the server at `url`, unless a proxy is configured for it."""
     parts = urlsplit(url)
-    proxied = {parts.scheme, "all"} & getproxies().keys()
-    if proxied and not proxy_bypass(parts.hostname or ""):
+    is_proxied = bool({parts.scheme, "all"} & getproxies().keys())
+    if is_proxied and not proxy_bypass(parts.hostname or ""):
         yield model
         return
-    wire = Transport(url)
-    model.take_wire(wire)
+    transport = Transport(url)
+    model.use_transport(transport)
     try:
         yield model
     finally:
-        await wire.aclose()
+        await transport.aclose()
 
 
-def _messages(given: LanguageModelInput) -> list[BaseMessage]:
-    """What is given, if it needs no conversion; else nothing."""
-    if isinstance(given, Prompt):
-        return cast("list[BaseMessage]", given)  # which is read, and never written
-    if not isinstance(given, list):
+def _as_messages(prompt: LanguageModelInput) -> list[BaseMessage]:
+    """The prompt itself if it consists of messages; else an empty list."""
+    if isinstance(prompt, Prompt):
+        return cast("list[BaseMessage]", prompt)  # it is read alone, as any sequence
+    if not isinstance(prompt, list):
         return []
-    found = [one for one in given if isinstance(one, BaseMessage)]
-    return found if len(found) == len(given) else []
+    messages = [message for message in prompt if isinstance(message, BaseMessage)]
+    return messages if len(messages) == len(prompt) else []
 
 
-def _answer(found: ChatResult) -> AIMessage:
-    """The first of the answers, told of as LangChain does where it keeps a cache."""
-    first = found.generations[0]
+def _message_of(result: ChatResult) -> AIMessage:
+    """The first answer, with the metadata that LangChain adds when it manages the run."""
+    first = result.generations[0]
     message = cast("AIMessage", first.message)
-    of_all = (found.llm_output or {}) if len(found.generations) == 1 else {}
-    told = {**of_all, **(first.generation_info or {}), **message.response_metadata}
-    message.response_metadata = told
+    llm_output = (result.llm_output or {}) if len(result.generations) == 1 else {}
+    generation_info = first.generation_info or {}
+    message.response_metadata = {**llm_output, **generation_info, **message.response_metadata}
     return message
 
 
-def _said(messages: Sequence[BaseMessage], at: int) -> Iterator[tuple[str, Any]]:
-    """Roles and texts from a place on, where there is nothing else."""
+def _plain_lines(messages: Sequence[BaseMessage], start: int) -> Iterator[tuple[str, Any]]:
+    """Roles and texts of the messages from `start` on, which have nothing else."""
     if isinstance(messages, Prompt):
-        return iter(messages.lines[at:])
-    return ((_ROLES[one.type], one.content) for one in messages[at:])
+        return iter(messages.lines[start:])
+    return ((_ROLES[message.type], message.content) for message in messages[start:])
 
 
 def _plain_from(messages: Sequence[BaseMessage]) -> int:
-    """Where the messages begin that are nothing but a role and a text, up to the end; never at 0.
+    """The index from which all messages are a role and a text alone; at least 1.
 
-    Those of a long window go on the wire without LangChain's conversion, which looks for more.
+    They skip LangChain's conversion, which costs most for a long window.
     """
-    at = len(messages)
-    while at > 1 and _is_plain(messages[at - 1]):
-        at -= 1
-    return at
+    start = len(messages)
+    while start > 1 and _is_plain(messages[start - 1]):
+        start -= 1
+    return start
 
 
 def _is_plain(message: BaseMessage) -> bool:
@@ -316,12 +361,12 @@ def _is_plain(message: BaseMessage) -> bool:
     return type(message) is HumanMessage
 
 
-def _completion(answer: TransportResponse) -> dict[str, Any] | None:
+def _completion(response: TransportResponse) -> dict[str, Any] | None:
     """A completion with a choice; None for anything else."""
-    if answer.status != _FINE:
+    if response.status != _OK:
         return None
     try:
-        found = msgspec.json.decode(answer.body, type=dict[str, Any])
+        completion = msgspec.json.decode(response.body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return found if found.get("choices") and not found.get("error") else None
+    return completion if completion.get("choices") and not completion.get("error") else None
