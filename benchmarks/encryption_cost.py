@@ -28,7 +28,6 @@ from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.users import user_storage
 from onionskin.memory.types.messages import Message, Session, User
 
 _BATCH = 200
@@ -70,7 +69,7 @@ class Side:
                 for text, vector in zip(texts, vectors, strict=True)
             ]
             session = Session(f"s_{start:016x}", start, start)
-            await self.store.commit(self.user, session, said, create=True)
+            await self.store.transcripts.commit(self.user, session, said, create=True)
 
     async def turn(self) -> None:
         """Recall, then remember; a new session every twenty turns."""
@@ -86,7 +85,8 @@ class Side:
         """Fill a new worker's view."""
         views = self.views()
         await views.catch_up(
-            self.user, await self.store.catch_up(self.user, views.cursor(self.user))
+            self.user,
+            await self.store.transcripts.changes_since(self.user, views.cursor(self.user)),
         )
 
 
@@ -109,7 +109,7 @@ async def main() -> None:
             cold = f"cold view of {options.messages} messages"
             await _compare(cold, [side.cold_view for side in sides], options.views)
             for side in sides:
-                room = await user_storage(side.store, side.user)
+                room = await side.store.users.storage(side.user)
                 print(f"{side.user.id}: {room.bytes / options.messages:.0f} bytes a message")
             await connection.aclose()
 

@@ -186,13 +186,15 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
                     (e.message, None if e.vector is None else e.vector.astype(np.float32))
                     for e in batch
                 ]
-                await store.commit(user, Session(batch[0].session_id, 1.0, 1.0), said, create=True)
+                await store.transcripts.commit(
+                    user, Session(batch[0].session_id, 1.0, 1.0), said, create=True
+                )
             times: list[float] = []
             text_pipeline = TextPipeline.for_language()
             for _ in range(3):
                 views = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
                 began = time.perf_counter()
-                changes = await store.catch_up(user, Cursor())
+                changes = await store.transcripts.changes_since(user, Cursor())
                 index = (await views.catch_up(user, changes)).index
                 times.append((time.perf_counter() - began) * 1000)
                 assert len(index) == _COLD

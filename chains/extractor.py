@@ -25,10 +25,8 @@ from onionskin.memory.records.extraction import (
     extraction_end,
     validate_extraction,
 )
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
-from onionskin.memory.store.records import ExtractionRange
-from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.store import ExtractionRange, RedisStore
+from onionskin.memory.store.locks import LEASE_TIMEOUT
 from onionskin.memory.types.messages import Entry, User
 from onionskin.memory.types.records import Record
 
@@ -195,7 +193,7 @@ class Extractor:
         """
         if not self.is_supported:
             return 0
-        lease = leased(self._store, user, f"extract:{session_id}", hold=self._lock_timeout)
+        lease = self._store.locks.lease(user, f"extract:{session_id}", timeout=self._lock_timeout)
         async with lease:
             batches = 0
             while await self._extract_batch(user, session_id, policy, privacy, final=final):
@@ -212,12 +210,14 @@ class Extractor:
         final: bool,
     ) -> bool:
         """Whether a batch was extracted, so that more may be due."""
-        session = await get_session(self._store, user, session_id)
+        session = await self._store.sessions.get(user, session_id)
         start, end = session.extracted_upto, extraction_end(policy, session, final=final)
         if end is None:
             return False
         first = max(0, start - _CONTEXT_LINES)
-        stored = await read_messages(self._store, user, session_id, start=first, count=end - first)
+        stored = await self._store.transcripts.read(
+            user, session_id, start=first, count=end - first
+        )
         entries = tuple(map(privacy.redact_entry, stored))
         quarantined_ids = await self._quarantined_ids(user)
         before = without_quarantined(entries[: start - first], quarantined_ids)

@@ -15,8 +15,7 @@ from onionskin.memory.layers.window import message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
-from onionskin.memory.store.transcripts import get_session, read_messages
+from onionskin.memory.store.locks import LEASE_TIMEOUT
 from onionskin.memory.summarization import SummaryPolicy, next_compaction
 from onionskin.memory.tokens import clip_tokens
 from onionskin.memory.types.messages import Entry, SummaryState, User
@@ -79,7 +78,7 @@ class Summarizer:
             ModelError: The model failed; finished batches stay summarized.
             UnknownSessionError: The session does not exist.
         """
-        lease = leased(self._store, user, f"fold:{session_id}", hold=self._lock_timeout)
+        lease = self._store.locks.lease(user, f"fold:{session_id}", timeout=self._lock_timeout)
         async with lease:
             batches = 0
             while await self._summarize_batch(user, session_id, policy, privacy):
@@ -90,7 +89,7 @@ class Summarizer:
         self, user: User, session_id: str, policy: SummaryPolicy, privacy: PrivacyPolicy
     ) -> bool:
         """Whether a batch was summarized, so that more may be due."""
-        session = await get_session(self._store, user, session_id)
+        session = await self._store.sessions.get(user, session_id)
         state = session.summary_state
         unfolded = await self._read(user, session_id, state.compacted_upto, session.length)
         target = next_compaction(policy, session, unfolded)
@@ -114,12 +113,12 @@ class Summarizer:
             summary=clip_tokens(summary, policy.summary_tokens),
             fallback_summary="" if is_complete else state.fallback_summary,
         )
-        return await self._store.fold(user, session_id, state, new)
+        return await self._store.sessions.save_summary(user, session_id, state, new)
 
     async def _read(self, user: User, session_id: str, start: int, end: int) -> tuple[Entry, ...]:
         if end <= start:
             return ()
-        return await read_messages(self._store, user, session_id, start=start, count=end - start)
+        return await self._store.transcripts.read(user, session_id, start=start, count=end - start)
 
 
 def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> list[BaseMessage]:

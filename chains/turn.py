@@ -18,8 +18,6 @@ from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PreparedMessage
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.idempotency import find_turn
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.snapshot import Section
 
@@ -213,12 +211,12 @@ async def stored_reply(store: RedisStore, user: User, nonce: str) -> TurnReply |
 
     None where there is no such turn, or its session was deleted.
     """
-    stored_turn = await find_turn(store, user, nonce)
+    stored_turn = await store.idempotency.find_turn(user, nonce)
     if stored_turn is None or len(stored_turn[1]) < 2:  # noqa: PLR2004 - a turn is a pair
         return None
     committed, (_, answer) = stored_turn
     try:
-        session = await get_session(store, user, committed.session_id)
+        session = await store.sessions.get(user, committed.session_id)
     except UnknownSessionError:
         return None
     return TurnReply(

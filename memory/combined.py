@@ -14,9 +14,7 @@ from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
 from onionskin.memory.retrieval import Embedder, IndexCache, QueryPrefetcher
 from onionskin.memory.session_lock import LockHeartbeat, OnConflict, SessionLock, acquire
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import release_lock, renew_lock
-from onionskin.memory.store.store import entries_of
+from onionskin.memory.store import RedisStore, entries_of
 from onionskin.memory.summarization import compact_overflow
 from onionskin.memory.task_planning import (
     plan_access_count,
@@ -116,14 +114,14 @@ class CombinedMemory:
         """
 
         async def load() -> Snapshot:
-            return await self._store.snapshot(
+            return await self._store.transcripts.load_turn(
                 user,
                 session_id,
                 now=now,
-                view=self._indexes.cursor(user) if self._needs_index else None,
+                since=self._indexes.cursor(user) if self._needs_index else None,
                 carry=self._reads_digests,
                 tail=self._window_size,
-                hold=lock,
+                lock=lock,
                 fresh=new_session,
             )
 
@@ -185,7 +183,7 @@ class CombinedMemory:
         if lock is None or not lock.token or turn.snapshot.is_new:
             return LockHeartbeat(None)
         store, user, session_id = self._store, turn.user, turn.snapshot.session.id
-        return LockHeartbeat(lambda: renew_lock(store, user, session_id, lock.token))
+        return LockHeartbeat(lambda: store.locks.renew_session(user, session_id, lock.token))
 
     async def release(self, recalled: RecallResult) -> None:
         """Releases the session lock of a turn of which nothing is stored."""
@@ -193,7 +191,9 @@ class CombinedMemory:
 
     async def _release_lock(self, turn: TurnContext) -> None:
         if turn.lock and turn.lock.token and not turn.snapshot.is_new:
-            await release_lock(self._store, turn.user, turn.snapshot.session.id, turn.lock.token)
+            await self._store.locks.release_session(
+                turn.user, turn.snapshot.session.id, turn.lock.token
+            )
 
     async def remember(
         self,
@@ -226,12 +226,12 @@ class CombinedMemory:
         question = Message("user", turn.text, turn.at)
         answer = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
         messages = [(question, turn.vector), (answer, vector)]
-        committed = await self._store.commit(
+        committed = await self._store.transcripts.commit(
             turn.user,
             session,
             messages,
             create=turn.snapshot.is_new,
-            hold=turn.lock.token if turn.lock else "",
+            lock_token=turn.lock.token if turn.lock else "",
             nonce=nonce,
             trace=pack_trace([layer_trace(section) for section in recalled.sections]),
             epoch=turn.snapshot.epoch,
@@ -271,5 +271,5 @@ class CombinedMemory:
             return snapshot
         state = replace(state, fallback_summary=self.privacy.redact(state.fallback_summary))
         # If another worker has stored its own state first, that one stays; this turn uses its own.
-        await self._store.fold(user, session.id, read, state)
+        await self._store.sessions.save_summary(user, session.id, read, state)
         return replace(snapshot, session=replace(session, summary_state=state), unfolded=unfolded)

@@ -29,7 +29,7 @@ from onionskin.memory.retrieval import (
     open_embedder,
 )
 from onionskin.memory.store import Connection, Continuity, RedisStore
-from onionskin.memory.store.encryption.keyring import open_keyring
+from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.authenticators import open_authenticator
@@ -184,15 +184,16 @@ async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _
     embedder = core.instrumentation.embedder(
         resilient_embedder(provider, settings, connection, core.metrics)
     )
-    keyring = await open_keyring(
+    keyring = await Keyring.open(
         connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
     )
-    store = core.instrumentation.store(
+    store = RedisStore(
         connection,
         embedder_tag=embedder.tag,
         continuity=Continuity(settings.idle_timeout, settings.carry_sessions),
         retention=retention_of(settings, core.clock),
         keyring=keyring,
+        transcripts=core.instrumentation.transcripts(),
     )
     vector_database = await stack.enter_async_context(open_vector_database_mirror(settings, store))
     return _Storage(url, connection, store, embedder, vector_database, Pseudonyms(connection))

@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 
 from onionskin.memory.errors import InvalidInputError, OnionskinError, StoreUnavailableError
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.store.idempotency import StoredResponse, claim_key, save_response
+from onionskin.memory.store.idempotency import StoredResponse
 from onionskin.memory.types.messages import User
 from onionskin.service.state import State
 
@@ -118,12 +118,11 @@ async def _once(request: Request, key: str, plain: Handler) -> Response:
 async def _claimed(claim: _Claim) -> StoredResponse | None:
     """What became of the request; None if it is ours to do."""
     try:
-        return await claim_key(
-            claim.state.store,
+        return await claim.state.store.idempotency.claim_key(
             claim.user,
             claim.name,
             StoredResponse(claim.fingerprint, token=claim.token),
-            hold=claim.hold,
+            timeout=claim.hold,
         )
     except StoreUnavailableError:
         await claim.give_back()  # it may be ours, and nobody knows
@@ -148,7 +147,7 @@ async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
             kept = b"" if withheld else body
             outcome = StoredResponse(claim.fingerprint, response.status_code, headers, kept)
             try:
-                await save_response(state.store, user, name, outcome)
+                await state.store.idempotency.save_response(user, name, outcome)
             except StoreUnavailableError:
                 await claim.give_back()
                 raise

@@ -7,18 +7,7 @@ from typing import Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.langgraph_checkpoints import (
-    Channel,
-    Row,
-    Thread,
-    drop_checkpoints,
-    list_checkpoints,
-    list_threads,
-    put_checkpoint,
-    put_writes,
-    read_channels,
-    read_checkpoint,
-)
+from onionskin.memory.store.langgraph_checkpoints import Channel, Row, Thread
 from onionskin.memory.types.messages import User
 
 _DELTAS = "counters_since_delta_snapshot"
@@ -28,34 +17,34 @@ async def copy_thread(
     store: RedisStore, source: Thread, target: Thread, serde: SerializerProtocol
 ) -> None:
     """Copy every checkpoint with its channels and writes, the oldest first."""
-    rows = [row async for row in list_checkpoints(store, source)]
+    rows = [row async for row in store.langgraph_checkpoints.list(source)]
     for row in sorted(rows, key=lambda one: one.id):
         here = replace(source, namespace=row.namespace)
         there = replace(target, namespace=row.namespace)
-        found = await read_checkpoint(store, here, row.id)
+        found = await store.langgraph_checkpoints.get(here, row.id)
         if found is None:
             continue
-        channels = await read_channels(store, here, _channels(row, serde))
+        channels = await store.langgraph_checkpoints.channels(here, _channels(row, serde))
         known = row.parent in {one.id for one in rows if one.namespace == row.namespace}
         copied = row if known else Row(row.namespace, row.id, "", row.checkpoint, row.metadata)
-        await put_checkpoint(store, there, copied, channels)
-        await put_writes(store, there, row.id, found[1])
+        await store.langgraph_checkpoints.put(there, copied, channels)
+        await store.langgraph_checkpoints.put_writes(there, row.id, found[1])
 
 
 async def drop_runs(
     store: RedisStore, user: User, run_ids: Collection[str], serde: SerializerProtocol
 ) -> None:
     """Delete the checkpoints of all of a user's threads that some runs made."""
-    for thread_id in await list_threads(store, user):
+    for thread_id in await store.langgraph_checkpoints.threads(user):
         thread = Thread(user, thread_id)
-        rows = [row async for row in list_checkpoints(store, thread)]
+        rows = [row async for row in store.langgraph_checkpoints.list(thread)]
         gone = [row for row in rows if serde.loads_typed(row.metadata).get("run_id") in run_ids]
         await _drop(store, thread, rows, gone, serde)
 
 
 async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProtocol) -> None:
     """Keep the latest checkpoint of each namespace, and those that its delta channels stand on."""
-    rows = [row async for row in list_checkpoints(store, thread)]
+    rows = [row async for row in store.langgraph_checkpoints.list(thread)]
     at = {(row.namespace, row.id): row for row in rows}
     latest = {row.namespace: row for row in sorted(rows, key=lambda one: one.id)}
     kept: list[Row] = []
@@ -65,7 +54,7 @@ async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProto
         before: Row | None = row
         while missing and (before := at.get((before.namespace, before.parent))):
             here = replace(thread, namespace=before.namespace)
-            held = await read_channels(store, here, _channels(before, serde))
+            held = await store.langgraph_checkpoints.channels(here, _channels(before, serde))
             missing -= {name for name, _ in held}
             kept.append(before)
     gone = [row for row in rows if row not in kept]
@@ -86,7 +75,7 @@ async def _drop(
     held = {field for row in rows if _at(row) in kept for field in _fields(thread, row, serde)}
     left = {field for row in gone for field in _fields(thread, row, serde)} - held
     names = [replace(thread, namespace=row.namespace).name(row.id) for row in gone]
-    await drop_checkpoints(store, thread.user, thread.id, names, sorted(left))
+    await store.langgraph_checkpoints.delete(thread.user, thread.id, names, sorted(left))
 
 
 def _at(row: Row) -> tuple[str, str]:

@@ -14,14 +14,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.langgraph_checkpoints import (
-    Row,
-    Thread,
-    Written,
-    list_checkpoints,
-    read_channels,
-    read_checkpoint,
-)
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ async def read_tuple(
     store: RedisStore, thread: Thread, checkpoint_id: str | None, serde: SerializerProtocol
 ) -> CheckpointTuple | None:
     """One checkpoint, or the latest; None where there is none."""
-    found = await read_checkpoint(store, thread, checkpoint_id)
+    found = await store.langgraph_checkpoints.get(thread, checkpoint_id)
     return await _tuple(store, thread, *found, serde) if found else None
 
 
@@ -83,7 +76,7 @@ async def list_tuples(
     """The checkpoints of threads that are wanted, the latest of each namespace first."""
     left = wanted.limit
     for thread in threads:
-        async for row in list_checkpoints(store, thread):
+        async for row in store.langgraph_checkpoints.list(thread):
             if left is not None and left <= 0:
                 return
             if not wanted.matches(row):
@@ -118,7 +111,7 @@ async def _tuple(
 ) -> CheckpointTuple:
     checkpoint = serde.loads_typed(row.checkpoint)
     versions = [(name, str(one)) for name, one in checkpoint["channel_versions"].items()]
-    channels = await read_channels(store, thread, versions)
+    channels = await store.langgraph_checkpoints.channels(thread, versions)
     values = {name: serde.loads_typed(value) for (name, _), value in channels.items()}
     ordered = sorted(writes, key=lambda one: writes_sort_key(one.path, one.task, one.index))
     return CheckpointTuple(

@@ -32,15 +32,7 @@ from onionskin.memory.langchain.checkpoint_queries import (
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
-from onionskin.memory.store.langgraph_checkpoints import (
-    Row,
-    Thread,
-    Written,
-    drop_thread,
-    list_threads,
-    put_checkpoint,
-    put_writes,
-)
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
 from onionskin.memory.types.messages import User
 
 
@@ -182,7 +174,7 @@ class OnionskinSaver(WaitingSaver):
             for name, version in new_versions.items()
             if name in channels
         }
-        await self.portal.run(put_checkpoint(self._store, thread, row, blobs))
+        await self.portal.run(self._store.langgraph_checkpoints.put(thread, row, blobs))
         return config_of(thread, checkpoint["id"])
 
     async def aput_writes(
@@ -205,11 +197,15 @@ class OnionskinSaver(WaitingSaver):
         ]
         checkpoint_id = get_checkpoint_id(config) or ""
         thread = self._thread(config)
-        await self.portal.run(put_writes(self._store, thread, checkpoint_id, packed))
+        await self.portal.run(
+            self._store.langgraph_checkpoints.put_writes(thread, checkpoint_id, packed)
+        )
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread of the user's."""
-        await self.portal.run(drop_thread(self._store, self._owner(), thread_id))
+        await self.portal.run(
+            self._store.langgraph_checkpoints.delete_thread(self._owner(), thread_id)
+        )
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that some runs made."""
@@ -257,7 +253,7 @@ class OnionskinSaver(WaitingSaver):
 
     async def _threads(self) -> list[Thread]:
         user = self._owner()
-        found = await self.portal.run(list_threads(self._store, user))
+        found = await self.portal.run(self._store.langgraph_checkpoints.threads(user))
         return [Thread(user, one) for one in found]
 
     def _owner(self) -> User:

@@ -22,11 +22,10 @@ from onionskin.memory.retrieval import (
     UserIndex,
     open_embedder,
 )
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.encryption.keyring import open_keyring
+from onionskin.memory.store import Connection, RedisStore, TaskQueue
+from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.task_queue import TaskQueue
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask, Task
 
 _MOST_BYTES = 1_000_000_000
@@ -99,7 +98,7 @@ async def open_onionskin(
             redis_url = embedded.url
         connection = Connection(redis_url)
         stack.push_async_callback(connection.aclose)
-        keyring = await open_keyring(connection, masters)
+        keyring = await Keyring.open(connection, masters)
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
         text_pipeline = TextPipeline.for_language(language)
         indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=_MOST_BYTES)

@@ -23,8 +23,6 @@ from onionskin.memory.langchain.documents import document_of_message, document_o
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.safe_unpickler import PickleObject, read_pickle
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
-from onionskin.memory.store.records import read_records
-from onionskin.memory.store.transcripts import read_everything
 from onionskin.memory.transfer.importer import Importer
 from onionskin.memory.types.messages import Entry, User
 
@@ -62,10 +60,10 @@ async def import_faiss(
 async def _export(onionskin: Onionskin, user: User, folder: Path, name: str) -> int:
     documents: list[Document] = []
     held: list[Entry] = []
-    async for entries in read_everything(onionskin.store, user):
+    async for entries in onionskin.store.transcripts.read_all(user):
         documents += map(document_of_message, entries)
         held += entries
-    async for entry, record in read_records(onionskin.store, user):
+    async for entry, record in onionskin.store.records.read_all(user):
         documents.append(document_of_record(record))
         held.append(entry)
     if not documents:

@@ -30,14 +30,7 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.store.codec import pack_vector, unpack_vector
-from onionskin.memory.store.langgraph_items import (
-    Content,
-    StoredItem,
-    get_item,
-    list_paths,
-    put_items,
-    read_items,
-)
+from onionskin.memory.store.langgraph_items import Content, StoredItem
 from onionskin.memory.types.messages import User, Vector
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -158,7 +151,9 @@ class OnionskinStore(BaseStore):
     async def _read(self, operation: Op) -> Result:
         match operation:
             case GetOp(namespace, key):
-                found = await get_item(self._store, self._owner(namespace), namespace, key)
+                found = await self._store.langgraph_items.get(
+                    self._owner(namespace), namespace, key
+                )
                 return found and Item(**_fields(found))
             case SearchOp():
                 return cast("Result", await self._search(operation))
@@ -187,7 +182,7 @@ class OnionskinStore(BaseStore):
             )
             for one, some in zip(puts, texts, strict=True)
         ]
-        await put_items(self._store, user, items, now=now)
+        await self._store.langgraph_items.put(user, items, now=now)
 
     def _texts(self, put: PutOp) -> list[str]:
         if put.value is None or put.index is False:
@@ -203,11 +198,13 @@ class OnionskinStore(BaseStore):
         prefix = operation.namespace_prefix
         user = self._owner(prefix)
         paths = [
-            path for path in await list_paths(self._store, user) if path[0][: len(prefix)] == prefix
+            path
+            for path in await self._store.langgraph_items.paths(user)
+            if path[0][: len(prefix)] == prefix
         ]
         found = [
             one
-            for one in await read_items(self._store, user, paths)
+            for one in await self._store.langgraph_items.read(user, paths)
             if matches(one.content.value, operation.filter)
         ]
         found.sort(key=lambda one: (-one.content.updated, one.namespace, one.name))
@@ -233,7 +230,7 @@ class OnionskinStore(BaseStore):
         conditions = operation.match_conditions or ()
         first = next((one.path for one in conditions if one.match_type == "prefix"), ())
         user = self._owner(() if first[:1] == ("*",) else first)
-        paths = await list_paths(self._store, user)
+        paths = await self._store.langgraph_items.paths(user)
         return matching_namespaces(operation, [namespace for namespace, _ in paths])
 
     def _owner(self, namespace: Sequence[str]) -> User:

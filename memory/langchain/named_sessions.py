@@ -16,9 +16,6 @@ from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deletion import expire_session
-from onionskin.memory.store.sessions import reopen_session
-from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Entry, Message, Session, User
 from onionskin.memory.types.tasks import EmbedTask
@@ -57,10 +54,10 @@ class ExternalSession:
         try:
             return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
         except SessionClosedError:
-            await reopen_session(self.store, self.user, self.id)
+            await self.store.sessions.reopen(self.user, self.id)
             return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
         except UnknownSessionError:
-            await expire_session(self.store, self.user, self.id)
+            await self.store.deletion.expire_session(self.user, self.id)
             begun = await memory.recall(
                 self.user, text, session_id=None, now=now, lock=lock, new_session=True
             )
@@ -71,11 +68,11 @@ class ExternalSession:
     async def read(self) -> tuple[Entry, ...]:
         """All that was said in it, oldest first."""
         try:
-            session = await get_session(self.store, self.user, self.id)
+            session = await self.store.sessions.get(self.user, self.id)
         except UnknownSessionError:
             return ()
-        return await read_messages(
-            self.store, self.user, self.id, start=0, count=max(session.length, 1)
+        return await self.store.transcripts.read(
+            self.user, self.id, start=0, count=max(session.length, 1)
         )
 
     async def append(self, messages: Sequence[Message]) -> None:
@@ -88,27 +85,27 @@ class ExternalSession:
         )
         pairs = list(zip(messages, vectors, strict=True))
         session, is_new = await self._session(title_of(messages[0].content))
-        await self.store.commit(self.user, session, pairs, create=is_new)
+        await self.store.transcripts.commit(self.user, session, pairs, create=is_new)
         if not embedder.local:
             await self.onionskin.schedule(EmbedTask(self.user))
 
     async def clear(self) -> None:
         """Delete it, if it is there."""
         try:
-            await self.store.drop(self.user, self.id)
+            await self.store.sessions.delete(self.user, self.id)
         except UnknownSessionError:
             return
 
     async def _session(self, title: str) -> tuple[Session, bool]:
         """How it stands, open; and whether it is to begin."""
         try:
-            session = await get_session(self.store, self.user, self.id)
+            session = await self.store.sessions.get(self.user, self.id)
         except UnknownSessionError:
-            await expire_session(self.store, self.user, self.id)
-            fresh = await self.store.snapshot(
-                self.user, now=time.time(), view=None, tail=1, fresh=True
+            await self.store.deletion.expire_session(self.user, self.id)
+            fresh = await self.store.transcripts.load_turn(
+                self.user, now=time.time(), since=None, tail=1, fresh=True
             )
             return replace(fresh.session, id=self.id, title=title), True
         if session.closed:
-            await reopen_session(self.store, self.user, self.id)
+            await self.store.sessions.reopen(self.user, self.id)
         return session, False

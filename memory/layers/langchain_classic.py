@@ -25,7 +25,6 @@ from onionskin.memory.layers.langchain_classic_factories import (
     load_classic,
     make_memory,
 )
-from onionskin.memory.store.transcripts import read_messages
 from onionskin.memory.tokens import clip_tokens, count_tokens
 from onionskin.memory.types.messages import Message
 from onionskin.memory.types.snapshot import Section
@@ -73,8 +72,7 @@ class ClassicLayer:
         while len(self._told) > _MOST_SESSIONS:
             self._told.popitem(last=False)
         async with told.lock:
-            entries = await read_messages(
-                self._sources.store,
+            entries = await self._sources.store.transcripts.read(
                 turn.user,
                 session.id,
                 start=told.upto,

@@ -6,7 +6,6 @@ import logging
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.vector import within_budget
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import read_entries
 from onionskin.memory.types.snapshot import Hit, Section
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
@@ -54,7 +53,7 @@ class VectorDatabaseLayer:
             _log.warning("vector store failed", extra={"error": type(error).__name__})
             return Section(self.name, missing="vector_store")
         wanted = [one for one in ids if one not in left_out][: self._top_k]
-        found = await read_entries(self._store, turn.user, wanted)
+        found = await self._store.transcripts.entries(turn.user, wanted)
         ranked = [found[one] for one in wanted if one in found]
         hits = [Hit(entry, 1 / place, {"rank": 1 / place}) for place, entry in enumerate(ranked, 1)]
         return within_budget(self.name, turn, hits, self._budget_tokens)

@@ -7,8 +7,7 @@ from onionskin.memory.errors import RecordConflictError, RecordsFullError, Unkno
 from onionskin.memory.records.extraction import ExtractedRecord
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import EVERYTHING, Embedder, embed_with_timeout
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import ExtractionRange, RecordWrite, write_records
+from onionskin.memory.store import ExtractionRange, RecordWrite, RedisStore
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.types.records import Record, RecordChange, new_record_id
 
@@ -91,12 +90,12 @@ class RecordConsolidator:
             for record, vector in zip(extracted, vectors, strict=True):
                 merger.add(record, vector)
             try:
-                first = await write_records(
-                    self._store, user, merger.writes, most=self._limit, extracted=extraction_range
+                first = await self._store.records.write(
+                    user, merger.writes, limit=self._limit, extracted=extraction_range
                 )
             except RecordsFullError:
                 passed = replace(extraction_range, outcome="full")
-                first = await write_records(self._store, user, [], extracted=passed)
+                first = await self._store.records.write(user, [], extracted=passed)
                 return "full" if first else None
             except (RecordConflictError, UnknownRecordError):
                 if attempt == _ATTEMPTS:

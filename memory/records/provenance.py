@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from onionskin.memory.errors import UnknownTurnError
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import StoredTurn, read_turn
+from onionskin.memory.store import RedisStore, StoredTurn
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import Record
 
@@ -47,6 +46,6 @@ async def find_provenance(
 
 async def _turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn | None:
     try:
-        return await read_turn(store, user, turn_id)
+        return await store.transcripts.turn(user, turn_id)
     except UnknownTurnError:
         return None

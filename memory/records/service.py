@@ -25,8 +25,7 @@ from onionskin.memory.retrieval import (
     Selection,
     embed_with_timeout,
 )
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import RecordWrite, read_history, write_records
+from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.messages import User, Vector
 from onionskin.memory.types.records import (
     SHORT_TERM_SECONDS,
@@ -126,7 +125,7 @@ class RecordService:
 
     async def index(self, user: User) -> RecordIndex:
         """The user's records as they are now."""
-        changes = await self._store.catch_up(user, self._indexes.cursor(user))
+        changes = await self._store.transcripts.changes_since(user, self._indexes.cursor(user))
         return (await self._indexes.catch_up(user, changes)).records
 
     async def get(self, user: User, record_id: str) -> Record:
@@ -161,7 +160,7 @@ class RecordService:
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
             try:
-                await write_records(self._store, user, writes, most=self._limit)
+                await self._store.records.write(user, writes, limit=self._limit)
             except (RecordConflictError, TopicTakenError):
                 if tries == _TRIES:
                     raise
@@ -187,7 +186,7 @@ class RecordService:
             replace(before, **fields, updated=now, revision=before.revision + 1), fields, now
         )
         step = RecordChange(now, "archived" if fields == {"archived": True} else "updated", after)
-        await write_records(self._store, user, [RecordWrite(after, before, vector, step)])
+        await self._store.records.write(user, [RecordWrite(after, before, vector, step)])
         return after
 
     async def promote(self, user: User, record_id: str) -> Record:
@@ -195,7 +194,7 @@ class RecordService:
         before, now = await self.get(user, record_id), self.clock()
         after = replace(before.promoted(now), revision=before.revision + 1)
         step = RecordChange(now, "promoted", after)
-        await write_records(self._store, user, [RecordWrite(after, before, step=step)])
+        await self._store.records.write(user, [RecordWrite(after, before, step=step)])
         return after
 
     async def delete(self, user: User, record_ids: Sequence[str]) -> int:
@@ -235,7 +234,7 @@ class RecordService:
                     )
             try:
                 if writes:
-                    await write_records(self._store, user, writes)
+                    await self._store.records.write(user, writes)
             except RecordConflictError:  # one was shown or changed meanwhile
                 if tries == _TRIES:
                     raise
@@ -270,7 +269,7 @@ class RecordService:
         Raises:
             UnknownRecordError: nothing is known of it.
         """
-        steps = await read_history(self._store, user, record_id)
+        steps = await self._store.records.history(user, record_id)
         since = self.clock() - self._store.retention.history_seconds(user)
         kept = tuple(step for step in steps if step.at > since)
         if not kept:
@@ -302,7 +301,7 @@ class RecordService:
         if not after.is_alive(now):
             after = replace(after, expires=now + SHORT_TERM_SECONDS)
         write = RecordWrite(after, current, vector, RecordChange(now, "restored", after))
-        await write_records(self._store, user, [write], most=self._limit, epoch=epoch)
+        await self._store.records.write(user, [write], limit=self._limit, epoch=epoch)
         return after
 
     async def record_accesses(self, user: User, times: Mapping[str, int]) -> None:
@@ -311,13 +310,13 @@ class RecordService:
         known = [(index.get(one), count) for one, count in times.items()]
         writes = [RecordWrite(one.accessed(count, now), one) for one, count in known if one]
         try:
-            await write_records(self._store, user, writes)
+            await self._store.records.write(user, writes)
         except RecordConflictError:  # one was changed meanwhile; the others still count
             for write in writes:
                 with contextlib.suppress(RecordConflictError):
-                    await write_records(self._store, user, [write])
+                    await self._store.records.write(user, [write])
 
     async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
         writes = [RecordWrite(None, one, step=RecordChange(now, "deleted", one)) for one in records]
         if writes:
-            await write_records(self._store, user, writes)
+            await self._store.records.write(user, writes)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from onionskin.memory.errors import EmbedderError, RecordConflictError
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.index.index_cache import IndexCache
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import RecordWrite, write_records
+from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.messages import User, Vectors
 
 EMBEDDING = "embed"
@@ -44,13 +43,13 @@ async def embed_missing(
     Raises:
         EmbedderError: The provider failed; earlier batches are stored.
     """
-    changes = await store.catch_up(user, indexes.cursor(user))
+    changes = await store.transcripts.changes_since(user, indexes.cursor(user))
     cached = await indexes.catch_up(user, changes)
     entries, stored = cached.index.unembedded, 0
     for start in range(0, len(entries), _BATCH):
         batch = entries[start : start + _BATCH]
         vectors = await _embed(embedder, [entry.message.spoken for entry in batch])
-        count = await store.embed(user, list(zip(batch, vectors, strict=True)))
+        count = await store.transcripts.save_vectors(user, list(zip(batch, vectors, strict=True)))
         stored += count
         on_stored(count)
     records = cached.records.unembedded
@@ -62,7 +61,7 @@ async def embed_missing(
             for record, vector in zip(batch_records, vectors, strict=True)
         ]
         with contextlib.suppress(RecordConflictError):  # changed since: the next run embeds it
-            await write_records(store, user, writes)
+            await store.records.write(user, writes)
             stored += len(writes)
             on_stored(len(writes))
     return stored

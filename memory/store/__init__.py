@@ -1,6 +1,20 @@
-"""Where everything is kept: Redis, and nothing but Redis."""
+"""The store: everything that is stored, in Redis and nowhere else."""
 
+from onionskin.memory.store.records import ExtractionRange, RecordWrite
 from onionskin.memory.store.redis.connection import Connection
-from onionskin.memory.store.store import Continuity, RedisStore
+from onionskin.memory.store.store import RedisStore
+from onionskin.memory.store.task_queue import Backoff, DeadTask, TaskQueue
+from onionskin.memory.store.transcripts import Continuity, StoredTurn, entries_of
 
-__all__ = ["Connection", "Continuity", "RedisStore"]
+__all__ = [
+    "Backoff",
+    "Connection",
+    "Continuity",
+    "DeadTask",
+    "ExtractionRange",
+    "RecordWrite",
+    "RedisStore",
+    "StoredTurn",
+    "TaskQueue",
+    "entries_of",
+]

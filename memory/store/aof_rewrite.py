@@ -1,9 +1,7 @@
-"""What was erased, told to all workers, and taken out of the append-only file by a rewrite of it.
+"""Rewrites of the append-only file, so that erased data disappear from disk as well.
 
-That a rewrite is due stands in Redis until it has succeeded: whoever dies meanwhile, the next look
-of any worker sees to it.
-
-Rewriting the append-only file, so that it holds only what Redis holds now.
+Redis keeps the note that a rewrite is due until one has succeeded. If the worker that began it
+dies, the next check of any worker begins another.
 """
 
 import asyncio
@@ -15,47 +13,67 @@ from onionskin.memory.store import keys
 from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.redis.scripts import Script
 
-_ERASED, _REWRITTEN = Script("erased", durable=True), Script("rewritten")
-_TOLD_SECONDS = 600
-
-
-async def mark_erasure(connection: Connection, *, now: float, epoch: str = "") -> None:
-    """Note that something was erased, and whose views are not to be kept any more.
-
-    Args:
-        connection: to where it was erased.
-        now: Unix seconds.
-        epoch: that of a user who was erased whole: a random name, which nobody bears any more.
+_MARK_ERASURE = Script.inline(
     """
-    token = secrets.token_hex(8)
-    await connection.run(_ERASED, keys.ERASURES, token, epoch, now, _TOLD_SECONDS)
+-- Note an erasure: the append-only file is due for a rewrite, and all workers drop the user's index.
+-- KEYS[1] the prefix of erasures
+-- ARGV    1 token of the rewrite   2 epoch of the user who was erased, or ''   3 now
+--         4 seconds to keep the epoch
+redis.call('SET', KEYS[1] .. 'rewrite-due', ARGV[1])
+if ARGV[2] ~= '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1] .. 'epochs', '-inf', tonumber(ARGV[3]) - tonumber(ARGV[4]))
+  redis.call('ZADD', KEYS[1] .. 'epochs', ARGV[3], ARGV[2])
+  redis.call('EXPIRE', KEYS[1] .. 'epochs', ARGV[4])
+end
+return 1
+""",
+    durable=True,
+)
+_MARK_REWRITTEN = Script.inline("""
+-- Note that a rewrite is done, unless another one became due in between.
+-- KEYS[1] the prefix of erasures   ARGV 1 token of the rewrite
+if redis.call('GET', KEYS[1] .. 'rewrite-due') == ARGV[1] then
+  redis.call('DEL', KEYS[1] .. 'rewrite-due')
+end
+return 1
+""")
+_EPOCH_SECONDS = 600
+_POLL_SECONDS = 0.05
+_IN_PROGRESS = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
 
 
-async def erased_epochs(connection: Connection) -> frozenset[str]:
-    """The epochs of users who were erased in the last ten minutes."""
-    found = await connection.call(connection.commands.zrange(keys.ERASED_EPOCHS, 0, -1))
-    return frozenset(one.decode() for one in found)
-
-
-class AofRewriter:
-    """Has the append-only file rewritten where that is due.
+class AofRewrite:
+    """Notes erasures, and rewrites the append-only file when one is due.
 
     Args:
-        connection: to the Redis whose file it is; of a cluster, the files of all primaries.
+        connection: The Redis whose file it is; in a cluster, the files of all primaries.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._begun = ""
 
-    async def look(self) -> bool:
-        """Begin a rewrite that is due, or see whether it is done.
+    async def mark_erasure(self, *, now: float, epoch: str = "") -> None:
+        """Note that data were erased.
 
-        Returns:
-            Whether one is due still.
+        Args:
+            now: Unix seconds.
+            epoch: The epoch of a user who was erased completely; workers drop the cached index.
+        """
+        token = secrets.token_hex(8)
+        await self._connection.run(_MARK_ERASURE, keys.ERASURES, token, epoch, now, _EPOCH_SECONDS)
+
+    async def erased_epochs(self) -> frozenset[str]:
+        """The epochs of users who were erased in the last ten minutes."""
+        commands = self._connection.commands
+        epochs = await self._connection.call(commands.zrange(keys.ERASED_EPOCHS, 0, -1))
+        return frozenset(epoch.decode() for epoch in epochs)
+
+    async def check(self) -> bool:
+        """Begin a rewrite that is due, or note that it is done; whether one is still due.
 
         Raises:
-            StoreRefusedError: Redis does not permit it; nobody tries again until more is erased.
+            StoreRefusedError: Redis forbids it; the next attempt follows the next erasure.
             StoreUnavailableError: Redis is away.
         """
         connection = self._connection
@@ -65,9 +83,9 @@ class AofRewriter:
         token = due.decode()
         try:
             states = await connection.on_primaries("INFO", "persistence")
-            if any(_is_busy(state) for state in states):
-                return True  # of what was erased since it began, the next one is due
-            if self._begun == token and all(map(_is_fine, states)):
+            if any(map(_is_busy, states)):
+                return True  # erasures since it began need another rewrite
+            if self._begun == token and all(map(_has_succeeded, states)):
                 return await self._done(token)
             if not any(state.get("aof_enabled") for state in states):
                 return await self._done(token)
@@ -78,28 +96,24 @@ class AofRewriter:
         self._begun = token
         return True
 
+    async def run(self) -> None:
+        """Rewrite the append-only file of a single server, and wait until it is done."""
+        connection = self._connection
+        await connection.call(connection.commands.bgrewriteaof())
+        while True:
+            state: dict[str, Any] = await connection.call(connection.commands.info("persistence"))
+            if not _is_busy(state):
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def _done(self, token: str) -> bool:
-        await self._connection.run(_REWRITTEN, keys.ERASURES, token)
+        await self._connection.run(_MARK_REWRITTEN, keys.ERASURES, token)
         return False
 
 
 def _is_busy(state: dict[str, Any]) -> bool:
-    return bool(state.get("aof_rewrite_in_progress") or state.get("aof_rewrite_scheduled"))
+    return any(state.get(name) for name in _IN_PROGRESS)
 
 
-def _is_fine(state: dict[str, Any]) -> bool:
+def _has_succeeded(state: dict[str, Any]) -> bool:
     return state.get("aof_last_bgrewrite_status") == "ok"
-
-
-_LOOK_SECONDS = 0.05
-_UNDER_WAY = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
-
-
-async def compact(connection: Connection) -> None:
-    """Rewrite the append-only file of a single server, and wait for the end of it."""
-    await connection.call(connection.commands.bgrewriteaof())
-    while True:
-        told: dict[str, Any] = await connection.call(connection.commands.info("persistence"))
-        if not any(told.get(one) for one in _UNDER_WAY):
-            return
-        await asyncio.sleep(_LOOK_SECONDS)

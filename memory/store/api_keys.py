@@ -1,4 +1,4 @@
-"""API keys in Redis: hashed, listed by id. They belong to tenants, not to users."""
+"""API keys: hashed in Redis, listed by id. They belong to tenants."""
 
 import hashlib
 import secrets
@@ -16,11 +16,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key.
+    """The stored form of an API key.
 
     Attributes:
-        digest: SHA-256 of the secret, which has 256 random bits and so needs no slow hash.
-        user_id: the one user that it reaches; None for the scope `admin`.
+        digest: SHA-256 of the secret. The secret has 256 random bits, so a fast hash is enough.
+        user_id: The one user that the key gives access to; None for the scope `admin`.
         created: Unix seconds.
     """
 
@@ -40,42 +40,50 @@ class ApiKey:
 _decoder = msgspec.msgpack.Decoder(ApiKey)
 
 
-async def create_key(
-    connection: Connection, *, tenant: str, user_id: str | None, name: str, now: float
-) -> tuple[ApiKey, str]:
-    """Make a key; what is returned beside it is shown once and stored nowhere."""
-    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    key = ApiKey(key_id, _digest(secret), tenant, user_id, name, now)
-    await connection.write("HSET", keys.API_KEYS, key_id, _encoder.encode(key))
-    return key, f"{_PREFIX}-{key_id}-{secret}"
+class ApiKeyRegistry:
+    """The API keys of all tenants.
 
+    Args:
+        connection: The connection to Redis.
+    """
 
-async def find_key(connection: Connection, shown: str) -> ApiKey | None:
-    """The key of what a client shows; None if there is none such, or it was revoked."""
-    parts = shown.removeprefix(f"{_PREFIX}-").partition("-")
-    if not shown.startswith(f"{_PREFIX}-") or not parts[2]:
-        return None
-    packed = await connection.call(connection.commands.hget(keys.API_KEYS, parts[0]))
-    key = _unpacked(packed) if packed else None
-    return key if key and secrets.compare_digest(key.digest, _digest(parts[2])) else None
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
+    async def create(
+        self, *, tenant: str, user_id: str | None, name: str, now: float
+    ) -> tuple[ApiKey, str]:
+        """Create a key; returns it with the text for the client, which is stored nowhere."""
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        key = ApiKey(key_id, _digest(secret), tenant, user_id, name, now)
+        await self._connection.write("HSET", keys.API_KEYS, key_id, _encoder.encode(key))
+        return key, f"{_PREFIX}-{key_id}-{secret}"
 
-async def list_keys(connection: Connection) -> list[ApiKey]:
-    """Every key, the oldest first."""
-    found = await connection.call(connection.commands.hvals(keys.API_KEYS))
-    return sorted(map(_unpacked, found), key=lambda key: key.created)
+    async def find(self, text: str) -> ApiKey | None:
+        """The key that a client sent; None if it is unknown or revoked."""
+        parts = text.removeprefix(f"{_PREFIX}-").partition("-")
+        if not text.startswith(f"{_PREFIX}-") or not parts[2]:
+            return None
+        commands = self._connection.commands
+        packed = await self._connection.call(commands.hget(keys.API_KEYS, parts[0]))
+        key = _unpack(packed) if packed else None
+        return key if key and secrets.compare_digest(key.digest, _digest(parts[2])) else None
 
+    async def list(self) -> list[ApiKey]:
+        """Every key, the oldest first."""
+        packed = await self._connection.call(self._connection.commands.hvals(keys.API_KEYS))
+        return sorted(map(_unpack, packed), key=lambda key: key.created)
 
-async def revoke_key(connection: Connection, key_id: str) -> bool:
-    """Revoke a key; whether there was one."""
-    return bool(await connection.write("HDEL", keys.API_KEYS, key_id))
+    async def revoke(self, key_id: str) -> bool:
+        """Revoke a key; whether there was one."""
+        return bool(await self._connection.write("HDEL", keys.API_KEYS, key_id))
 
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _unpacked(packed: bytes) -> ApiKey:
+def _unpack(packed: bytes) -> ApiKey:
     try:
         return _decoder.decode(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

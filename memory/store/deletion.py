@@ -1,39 +1,46 @@
-"""Erasing a user: every key, so that no copy and no trace of them is left in Redis.
+"""Deletion: erases a user completely, and deletes expired sessions and records.
 
-All that can be named from what is stored goes in one script, at one instant; the data key too, so
-that sealed values open no more, wherever there are copies of them. The other keys (commit nonces,
-import progress, leases, histories of deleted records) are handed to it by a scan, and scans after
-it find what was written in between. A key without a time-to-live that such a later scan sees
-belongs to a user who has begun anew, and stays.
-
-Deleting what is past its time; reading it was over before, to the very moment.
+One script deletes at one instant all keys that follow from stored data, and the data key too, so
+that encrypted values become unreadable in every copy. A scan passes the other keys to it (commit
+nonces, import progress, leases, histories of deleted records); later scans find keys that were
+written in between. A key without a time-to-live in such a later scan belongs to a user who has
+started again, and stays.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 from onionskin.memory.errors import RecordConflictError, UnknownRecordError, UnknownSessionError
 from onionskin.memory.store import keys
-from onionskin.memory.store.aof_rewrite import mark_erasure
-from onionskin.memory.store.records import RecordWrite, read_records, write_records
+from onionskin.memory.store.aof_rewrite import AofRewrite
+from onionskin.memory.store.records import Records, RecordWrite
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.store import RedisStore
-from onionskin.memory.store.task_queue import forget_user
-from onionskin.memory.store.users import scan_keys
+from onionskin.memory.store.repository import Repository, StoreContext
+from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.store.task_queue import TaskQueue
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import HISTORY_SECONDS, Record
 
-_ERASE, _UNLINK = Script("erase", durable=True), Script("unlink")
-_NAMED = (
+_DELETE_USER = Script("delete_user", durable=True)
+_UNLINK_KEYS = Script.inline("""
+-- Unlink keys of a user; returns how many existed. KEYS[1] the user's prefix   ARGV their names
+local count = 0
+for _, name in ipairs(ARGV) do
+  count = count + redis.call('UNLINK', name)
+end
+return count
+""")
+_KNOWN_KEYS = (
     *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
     *("items", "threads", "outside"),
 )
-_ROUNDS = 5
+"""Kinds of keys that the script finds without a scan."""
+_MAX_SCANS = 5
+"""Bound on the scans: a user who has started again may write new nonces all the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What went, by sort; `keys` counts the keys of Redis."""
+    """How much was deleted; `keys` counts the keys of Redis."""
 
     sessions: int
     messages: int
@@ -42,76 +49,87 @@ class ErasureResult:
     keys: int
 
 
-async def erase_user(store: RedisStore, user: User) -> ErasureResult:
-    """Erase all that is stored of a user; zeros where there is nothing.
+class Deletion(Repository):
+    """Erases users, and deletes expired data.
 
-    A turn under way that has read what is erased here is refused when it is to be stored.
+    Args:
+        context: The connection, keyring and options of the store.
+        sessions: The sessions that expire.
+        records: The records that expire.
+        aof_rewrite: Notes deletions for the append-only file.
     """
-    run, prefix = store.connection.run, keys.prefix(user)
-    call, commands = store.connection.call, store.connection.commands
-    epoch = (await call(commands.hget(f"{prefix}user", "epoch")) or b"").decode()
-    note = partial(mark_erasure, store.connection, now=store.retention.clock())
-    found = await _found(store, user, besides=_NAMED)
-    if epoch or found:
-        await note()  # should this worker die before it is done, the file is rewritten all the same
-    sessions, messages, memories, vectors, gone = await run(_ERASE, prefix, *found)
-    store.keyring.forget(user)
-    for _ in range(_ROUNDS):  # bounded: a user who begins anew and talks on leaves ever new nonces
-        left = await _found(store, user, besides=keys.PERMANENT)
-        if not left:
-            break
-        gone += await run(_UNLINK, prefix, *left)
-    await forget_user(store.connection, user)
-    if gone:
-        await note(epoch=epoch)
-    return ErasureResult(sessions, messages, memories, vectors, gone)
 
+    def __init__(
+        self,
+        context: StoreContext,
+        *,
+        sessions: Sessions,
+        records: Records,
+        aof_rewrite: AofRewrite,
+    ) -> None:
+        super().__init__(context)
+        self._sessions, self._records, self._aof_rewrite = sessions, records, aof_rewrite
 
-async def _found(store: RedisStore, user: User, *, besides: tuple[str, ...]) -> list[str]:
-    """The user's keys but for some sorts, each once."""
-    names: set[str] = set()
-    async for name in scan_keys(store, f"{keys.prefix(user)}*"):
-        sort = name.removeprefix(keys.prefix(user))
-        if sort not in besides and not sort.startswith(_families(besides)):
-            names.add(name)
-    return sorted(names)
+    async def erase_user(self, user: User) -> ErasureResult:
+        """Erase all data of a user; zeros where there is nothing.
 
+        The commit of a turn that read data before the erasure is refused.
+        """
+        run, prefix, now = self._connection.run, keys.prefix(user), self._retention.clock()
+        epoch = await self._call(self._commands.hget(f"{prefix}user", "epoch")) or b""
+        names = await self._scan(user, without=_KNOWN_KEYS)
+        if epoch or names:  # noted first, so that the file is rewritten even if this worker dies
+            await self._aof_rewrite.mark_erasure(now=now)
+        sessions, messages, memories, vectors, count = await run(_DELETE_USER, prefix, *names)
+        self._keyring.forget(user)
+        for _ in range(_MAX_SCANS):
+            names = await self._scan(user, without=keys.PERMANENT)
+            if not names:
+                break
+            count += await run(_UNLINK_KEYS, prefix, *names)
+        await TaskQueue(self._connection).forget_user(user)
+        if count:
+            await self._aof_rewrite.mark_erasure(now=now, epoch=epoch.decode())
+        return ErasureResult(sessions, messages, memories, vectors, count)
 
-def _families(sorts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sort for sort in sorts if sort.endswith(":"))
-
-
-async def expire_session(store: RedisStore, user: User, session_id: str) -> bool:
-    """Delete a session if it is past its time; whether it was."""
-    call, commands = store.connection.call, store.connection.commands
-    active = await call(commands.hget(keys.session(user, session_id), "active"))
-    horizon = store.retention.horizon(user)
-    if active is None or float(active) > horizon:
-        return False
-    try:
-        return await store.drop(user, session_id, horizon=horizon) >= 0
-    except UnknownSessionError:
-        return False  # deleted meanwhile, or somebody talks in it again
-
-
-async def expire_records(store: RedisStore, user: User) -> int:
-    """Delete the records that are past their time, with their histories; how many."""
-    now, gone = store.retention.clock(), 0
-    async for _, record in read_records(store, user):
-        if not (store.retention.is_expired(user, record) or _is_forgotten(record, now)):
-            continue
+    async def expire_session(self, user: User, session_id: str) -> bool:
+        """Delete a session if it has expired; whether it had."""
+        active = await self._call(self._commands.hget(keys.session(user, session_id), "active"))
+        horizon = self._retention.horizon(user)
+        if active is None or float(active) > horizon:
+            return False
         try:
-            await write_records(store, user, [RecordWrite(None, record)])
-        except (RecordConflictError, UnknownRecordError):
-            continue  # it was changed meanwhile
-        history = keys.history(user, record.id)
-        await store.connection.call(store.connection.commands.delete(history))
-        gone += 1
-    if gone:
-        await mark_erasure(store.connection, now=now)
-    return gone
+            return await self._sessions.delete(user, session_id, horizon=horizon) >= 0
+        except UnknownSessionError:
+            return False  # deleted in between, or active again
+
+    async def expire_records(self, user: User) -> int:
+        """Delete expired records with their histories; how many."""
+        now, count = self._retention.clock(), 0
+        async for _, record in self._records.read_all(user):
+            if not (self._retention.is_expired(user, record) or _is_beyond_restore(record, now)):
+                continue
+            try:
+                await self._records.write(user, [RecordWrite(None, record)])
+            except (RecordConflictError, UnknownRecordError):
+                continue  # changed in between
+            await self._records.delete_history(user, record.id)
+            count += 1
+        if count:
+            await self._aof_rewrite.mark_erasure(now=now)
+        return count
+
+    async def _scan(self, user: User, *, without: tuple[str, ...]) -> list[str]:
+        """The user's keys except some kinds, each once; a kind ending in `:` is a prefix."""
+        families = tuple(kind for kind in without if kind.endswith(":"))
+        prefix, names = keys.prefix(user), set[str]()
+        async for name in self._connection.scan_keys(f"{prefix}*"):
+            rest = name.removeprefix(prefix)
+            if rest not in without and not rest.startswith(families):
+                names.add(name)
+        return sorted(names)
 
 
-def _is_forgotten(record: Record, now: float) -> bool:
-    """Whether it expired by itself so long ago that it cannot be restored any more."""
+def _is_beyond_restore(record: Record, now: float) -> bool:
+    """Whether a record expired so long ago that it cannot be restored any more."""
     return not (record.pinned or record.is_alive(now - HISTORY_SECONDS))

@@ -1,36 +1,56 @@
-"""What is known of embedders, for all workers: how long their vectors are, and which is in use.
-
-The secret under which users are named in logs: one for all workers on a Redis, drawn once.
-"""
+"""Facts of the whole deployment: embedder dimensions, the embedder in use, the pseudonym key."""
 
 import secrets
 
+from onionskin.memory.errors import StoreRefusedError
 from onionskin.memory.store import keys
 from onionskin.memory.store.redis.connection import Connection
 
 _IN_USE = "in use"
 
 
-async def settled_dimensions(connection: Connection, tag: str, seen: int) -> int:
-    """The dimensions of an embedder's vectors, as whoever saw the first of them settled it."""
-    call, commands, name = connection.call, connection.commands, f"dimensions:{tag}"
-    await call(commands.hsetnx(keys.EMBEDDERS, name, str(seen)))
-    return int(await call(commands.hget(keys.EMBEDDERS, name)) or seen)
+class Deployment:
+    """Values that all workers on one Redis share.
 
+    Args:
+        connection: The connection to Redis.
+    """
 
-async def embedder_in_use(connection: Connection) -> str:
-    """The tag of the embedder that all users were last gone through for; '' if there is none."""
-    found = await connection.call(connection.commands.hget(keys.EMBEDDERS, _IN_USE))
-    return (found or b"").decode()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._call, self._commands = connection.call, connection.commands
 
+    async def dimensions(self, tag: str, measured: int) -> int:
+        """The dimensions of an embedder's vectors: those that the first worker measured."""
+        field = f"dimensions:{tag}"
+        await self._call(self._commands.hsetnx(keys.EMBEDDERS, field, str(measured)))
+        return int(await self._call(self._commands.hget(keys.EMBEDDERS, field)) or measured)
 
-async def note_embedder(connection: Connection, tag: str) -> None:
-    """From now on it is this one."""
-    await connection.call(connection.commands.hset(keys.EMBEDDERS, _IN_USE, tag.encode()))
+    async def embedder(self) -> str:
+        """The tag of the embedder that all users were last embedded with; '' if there is none."""
+        tag = await self._call(self._commands.hget(keys.EMBEDDERS, _IN_USE))
+        return (tag or b"").decode()
 
+    async def set_embedder(self, tag: str) -> None:
+        """Note the embedder that all users are embedded with."""
+        await self._call(self._commands.hset(keys.EMBEDDERS, _IN_USE, tag.encode()))
 
-async def pseudonym_key(connection: Connection) -> bytes:
-    """32 random bytes, the same for as long as this Redis keeps its data."""
-    name, commands = keys.PSEUDONYM_KEY, connection.commands
-    await connection.call(commands.set(name, secrets.token_bytes(32), nx=True, px=None))
-    return await connection.call(commands.get(name)) or b""
+    async def pseudonym_key(self) -> bytes:
+        """32 random bytes that stay the same as long as this Redis keeps its data."""
+        name, drawn = keys.PSEUDONYM_KEY, secrets.token_bytes(32)
+        await self._call(self._commands.set(name, drawn, nx=True, px=None))
+        return await self._call(self._commands.get(name)) or b""
+
+    async def server_name(self) -> str:
+        """The server's name and version, such as `Valkey 9.0.1`; '' where INFO is forbidden.
+
+        Raises:
+            StoreUnavailableError: Redis is away.
+        """
+        try:
+            info, *_ = await self._connection.on_primaries("INFO", "server")
+        except StoreRefusedError:
+            return ""
+        if version := info.get("valkey_version"):
+            return f"Valkey {version}"
+        return f"Redis {info['redis_version']}" if "redis_version" in info else ""

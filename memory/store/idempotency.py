@@ -1,7 +1,4 @@
-"""Requests that name themselves: done once, their answers kept for a day with the user's data.
-
-Tries of one request: a client that got no answer asks again, and must find the first try.
-"""
+"""Idempotency: stored responses of requests that carry a key, and attempts of repeated requests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,28 +9,56 @@ import msgspec
 
 from onionskin.memory.errors import CorruptValueError
 from onionskin.memory.store import keys
-from onionskin.memory.store import script_io as decode
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.store import IDEMPOTENCY_SECONDS, RedisStore
+from onionskin.memory.store.repository import Repository
+from onionskin.memory.store.script_io import parse_entries
+from onionskin.memory.store.transcripts import IDEMPOTENCY_SECONDS
 from onionskin.memory.types.messages import Committed, Entry, User
 
-_ONCE, _KEEP = Script("once"), Script("keep")
-_FOUND = Script("found", durable=True)
+CLAIM_KEY = Script.inline("""
+-- Claim an idempotency key; false if it is free, else what is stored under it.
+-- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 claim   3 milliseconds that the claim lasts
+local key = KEYS[1] .. 'once:' .. ARGV[1]
+local stored = redis.call('GET', key)
+if stored then
+  return stored
+end
+redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
+return false
+""")
+_SAVE_RESPONSE = Script.inline("""
+-- Store the response of a request under its idempotency key.
+-- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 response   3 milliseconds to keep it
+redis.call('SET', KEYS[1] .. 'once:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
+return 1
+""")
+_FIND_COMMIT = Script.inline(
+    """
+-- The position of a commit. A script, because it waits for replicas: the worker that committed
+-- may not know that they have it.
+-- KEYS[1] the user's prefix   ARGV 1 nonce
+return redis.call('GET', KEYS[1] .. 'once:' .. ARGV[1])
+""",
+    durable=True,
+)
+_BEGIN_ATTEMPT = Script("begin_attempt")
+_ATTEMPT_TTL = timedelta(minutes=30)
+_RETRY_WINDOW = timedelta(seconds=60)
 _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """What became of a request.
+    """The response that is stored under an idempotency key, or the claim of a running request.
 
     Attributes:
-        fingerprint: of what was asked.
-        status: of the HTTP answer; 0 while it is under way.
-        headers: of the answer, those that are to be sent again.
-        body: of the answer.
-        token: whose claim it is, while it is under way.
+        fingerprint: A digest of the request.
+        status: The HTTP status; 0 while the request runs.
+        headers: The response headers that a replay repeats.
+        body: The response body.
+        token: Identifies the claim while the request runs.
     """
 
     fingerprint: bytes
@@ -46,81 +71,14 @@ class StoredResponse:
 _decoder = msgspec.msgpack.Decoder(StoredResponse)
 
 
-async def claim_key(
-    store: RedisStore, user: User, name: str, claim: StoredResponse, *, hold: timedelta
-) -> StoredResponse | None:
-    """Begin a request; None if it is this caller's to do, else what became of it."""
-    packed = await store.keyring.run_write(
-        user, _ONCE, _arguments(name, claim, int(hold.total_seconds() * 1000))
-    )
-    found = await _opened(store, user, name, packed) if packed else None
-    ours = found is not None and found.token and found.token == claim.token  # sent once more
-    return None if ours else found
-
-
-async def _opened(store: RedisStore, user: User, name: str, packed: bytes) -> StoredResponse:
-    cipher = await store.keyring.cipher_for(user, [packed])
-    try:
-        return _decoder.decode(cipher.open(f"once:{name}", packed))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CorruptValueError(f"A kept answer does not decode: {error}.") from error
-
-
-async def save_response(store: RedisStore, user: User, name: str, outcome: StoredResponse) -> None:
-    """Keep an answer, to be given again for a day."""
-    arguments = _arguments(name, outcome, IDEMPOTENCY_SECONDS * 1000)
-    await store.keyring.run_write(user, _KEEP, arguments)
-
-
-async def release_claim(store: RedisStore, user: User, name: str, token: str) -> None:
-    """Let the request be tried again: it failed. What is not claimed by `token` stays."""
-    commands, call = store.connection.commands, store.connection.call
-    packed = await call(commands.get(keys.once(user, name)))
-    if packed and (await _opened(store, user, name, packed)).token == token:
-        await call(commands.delete(keys.once(user, name)))
-
-
-async def find_turn(
-    store: RedisStore, user: User, nonce: str
-) -> tuple[Committed, tuple[Entry, ...]] | None:
-    """The turn that was committed under a nonce, and its messages; None if there is none.
-
-    Whoever committed it may have been told that it is not safe yet, so it is waited for here.
-    """
-    commands, call = store.connection.commands, store.connection.call
-    if not await call(commands.get(keys.once(user, nonce))):
-        return None
-    found = await store.connection.run(_FOUND, keys.prefix(user), nonce)
-    session_id, _, first = (found or b"").decode().partition(" ")
-    if not first:  # none, or one that was overtaken
-        return None
-    position = int(first)
-    packed = await call(commands.lrange(keys.messages(user, session_id), position, position + 1))
-    turn = Committed(session_id, position, position + len(packed))
-    cipher = await store.keyring.cipher_for(user, packed)
-    return turn, decode.entries(session_id, position, packed, cipher=cipher)
-
-
-def _arguments(
-    name: str, outcome: StoredResponse, milliseconds: int
-) -> Callable[[Cipher], Sequence[Argument]]:
-    packed = _encoder.encode(outcome)
-    return lambda cipher: (name, cipher.seal(f"once:{name}", packed), milliseconds)
-
-
-_ATTEMPT = Script("attempt")
-_KEPT = timedelta(minutes=30)
-_YOUNG = timedelta(seconds=60)
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a request.
+    """One attempt of a request.
 
     Attributes:
-        request: a digest of what was asked.
-        nonce: names the turn that comes of it.
-        is_first: no other try is under way or stored: the request is this one's to do.
+        request: A digest of the request.
+        nonce: The nonce of the turn that the attempt commits.
+        is_first: Whether this attempt does the work: no other one runs or is stored.
     """
 
     request: str
@@ -128,79 +86,133 @@ class Attempt:
     is_first: bool = False
 
 
-async def begin_attempt(
-    store: RedisStore, user: User, request: str, nonce: str, *, now: float, retried: bool
-) -> Attempt:
-    """Begin a try, or find the one before.
+class Idempotency(Repository):
+    """Claims, stored responses and attempts of a user's requests."""
 
-    Args:
-        store: where tries are noted, for half an hour.
-        user: whose request it is.
-        request: a digest of what is asked.
-        nonce: for a try that is the first.
-        now: Unix seconds.
-        retried: the client says that it tries again. Otherwise the same request is a retry only
-            within a minute, and only while nobody was there to take the first one's answer, or
-            once after a retry that came before what it is a retry of.
-    """
-    first, found = await _run(
-        store, user, "begin", Attempt(request, nonce), now=now, retried=retried
-    )
-    return Attempt(request, found.decode(), first == b"1")
+    async def claim_key(
+        self, user: User, name: str, claim: StoredResponse, *, timeout: timedelta
+    ) -> StoredResponse | None:
+        """Claim a key; None if the caller owns it now, else the stored response or claim."""
+        milliseconds = int(timeout.total_seconds() * 1000)
+        packed = await self._keyring.run_write(
+            user, CLAIM_KEY, _arguments(name, claim, milliseconds)
+        )
+        stored = await self._decrypt(user, name, packed) if packed else None
+        is_ours = stored is not None and stored.token and stored.token == claim.token  # sent twice
+        return None if is_ours else stored
+
+    async def save_response(self, user: User, name: str, response: StoredResponse) -> None:
+        """Store a response, to be replayed for a day."""
+        arguments = _arguments(name, response, IDEMPOTENCY_SECONDS * 1000)
+        await self._keyring.run_write(user, _SAVE_RESPONSE, arguments)
+
+    async def release_claim(self, user: User, name: str, token: str) -> None:
+        """Release the claim of a failed request if `token` still holds it."""
+        packed = await self._call(self._commands.get(keys.idempotency(user, name)))
+        if packed and (await self._decrypt(user, name, packed)).token == token:
+            await self._call(self._commands.delete(keys.idempotency(user, name)))
+
+    async def find_turn(self, user: User, nonce: str) -> tuple[Committed, tuple[Entry, ...]] | None:
+        """The turn that was committed under a nonce, with its messages; None if there is none.
+
+        Waits for replicas like the commit itself, because that one may have failed to reach them.
+        """
+        if not await self._call(self._commands.get(keys.idempotency(user, nonce))):
+            return None
+        position = await self._connection.run(_FIND_COMMIT, keys.prefix(user), nonce)
+        session_id, _, first = (position or b"").decode().partition(" ")
+        if not first:  # expired, or superseded by a later attempt
+            return None
+        start = int(first)
+        packed = await self._call(
+            self._commands.lrange(keys.messages(user, session_id), start, start + 1)
+        )
+        turn = Committed(session_id, start, start + len(packed))
+        cipher = await self._keyring.cipher_for(user, packed)
+        return turn, parse_entries(session_id, start, packed, cipher=cipher)
+
+    async def begin_attempt(
+        self, user: User, request: str, nonce: str, *, now: float, retried: bool
+    ) -> Attempt:
+        """Begin an attempt, or find the one that the request repeats.
+
+        Args:
+            user: The user who sends the request.
+            request: A digest of the request.
+            nonce: The nonce for a first attempt.
+            now: Unix seconds.
+            retried: Whether the client declares a retry. Otherwise an equal request counts as one
+                only within a minute, while no client has received the first response, or once
+                after a retry that arrived before the attempt that it repeats.
+        """
+        attempt = Attempt(request, nonce)
+        first, stored = await self._step(user, "begin", attempt, now=now, retried=retried)
+        return Attempt(request, stored.decode(), first == b"1")
+
+    async def supersede(
+        self, user: User, request: str, awaited: str, nonce: str, *, now: float
+    ) -> Attempt:
+        """Replace an attempt that timed out, unless its turn is stored by now.
+
+        Args:
+            user: The user who sends the request.
+            request: A digest of the request.
+            awaited: The nonce of the running attempt; from now on its commit is refused.
+            nonce: The nonce of the attempt that replaces it.
+            now: Unix seconds.
+        """
+        attempt = Attempt(request, nonce)
+        first, stored = await self._step(
+            user, "overtake", attempt, now=now, retried=True, awaited=awaited
+        )
+        return Attempt(request, stored.decode(), first == b"1")
+
+    async def mark_delivered(self, user: User, attempt: Attempt) -> None:
+        """Note that the client received the response: an equal request later is a new one."""
+        await self._step(user, "told", attempt)
+
+    async def mark_failed(self, user: User, attempt: Attempt) -> None:
+        """Note that an attempt failed: the next one replaces it."""
+        await self._step(user, "failed", attempt)
+
+    async def _decrypt(self, user: User, name: str, packed: bytes) -> StoredResponse:
+        cipher = await self._keyring.cipher_for(user, [packed])
+        try:
+            return _decoder.decode(cipher.decrypt(f"once:{name}", packed))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CorruptValueError(f"A stored response does not decode: {error}.") from error
+
+    async def _step(
+        self,
+        user: User,
+        step: str,
+        attempt: Attempt,
+        *,
+        now: float = 0,
+        retried: bool = False,
+        awaited: str = "",
+    ) -> Any:
+        return await self._keyring.run_write(
+            user,
+            _BEGIN_ATTEMPT,
+            lambda cipher: (
+                step,
+                cipher.blind_index("try", attempt.request),
+                attempt.nonce,
+                _milliseconds(_ATTEMPT_TTL),
+                int(now * 1000),
+                int(retried),
+                _milliseconds(_RETRY_WINDOW),
+                awaited,
+            ),
+        )
 
 
-async def supersede(
-    store: RedisStore, user: User, request: str, awaited: str, nonce: str, *, now: float
-) -> Attempt:
-    """Begin a try in the place of one that was waited for in vain, unless that is stored by now.
-
-    Args:
-        store: where tries are noted.
-        user: whose request it is.
-        request: a digest of what is asked.
-        awaited: the nonce of the try under way, which is not stored from here on.
-        nonce: for the one that takes its place.
-        now: Unix seconds.
-    """
-    done = Attempt(request, nonce)
-    first, found = await _run(store, user, "overtake", done, now=now, retried=True, awaited=awaited)
-    return Attempt(request, found.decode(), first == b"1")
-
-
-async def mark_delivered(store: RedisStore, user: User, done: Attempt) -> None:
-    """Note that the client took the answer: who asks the same again means it."""
-    await _run(store, user, "told", done)
-
-
-async def mark_failed(store: RedisStore, user: User, failed: Attempt) -> None:
-    """Note that a try failed: the next one takes its place."""
-    await _run(store, user, "failed", failed)
-
-
-async def _run(
-    store: RedisStore,
-    user: User,
-    step: str,
-    one: Attempt,
-    *,
-    now: float = 0,
-    retried: bool = False,
-    awaited: str = "",
-) -> Any:
-    return await store.keyring.run_write(
-        user,
-        _ATTEMPT,
-        lambda cipher: (
-            step,
-            cipher.blind_index("try", one.request),
-            one.nonce,
-            _milliseconds(_KEPT),
-            int(now * 1000),
-            int(retried),
-            _milliseconds(_YOUNG),
-            awaited,
-        ),
-    )
+def _arguments(
+    name: str, response: StoredResponse, milliseconds: int
+) -> Callable[[Cipher], Sequence[Argument]]:
+    packed = _encoder.encode(response)
+    return lambda cipher: (name, cipher.encrypt(f"once:{name}", packed), milliseconds)
 
 
 def _milliseconds(duration: timedelta) -> int:

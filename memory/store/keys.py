@@ -59,7 +59,7 @@ TASK_QUEUE = f"{NAMESPACE}:{{due}}:"
 """The beginning of what is due, for all users: `agenda.py`. Permanent; entries go when done."""
 EMBEDDERS = f"{NAMESPACE}:embedders"
 """A hash: the dimensions of each embedder's vectors, and which one is in use; permanent."""
-MASTER_CHECKS = f"{NAMESPACE}:master-keys"
+MASTER_KEY_CHECKS = f"{NAMESPACE}:master-keys"
 """A hash of what each master key in use is recognised by; permanent, and of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
@@ -127,12 +127,12 @@ def vectors(user: User) -> str:
     return f"{prefix(user)}vectors"
 
 
-def once(user: User, name: str) -> str:
+def idempotency(user: User, name: str) -> str:
     """What became of a request or a commit that names itself."""
     return f"{prefix(user)}once:{name}"
 
 
-def shown(user: User, turn_id: str) -> str:
+def prompt_trace(user: User, turn_id: str) -> str:
     """What the prompt of a turn showed."""
     return f"{prefix(user)}shown:{turn_id}"
 
@@ -153,7 +153,7 @@ def parse_item(field: str) -> tuple[tuple[str, ...], str]:
     return tuple(map(unquote, path.split("/"))), unquote(name)
 
 
-def outside(user: User) -> str:
+def vector_database_cursors(user: User) -> str:
     """Up to where collections outside hold the user's messages."""
     return f"{prefix(user)}outside"
 
@@ -198,7 +198,7 @@ def lease(user: User, purpose: str) -> str:
     return f"{prefix(user)}lease:{purpose}"
 
 
-def named(prefix: str) -> tuple[str, str]:
+def script_keys(prefix: str) -> tuple[str, str]:
     """The keys that a script of a prefix is called with.
 
     There are two of them because a cluster refuses a call of several keys while their slot is moved
@@ -207,7 +207,7 @@ def named(prefix: str) -> tuple[str, str]:
     return prefix, f"{prefix}user"
 
 
-def mark(key: str) -> str:
+def durability_marker(key: str) -> str:
     """A key on the hash slot of `key`, which is written so that there is something to wait for."""
     tag = key.partition("{")[2].partition("}")[0] or key
     return f"{NAMESPACE}:{{{tag}}}:lease:wait"

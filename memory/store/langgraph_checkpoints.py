@@ -1,7 +1,7 @@
-"""Checkpoints of LangGraph's threads, in the hash slot of the user whose threads they are.
+"""LangGraph's checkpoints, in the hash slot of the user who owns the threads.
 
-What a channel holds is stored once for each version of it; a checkpoint says which versions it
-has. Values come as LangGraph's serializer makes them, a type and bytes, and are sealed here.
+Each version of a channel's value is stored once; a checkpoint lists the versions that it uses.
+LangGraph's serializer yields values as a type and bytes; this module encrypts them.
 """
 
 import secrets
@@ -13,19 +13,49 @@ import msgspec
 
 from onionskin.memory.errors import CorruptValueError, ThreadGoneError
 from onionskin.memory.store import keys
-from onionskin.memory.store.aof_rewrite import mark_erasure
+from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
-from onionskin.memory.store.redis.connection import Script
-from onionskin.memory.store.store import RedisStore
+from onionskin.memory.store.redis.scripts import Script
+from onionskin.memory.store.repository import Repository, StoreContext
 from onionskin.memory.types.messages import User
 
 Typed: TypeAlias = tuple[str, bytes]
 """A serialized value: the name of its type, and its bytes."""
 Channel: TypeAlias = tuple[str, str]
 """A channel's name and version."""
-_PUT, _WRITE = Script("thread_put"), Script("thread_write")
-_READ, _DROP = Script("thread_read"), Script("thread_drop")
+_PUT, _DELETE = Script("checkpoint_put"), Script("checkpoint_delete")
+_GET = Script.inline("""
+-- Read one checkpoint of a thread with the writes that follow it.
+-- KEYS[1] the user's prefix   ARGV 1 thread   2 namespace   3 checkpoint name, '' for the latest
+-- Returns {name, packed, {field, write, field, write ...}}, or {}.
+local thread, name = KEYS[1] .. 'thread:' .. ARGV[1] .. ':', ARGV[3]
+if name == '' then
+  local first, last = '[' .. ARGV[2] .. ':', '[' .. ARGV[2] .. ':\\255'
+  name = redis.call('ZREVRANGEBYLEX', thread .. 'ids', last, first, 'LIMIT', 0, 1)[1]
+end
+local packed = name and redis.call('HGET', thread .. 'checkpoints', name)
+if not packed then
+  return {}
+end
+return {name, packed, redis.call('HGETALL', thread .. 'writes:' .. name)}
+""")
+_PUT_WRITES = Script.inline("""
+-- Store the writes of tasks after a checkpoint. They may arrive before the checkpoint, and expire if
+-- it never arrives.
+-- KEYS[1] the user's prefix
+-- ARGV    1 thread   2 checkpoint name   3 seconds to wait for the checkpoint
+--         4.. field, 'once' or 'over' (whether it replaces an existing write), packed
+local thread = KEYS[1] .. 'thread:' .. ARGV[1] .. ':'
+local name = thread .. 'writes:' .. ARGV[2]
+for at = 4, #ARGV, 3 do
+  redis.call(ARGV[at + 1] == 'once' and 'HSETNX' or 'HSET', name, ARGV[at], ARGV[at + 2])
+end
+if not redis.call('ZSCORE', thread .. 'ids', ARGV[2]) then
+  redis.call('EXPIRE', name, ARGV[3])
+end
+return 1
+""")
 _ORPHAN_SECONDS, _PAGE = 600, 100
 
 
@@ -38,20 +68,20 @@ class Thread:
     namespace: str = ""
 
     def name(self, checkpoint_id: str) -> str:
-        """A checkpoint as the scripts call it."""
+        """The name of a checkpoint in the scripts."""
         return f"{keys.encoded(self.namespace)}:{keys.encoded(checkpoint_id)}"
 
     def field(self, channel: Channel) -> str:
-        """A version of a channel, as the hash of them calls it."""
+        """The hash field of a version of a channel."""
         return ":".join(map(keys.encoded, (self.namespace, *channel)))
 
     def place(self, sort: str) -> str:
-        """A key of the thread, behind the user's prefix."""
+        """A key of the thread, without the user's prefix."""
         return f"{keys.thread(self.id)}{sort}"
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True):
-    """A checkpoint as it is stored; what later versions add comes last, with a default."""
+    """A checkpoint as it is stored. New fields are added at the end, with a default."""
 
     namespace: str
     id: str
@@ -61,7 +91,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Written(msgspec.Struct, array_like=True, frozen=True):
-    """What a task wrote: at `index` of its writes, to a channel. Negative ones are replaced."""
+    """A write of a task to a channel; `index` counts its writes, and negative ones are replaced."""
 
     task: str
     index: int
@@ -75,123 +105,124 @@ _row, _written = msgspec.msgpack.Decoder(Row), msgspec.msgpack.Decoder(Written)
 _typed = msgspec.msgpack.Decoder(Typed)
 
 
-async def put_checkpoint(
-    store: RedisStore, thread: Thread, row: Row, channels: Mapping[Channel, Typed]
-) -> None:
-    """Store a checkpoint, and the channels that are new in it.
+class LangGraphCheckpoints(Repository):
+    """The checkpoints of a user's threads.
 
-    Raises:
-        ThreadGoneError: its parent is not there any more.
+    Args:
+        context: The connection, keyring and options of the store.
+        aof_rewrite: Notes deletions for the append-only file.
     """
-    name, epoch = thread.name(row.id), secrets.token_hex(8)
-    place = thread.place("checkpoints")
 
-    def arguments(cipher: Cipher) -> Sequence[Argument]:
-        values: list[Argument] = [keys.encoded(thread.id), name]
-        values += (thread.name(row.parent) if row.parent else "",)
-        values += (cipher.seal(f"{place}:{name}", _encode(row)), epoch)
-        for channel, value in channels.items():
-            field = thread.field(channel)
-            values += (field, cipher.seal(f"{thread.place('blobs')}:{field}", _encode(value)))
-        return values
+    def __init__(self, context: StoreContext, aof_rewrite: AofRewrite) -> None:
+        super().__init__(context)
+        self._aof_rewrite = aof_rewrite
 
-    if not await store.keyring.run_write(thread.user, _PUT, arguments):
-        raise ThreadGoneError(thread.id)
+    async def put(self, thread: Thread, row: Row, channels: Mapping[Channel, Typed]) -> None:
+        """Store a checkpoint, and the channel versions that are new in it.
 
+        Raises:
+            ThreadGoneError: Its parent was deleted.
+        """
+        name, epoch = thread.name(row.id), secrets.token_hex(8)
+        place = thread.place("checkpoints")
 
-async def put_writes(
-    store: RedisStore, thread: Thread, checkpoint_id: str, writes: Sequence[Written]
-) -> None:
-    """Store what a task wrote after a checkpoint; writes that are there stay, but for errors."""
-    name = thread.name(checkpoint_id)
-    place = thread.place(f"writes:{name}")
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [keys.encoded(thread.id), name]
+            values += (thread.name(row.parent) if row.parent else "",)
+            values += (cipher.encrypt(f"{place}:{name}", _encode(row)), epoch)
+            for channel, value in channels.items():
+                field = thread.field(channel)
+                encrypted = cipher.encrypt(f"{thread.place('blobs')}:{field}", _encode(value))
+                values += (field, encrypted)
+            return values
 
-    def arguments(cipher: Cipher) -> Sequence[Argument]:
-        values: list[Argument] = [keys.encoded(thread.id), name, _ORPHAN_SECONDS]
-        for write in writes:
-            field = f"{keys.encoded(write.task)}:{write.index}"
-            sealed = cipher.seal(f"{place}:{field}", _encode(write))
-            values += (field, "once" if write.index >= 0 else "over", sealed)
-        return values
+        if not await self._keyring.run_write(thread.user, _PUT, arguments):
+            raise ThreadGoneError(thread.id)
 
-    await store.keyring.run_write(thread.user, _WRITE, arguments)
+    async def put_writes(
+        self, thread: Thread, checkpoint_id: str, writes: Sequence[Written]
+    ) -> None:
+        """Store a task's writes after a checkpoint; existing ones stay, except for errors."""
+        name = thread.name(checkpoint_id)
+        place = thread.place(f"writes:{name}")
 
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [keys.encoded(thread.id), name, _ORPHAN_SECONDS]
+            for write in writes:
+                field = f"{keys.encoded(write.task)}:{write.index}"
+                encrypted = cipher.encrypt(f"{place}:{field}", _encode(write))
+                values += (field, "once" if write.index >= 0 else "over", encrypted)
+            return values
 
-async def read_checkpoint(
-    store: RedisStore, thread: Thread, checkpoint_id: str | None
-) -> tuple[Row, list[Written]] | None:
-    """A checkpoint, or the latest, with what was written after it; None where there is none."""
-    name = thread.name(checkpoint_id) if checkpoint_id else ""
-    namespace = keys.encoded(thread.namespace)
-    reply, cipher = await store.keyring.run_read(
-        thread.user, _READ, keys.encoded(thread.id), namespace, name
-    )
-    if not reply:
-        return None
-    found, flat = reply[0].decode(), reply[2]
-    packed = cipher.open(f"{thread.place('checkpoints')}:{found}", reply[1])
-    place = thread.place(f"writes:{found}")
-    writes = [
-        _decoded(_written, cipher.open(f"{place}:{field.decode()}", value))
-        for field, value in zip(flat[::2], flat[1::2], strict=True)
-    ]
-    return _decoded(_row, packed), writes
+        await self._keyring.run_write(thread.user, _PUT_WRITES, arguments)
 
+    async def get(
+        self, thread: Thread, checkpoint_id: str | None
+    ) -> tuple[Row, list[Written]] | None:
+        """A checkpoint, or the latest one, with the writes that follow it; None if there is none."""
+        name = thread.name(checkpoint_id) if checkpoint_id else ""
+        namespace = keys.encoded(thread.namespace)
+        reply, cipher = await self._keyring.run_read(
+            thread.user, _GET, keys.encoded(thread.id), namespace, name
+        )
+        if not reply:
+            return None
+        name, flat = reply[0].decode(), reply[2]
+        packed = cipher.decrypt(f"{thread.place('checkpoints')}:{name}", reply[1])
+        place = thread.place(f"writes:{name}")
+        writes = [
+            _decoded(_written, cipher.decrypt(f"{place}:{field.decode()}", value))
+            for field, value in zip(flat[::2], flat[1::2], strict=True)
+        ]
+        return _decoded(_row, packed), writes
 
-async def read_channels(
-    store: RedisStore, thread: Thread, channels: Sequence[Channel]
-) -> dict[Channel, Typed]:
-    """The values of channels; those without one are left out."""
-    if not channels:
-        return {}
-    fields, place = [thread.field(one) for one in channels], thread.place("blobs")
-    name = f"{keys.prefix(thread.user)}{place}"
-    call, commands = store.connection.call, store.connection.commands
-    values = await call(commands.hmget(name, fields))
-    cipher = await store.keyring.cipher_for(thread.user, values)
-    return {
-        channel: _decoded(_typed, cipher.open(f"{place}:{field}", value))
-        for channel, field, value in zip(channels, fields, values, strict=True)
-        if value
-    }
+    async def channels(self, thread: Thread, channels: Sequence[Channel]) -> dict[Channel, Typed]:
+        """The values of channel versions; those without a value are left out."""
+        if not channels:
+            return {}
+        fields, place = [thread.field(channel) for channel in channels], thread.place("blobs")
+        name = f"{keys.prefix(thread.user)}{place}"
+        values = await self._call(self._commands.hmget(name, fields))
+        cipher = await self._keyring.cipher_for(thread.user, values)
+        return {
+            channel: _decoded(_typed, cipher.decrypt(f"{place}:{field}", value))
+            for channel, field, value in zip(channels, fields, values, strict=True)
+            if value
+        }
 
+    async def threads(self, user: User) -> list[str]:
+        """The ids of a user's threads, sorted."""
+        names = await self._call(self._commands.smembers(keys.threads(user)))
+        return sorted(keys.decoded(name.decode()) for name in names)
 
-async def list_checkpoints(store: RedisStore, thread: Thread) -> AsyncIterator[Row]:
-    """The checkpoints of every namespace of a thread, the latest of each first."""
-    call, commands = store.connection.call, store.connection.commands
-    prefix, place = keys.prefix(thread.user), thread.place("checkpoints")
-    found = await call(commands.zrange(f"{prefix}{thread.place('ids')}", 0, -1, desc=True))
-    for start in range(0, len(found), _PAGE):
-        names = [one.decode() for one in found[start : start + _PAGE]]
-        packed = await call(commands.hmget(f"{prefix}{place}", names))
-        cipher = await store.keyring.cipher_for(thread.user, packed)
-        for name, data in zip(names, packed, strict=True):
-            if data:
-                yield _decoded(_row, cipher.open(f"{place}:{name}", data))
+    async def list(self, thread: Thread) -> AsyncIterator[Row]:
+        """The checkpoints of every namespace of a thread, the latest of each first."""
+        prefix, place = keys.prefix(thread.user), thread.place("checkpoints")
+        ids = await self._call(
+            self._commands.zrange(f"{prefix}{thread.place('ids')}", 0, -1, desc=True)
+        )
+        for start in range(0, len(ids), _PAGE):
+            names = [name.decode() for name in ids[start : start + _PAGE]]
+            packed = await self._call(self._commands.hmget(f"{prefix}{place}", names))
+            cipher = await self._keyring.cipher_for(thread.user, packed)
+            for name, data in zip(names, packed, strict=True):
+                if data:
+                    yield _decoded(_row, cipher.decrypt(f"{place}:{name}", data))
 
+    async def delete(
+        self, user: User, thread_id: str, names: Sequence[str], fields: Sequence[str]
+    ) -> None:
+        """Delete checkpoints of a thread, and channel versions that no checkpoint uses any more."""
+        await self._delete(user, thread_id, len(names), *names, *fields)
 
-async def list_threads(store: RedisStore, user: User) -> list[str]:
-    """The ids of a user's threads, sorted."""
-    found = await store.connection.call(store.connection.commands.smembers(keys.threads(user)))
-    return sorted(keys.decoded(one.decode()) for one in found)
+    async def delete_thread(self, user: User, thread_id: str) -> None:
+        """Delete a thread, if there is one."""
+        await self._delete(user, thread_id, -1)
 
-
-async def drop_checkpoints(
-    store: RedisStore, user: User, thread_id: str, names: Sequence[str], fields: Sequence[str]
-) -> None:
-    """Delete checkpoints of a thread, and versions of channels that none has any more."""
-    await _drop(store, user, thread_id, len(names), *names, *fields)
-
-
-async def drop_thread(store: RedisStore, user: User, thread_id: str) -> None:
-    """Delete a thread, if there is one."""
-    await _drop(store, user, thread_id, -1)
-
-
-async def _drop(store: RedisStore, user: User, thread_id: str, count: int, *names: str) -> None:
-    run = store.connection.run
-    if await run(_DROP, keys.prefix(user), keys.encoded(thread_id), count, *names):
-        await mark_erasure(store.connection, now=store.retention.clock())
+    async def _delete(self, user: User, thread_id: str, count: int, *names: str) -> None:
+        arguments = (keys.encoded(thread_id), count, *names)
+        if await self._connection.run(_DELETE, keys.prefix(user), *arguments):
+            await self._aof_rewrite.mark_erasure(now=self._retention.clock())
 
 
 def _decoded(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Items of a store: values under a path of names, in one hash of the user's."""
+"""Items of LangGraph's store: values under a path of names, in one hash per user."""
 
 import secrets
 from collections.abc import Sequence
@@ -11,23 +11,38 @@ from onionskin.memory.errors import CorruptValueError, InvalidInputError
 from onionskin.memory.store import keys
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
-from onionskin.memory.store.redis.connection import Script
+from onionskin.memory.store.redis.scripts import Script
+from onionskin.memory.store.repository import Repository
 from onionskin.memory.store.script_io import without_revision
-from onionskin.memory.store.store import RedisStore
 from onionskin.memory.types.messages import User
 
-_ITEMS = Script("items")
+_PUT_ITEMS = Script.inline("""
+-- Store or delete items, in order; the creation time of an existing item stays.
+-- KEYS[1] the user's prefix   ARGV 1 epoch for a new user   2 now   3.. field, packed or ''
+local items = KEYS[1] .. 'items'
+for at = 3, #ARGV, 2 do
+  if ARGV[at + 1] == '' then
+    redis.call('HDEL', items, ARGV[at])
+  else
+    local stored = redis.call('HGET', items, ARGV[at])
+    local created = stored and string.match(stored, '^%S+') or ARGV[2]
+    redis.call('HSET', items, ARGV[at], created .. ' ' .. ARGV[at + 1])
+    redis.call('HSETNX', KEYS[1] .. 'user', 'epoch', ARGV[1])
+  end
+end
+return redis.call('EXISTS', items)
+""")
 _PAGE = 500
 Namespace: TypeAlias = tuple[str, ...]
 
 
 class Content(msgspec.Struct, array_like=True, frozen=True):
-    """What is packed of an item; what later versions add comes last, with a default.
+    """The packed part of an item. New fields are added at the end, with a default.
 
     Attributes:
-        value: plain data.
+        value: Plain data.
         updated: Unix seconds.
-        vectors: of its texts: each a tag of what made it, and float16 values.
+        vectors: The vectors of its texts: each an embedder tag followed by float16 values.
     """
 
     value: dict[str, Any]
@@ -37,7 +52,7 @@ class Content(msgspec.Struct, array_like=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as it is stored; `began` in Unix seconds."""
+    """An item as it is stored; `began` is its creation time in Unix seconds."""
 
     namespace: Namespace
     name: str
@@ -48,78 +63,72 @@ class StoredItem:
 _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Content)
 
 
-async def put_items(
-    store: RedisStore,
-    user: User,
-    items: Sequence[tuple[Namespace, str, Content | None]],
-    *,
-    now: float,
-) -> None:
-    """Store items, all at once; None deletes.
+class LangGraphItems(Repository):
+    """The items of a user."""
 
-    Raises:
-        InvalidInputError: a value is no plain data.
-    """
-    try:
-        packed = [
-            (keys.item(namespace, name), content and _encoder.encode(content))
-            for namespace, name, content in items
-        ]
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"An item of a store is plain data, as JSON is: {error}."
-        ) from error
-    epoch = secrets.token_hex(8)
+    async def put(
+        self,
+        user: User,
+        items: Sequence[tuple[Namespace, str, Content | None]],
+        *,
+        now: float,
+    ) -> None:
+        """Store items, all at once; None deletes one.
 
-    def arguments(cipher: Cipher) -> Sequence[Argument]:
-        values: list[Argument] = [epoch, now]
-        for field, data in packed:
-            values += (field, cipher.seal(f"items:{field}", data or b""))
-        return values
+        Raises:
+            InvalidInputError: A value is not plain data.
+        """
+        try:
+            packed = [
+                (keys.item(namespace, name), content and _encoder.encode(content))
+                for namespace, name, content in items
+            ]
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"An item of a store is plain data, as JSON is: {error}."
+            ) from error
+        epoch = secrets.token_hex(8)
 
-    await store.keyring.run_write(user, _ITEMS, arguments)
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [epoch, now]
+            for field, data in packed:
+                values += (field, cipher.encrypt(f"items:{field}", data or b""))
+            return values
 
+        await self._keyring.run_write(user, _PUT_ITEMS, arguments)
 
-async def get_item(
-    store: RedisStore, user: User, namespace: Namespace, name: str
-) -> StoredItem | None:
-    """One item; None where there is none."""
-    found = await _read(store, user, [keys.item(namespace, name)])
-    return found[0] if found else None
+    async def get(self, user: User, namespace: Namespace, name: str) -> StoredItem | None:
+        """One item; None if there is none."""
+        items = await self._read(user, [keys.item(namespace, name)])
+        return items[0] if items else None
 
+    async def paths(self, user: User) -> list[tuple[Namespace, str]]:
+        """The namespaces and names of all items."""
+        fields = await self._call(self._commands.hkeys(keys.items(user)))
+        return [keys.parse_item(field.decode()) for field in fields]
 
-async def list_paths(store: RedisStore, user: User) -> list[tuple[Namespace, str]]:
-    """The namespaces and names of all items."""
-    call, commands = store.connection.call, store.connection.commands
-    return [keys.parse_item(one.decode()) for one in await call(commands.hkeys(keys.items(user)))]
+    async def read(self, user: User, paths: Sequence[tuple[Namespace, str]]) -> list[StoredItem]:
+        """The items of some paths, without those that were deleted."""
+        items: list[StoredItem] = []
+        for start in range(0, len(paths), _PAGE):
+            page = [keys.item(*path) for path in paths[start : start + _PAGE]]
+            items += await self._read(user, page)
+        return items
 
-
-async def read_items(
-    store: RedisStore, user: User, paths: Sequence[tuple[Namespace, str]]
-) -> list[StoredItem]:
-    """The items of some paths; those that are gone are left out."""
-    kept: list[StoredItem] = []
-    for start in range(0, len(paths), _PAGE):
-        page = [keys.item(*path) for path in paths[start : start + _PAGE]]
-        kept += await _read(store, user, page)
-    return kept
-
-
-async def _read(store: RedisStore, user: User, fields: list[str]) -> list[StoredItem]:
-    call, commands = store.connection.call, store.connection.commands
-    values = await call(commands.hmget(keys.items(user), fields))
-    cipher = await store.keyring.cipher_for(user, [without_revision(one) for one in values])
-    kept: list[StoredItem] = []
-    for field, value in zip(fields, values, strict=True):
-        if value:
-            packed = cipher.open(f"items:{field}", without_revision(value))
-            namespace, name = keys.parse_item(field)
-            began = float(value.partition(b" ")[0])
-            kept.append(StoredItem(namespace, name, began, _unpacked(packed)))
-    return kept
+    async def _read(self, user: User, fields: list[str]) -> list[StoredItem]:
+        values = await self._call(self._commands.hmget(keys.items(user), fields))
+        cipher = await self._keyring.cipher_for(user, [without_revision(value) for value in values])
+        items: list[StoredItem] = []
+        for field, value in zip(fields, values, strict=True):
+            if value:
+                packed = cipher.decrypt(f"items:{field}", without_revision(value))
+                namespace, name = keys.parse_item(field)
+                began = float(value.partition(b" ")[0])
+                items.append(StoredItem(namespace, name, began, _unpack(packed)))
+        return items
 
 
-def _unpacked(data: bytes) -> Content:
+def _unpack(data: bytes) -> Content:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,7 +1,4 @@
-"""Records in Redis: written with compare-and-set, all or none, their history beside them.
-
-What was released from quarantine, in Redis.
-"""
+"""Records: written with compare-and-set, all or none, with their history; and quarantine releases."""
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -16,17 +13,36 @@ from onionskin.memory.errors import (
     UnknownSessionError,
 )
 from onionskin.memory.store import keys
-from onionskin.memory.store import script_io as decode
 from onionskin.memory.store.codec import pack_record, pack_step, unpack_step
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import encrypted_vector
-from onionskin.memory.store.store import RedisStore
+from onionskin.memory.store.repository import Repository
+from onionskin.memory.store.script_io import (
+    encrypted_vector,
+    parse_record,
+    parse_record_vector,
+    without_revision,
+)
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.types.records import Record, RecordChange
 
-_RECORD = Script("weigh", "record", durable=True)
+_WRITE = Script("byte_count", "write_record", durable=True)
+_RELEASE = Script.inline(
+    """
+-- Release texts from quarantine and log it; returns how many were not released before.
+-- KEYS[1] the user's prefix   ARGV 1 log entries to keep   2.. ids of messages and records
+local prefix, released = KEYS[1], 0
+for at = 2, #ARGV do
+  if redis.call('SADD', prefix .. 'released', ARGV[at]) == 1 then
+    redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[1], '0-*', 'release', ARGV[at])
+    released = released + 1
+  end
+end
+return released
+""",
+    durable=True,
+)
 _PAGE = 500
 
 
@@ -35,10 +51,10 @@ class RecordWrite:
     """A change of one record.
 
     Attributes:
-        record: as it is to be, its revision one more than that of `before`; None to delete.
-        before: what it replaces; None for a new one.
-        vector: `(dim,)`; None leaves that of before.
-        step: what to note in its history, if anything.
+        record: The new state, its revision one more than that of `before`; None to delete.
+        before: The state that it replaces; None for a new record.
+        vector: `(dim,)`; None keeps the vector of `before`.
+        step: The entry for the record's history, if any.
     """
 
     record: Record | None
@@ -49,12 +65,12 @@ class RecordWrite:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionRange:
-    """A stretch of a session that records were drawn from.
+    """The messages of a session that records were extracted from.
 
     Attributes:
-        start, end: it was extracted up to `start` before, and is up to `end` after the write.
-        outcome: how it went, to be counted.
-        useless: how many drawn records could not be used.
+        start, end: The session's `extracted_upto` before and after the write.
+        outcome: How the extraction went; counted per user.
+        useless: Number of extracted records that could not be used.
     """
 
     session_id: str
@@ -64,93 +80,143 @@ class ExtractionRange:
     useless: int = 0
 
 
-async def write_records(
-    store: RedisStore,
-    user: User,
-    writes: Sequence[RecordWrite],
-    *,
-    most: int = 0,
-    extracted: ExtractionRange | None = None,
-    epoch: str = "",
-) -> bool:
-    """Do all of the writes, or none.
+class Records(Repository):
+    """The long-term memories of a user, and what was released from quarantine."""
 
-    Args:
-        store: where.
-        user: whose records.
-        writes: one for each record.
-        most: the most records that the user may have; 0 for any number.
-        extracted: from where they were drawn; noted with them.
-        epoch: the user's, where what is written was read before; nothing of it comes back once
-            they were erased.
+    async def write(
+        self,
+        user: User,
+        writes: Sequence[RecordWrite],
+        *,
+        limit: int = 0,
+        extracted: ExtractionRange | None = None,
+        epoch: str = "",
+    ) -> bool:
+        """Do all of the writes, or none.
 
-    Returns:
-        False when another worker extracted that stretch before, and nothing was written.
+        Args:
+            user: The owner of the records.
+            writes: One per record.
+            limit: Maximum number of records of the user; 0 for any number.
+            extracted: The messages that they were extracted from; stored with them.
+            epoch: The user's epoch at the time of an earlier read. If the user was erased since
+                then, nothing is written.
 
-    Raises:
-        UnknownSessionError: the session that they were drawn from is gone.
-        UnknownRecordError: one that is to be deleted is gone already.
-        RecordConflictError: one was changed meanwhile.
-        TopicTakenError: another record holds the topic of one.
-        RecordsFullError: the user would have more than are allowed.
-    """
-    new_epoch = secrets.token_hex(8)
+        Returns:
+            False if another worker extracted from these messages before; nothing is written then.
 
-    def arguments(cipher: Cipher) -> Sequence[Argument]:
-        values: list[Argument] = [
-            new_epoch,
-            store.log_length,
-            store.retention.history_seconds(user),
-            most,
-        ]
-        values += (*_stretch(extracted), epoch)
-        for write in writes:
-            values += _values(store, write, cipher)
-        return values
+        Raises:
+            UnknownSessionError: The session that they were extracted from was deleted.
+            UnknownRecordError: A record that is to be deleted does not exist any more.
+            RecordConflictError: A record was changed in between.
+            TopicTakenError: Another record has the topic of one of them.
+            RecordsFullError: The user would have more records than `limit`.
+        """
+        new_epoch = secrets.token_hex(8)
 
-    reply = await store.keyring.run_write(user, _RECORD, arguments)
-    if reply[0] == b"erased":
-        raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
-    if reply[0] == b"gone" and extracted:
-        raise UnknownSessionError(extracted.session_id)
-    _check(reply)
-    return reply[0] == b"ok"
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [new_epoch, self._log_length]
+            values += (self._retention.history_seconds(user), limit)
+            values += (*_range_arguments(extracted), epoch)
+            for write in writes:
+                values += _write_arguments(write, cipher, self._embedder_tag)
+            return values
+
+        reply = await self._keyring.run_write(user, _WRITE, arguments)
+        if reply[0] == b"erased":
+            raise UnknownRecordError(writes[0].record.id if writes and writes[0].record else "")
+        if reply[0] == b"gone" and extracted:
+            raise UnknownSessionError(extracted.session_id)
+        _raise_refusal(reply)
+        return reply[0] == b"ok"
+
+    async def get(self, user: User, record_id: str) -> Record | None:
+        """A record, even an expired one; None if there is none."""
+        packed = await self._call(self._commands.hget(keys.records(user), record_id))
+        if not packed:
+            return None
+        cipher = await self._keyring.cipher_for(user, [without_revision(packed)])
+        return parse_record(record_id, packed, cipher)
+
+    async def read_all(self, user: User) -> AsyncIterator[tuple[Entry, Record]]:
+        """Every record, each with its entry for an index."""
+        ids = await self._call(self._commands.hkeys(keys.records(user)))
+        for start in range(0, len(ids), _PAGE):
+            page = [record_id.decode() for record_id in ids[start : start + _PAGE]]
+            packed = await self._call(self._commands.hmget(keys.records(user), page))
+            vectors = await self._call(self._commands.hmget(keys.vectors(user), page))
+            cipher = await self._keyring.cipher_for(
+                user, [*map(without_revision, packed), *vectors]
+            )
+            for record_id, data, encrypted in zip(page, packed, vectors, strict=True):
+                if data:
+                    record = parse_record(record_id, data, cipher)
+                    vector = parse_record_vector(record_id, encrypted, cipher, self._embedder_tag)
+                    yield record.entry(vector), record
+
+    async def ids_with_history(self, user: User) -> list[str]:
+        """The ids of all records, and of deleted ones whose history still exists, sorted."""
+        ids = {name.decode() for name in await self._call(self._commands.hkeys(keys.records(user)))}
+        prefix = keys.history(user, "")
+        async for name in self._connection.scan_keys(f"{prefix}*"):
+            ids.add(name.removeprefix(prefix))
+        return sorted(ids)
+
+    async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
+        """The history of a record, the oldest change first; empty if there is none."""
+        packed = await self._call(self._commands.lrange(keys.history(user, record_id), 0, -1))
+        cipher = await self._keyring.cipher_for(user, packed)
+        return tuple(unpack_step(cipher.decrypt(f"history:{record_id}", step)) for step in packed)
+
+    async def delete_history(self, user: User, record_id: str) -> None:
+        """Delete the history of a record."""
+        await self._call(self._commands.delete(keys.history(user, record_id)))
+
+    async def release(self, user: User, ids: Sequence[str]) -> int:
+        """Release messages and records from quarantine; how many were not released before."""
+        return await self._connection.run(_RELEASE, keys.prefix(user), self._log_length, *ids)
+
+    async def released(self, user: User) -> set[str]:
+        """The ids of all messages and records that were released from quarantine."""
+        ids = await self._call(self._commands.smembers(keys.released(user)))
+        return {released_id.decode() for released_id in ids}
 
 
-def _stretch(extracted: ExtractionRange | None) -> tuple[str | int, ...]:
+def _range_arguments(extracted: ExtractionRange | None) -> tuple[str | int, ...]:
     if extracted is None:
         return ("", 0, 0, "", 0)
     end, outcome = extracted.end, extracted.outcome
     return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
-def _values(store: RedisStore, write: RecordWrite, cipher: Cipher) -> list[Argument]:
+def _write_arguments(write: RecordWrite, cipher: Cipher, embedder_tag: str) -> list[Argument]:
     record, before = write.record, write.before
     either = record or before
     if either is None:
-        raise ValueError("a write is of some record")
+        raise ValueError("a write has a record, a state before it, or both")
+    packed_record = pack_record(_without_policy(record)) if record else b""
     return [
         either.id,
         before.revision if before else 0,
         record.revision if record else 0,
-        cipher.seal(f"records:{either.id}", pack_record(_stored(record))) if record else b"",
-        encrypted_vector(cipher, either.id, write.vector, store.embedder_tag),
+        cipher.encrypt(f"records:{either.id}", packed_record),
+        encrypted_vector(cipher, either.id, write.vector, embedder_tag),
         cipher.blind_index("topic", (record.topic or "") if record else ""),
-        cipher.seal(f"history:{either.id}", _packed_step(write.step)) if write.step else b"",
+        cipher.encrypt(f"history:{either.id}", _packed_step(write.step)) if write.step else b"",
         cipher.blind_index("topic", (before.topic or "") if before else ""),
     ]
 
 
 def _packed_step(step: RecordChange) -> bytes:
-    return pack_step(replace(step, record=_stored(step.record)))
+    return pack_step(replace(step, record=_without_policy(step.record)))
 
 
-def _stored(record: Record) -> Record:
-    """Without what the policy says of it, which may be another one when it is read."""
+def _without_policy(record: Record) -> Record:
+    """The record without its retention limit: the policy may differ when it is read."""
     return replace(record, kept_until=None) if record.kept_until else record
 
 
-def _check(reply: list[Any]) -> None:
+def _raise_refusal(reply: list[Any]) -> None:
     match reply[0]:
         case b"conflict":
             raise RecordConflictError(reply[1].decode())
@@ -162,43 +228,3 @@ def _check(reply: list[Any]) -> None:
             raise RecordsFullError(reply[1])
         case _:
             return
-
-
-async def read_history(store: RedisStore, user: User, record_id: str) -> tuple[RecordChange, ...]:
-    """The history of a record, the oldest step first; empty where nothing is known of it."""
-    commands, call = store.connection.commands, store.connection.call
-    packed = await call(commands.lrange(keys.history(user, record_id), 0, -1))
-    cipher = await store.keyring.cipher_for(user, packed)
-    return tuple(unpack_step(cipher.open(f"history:{record_id}", step)) for step in packed)
-
-
-async def read_records(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, Record]]:
-    """Every record, and as an index holds it."""
-    commands, call = store.connection.commands, store.connection.call
-    ids = await call(commands.hkeys(keys.records(user)))
-    for start in range(0, len(ids), _PAGE):
-        page = [one.decode() for one in ids[start : start + _PAGE]]
-        packed = await call(commands.hmget(keys.records(user), page))
-        vectors = await call(commands.hmget(keys.vectors(user), page))
-        cipher = await store.keyring.cipher_for(
-            user, [*map(decode.without_revision, packed), *vectors]
-        )
-        for record_id, data, vector in zip(page, packed, vectors, strict=True):
-            if data:
-                record = decode.record(record_id, data, cipher)
-                opened = decode.record_vector(record_id, vector, cipher, store.embedder_tag)
-                yield record.entry(opened), record
-
-
-_RELEASE = Script("release", durable=True)
-
-
-async def release(store: RedisStore, user: User, ids: Sequence[str]) -> int:
-    """Release messages and records; how many were not released before."""
-    return await store.connection.run(_RELEASE, keys.prefix(user), store.log_length, *ids)
-
-
-async def read_released(store: RedisStore, user: User) -> set[str]:
-    """The ids of all that was released."""
-    found = await store.connection.call(store.connection.commands.smembers(keys.released(user)))
-    return {one.decode() for one in found}

@@ -1,174 +1,344 @@
-"""Copying a session whose values are bound to where they stand: opened, and sealed anew.
-
-Transcripts only grow, so what was read page by page is what stands there in the end.
-
-What is noted of a session apart from what was said in it: title, profile, metadata.
-
-Forking: a new session that begins as a copy of another, which stays as it is.
-"""
+"""Sessions: created, listed, changed, summarized, closed, forked and deleted."""
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.store import keys
-from onionskin.memory.store import script_io as decode
+from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.script_io import encrypted_field
-from onionskin.memory.store.store import RedisStore
-from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.store.transfer import session_fields
-from onionskin.memory.types.messages import Session, User
+from onionskin.memory.store.repository import Repository, StoreContext
+from onionskin.memory.store.script_io import (
+    ENCRYPTED_FIELDS,
+    SESSION_FIELDS,
+    encrypted_field,
+    new_session_id,
+    parse_session,
+)
+from onionskin.memory.types.messages import Session, SummaryState, User
 
-_COPY = Script("weigh", "copy", durable=True)
-_PAGE = 1000
-_CARRIED = ("title", "follows", "metadata")
-_FOLD = ("folded_upto", "summarized_upto", "summary", "extract")
+_UPDATE = Script("update_session", durable=True)
+_FORK = Script("byte_count", "fork_session", durable=True)
+_COPY = Script("byte_count", "copy_session", durable=True)
+_DELETE = Script("byte_count", "delete_session", durable=True)
+_CLOSE = Script.inline(
+    """
+-- Close a session; 0 if there is none. KEYS[1] the user's prefix   ARGV 1 session id
+local session = KEYS[1] .. 'session:' .. ARGV[1]
+if redis.call('EXISTS', session) == 0 then
+  return 0
+end
+redis.call('HSET', session, 'closed', '1')
+return 1
+""",
+    durable=True,
+)
+_SAVE_SUMMARY = Script.inline("""
+-- Replace a session's summary if it is still the one that was read.
+-- KEYS[1] the user's prefix
+-- ARGV    1 session id   2 folded_upto and 3 summarized_upto as read
+--         4 folded_upto   5 summarized_upto   6 summary   7 fallback summary, all new
+local session = KEYS[1] .. 'session:' .. ARGV[1]
+local length, folded, summarized =
+  unpack(redis.call('HMGET', session, 'length', 'folded_upto', 'summarized_upto'))
+if not length or tonumber(folded) ~= tonumber(ARGV[2])
+    or tonumber(summarized) ~= tonumber(ARGV[3]) or tonumber(ARGV[4]) > tonumber(length) then
+  return 0
+end
+redis.call('HSET', session, 'folded_upto', ARGV[4], 'summarized_upto', ARGV[5],
+  'summary', ARGV[6], 'extract', ARGV[7])
+return 1
+""")
+_PAGE, _SCAN_COUNT = 1000, 500
+_COPIED_FIELDS = ("title", "follows", "metadata")
+_SUMMARY_FIELDS = ("folded_upto", "summarized_upto", "summary", "extract")
+_ALL_MESSAGES = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
-    """The beginning of a session, opened: its fields, and messages with vectors (or None)."""
+class _Original:
+    """The decrypted beginning of a session: its fields, and messages with vectors (or None)."""
 
     session_id: str
     fields: dict[str, bytes]
-    said: list[tuple[bytes, bytes | None]]
+    messages: list[tuple[bytes, bytes | None]]
 
 
-async def read_original(
-    store: RedisStore, user: User, session_id: str, upto: int | None
-) -> Original:
-    """Read what is to be copied: `messages[:upto]`, all of them for None.
+class Sessions(Repository):
+    """The sessions of a user.
 
-    Raises:
-        UnknownSessionError: the user has no such session.
+    Args:
+        context: The connection, keyring and options of the store.
+        aof_rewrite: Notes deletions for the append-only file.
     """
-    fields = await session_fields(store, user, session_id)
-    if not fields:
-        raise UnknownSessionError(session_id)
-    length = int(fields["length"])
-    count = length if upto is None else min(upto, length)
-    commands, call = store.connection.commands, store.connection.call
-    said: list[tuple[bytes, bytes | None]] = []
-    for start in range(0, count, _PAGE):
-        last = min(start + _PAGE, count) - 1
-        ids = [f"{session_id}:{position}" for position in range(start, last + 1)]
-        packed = await call(commands.lrange(keys.messages(user, session_id), start, last))
-        vectors = await call(commands.hmget(keys.vectors(user), ids))
-        cipher = await store.keyring.cipher_for(user, [*packed, *vectors])
-        if len(packed) < len(ids):
-            raise UnknownSessionError(session_id)  # deleted meanwhile
-        for one, data, vector in zip(ids, packed, vectors, strict=True):
-            opened = vector and cipher.open(f"vectors:{one}", vector)
-            said.append((cipher.open(f"messages:{one}", data), opened))
-    return Original(session_id, fields, said)
+
+    def __init__(self, context: StoreContext, aof_rewrite: AofRewrite) -> None:
+        super().__init__(context)
+        self._aof_rewrite = aof_rewrite
+
+    async def get(self, user: User, session_id: str) -> Session:
+        """One session's metadata and summary.
+
+        Raises:
+            UnknownSessionError: The user has no such session, or it has expired.
+        """
+        name = keys.session(user, session_id)
+        fields = await self._call(self._commands.hmget(name, list(SESSION_FIELDS)))
+        if fields[0] is None or float(fields[1]) <= self._retention.horizon(user):
+            raise UnknownSessionError(session_id)
+        return parse_session(session_id, fields, await self._keyring.cipher_for(user, fields))
+
+    async def exists(self, user: User, session_id: str) -> bool:
+        """Whether there is a session that has not expired."""
+        active = await self._call(self._commands.hget(keys.session(user, session_id), "active"))
+        return active is not None and float(active) > self._retention.horizon(user)
+
+    async def ids(self, user: User) -> list[str]:
+        """The ids of all sessions, the longest inactive first."""
+        names = await self._call(self._commands.zrange(keys.sessions(user), 0, -1))
+        return [name.decode() for name in names]
+
+    async def fields(self, user: User, session_id: str) -> dict[str, bytes]:
+        """All fields of a session's hash, decrypted; none if there is no such session."""
+        stored = await self._call(self._commands.hgetall(keys.session(user, session_id)))
+        cipher = await self._keyring.cipher_for(user, list(stored.values()))
+        fields = {name.decode(): value for name, value in stored.items()}
+        for name in ENCRYPTED_FIELDS:
+            if name in fields:
+                fields[name] = cipher.decrypt(f"session:{session_id}:{name}", fields[name])
+        return fields
+
+    async def all(self) -> AsyncIterator[tuple[User, str]]:
+        """Every session of every user, by SCAN, in no order."""
+        async for name in self._connection.scan_keys(keys.SESSION_KEYS, _SCAN_COUNT):
+            yield keys.parse_session(name)
+
+    async def create(
+        self,
+        user: User,
+        *,
+        now: float,
+        carry: int,
+        title: str = "",
+        profile: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Create an empty session, which continues the latest `carry` sessions."""
+        session_id, epoch = new_session_id(), secrets.token_hex(8)
+        given = _given_fields(title=title, profile=profile, metadata=metadata)
+        await self._keyring.run_write(
+            user,
+            _UPDATE,
+            lambda cipher: (
+                *(session_id, 1, now, epoch, carry),
+                *_flat_fields(cipher, session_id, given),
+            ),
+        )
+        return await self.get(user, session_id)
+
+    async def update(
+        self,
+        user: User,
+        session_id: str,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Change a session's title or metadata; None leaves a value as it is.
+
+        Raises:
+            UnknownSessionError: The user has no such session.
+        """
+        await self.get(user, session_id)
+        given = _given_fields(title=title, metadata=metadata)
+        if not await self._keyring.run_write(
+            user,
+            _UPDATE,
+            lambda cipher: (
+                *(session_id, 0, 0, "", 0),
+                *_flat_fields(cipher, session_id, given),
+            ),
+        ):
+            raise UnknownSessionError(session_id)
+        return await self.get(user, session_id)
+
+    async def save_summary(
+        self, user: User, session_id: str, read: SummaryState, summary: SummaryState
+    ) -> bool:
+        """Replace the summary `read` by `summary`; False if another worker was faster."""
+        place = f"session:{session_id}"
+        reply = await self._keyring.run_write(
+            user,
+            _SAVE_SUMMARY,
+            lambda cipher: (
+                session_id,
+                read.compacted_upto,
+                read.summarized_upto,
+                summary.compacted_upto,
+                summary.summarized_upto,
+                cipher.encrypt(f"{place}:summary", summary.summary),
+                cipher.encrypt(f"{place}:extract", summary.fallback_summary),
+            ),
+        )
+        return bool(reply)
+
+    async def close(self, user: User, session_id: str) -> None:
+        """Close a session: it stays readable, but takes no more messages.
+
+        Raises:
+            UnknownSessionError: The user has no such session.
+        """
+        if not await self._connection.run(_CLOSE, keys.prefix(user), session_id):
+            raise UnknownSessionError(session_id)
+
+    async def reopen(self, user: User, session_id: str) -> None:
+        """Reopen a closed session; its summary stays.
+
+        Raises:
+            UnknownSessionError: The user has no such session.
+        """
+        arguments = (session_id, 0, 0, "", 0, "closed", "0")
+        if not await self._keyring.run_write(user, _UPDATE, lambda _: arguments):
+            raise UnknownSessionError(session_id)
+
+    async def delete(self, user: User, session_id: str, *, horizon: float | None = None) -> int:
+        """Delete a session, if it was not active after `horizon`; how many messages it had.
+
+        Raises:
+            UnknownSessionError: There is no such session, or it was active after `horizon`.
+        """
+        last = "" if horizon is None else horizon
+        arguments = (session_id, self._log_length, last)
+        count = await self._connection.run(_DELETE, keys.prefix(user), *arguments)
+        if count < 0:
+            raise UnknownSessionError(session_id)
+        await self._aof_rewrite.mark_erasure(now=self._retention.clock())
+        return count
+
+    async def fork(
+        self,
+        user: User,
+        session_id: str,
+        *,
+        now: float,
+        upto: int | None = None,
+        profile: str = "",
+    ) -> Session:
+        """Copy `messages[:upto]` of a session, with their vectors, into a new one.
+
+        The summary is copied too, unless it covers more than the copied messages.
+
+        Args:
+            user: The owner of both sessions.
+            session_id: The session to copy; it may be closed.
+            now: Creation time of the copy, Unix seconds.
+            upto: Number of messages; None, or more than there are, for all.
+            profile: The memory profile of the copy; the original's if empty.
+
+        Raises:
+            UnknownSessionError: The user has no such session.
+        """
+        await self.get(user, session_id)
+        copy = new_session_id()
+        if self._keyring.masters:  # values are bound to their position: decrypt and encrypt them
+            original = await self._read_original(user, session_id, upto)
+            await self._save_copy(user, original, copy, now=now, profile=profile)
+            return await self.get(user, copy)
+        count = _ALL_MESSAGES if upto is None else upto
+        copied = await self._connection.run(
+            _FORK, keys.prefix(user), session_id, copy, count, now, profile, self._log_length
+        )
+        if copied < 0:
+            raise UnknownSessionError(session_id)
+        return await self.get(user, copy)
+
+    async def list(
+        self, user: User, *, after: tuple[float, str] | None, count: int
+    ) -> list[Session]:
+        """Sessions by last activity, the latest first; `after` is the last one of the page before.
+
+        A session that becomes active between two pages moves to the front; none is skipped.
+        """
+        name, start = keys.sessions(user), 0
+        if after:
+            active, last = after
+            if await self._call(self._commands.zscore(name, last)) == active:
+                start = await self._call(self._commands.zrevrank(name, last)) + 1
+            else:
+                start = await self._call(self._commands.zcount(name, f"({active!r}", "+inf"))
+        sessions: list[Session] = []
+        ids = await self._call(self._commands.zrange(name, start, start + count - 1, desc=True))
+        for session_id in ids:
+            try:
+                sessions.append(await self.get(user, session_id.decode()))
+            except UnknownSessionError:
+                continue  # deleted between the two reads
+        return sessions
+
+    async def _read_original(self, user: User, session_id: str, upto: int | None) -> _Original:
+        """Read `messages[:upto]`, page by page: transcripts only grow, so pages fit together."""
+        fields = await self.fields(user, session_id)
+        if not fields:
+            raise UnknownSessionError(session_id)
+        length = int(fields["length"])
+        count = length if upto is None else min(upto, length)
+        messages: list[tuple[bytes, bytes | None]] = []
+        for start in range(0, count, _PAGE):
+            last = min(start + _PAGE, count) - 1
+            ids = [f"{session_id}:{position}" for position in range(start, last + 1)]
+            packed = await self._call(
+                self._commands.lrange(keys.messages(user, session_id), start, last)
+            )
+            vectors = await self._call(self._commands.hmget(keys.vectors(user), ids))
+            cipher = await self._keyring.cipher_for(user, [*packed, *vectors])
+            if len(packed) < len(ids):
+                raise UnknownSessionError(session_id)  # deleted in between
+            for entry_id, data, encrypted in zip(ids, packed, vectors, strict=True):
+                vector = encrypted and cipher.decrypt(f"vectors:{entry_id}", encrypted)
+                messages.append((cipher.decrypt(f"messages:{entry_id}", data), vector))
+        return _Original(session_id, fields, messages)
+
+    async def _save_copy(
+        self, user: User, original: _Original, copy: str, *, now: float, profile: str
+    ) -> None:
+        fields = _copied_fields(original, now=now, profile=profile)
+
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [original.session_id, copy, now]
+            values += (self._log_length, len(fields))
+            for name, value in fields.items():
+                values += (name, encrypted_field(cipher, copy, name, value))
+            for position, (data, vector) in enumerate(original.messages):
+                place = f"{copy}:{position}"
+                values.append(cipher.encrypt(f"messages:{place}", data))
+                values.append(cipher.encrypt(f"vectors:{place}", vector or b""))
+            return values
+
+        if await self._keyring.run_write(user, _COPY, arguments) < 0:
+            raise UnknownSessionError(original.session_id)
 
 
-async def copy_sealed(
-    store: RedisStore, user: User, original: Original, copy: str, *, now: float, profile: str
-) -> None:
-    """Store a copy; the fold goes with it unless it reaches beyond what is copied.
-
-    Raises:
-        UnknownSessionError: the original was deleted meanwhile.
-    """
-    fields = _copied_fields(original, now=now, profile=profile)
-
-    def arguments(cipher: Cipher) -> Sequence[Argument]:
-        values: list[Argument] = [original.session_id, copy, now, store.log_length, len(fields)]
-        for name, value in fields.items():
-            values += (name, encrypted_field(cipher, copy, name, value))
-        for position, (data, vector) in enumerate(original.said):
-            place = f"{copy}:{position}"
-            values.append(cipher.seal(f"messages:{place}", data))
-            values.append(cipher.seal(f"vectors:{place}", vector or b""))
-        return values
-
-    if await store.keyring.run_write(user, _COPY, arguments) < 0:
-        raise UnknownSessionError(original.session_id)
-
-
-def _copied_fields(original: Original, *, now: float, profile: str) -> dict[str, Argument]:
-    found, count = original.fields, len(original.said)
-    folded = int(found["folded_upto"]) <= count
-    return {
+def _copied_fields(original: _Original, *, now: float, profile: str) -> dict[str, Argument]:
+    fields, count = original.fields, len(original.messages)
+    copied: dict[str, Argument] = {
         "created": now,
         "active": now,
         "closed": "0",
-        "profile": profile or found["profile"],
+        "profile": profile or fields["profile"],
         "extracted_upto": count,
-        **{name: found.get(name, b"") for name in _CARRIED},
-        **{
-            name: found[name] if folded else (0 if name.endswith("upto") else b"") for name in _FOLD
-        },
     }
+    copied |= {name: fields.get(name, b"") for name in _COPIED_FIELDS}
+    if int(fields["folded_upto"]) <= count:
+        return copied | {name: fields[name] for name in _SUMMARY_FIELDS}
+    return copied | {name: 0 if name.endswith("upto") else b"" for name in _SUMMARY_FIELDS}
 
 
-_SESSION = Script("session", durable=True)
-
-
-async def begin_session(
-    store: RedisStore,
-    user: User,
-    *,
-    now: float,
-    carry: int,
-    title: str = "",
-    profile: str = "",
-    metadata: Mapping[str, Any] | None = None,
-) -> Session:
-    """An empty session, which takes up the latest `carry` sessions before it."""
-    session_id = decode.new_session_id()
-    epoch, given = secrets.token_hex(8), _given(title=title, profile=profile, metadata=metadata)
-    await store.keyring.run_write(
-        user,
-        _SESSION,
-        lambda cipher: (session_id, 1, now, epoch, carry, *_fields(cipher, session_id, given)),
-    )
-    return await get_session(store, user, session_id)
-
-
-async def note_session(
-    store: RedisStore,
-    user: User,
-    session_id: str,
-    *,
-    title: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> Session:
-    """Change a session's title or metadata; what is None stays.
-
-    Raises:
-        UnknownSessionError: the user has no such session.
-    """
-    await get_session(store, user, session_id)
-    given = _given(title=title, metadata=metadata)
-    if not await store.keyring.run_write(
-        user,
-        _SESSION,
-        lambda cipher: (session_id, 0, 0, "", 0, *_fields(cipher, session_id, given)),
-    ):
-        raise UnknownSessionError(session_id)
-    return await get_session(store, user, session_id)
-
-
-async def reopen_session(store: RedisStore, user: User, session_id: str) -> None:
-    """Let a closed session go on: what was said in it stays folded.
-
-    Raises:
-        UnknownSessionError: the user has no such session.
-    """
-    fields = (session_id, 0, 0, "", 0, "closed", "0")
-    if not await store.keyring.run_write(user, _SESSION, lambda _: fields):
-        raise UnknownSessionError(session_id)
-
-
-def _given(
+def _given_fields(
     *,
     title: str | None = None,
     profile: str | None = None,
@@ -179,52 +349,9 @@ def _given(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _fields(cipher: Cipher, session_id: str, given: dict[str, str]) -> list[Argument]:
+def _flat_fields(cipher: Cipher, session_id: str, given: dict[str, str]) -> list[Argument]:
     return [
         part
         for name, value in given.items()
         for part in (name, encrypted_field(cipher, session_id, name, value))
     ]
-
-
-_FORK = Script("weigh", "fork", durable=True)
-_ALL = -1
-
-
-async def fork_session(
-    store: RedisStore,
-    user: User,
-    session_id: str,
-    *,
-    now: float,
-    upto: int | None = None,
-    profile: str = "",
-) -> Session:
-    """Copy `messages[:upto]` of a session, with their vectors, into a new one.
-
-    The fold is copied too unless it reaches beyond `upto`. The copy goes on by itself.
-
-    Args:
-        store: where both live.
-        user: whose sessions they are.
-        session_id: the session to copy; it may be closed.
-        now: when the copy begins, Unix seconds.
-        upto: how many messages; None, or more than there are, for all.
-        profile: the memory profile of the copy; that of the original if empty.
-
-    Raises:
-        UnknownSessionError: the user has no such session.
-    """
-    await get_session(store, user, session_id)
-    copy = decode.new_session_id()
-    if store.keyring.masters:
-        original = await read_original(store, user, session_id, upto)
-        await copy_sealed(store, user, original, copy, now=now, profile=profile)
-        return await get_session(store, user, copy)
-    count = _ALL if upto is None else upto
-    copied = await store.connection.run(
-        _FORK, keys.prefix(user), session_id, copy, count, now, profile, store.log_length
-    )
-    if copied < 0:
-        raise UnknownSessionError(session_id)
-    return await get_session(store, user, copy)

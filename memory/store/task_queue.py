@@ -1,17 +1,17 @@
-"""The agenda: what is due, over all users and workers, and what was given up.
+"""The task queue of all users and workers: delayed, retried and dead tasks.
 
-What is due follows from what is stored, so the agenda holds no work, only where to look. Its keys
-share a hash slot of their own, so the same scripts run on one server, under Sentinel and in a
-cluster; and the time is Redis's, so that workers need not agree on it.
+A task follows from stored data, so the queue holds no work, only where to find it. Its keys share a
+hash slot of their own, so the same scripts run on one server, under Sentinel and in a cluster.
+Times are those of Redis, so workers need no synchronized clocks.
 
 | key                    | type | holds                                                    |
 |------------------------|------|----------------------------------------------------------|
-| `onionskin:{due}:waiting` | zset | what is due, by when it may be taken                     |
-| `onionskin:{due}:workers` | hash | whose it is meanwhile                                    |
-| `onionskin:{due}:failures`, `:errors` | hash | how often it failed in a row, and how last   |
-| `onionskin:{due}:dead`    | zset | what was given up, by when                               |
+| `onionskin:{due}:waiting` | zset | tasks, by the time from which they may be fetched        |
+| `onionskin:{due}:workers` | hash | the worker that holds a task                             |
+| `onionskin:{due}:failures`, `:errors` | hash | failures in a row, and the last error code   |
+| `onionskin:{due}:dead`    | zset | tasks that failed too often, by when                     |
 
-How what is due is packed: JSON that names users and sessions, and nothing that was said.
+A task is packed as JSON that names users and sessions, and contains no message text.
 """
 
 import hashlib
@@ -38,6 +38,54 @@ from onionskin.memory.types.tasks import (
     Task,
 )
 
+_SCHEDULE_TASK, _FINISH_TASK = Script("schedule_task"), Script("finish_task")
+_FETCH_TASKS = Script.inline("""
+-- Fetch tasks that are due, and hold them for a while.
+-- KEYS[1] the queue's prefix   ARGV 1 seconds to hold them   2 worker's token   3 maximum number
+-- Returns the number of waiting tasks, the number of dead tasks, and the fetched tasks.
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local waiting = KEYS[1] .. 'waiting'
+local tasks = {}
+if ARGV[3] ~= '0' then
+  tasks = redis.call('ZRANGEBYSCORE', waiting, '-inf', string.format('%.6f', now), 'LIMIT', 0, ARGV[3])
+end
+for _, task in ipairs(tasks) do
+  redis.call('ZADD', waiting, string.format('%.6f', now + ARGV[1]), task)
+  redis.call('HSET', KEYS[1] .. 'workers', task, ARGV[2])
+end
+return {redis.call('ZCARD', waiting), redis.call('ZCARD', KEYS[1] .. 'dead'), tasks}
+""")
+_RETRY_TASKS = Script.inline("""
+-- Schedule dead tasks again, or discard them; returns how many there were.
+-- KEYS[1] the queue's prefix   ARGV 1 '1' to schedule, '0' to discard   2.. tasks
+local count = 0
+for at = 2, #ARGV do
+  local task = ARGV[at]
+  if redis.call('ZREM', KEYS[1] .. 'dead', task) == 1 then
+    redis.call('HDEL', KEYS[1] .. 'failures', task)
+    redis.call('HDEL', KEYS[1] .. 'errors', task)
+    if ARGV[1] == '1' then
+      redis.call('ZADD', KEYS[1] .. 'waiting', 0, task)
+    end
+    count = count + 1
+  end
+end
+return count
+""")
+_FORGET_USER = Script.inline("""
+-- Remove all tasks that contain a text. KEYS[1] the queue's prefix   ARGV 1 the text
+for _, set in ipairs({'waiting', 'dead'}) do
+  for _, task in ipairs(redis.call('ZRANGE', KEYS[1] .. set, 0, -1)) do
+    if string.find(task, ARGV[1], 1, true) then
+      redis.call('ZREM', KEYS[1] .. set, task)
+      for _, hash in ipairs({'workers', 'failures', 'errors'}) do
+        redis.call('HDEL', KEYS[1] .. hash, task)
+      end
+    end
+  end
+end
+""")
 _KINDS: dict[str, type[Task]] = {
     "fold": SummarizeTask,
     "embed": EmbedTask,
@@ -50,54 +98,13 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def kind_of(due: Task) -> str:
-    """What sort of job it is: `fold`, `embed`, ..."""
-    return _NAMES[type(due)]
-
-
-def pack_task(due: Task) -> bytes:
-    """The same bytes for what is the same; how long it is to wait is not among them."""
-    fields = cast("dict[str, Any]", msgspec.to_builtins(due))
-    fields.pop("quiet", None)
-    return _encode({"kind": kind_of(due), **fields})
-
-
-def unpack_task(data: bytes) -> Task:
-    """What `pack_due` packed.
-
-    Raises:
-        CorruptValueError: it is of no kind that this version knows.
-    """
-    try:
-        fields = _decode(data)
-        return msgspec.convert(fields, _KINDS[fields.pop("kind")])
-    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
-        raise CorruptValueError(
-            f"Something due does not decode: {error}. Upgrade Onionskin."
-        ) from error
-
-
-def mark_of(user: User) -> bytes:
-    """What stands in all that is due for a user, and in nothing that is due for another."""
-    return b'"user":' + _encode(msgspec.to_builtins(user))
-
-
-def task_digest(due: Task) -> str:
-    """A short id of what is due, for people: the same for what is the same."""
-    return hashlib.blake2b(pack_task(due), digest_size=6).hexdigest()
-
-
-_NOTE, _TAKE, _SETTLE = Script("note"), Script("take"), Script("settle")
-_REVIVE, _FORGET = Script("revive"), Script("forget")
-
-
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a failed job waits: doubled each time, jittered, bounded.
+    """How long a failed task waits: doubled each time, jittered, bounded.
 
     Attributes:
-        first, longest: seconds.
-        attempts: after so many failures in a row the job is given up.
+        first, longest: Seconds.
+        attempts: Number of failures in a row after which a task is dead.
     """
 
     first: float = 1.0
@@ -107,10 +114,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker took, and how much there was.
+    """The tasks that a worker fetched.
 
     Attributes:
-        waiting, dead: entries of the agenda in all.
+        waiting, dead: Number of tasks in the whole queue.
     """
 
     tasks: tuple[Task, ...]
@@ -120,11 +127,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class DeadTask:
-    """A job that failed too often.
+    """A task that failed too often.
 
     Attributes:
-        failures: in a row; `error` is the code of the last.
-        at: when it was given up; Unix seconds.
+        failures: Number of failures in a row; `error` is the code of the last one.
+        at: Time of the last failure; Unix seconds.
     """
 
     task: Task
@@ -134,103 +141,142 @@ class DeadTask:
 
 
 class TaskQueue:
-    """One worker's side of it.
+    """One worker's access to the queue.
 
     Args:
-        connection: how Redis is reached.
-        hold: how long what a worker took stays its own after its last sign of life.
-        backoff: between the tries of one job.
+        connection: The connection to Redis.
+        lock_timeout: How long a worker holds a task after its last heartbeat.
+        backoff: The pauses between attempts of one task.
     """
 
     def __init__(
         self,
         connection: Connection,
         *,
-        hold: timedelta = timedelta(seconds=30),
+        lock_timeout: timedelta = timedelta(seconds=30),
         backoff: Backoff | None = None,
     ) -> None:
-        self.hold, self._connection, self._backoff = hold, connection, backoff or Backoff()
-        self._token, self._hold = secrets.token_hex(8), hold.total_seconds()
+        self.lock_timeout = lock_timeout
+        self._connection, self._backoff = connection, backoff or Backoff()
+        self._token, self._lock_seconds = secrets.token_hex(8), lock_timeout.total_seconds()
 
-    async def schedule(self, *dues: Task, after: float = 0.0, reschedule: bool = True) -> None:
-        """Note what is due in `after` seconds, for whichever worker comes first.
+    async def schedule(self, *tasks: Task, after: float = 0.0, reschedule: bool = True) -> None:
+        """Queue tasks that any worker may fetch after `after` seconds.
 
-        What waits to be tried again goes on waiting; what is noted already is put off to then,
-        unless `anew` is False: then it is at most brought forward, and left to whoever is at it.
+        A task waiting for a retry keeps its schedule. A task that is already queued is postponed;
+        with `reschedule=False` it may only move earlier, and a worker that holds it keeps it.
         """
-        if dues:
-            packed = map(pack_task, dues)
+        if tasks:
+            packed = map(pack_task, tasks)
             await self._connection.run(
-                _NOTE, keys.TASK_QUEUE, after, "", int(not reschedule), *packed
+                _SCHEDULE_TASK, keys.TASK_QUEUE, after, "", int(not reschedule), *packed
             )
 
-    async def claim(self, due: Task) -> bool:
-        """Note what this worker does at once; False if it waits to be tried again."""
-        packed = pack_task(due)
-        noted = await self._connection.run(
-            _NOTE, keys.TASK_QUEUE, self._hold, self._token, 0, packed
+    async def claim(self, task: Task) -> bool:
+        """Queue a task that this worker runs at once; False if it waits for a retry."""
+        claimed = await self._connection.run(
+            *(_SCHEDULE_TASK, keys.TASK_QUEUE, self._lock_seconds, self._token, 0),
+            pack_task(task),
         )
-        return bool(noted[0])
+        return bool(claimed[0])
 
-    async def fetch(self, most: int) -> Batch:
-        """Take at most so many that are due by now."""
-        waiting, dead, found = await self._connection.run(
-            _TAKE, keys.TASK_QUEUE, self._hold, self._token, most
+    async def fetch(self, limit: int) -> Batch:
+        """Fetch at most `limit` tasks that are due, and hold them."""
+        waiting, dead, fetched = await self._connection.run(
+            _FETCH_TASKS, keys.TASK_QUEUE, self._lock_seconds, self._token, limit
         )
-        dues: list[Task] = []
-        for packed in found:
+        tasks: list[Task] = []
+        for packed in fetched:
             try:
-                dues.append(unpack_task(packed))
-            except CorruptValueError:  # of a newer version: one of its workers has it next
+                tasks.append(unpack_task(packed))
+            except CorruptValueError:  # of a newer version, whose workers fetch it next
                 continue
-        return Batch(tuple(dues), waiting, dead)
+        return Batch(tuple(tasks), waiting, dead)
 
-    async def heartbeat(self, due: Task) -> None:
-        """It takes longer: hold it anew."""
-        await self._finish(due, "hold", self._hold)
+    async def heartbeat(self, task: Task) -> None:
+        """Extend the lock on a running task."""
+        await self._finish(task, "hold", self._lock_seconds)
 
-    async def complete(self, due: Task) -> None:
-        """It is done, unless it was noted anew meanwhile."""
-        await self._finish(due, "done")
+    async def complete(self, task: Task) -> None:
+        """Remove a finished task, unless it was scheduled again in between."""
+        await self._finish(task, "done")
 
-    async def defer(self, due: Task, after: timedelta) -> None:
-        """It could not be done yet, and that was no fault of it."""
-        await self._finish(due, "later", after.total_seconds() * _jitter())
+    async def defer(self, task: Task, after: timedelta) -> None:
+        """Postpone a task that could not run yet; this does not count as a failure."""
+        await self._finish(task, "later", after.total_seconds() * _jitter())
 
-    async def fail(self, due: Task, code: str) -> bool:
-        """It failed; True if that was once too often, and it is given up."""
-        return await self._finish(due, "failed", self._backoff.first, code) == b"dead"
+    async def fail(self, task: Task, code: str) -> bool:
+        """Schedule a failed task for a retry; True if it failed too often and is dead now."""
+        return await self._finish(task, "failed", self._backoff.first, code) == b"dead"
 
-    async def _finish(self, due: Task, how: str, seconds: float = 0.0, code: str = "") -> bytes:
+    async def dead(self) -> list[DeadTask]:
+        """All dead tasks, the oldest first."""
+        commands, call, tasks = self._connection.commands, self._connection.call, list[DeadTask]()
+        for packed in await call(commands.zrange(f"{keys.TASK_QUEUE}dead", 0, -1)):
+            name = packed.decode()
+            at = await call(commands.zscore(f"{keys.TASK_QUEUE}dead", name))
+            times = await call(commands.hget(f"{keys.TASK_QUEUE}failures", name))
+            error = await call(commands.hget(f"{keys.TASK_QUEUE}errors", name))
+            if at is not None:
+                code = (error or b"").decode()
+                tasks.append(DeadTask(unpack_task(packed), int(times or 0), code, at))
+        return tasks
+
+    async def retry(self, tasks: Sequence[Task]) -> int:
+        """Schedule dead tasks again; how many there were."""
+        return await self._connection.run(_RETRY_TASKS, keys.TASK_QUEUE, 1, *map(pack_task, tasks))
+
+    async def discard(self, tasks: Sequence[Task]) -> int:
+        """Discard dead tasks; how many there were."""
+        return await self._connection.run(_RETRY_TASKS, keys.TASK_QUEUE, 0, *map(pack_task, tasks))
+
+    async def forget_user(self, user: User) -> None:
+        """Remove all tasks of a user."""
+        await self._connection.run(_FORGET_USER, keys.TASK_QUEUE, _user_marker(user))
+
+    async def _finish(self, task: Task, how: str, seconds: float = 0.0, code: str = "") -> bytes:
         longest, attempts = self._backoff.longest, self._backoff.attempts
         return await self._connection.run(
-            *(_SETTLE, keys.TASK_QUEUE, pack_task(due), self._token, how),
+            *(_FINISH_TASK, keys.TASK_QUEUE, pack_task(task), self._token, how),
             *(seconds, longest, _jitter(), attempts, code),
         )
 
 
-async def list_dead_tasks(connection: Connection) -> list[DeadTask]:
-    """What was given up, the oldest first."""
-    commands, call, found = connection.commands, connection.call, list[DeadTask]()
-    for packed in await call(commands.zrange(f"{keys.TASK_QUEUE}dead", 0, -1)):
-        name = packed.decode()
-        at = await call(commands.zscore(f"{keys.TASK_QUEUE}dead", name))
-        times = await call(commands.hget(f"{keys.TASK_QUEUE}failures", name))
-        error = await call(commands.hget(f"{keys.TASK_QUEUE}errors", name))
-        if at is not None:
-            last = (error or b"").decode()
-            found.append(DeadTask(unpack_task(packed), int(times or 0), last, at))
-    return found
+def kind_of(task: Task) -> str:
+    """The kind of a task: `fold`, `embed`, ..."""
+    return _NAMES[type(task)]
 
 
-async def retry_tasks(connection: Connection, dues: Sequence[Task], *, again: bool) -> int:
-    """Let what was given up be due again, or let it go; how many there were."""
-    return await connection.run(_REVIVE, keys.TASK_QUEUE, int(again), *map(pack_task, dues))
+def pack_task(task: Task) -> bytes:
+    """A task as JSON: equal tasks yield equal bytes. The delay `quiet` is left out."""
+    fields = cast("dict[str, Any]", msgspec.to_builtins(task))
+    fields.pop("quiet", None)
+    return _encode({"kind": kind_of(task), **fields})
 
 
-async def forget_user(connection: Connection, user: User) -> None:
-    """Take all that is due for a user off the agenda."""
-    await connection.run(_FORGET, keys.TASK_QUEUE, mark_of(user))
+def unpack_task(data: bytes) -> Task:
+    """The task of `pack_task`.
+
+    Raises:
+        CorruptValueError: This version does not know the kind.
+    """
+    try:
+        fields = _decode(data)
+        return msgspec.convert(fields, _KINDS[fields.pop("kind")])
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
+        raise CorruptValueError(
+            f"A queued task does not decode: {error}. Upgrade Onionskin."
+        ) from error
+
+
+def task_digest(task: Task) -> str:
+    """A short id of a task for people; equal tasks have equal ids."""
+    return hashlib.blake2b(pack_task(task), digest_size=6).hexdigest()
+
+
+def _user_marker(user: User) -> bytes:
+    """A text that every packed task of the user contains, and no task of another user."""
+    return b'"user":' + _encode(msgspec.to_builtins(user))
 
 
 def _jitter() -> float:

@@ -1,119 +1,180 @@
-"""Reading what is stored at one's leisure: sessions, transcripts, everything of a user.
+"""Transcripts: one round trip reads all that a turn needs, another commits the turn.
 
-Reading a turn again: what was said, and what its prompt had shown.
+The Lua script `load_turn` reads, and `commit_turn` writes. A commit encrypts messages for the
+positions at which they will be stored.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
-from onionskin.memory.errors import UnknownSessionError, UnknownTurnError
+from onionskin.memory.errors import (
+    ImportConflictError,
+    SessionBusyError,
+    SessionClosedError,
+    SupersededError,
+    UnknownSessionError,
+    UnknownTurnError,
+)
+from onionskin.memory.session_lock import LOCK_MILLISECONDS, SessionLock
 from onionskin.memory.store import keys
-from onionskin.memory.store import script_io as decode
-from onionskin.memory.store.store import RedisStore
-from onionskin.memory.types.messages import Entry, Session, User
+from onionskin.memory.store.encryption.ciphers import Cipher
+from onionskin.memory.store.encryption.keyring import Argument, Keyring
+from onionskin.memory.store.redis.scripts import Script
+from onionskin.memory.store.repository import Repository, StoreContext
+from onionskin.memory.store.script_io import (
+    encrypted_messages,
+    encrypted_vector,
+    parse_changes,
+    parse_entries,
+    parse_snapshot,
+)
+from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.types.change_log import Changes, Cursor
+from onionskin.memory.types.messages import (
+    Committed,
+    Entry,
+    ImportStep,
+    Message,
+    Session,
+    User,
+    Vector,
+)
 from onionskin.memory.types.prompt_trace import LayerTrace, unpack_trace
+from onionskin.memory.types.snapshot import Snapshot
 
+COMMIT_TURN = Script("byte_count", "commit_turn", durable=True)
+_LOAD_TURN = Script("change_log", "session_queue", "load_turn")
+_CHANGES_SINCE = Script.inline(
+    """
+-- The changes after a cursor.
+-- KEYS[1] the user's prefix   ARGV 1 epoch   2 sequence   3 maximum number of messages
+return read_changes(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+""",
+    requires=("change_log",),
+)
+_SAVE_VECTORS = Script.inline(
+    """
+-- Store vectors of messages that still exist; returns how many.
+-- KEYS[1] the user's prefix   ARGV 1 log entries to keep   2.. session id, position, vector, ...
+local prefix, stored = KEYS[1], 0
+for index = 2, #ARGV, 3 do
+  local sid, position = ARGV[index], ARGV[index + 1]
+  if tonumber(position) < redis.call('LLEN', prefix .. 'messages:' .. sid) then
+    local vector = sid .. ':' .. position
+    add_bytes(prefix, #ARGV[index + 2] - field_bytes(prefix .. 'vectors', {vector}))
+    redis.call('HSET', prefix .. 'vectors', vector, ARGV[index + 2])
+    redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[1], '0-*',
+      'put', sid, 'first', position, 'count', 1)
+    stored = stored + 1
+  end
+end
+return stored
+""",
+    requires=("byte_count",),
+)
+IDEMPOTENCY_SECONDS = 24 * 3600
+"""How long the nonce or idempotency key of a request is remembered."""
+_NONCE_SECONDS = 600
+_IMPORT_SECONDS = 7 * 24 * 3600
+_CHANGES_PER_READ = 1000
+_NEVER = -1e12
+"""An idle timeout that no clock difference between workers undercuts."""
 _PAGE = 1000
 
 
-async def get_session(store: RedisStore, user: User, session_id: str) -> Session:
-    """One session's metadata.
+@dataclass(frozen=True, slots=True)
+class Continuity:
+    """When a session continues, and what a new one takes over from earlier ones."""
 
-    Raises:
-        UnknownSessionError: the user has no such session, or it is past its time.
+    idle_timeout: timedelta = timedelta(minutes=30)
+    sessions: int = 5
+    last_messages: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """The arguments of the script `commit_turn`: a turn, or a batch of an import.
+
+    Attributes:
+        create: Whether the session may be created: '0', '1', or the user's epoch.
+        nonce, nonce_seconds: The commit is stored once per nonce, for this time.
+        trace, trace_seconds: The prompt trace, and how long it is kept.
+        new_epoch: The epoch for a new user.
     """
-    fields = await store.connection.call(
-        store.connection.commands.hmget(keys.session(user, session_id), list(decode.SESSION_FIELDS))
-    )
-    if fields[0] is None or float(fields[1]) <= store.retention.horizon(user):
-        raise UnknownSessionError(session_id)
-    return decode.session(session_id, fields, await store.keyring.cipher_for(user, fields))
 
+    session: Session
+    messages: Sequence[tuple[Message, Vector | None]]
+    create: str
+    step: ImportStep | None
+    lock_token: str
+    nonce: str
+    nonce_seconds: int
+    trace: bytes
+    trace_seconds: int
+    embedder_tag: str
+    log_length: int
+    new_epoch: str = field(default_factory=lambda: secrets.token_hex(8))
 
-async def is_kept(store: RedisStore, user: User, session_id: str) -> bool:
-    """Whether there is a session, and it is not past its time."""
-    name = keys.session(user, session_id)
-    active = await store.connection.call(store.connection.commands.hget(name, "active"))
-    return active is not None and float(active) > store.retention.horizon(user)
+    async def execute(self, keyring: Keyring, user: User) -> Committed:
+        """Commit; raises as `Transcripts.commit`.
 
-
-async def list_sessions(
-    store: RedisStore, user: User, *, after: tuple[float, str] | None, count: int
-) -> list[Session]:
-    """Sessions by last activity, the latest first; `after` is the last one of the page before.
-
-    A session that becomes active between two pages moves to the front; none is skipped.
-    """
-    call, commands = store.connection.call, store.connection.commands
-    name, start = keys.sessions(user), 0
-    if after:
-        active, last = after
-        if await call(commands.zscore(name, last)) == active:
-            start = await call(commands.zrevrank(name, last)) + 1
-        else:
-            start = await call(commands.zcount(name, f"({active!r}", "+inf"))
-    sessions: list[Session] = []
-    for session_id in await call(commands.zrange(name, start, start + count - 1, desc=True)):
-        try:
-            sessions.append(await get_session(store, user, session_id.decode()))
-        except UnknownSessionError:
-            continue  # deleted between the two reads
-    return sessions
-
-
-async def read_messages(
-    store: RedisStore, user: User, session_id: str, *, start: int, count: int
-) -> tuple[Entry, ...]:
-    """`messages[start:start + count]` of a session, oldest first, without vectors."""
-    packed = await store.connection.call(
-        store.connection.commands.lrange(keys.messages(user, session_id), start, start + count - 1)
-    )
-    cipher = await store.keyring.cipher_for(user, packed)
-    return decode.entries(session_id, start, packed, cipher=cipher)
-
-
-async def read_everything(store: RedisStore, user: User) -> AsyncIterator[tuple[Entry, ...]]:
-    """Every message of the user with its vector, a page at a time, for a view filled anew."""
-    commands, call = store.connection.commands, store.connection.call
-    for found in await call(commands.zrange(keys.sessions(user), 0, -1)):
-        session_id, start = found.decode(), 0
-        if not await _is_recalled(store, user, session_id):
-            continue
+        Encrypted values decrypt only at their own position. If another turn was faster, they are
+        encrypted again for the position after it.
+        """
+        first = self.session.length
         while True:
-            packed = await call(
-                commands.lrange(keys.messages(user, session_id), start, start + _PAGE - 1)
-            )
-            if not packed:
-                break
-            fields = [f"{session_id}:{start + offset}" for offset in range(len(packed))]
-            vectors = await call(commands.hmget(keys.vectors(user), fields))
-            yield decode.entries(
-                session_id,
-                start,
-                packed,
-                vectors,
-                cipher=await store.keyring.cipher_for(user, [*packed, *vectors]),
-                embedder_tag=store.embedder_tag,
-            )
-            start += len(packed)
+            reply = await keyring.run_write(user, COMMIT_TURN, partial(self._values, first))
+            if reply[0] != b"moved":
+                return self._committed(reply)
+            first = reply[1]
 
+    def _committed(self, reply: Sequence[Any]) -> Committed:
+        match reply[0]:
+            case b"unknown":
+                raise UnknownSessionError(self.session.id)
+            case b"closed":
+                raise SessionClosedError(self.session.id)
+            case b"overtaken":
+                raise SupersededError
+            case b"conflict":
+                raise ImportConflictError(
+                    f"{reply[1]} lines of this import are stored, not as many as this one "
+                    "counted: it runs twice. Wait for the other, then start again to resume."
+                )
+            case _:
+                return Committed(reply[3].decode(), reply[1], reply[2], reply[4])
 
-async def _is_recalled(store: RedisStore, user: User, session_id: str) -> bool:
-    """Whether anything was said in it since the horizon; a copy of old messages has nothing."""
-    call, commands = store.connection.call, store.connection.commands
-    last = int(await call(commands.hget(keys.session(user, session_id), "length")) or 0) - 1
-    packed = await call(commands.lrange(keys.messages(user, session_id), last, last))
-    cipher = await store.keyring.cipher_for(user, packed)
-    said = decode.entries(session_id, last, packed, cipher=cipher)
-    return bool(said) and said[0].message.at > store.retention.horizon(user)
-
-
-async def import_progress(store: RedisStore, user: User, import_id: str) -> int:
-    """How many lines of an import are stored."""
-    lines = await store.connection.call(
-        store.connection.commands.hget(keys.import_progress(user, import_id), "lines")
-    )
-    return int(lines or 0)
+    def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
+        session, step = self.session, self.step
+        messages = encrypted_messages(
+            cipher, session.id, first, self.messages, embedder_tag=self.embedder_tag
+        )
+        return (
+            session.id,
+            self.create,
+            self.nonce,
+            self.nonce_seconds,
+            self.messages[0][0].at,
+            max(message.at for message, _ in self.messages),
+            session.profile,
+            cipher.encrypt(f"session:{session.id}:title", session.title),
+            " ".join(session.continued_from),
+            self.new_epoch,
+            self.log_length,
+            step.import_id if step else "",
+            step.lines_before if step else 0,
+            step.lines_after if step else 0,
+            _IMPORT_SECONDS,
+            self.lock_token,
+            cipher.encrypt(f"shown:{session.id}.{first}", self.trace),
+            self.trace_seconds,
+            first if cipher.binds else "",
+            *messages,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +182,8 @@ class StoredTurn:
     """A turn.
 
     Attributes:
-        said, replied: its messages; `replied` is None where an import left it out.
-        layers: what its prompt showed; None once that is no longer kept.
+        said, replied: Its messages; `replied` is None if an import left it out.
+        layers: The prompt trace; None once it has expired.
     """
 
     said: Entry
@@ -130,43 +191,228 @@ class StoredTurn:
     layers: tuple[LayerTrace, ...] | None
 
 
-async def read_turn(store: RedisStore, user: User, turn_id: str) -> StoredTurn:
-    """A turn by its id.
-
-    Raises:
-        UnknownTurnError: the user has no such turn.
-    """
-    session_id, _, position = turn_id.partition(".")
-    call, commands, first = store.connection.call, store.connection.commands, int(position)
-    packed = await call(commands.lrange(keys.messages(user, session_id), first, first + 1))
-    cipher = await store.keyring.cipher_for(user, packed)
-    entries = decode.entries(session_id, first, packed, cipher=cipher)
-    if not entries or entries[0].message.role != "user":
-        raise UnknownTurnError(turn_id)
-    if not await is_kept(store, user, session_id):
-        raise UnknownTurnError(turn_id)
-    kept = entries[0].message.at > store.retention.trace_horizon(user)
-    trace = await call(commands.get(keys.shown(user, turn_id))) if kept else None
-    cipher = await store.keyring.cipher_for(user, [trace])
-    layers = unpack_trace(cipher.open(f"shown:{turn_id}", trace)) if trace else None
-    return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
-
-
-async def read_entries(store: RedisStore, user: User, ids: Sequence[str]) -> dict[str, Entry]:
-    """Messages by their ids; those that are gone are left out."""
-    found: dict[str, Entry] = {}
-    sessions = {one.partition(":")[0] for one in ids}
-    kept = {one for one in sessions if await is_kept(store, user, one)}
-    for one in dict.fromkeys(ids):
-        session_id, _, position = one.partition(":")
-        if session_id not in kept:
-            continue
-        packed = await store.connection.call(
-            store.connection.commands.lrange(
-                keys.messages(user, session_id), int(position), int(position)
-            )
+def entries_of(
+    committed: Committed, messages: Sequence[tuple[Message, Vector | None]]
+) -> tuple[Entry, ...]:
+    """The entries that a commit stored: messages with their `(dim,)` vectors."""
+    return tuple(
+        Entry(
+            committed.session_id,
+            position,
+            message,
+            None if vector is None else vector.astype("<f2"),
         )
-        if packed:
-            cipher = await store.keyring.cipher_for(user, packed)
-            found[one] = decode.entries(session_id, int(position), packed, cipher=cipher)[0]
-    return found
+        for position, (message, vector) in enumerate(messages, committed.position)
+    )
+
+
+class Transcripts(Repository):
+    """Messages, vectors and the change log of a user.
+
+    Args:
+        context: The connection, keyring and options of the store.
+        sessions: Decides which sessions are readable.
+        continuity: When sessions continue.
+    """
+
+    def __init__(self, context: StoreContext, sessions: Sessions, continuity: Continuity) -> None:
+        super().__init__(context)
+        self._sessions, self._continuity = sessions, continuity
+
+    async def load_turn(
+        self,
+        user: User,
+        session_id: str | None = None,
+        *,
+        now: float,
+        since: Cursor | None,
+        carry: bool = True,
+        tail: int = 0,
+        lock: SessionLock | None = None,
+        fresh: bool = False,
+    ) -> Snapshot:
+        """Read all that one turn needs, in one round trip.
+
+        Args:
+            user: The user who talks.
+            session_id: The session; None for the latest one, unless it is idle.
+            now: The time of the turn.
+            since: The cursor of the worker's index; None if the turn needs no index.
+            carry: Whether to read what earlier sessions left.
+            tail: Maximum number of messages from the session's end; 0 for all that are not
+                summarized.
+            lock: The lock that the turn takes on the session.
+            fresh: Whether to begin a new session in any case.
+
+        Raises:
+            UnknownSessionError: The user has no session `session_id`.
+            SessionClosedError: The session is closed.
+            SessionBusyError: Another turn holds the lock on the session.
+        """
+        continuity = self._continuity
+        reply, cipher = await self._keyring.run_read(
+            user,
+            _LOAD_TURN,
+            session_id or "",
+            now,
+            _NEVER if fresh else continuity.idle_timeout.total_seconds(),
+            tail,
+            continuity.sessions if carry else 0,
+            continuity.last_messages,
+            since.epoch if since else "-",
+            since.sequence if since else 0,
+            _CHANGES_PER_READ,
+            lock.token if lock else "",
+            LOCK_MILLISECONDS,
+            lock.policy if lock else "",
+            self._retention.horizon(user),
+        )
+        if reply[0] == b"unknown":
+            raise UnknownSessionError(session_id or "")
+        if reply[0] == b"busy":
+            raise SessionBusyError(reply[1].decode(), place=reply[2])
+        snapshot = parse_snapshot(
+            reply, cipher, now=now, since=since, embedder_tag=self._embedder_tag
+        )
+        if snapshot.session.closed:
+            raise SessionClosedError(snapshot.session.id)
+        return snapshot
+
+    async def commit(
+        self,
+        user: User,
+        session: Session,
+        messages: Sequence[tuple[Message, Vector | None]],
+        *,
+        create: bool,
+        epoch: str = "",
+        step: ImportStep | None = None,
+        lock_token: str = "",
+        nonce: str = "",
+        trace: bytes = b"",
+    ) -> Committed:
+        """Append messages to a session: all of them once, or none.
+
+        Args:
+            user: The owner of the session.
+            session: The session; fields other than the id are used when it is created.
+            messages: The messages, oldest first, with `(dim,)` vectors where they exist.
+            create: Whether the session may be created.
+            epoch: The user's epoch that the turn read. If the user was erased since then, the
+                session is not created.
+            step: The position of the batch in an import.
+            lock_token: The token of the turn, whose lock on the session is released.
+            nonce: The commit is stored once per nonce; drawn if empty.
+            trace: The prompt trace.
+
+        Raises:
+            UnknownSessionError: The session was deleted and may not be created.
+            SessionClosedError: The session is closed.
+            SupersededError: A later attempt of the same request has replaced this one.
+            ImportConflictError: The import has stored another number of lines than `step` says.
+        """
+        request = CommitRequest(
+            session,
+            messages,
+            create=(epoch or "1") if create else "0",
+            step=step,
+            lock_token=lock_token,
+            nonce=nonce or secrets.token_hex(8),
+            nonce_seconds=IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
+            trace=trace,
+            embedder_tag=self._embedder_tag,
+            trace_seconds=self._retention.trace_seconds(user),
+            log_length=self._log_length,
+        )
+        return await request.execute(self._keyring, user)
+
+    async def changes_since(self, user: User, cursor: Cursor) -> Changes:
+        """The changes after a cursor, where one snapshot could not hold all of them."""
+        reply, cipher = await self._keyring.run_read(
+            user, _CHANGES_SINCE, cursor.epoch, cursor.sequence, _CHANGES_PER_READ
+        )
+        return parse_changes(reply, cipher, since=cursor, embedder_tag=self._embedder_tag)
+
+    async def save_vectors(self, user: User, vectors: Sequence[tuple[Entry, Vector]]) -> int:
+        """Store vectors of messages that were committed without; how many still exist."""
+
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [self._log_length]
+            for entry, vector in vectors:
+                packed = encrypted_vector(cipher, entry.id, vector, self._embedder_tag)
+                values += (entry.session_id, entry.position, packed)
+            return values
+
+        return await self._keyring.run_write(user, _SAVE_VECTORS, arguments)
+
+    async def read(
+        self, user: User, session_id: str, *, start: int, count: int
+    ) -> tuple[Entry, ...]:
+        """`messages[start:start + count]` of a session, oldest first, without vectors."""
+        packed = await self._call(
+            self._commands.lrange(keys.messages(user, session_id), start, start + count - 1)
+        )
+        cipher = await self._keyring.cipher_for(user, packed)
+        return parse_entries(session_id, start, packed, cipher=cipher)
+
+    async def read_all(self, user: User) -> AsyncIterator[tuple[Entry, ...]]:
+        """Every readable message of the user with its vector, page by page, to fill an index."""
+        for session_id in await self._sessions.ids(user):
+            start = 0
+            if not await self._is_recalled(user, session_id):
+                continue
+            while True:
+                packed = await self._call(
+                    self._commands.lrange(keys.messages(user, session_id), start, start + _PAGE - 1)
+                )
+                if not packed:
+                    break
+                fields = [f"{session_id}:{start + offset}" for offset in range(len(packed))]
+                vectors = await self._call(self._commands.hmget(keys.vectors(user), fields))
+                yield parse_entries(
+                    session_id,
+                    start,
+                    packed,
+                    vectors,
+                    cipher=await self._keyring.cipher_for(user, [*packed, *vectors]),
+                    embedder_tag=self._embedder_tag,
+                )
+                start += len(packed)
+
+    async def turn(self, user: User, turn_id: str) -> StoredTurn:
+        """A turn by its id.
+
+        Raises:
+            UnknownTurnError: The user has no such turn.
+        """
+        session_id, _, position = turn_id.partition(".")
+        entries = await self.read(user, session_id, start=int(position), count=2)
+        if not entries or entries[0].message.role != "user":
+            raise UnknownTurnError(turn_id)
+        if not await self._sessions.exists(user, session_id):
+            raise UnknownTurnError(turn_id)
+        trace: bytes | None = None
+        if entries[0].message.at > self._retention.trace_horizon(user):
+            trace = await self._call(self._commands.get(keys.prompt_trace(user, turn_id)))
+        cipher = await self._keyring.cipher_for(user, [trace])
+        layers = unpack_trace(cipher.decrypt(f"shown:{turn_id}", trace)) if trace else None
+        return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
+
+    async def entries(self, user: User, ids: Sequence[str]) -> dict[str, Entry]:
+        """Messages by their ids, without those that were deleted."""
+        entries: dict[str, Entry] = {}
+        session_ids = {entry_id.partition(":")[0] for entry_id in ids}
+        readable = {name for name in session_ids if await self._sessions.exists(user, name)}
+        for entry_id in dict.fromkeys(ids):
+            session_id, _, position = entry_id.partition(":")
+            if session_id in readable:
+                for entry in await self.read(user, session_id, start=int(position), count=1):
+                    entries[entry_id] = entry
+        return entries
+
+    async def _is_recalled(self, user: User, session_id: str) -> bool:
+        """Whether the last message is younger than the horizon; a copy of old ones has none."""
+        name = keys.session(user, session_id)
+        length = int(await self._call(self._commands.hget(name, "length")) or 0)
+        last = await self.read(user, session_id, start=length - 1, count=1)
+        return bool(last) and last[0].message.at > self._retention.horizon(user)

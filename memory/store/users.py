@@ -1,9 +1,4 @@
-"""Which users there are, and how much is stored of each.
-
-What users and tenants have used of a model, day by day (UTC).
-
-How much room users take: the bytes of messages, memories and vectors, and how many memories.
-"""
+"""Users: who has data, how much is stored of each, and how much of a model each has used."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,11 +7,29 @@ from heapq import nsmallest
 
 from onionskin.memory.store import keys
 from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.store import RedisStore
+from onionskin.memory.store.repository import Repository
 from onionskin.memory.types.messages import User
 
-_STATS = Script("stats")
-_SCAN_COUNT, _ROOM = 1000, 4
+_STATS = Script("user_stats")
+_ADD_USAGE = Script.inline("""
+-- Add to the usage of a day; returns the calls and tokens used by then.
+-- KEYS[1] the day's key   ARGV 1 calls   2 tokens   3 seconds to keep the day
+--         4 a name under which they are added once, or ''   5 seconds to remember the name
+local adds = ARGV[1] ~= '0' or ARGV[2] ~= '0'
+if adds and ARGV[4] ~= '' then
+  adds = redis.call('SET', KEYS[1] .. ':' .. ARGV[4], '1', 'NX', 'EX', ARGV[5])
+end
+if adds then
+  redis.call('HINCRBY', KEYS[1], 'calls', ARGV[1])
+  redis.call('HINCRBY', KEYS[1], 'tokens', ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
+local used = redis.call('HMGET', KEYS[1], 'calls', 'tokens')
+return {tonumber(used[1] or 0), tonumber(used[2] or 0)}
+""")
+_CANDIDATE_FACTOR = 4
+"""How many times the page size is collected before a scan keeps only the smallest ids."""
+_USAGE_SECONDS, _USAGE_NAME_SECONDS = 3 * 24 * 3600, 2 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +37,11 @@ class UserStats:
     """How much is stored of a user.
 
     Attributes:
-        sessions: all of them; `open_sessions` of these are not closed.
-        summaries: sessions that are folded at least in part.
-        size_bytes: what Redis says of the keys; an estimate where they are large.
-        extraction: how extractions went, counted by outcome.
-        first, last: when the first session began and when one was last active; Unix seconds.
+        sessions: All sessions; `open_sessions` of them are not closed.
+        summaries: Sessions that are summarized at least in part.
+        size_bytes: Memory of the keys according to Redis; an estimate for large keys.
+        extraction: Number of extractions by outcome.
+        first, last: When the first session began and when one was last active; Unix seconds.
     """
 
     sessions: int
@@ -43,90 +56,17 @@ class UserStats:
     extraction: dict[str, int]
 
 
-async def user_stats(store: RedisStore, user: User) -> UserStats:
-    """How much is stored of a user; zeros where there is nothing."""
-    *counts, first, last, counted = await store.connection.run(_STATS, keys.prefix(user))
-    return UserStats(
-        *counts,
-        first=float(first) if first else None,
-        last=float(last) if last else None,
-        extraction={
-            name.decode(): int(times)
-            for name, times in zip(counted[::2], counted[1::2], strict=True)
-        },
-    )
-
-
-async def list_users(store: RedisStore, tenant: str, *, after: str, count: int) -> list[str]:
-    """The ids of a tenant's users who have something stored, sorted; those after `after`.
-
-    Every key is looked at, by SCAN; no more than a few times `count` ids are held.
-    """
-    found: set[str] = set()
-    async for user_id in _user_ids(store, tenant):
-        if user_id > after:
-            found.add(user_id)
-        if len(found) > _ROOM * count:
-            found = set(nsmallest(count, found))
-    return nsmallest(count, found)
-
-
-async def all_users(store: RedisStore) -> AsyncIterator[User]:
-    """Every user of every tenant, by SCAN: in no order, and some of them twice."""
-    async for name in scan_keys(store, keys.USER_KEYS):
-        yield keys.parse_user(name)
-
-
-async def scan_keys(store: RedisStore, pattern: str) -> AsyncIterator[str]:
-    """The names of keys, by SCAN on every node: in no order, and some of them twice."""
-    found = store.connection.commands.scan_iter(pattern, _SCAN_COUNT)
-    while name := await store.connection.call(anext(found, None)):
-        yield name.decode()
-
-
-async def _user_ids(store: RedisStore, tenant: str) -> AsyncIterator[str]:
-    async for name in scan_keys(store, keys.user_keys(tenant)):
-        yield keys.parse_user(name).id
-
-
-_USAGE = Script("usage")
-_KEPT_SECONDS, _ONCE_SECONDS = 3 * 24 * 3600, 2 * 3600
-
-
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """So many calls and tokens of one day."""
+    """Model calls and tokens of one day."""
 
     calls: int
     tokens: int
 
 
-async def add_usage(
-    store: RedisStore, user: User, *, now: float, calls: int, tokens: int, once: str = ""
-) -> tuple[ModelUsage, ModelUsage]:
-    """Add to a day's usage, perhaps nothing; what the user and the tenant have used by then.
-
-    What is added under a name, `once`, is added only once within two hours.
-    """
-    return (
-        await _added(store, keys.usage(user, _day(now)), calls, tokens, once),
-        await _added(store, keys.tenant_usage(user.tenant, _day(now)), calls, tokens, once),
-    )
-
-
-async def _added(store: RedisStore, key: str, calls: int, tokens: int, once: str) -> ModelUsage:
-    args = (calls, tokens, _KEPT_SECONDS, once, _ONCE_SECONDS)
-    found = await store.connection.run(_USAGE, key, *args)
-    return ModelUsage(int(found[0]), int(found[1]))
-
-
-def _day(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-
-
 @dataclass(frozen=True, slots=True)
 class StorageUsage:
-    """What is stored: `bytes` as packed, without what Redis itself needs."""
+    """Stored data: `bytes` as packed, without Redis's own overhead, and the number of memories."""
 
     bytes: int = 0
     memories: int = 0
@@ -135,17 +75,70 @@ class StorageUsage:
         return StorageUsage(self.bytes + other.bytes, self.memories + other.memories)
 
 
-async def user_storage(store: RedisStore, user: User) -> StorageUsage:
-    """What a user takes."""
-    call, commands = store.connection.call, store.connection.commands
-    counted = await call(commands.hget(f"{keys.prefix(user)}user", "bytes"))
-    return StorageUsage(int(counted or 0), await call(commands.hlen(keys.records(user))))
+class Users(Repository):
+    """Lists users, and reads their statistics, storage and usage."""
 
+    async def stats(self, user: User) -> UserStats:
+        """How much is stored of a user; zeros where there is nothing."""
+        *counts, first, last, outcomes = await self._connection.run(_STATS, keys.prefix(user))
+        return UserStats(
+            *counts,
+            first=float(first) if first else None,
+            last=float(last) if last else None,
+            extraction={
+                name.decode(): int(times)
+                for name, times in zip(outcomes[::2], outcomes[1::2], strict=True)
+            },
+        )
 
-async def tenant_storage(store: RedisStore, tenant: str) -> StorageUsage:
-    """What all users of a tenant take; every key is looked at, by SCAN."""
-    names = {name async for name in scan_keys(store, keys.user_keys(tenant))}
-    total = StorageUsage()
-    for name in names:
-        total += await user_storage(store, keys.parse_user(name))
-    return total
+    async def list(self, tenant: str, *, after: str, count: int) -> list[str]:
+        """The first `count` ids after `after` of a tenant's users who have data, sorted.
+
+        Scans every key, and holds no more than a few times `count` ids.
+        """
+        ids: set[str] = set()
+        async for name in self._connection.scan_keys(keys.user_keys(tenant)):
+            user_id = keys.parse_user(name).id
+            if user_id > after:
+                ids.add(user_id)
+            if len(ids) > _CANDIDATE_FACTOR * count:
+                ids = set(nsmallest(count, ids))
+        return nsmallest(count, ids)
+
+    async def all(self) -> AsyncIterator[User]:
+        """Every user of every tenant, by SCAN: in no order, and some of them twice."""
+        async for name in self._connection.scan_keys(keys.USER_KEYS):
+            yield keys.parse_user(name)
+
+    async def storage(self, user: User) -> StorageUsage:
+        """How much storage a user takes."""
+        size = await self._call(self._commands.hget(f"{keys.prefix(user)}user", "bytes"))
+        return StorageUsage(
+            int(size or 0), await self._call(self._commands.hlen(keys.records(user)))
+        )
+
+    async def tenant_storage(self, tenant: str) -> StorageUsage:
+        """How much storage all users of a tenant take; scans every key."""
+        names = {name async for name in self._connection.scan_keys(keys.user_keys(tenant))}
+        total = StorageUsage()
+        for name in names:
+            total += await self.storage(keys.parse_user(name))
+        return total
+
+    async def add_usage(
+        self, user: User, *, now: float, calls: int, tokens: int, once: str = ""
+    ) -> tuple[ModelUsage, ModelUsage]:
+        """Add calls and tokens, possibly none; returns the day's totals of user and tenant.
+
+        Under the same name `once` they are added only once within two hours. Days are UTC.
+        """
+        day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+        return (
+            await self._add_usage(keys.usage(user, day), calls, tokens, once),
+            await self._add_usage(keys.tenant_usage(user.tenant, day), calls, tokens, once),
+        )
+
+    async def _add_usage(self, key: str, calls: int, tokens: int, once: str) -> ModelUsage:
+        arguments = (calls, tokens, _USAGE_SECONDS, once, _USAGE_NAME_SECONDS)
+        used = await self._connection.run(_ADD_USAGE, key, *arguments)
+        return ModelUsage(int(used[0]), int(used[1]))

@@ -4,10 +4,7 @@ from collections.abc import AsyncIterator
 
 from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import read_history
 from onionskin.memory.store.script_io import SESSION_FIELDS
-from onionskin.memory.store.transcripts import read_messages
-from onionskin.memory.store.transfer import memory_ids, read_record, session_fields, session_ids
 from onionskin.memory.transfer.format import (
     Binary,
     EndLine,
@@ -41,29 +38,29 @@ async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
 
 
 async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
-    sessions = await session_ids(store, user)
+    sessions = await store.sessions.ids(user)
     yield to_json(Header())
     for session_id in sessions:
-        fields = await session_fields(store, user, session_id)
+        fields = await store.sessions.fields(user, session_id)
         if not fields or float(fields["active"]) <= store.retention.horizon(user):
             continue  # deleted meanwhile, or past its time
         line = _session_line(session_id, fields)
         yield to_json(line)
         for start in range(0, line.messages, _PAGE):
             yield await _messages(store, user, line, start)
-    for record_id in await memory_ids(store, user):
-        record = await read_record(store, user, record_id)
+    for record_id in await store.records.ids_with_history(user):
+        record = await store.records.get(user, record_id)
         if record and store.retention.is_expired(user, record):
             continue
         since = store.retention.history_horizon(user)
-        steps = [one for one in await read_history(store, user, record_id) if one.at > since]
+        steps = [one for one in await store.records.history(user, record_id) if one.at > since]
         lines = [StepLine(record_id, step) for step in steps]
         yield to_json(*([MemoryLine(record)] if record else []), *lines)
 
 
 async def _messages(store: RedisStore, user: User, session: SessionLine, start: int) -> bytes:
     count = min(_PAGE, session.messages - start)
-    entries = await read_messages(store, user, session.id, start=start, count=count)
+    entries = await store.transcripts.read(user, session.id, start=start, count=count)
     if len(entries) < count:
         raise UnknownSessionError(session.id)
     return to_json(

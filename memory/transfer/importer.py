@@ -19,7 +19,6 @@ from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import import_progress
 from onionskin.memory.tokens import title_of
 from onionskin.memory.transfer.format import LONGEST_LINE_BYTES, read_lines
 from onionskin.memory.types.messages import ImportStep, Message, Session, User
@@ -90,7 +89,7 @@ class Importer:
                 how to go on.
             ImportConflictError: another import under the same id is under way.
         """
-        done = resumed = await import_progress(self._store, user, import_id)
+        done = resumed = await self._store.transfer.lines_stored(user, import_id)
         batch: _Batch | None = None
         written: dict[str, None] = {}
         number = stored = 0
@@ -131,7 +130,7 @@ class Importer:
         vectors = await embed_in_batches(self._embedder, [said.spoken for said in batch.messages])
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
-        await self._store.commit(user, batch.session, pairs, create=True, step=step)
+        await self._store.transcripts.commit(user, batch.session, pairs, create=True, step=step)
         return len(batch.messages)
 
 

@@ -14,14 +14,12 @@ from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.records.service import redact_fields
 from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import import_progress
 from onionskin.memory.store.transfer import (
     MessagesPiece,
     Piece,
     RecordPiece,
     SessionPiece,
     StepPiece,
-    restore_pieces,
 )
 from onionskin.memory.transfer.format import (
     EXPORT_VERSION,
@@ -134,7 +132,7 @@ class Restorer:
             ImportConflictError: a session or a memory is there already, or another import under
                 the same id is under way.
         """
-        resumed = await import_progress(self._store, user, import_id)
+        resumed = await self._store.transfer.lines_stored(user, import_id)
         order, tally, batch = ExportValidator(), _Tally(), _Batch(resumed)
         listeners = ConversationRedactors(self._discretion)
         number, good, begun = 0, 0, False
@@ -170,7 +168,7 @@ class Restorer:
     ) -> _Batch:
         step = ImportStep(import_id, batch.before, after)
         pieces = await self._pieces(batch)
-        await restore_pieces(self._store, user, pieces, step=step, now=self._clock())
+        await self._store.transfer.restore(user, pieces, step=step, now=self._clock())
         tally.add(batch)
         return _Batch(after)
 

@@ -9,13 +9,6 @@ import numpy as np
 from langchain_core.vectorstores import VectorStore
 
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import read_everything
-from onionskin.memory.store.vector_database_cursors import (
-    delete_cursor,
-    list_collections,
-    read_cursor,
-    write_cursor,
-)
 from onionskin.memory.types.change_log import Changes, Cursor, DropSession, Put
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.vector_databases.base import (
@@ -46,7 +39,7 @@ class VectorDatabaseMirror:
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
         """The ids of the messages nearest to a `(dim,)` vector, the nearest first."""
         name = collection_name(user, self._store.embedder_tag)
-        if not (await read_cursor(self._store, user, name)).epoch:
+        if not (await self._store.vector_database_cursors.get(user, name)).epoch:
             return []
         handed = PrecomputedEmbeddings({_ASKED: vector.tolist()})
 
@@ -58,9 +51,9 @@ class VectorDatabaseMirror:
     async def sync(self, user: User) -> None:
         """Bring a user's collection to where the transcript stands."""
         name = collection_name(user, self._store.embedder_tag)
-        cursor, more = await read_cursor(self._store, user, name), True
+        cursor, more = await self._store.vector_database_cursors.get(user, name), True
         while more:
-            changes = await self._store.catch_up(user, cursor)
+            changes = await self._store.transcripts.changes_since(user, cursor)
             if not changes.cursor.epoch:
                 return  # nothing is stored of them
             if _begins_anew(cursor, changes):
@@ -69,25 +62,25 @@ class VectorDatabaseMirror:
                 for change in changes.items:
                     await self._put(name, change.entries if isinstance(change, Put) else ())
             cursor, more = changes.cursor, changes.more
-            if not await write_cursor(self._store, user, name, cursor):
+            if not await self._store.vector_database_cursors.save(user, name, cursor):
                 await self._thread(lambda: self._database.drop(name))
                 return
 
     async def drop(self, user: User) -> None:
         """Delete all collections of a user."""
-        names = set(await list_collections(self._store, user))
+        names = set(await self._store.vector_database_cursors.collections(user))
         for name in names | {collection_name(user, self._store.embedder_tag)}:
             await self._thread(lambda name=name: self._database.drop(name))
-            await delete_cursor(self._store, user, name)
+            await self._store.vector_database_cursors.delete(user, name)
 
     async def close(self) -> None:
         """Close the database."""
         await self._thread(self._database.close)
 
     async def _refill(self, user: User, name: str) -> None:
-        await delete_cursor(self._store, user, name)
+        await self._store.vector_database_cursors.delete(user, name)
         await self._thread(lambda: self._database.drop(name))
-        async for entries in read_everything(self._store, user):
+        async for entries in self._store.transcripts.read_all(user):
             await self._put(name, entries)
 
     async def _put(self, name: str, entries: Sequence[Entry]) -> None:

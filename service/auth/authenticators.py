@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from onionskin.memory.store import Connection
-from onionskin.memory.store.api_keys import find_key
+from onionskin.memory.store.api_keys import ApiKeyRegistry
 from onionskin.service.auth.jwt import TokenOptions, Tokens
 from onionskin.service.auth.principals import (
     Anybody,
@@ -50,7 +50,7 @@ class ApiKeys:
         if found and found[0] > now:
             return found[1]
         self._known.pop(digest, None)
-        key = await find_key(self._connection, shown)
+        key = await ApiKeyRegistry(self._connection).find(shown)
         if key is None:
             raise UnauthorizedError("This API key is not known, or was revoked.")
         principal = Principal(f"key:{key.id}", key.tenant, key.user_id)

@@ -17,7 +17,7 @@ from onionskin.memory.errors import ConfigurationError, OnionskinError
 from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval import is_compiled, open_embedder
 from onionskin.memory.store import Connection
-from onionskin.memory.store.encryption.keyring import open_keyring
+from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.redis.diagnostics import RedisFacts, inspect_redis
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.console import say, say_json
@@ -237,7 +237,7 @@ async def _check_keys(settings: Settings, connection: Connection) -> Finding:
     try:
         open_authenticator(settings, connection)
         masters = master_keys(settings)
-        await open_keyring(connection, masters)
+        await Keyring.open(connection, masters)
     except OnionskinError as error:
         return Finding("keys", "fail", str(error), "See `onionskin encryption --help`.")
     encryption = "encrypted at rest" if masters else "not encrypted at rest"

@@ -12,7 +12,7 @@ from onionskin.service.console import progress, remark, say, say_json
 
 if TYPE_CHECKING:
     from onionskin.memory.store import Connection, RedisStore
-    from onionskin.memory.store.encryption.migrations import Rotation, Sealing
+    from onionskin.memory.store.encryption.migrations import EncryptionProgress, RotationProgress
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -42,11 +42,9 @@ def key(key_id: KeyId, *, as_json: AsJson = False) -> None:
 @app.command(epilog=example("onionskin encryption rotate"))
 def rotate(*, as_json: AsJson = False) -> None:
     """Wrap every user's data key with the first master key. If interrupted, run it again."""
-    from onionskin.memory.store.encryption.migrations import rotate_master_key
-
     rotation = _migrate(
-        lambda store, show: rotate_master_key(
-            store, tell=lambda current: show(_rotation_text(current))
+        lambda store, show: store.encryption.rotate_master_key(
+            on_progress=lambda current: show(_rotation_text(current))
         )
     )
     if as_json:
@@ -62,11 +60,9 @@ def rotate(*, as_json: AsJson = False) -> None:
 @app.command(epilog=example("onionskin encryption seal"))
 def seal(*, as_json: AsJson = False) -> None:
     """Encrypt data that was stored before there were keys. If interrupted, run it again."""
-    from onionskin.memory.store.encryption.migrations import encrypt_existing
-
     sealing = _migrate(
-        lambda store, show: encrypt_existing(
-            store, tell=lambda current: show(_sealing_text(current))
+        lambda store, show: store.encryption.encrypt_existing(
+            on_progress=lambda current: show(_sealing_text(current))
         )
     )
     is_rewritten = _rewrite_embedded()
@@ -82,10 +78,10 @@ def seal(*, as_json: AsJson = False) -> None:
 @app.command(epilog=example("onionskin encryption forget 2025-11"))
 def forget(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Declare a master key lost: its data stay unreadable, and the service starts without it."""
-    from onionskin.memory.store.encryption.keyring import forget_master_key
+    from onionskin.memory.store.encryption.keyring import MasterKeyRegistry
     from onionskin.service.factories import with_redis
 
-    if not with_redis(lambda connection: forget_master_key(connection, key_id)):
+    if not with_redis(lambda connection: MasterKeyRegistry(connection).forget(key_id)):
         raise OnionskinError(f"Master key {key_id!r} is not in use here.")
     if as_json:
         say_json({"forgotten": key_id})
@@ -102,7 +98,7 @@ def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable
     from rich.progress import SpinnerColumn, TextColumn
 
     from onionskin.memory.store import RedisStore
-    from onionskin.memory.store.encryption.keyring import open_keyring
+    from onionskin.memory.store.encryption.keyring import Keyring
     from onionskin.service.factories import master_keys, with_redis
     from onionskin.service.settings import load_settings
 
@@ -113,7 +109,7 @@ def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable
     async def run(connection: "Connection") -> T:
         with progress(SpinnerColumn(), TextColumn("{task.description}")) as bar:
             task = bar.add_task("")
-            keyring = await open_keyring(connection, masters)
+            keyring = await Keyring.open(connection, masters)
             store = RedisStore(connection, embedder_tag="", keyring=keyring)
             return await migration(store, lambda text: bar.update(task, description=text))
 
@@ -122,20 +118,20 @@ def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable
 
 def _rewrite_embedded() -> bool:
     """Rewrite the append-only file of an embedded Redis; returns whether Redis is embedded."""
-    from onionskin.memory.store.aof_rewrite import compact
+    from onionskin.memory.store.aof_rewrite import AofRewrite
     from onionskin.service.factories import with_redis
     from onionskin.service.settings import load_settings
 
     if load_settings().redis_url:
         return False
-    with_redis(compact)
+    with_redis(lambda connection: AofRewrite(connection).run())
     return True
 
 
-def _rotation_text(rotation: "Rotation") -> str:
+def _rotation_text(rotation: "RotationProgress") -> str:
     failed = f", {rotation.failed} cannot be opened" if rotation.failed else ""
     return f"{rotation.rewrapped} data keys rewrapped, of {rotation.seen}{failed}."
 
 
-def _sealing_text(sealing: "Sealing") -> str:
+def _sealing_text(sealing: "EncryptionProgress") -> str:
     return f"{sealing.sealed} values encrypted, in {sealing.seen} Redis keys."

@@ -11,8 +11,7 @@ from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import say, say_json, say_table
 
 if TYPE_CHECKING:
-    from onionskin.memory.store import Connection
-    from onionskin.memory.store.task_queue import DeadTask
+    from onionskin.memory.store import Connection, DeadTask
 
 app = typer.Typer(
     help="Jobs that failed too often: list, retry or drop them.",
@@ -26,10 +25,10 @@ All = Annotated[bool, typer.Option("--all", help="All failed jobs.")]
 @app.command("list", epilog=example("onionskin jobs list --json"))
 def list_all(*, as_json: AsJson = False) -> None:
     """List failed jobs with their user, session and error, but without message texts."""
-    from onionskin.memory.store.task_queue import list_dead_tasks
+    from onionskin.memory.store import TaskQueue
     from onionskin.service.factories import with_redis
 
-    rows = [_fields(dead) for dead in with_redis(list_dead_tasks)]
+    rows = [_fields(dead) for dead in with_redis(lambda connection: TaskQueue(connection).dead())]
     if as_json:
         say_json(rows)
         return
@@ -58,18 +57,20 @@ def drop(ids: JobIds = None, *, every: All = False, as_json: AsJson = False) -> 
 
 
 def _finish(ids: list[str], *, every: bool, again: bool) -> int:
-    from onionskin.memory.store.task_queue import list_dead_tasks, retry_tasks, task_digest
+    from onionskin.memory.store import TaskQueue
+    from onionskin.memory.store.task_queue import task_digest
     from onionskin.service.factories import with_redis
 
     if bool(ids) == every:
         raise typer.BadParameter("Give ids from `onionskin jobs list`, or --all.")
 
     async def finish(connection: "Connection") -> int:
-        tasks = {task_digest(dead.task): dead.task for dead in await list_dead_tasks(connection)}
+        tasks = {task_digest(dead.task): dead.task for dead in await TaskQueue(connection).dead()}
         if unknown := set(ids) - tasks.keys():
             raise OnionskinError(f"There is no job {min(unknown)!r}; see `onionskin jobs list`.")
         chosen = [tasks[job_id] for job_id in ids] if ids else list(tasks.values())
-        return await retry_tasks(connection, chosen, again=again)
+        queue = TaskQueue(connection)
+        return await (queue.retry(chosen) if again else queue.discard(chosen))
 
     return with_redis(finish)
 

@@ -40,12 +40,12 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create an API key. It is shown only once and stored as a hash."""
-    from onionskin.memory.store.api_keys import create_key
+    from onionskin.memory.store.api_keys import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
     api_key, secret = with_redis(
-        lambda connection: create_key(
-            connection, tenant=tenant, user_id=user, name=name, now=time.time()
+        lambda connection: ApiKeyRegistry(connection).create(
+            tenant=tenant, user_id=user, name=name, now=time.time()
         )
     )
     if as_json:
@@ -60,10 +60,10 @@ def create(
 @app.command("list", epilog=example("onionskin keys list --json"))
 def list_all(*, as_json: AsJson = False) -> None:
     """List the keys, without their secrets."""
-    from onionskin.memory.store.api_keys import list_keys
+    from onionskin.memory.store.api_keys import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
-    api_keys = with_redis(list_keys)
+    api_keys = with_redis(lambda connection: ApiKeyRegistry(connection).list())
     if as_json:
         say_json([_fields(key) for key in api_keys])
         return
@@ -77,10 +77,10 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key; running services reject it within five seconds."""
-    from onionskin.memory.store.api_keys import revoke_key
+    from onionskin.memory.store.api_keys import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
-    if not with_redis(lambda connection: revoke_key(connection, key_id)):
+    if not with_redis(lambda connection: ApiKeyRegistry(connection).revoke(key_id)):
         raise OnionskinError(f"There is no key {key_id!r}; see `onionskin keys list`.")
     if as_json:
         say_json({"revoked": key_id})

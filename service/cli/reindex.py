@@ -14,10 +14,8 @@ from onionskin.memory.retrieval import (
     open_embedder,
 )
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deployment import note_embedder
-from onionskin.memory.store.encryption.keyring import open_keyring
-from onionskin.memory.store.locks import leased
-from onionskin.memory.store.users import all_users
+from onionskin.memory.store.deployment import Deployment
+from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.service.console import progress, say, say_json
 from onionskin.service.factories import (
     attach_redis,
@@ -49,14 +47,14 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         connection = connect(settings, url)
         stack.push_async_callback(connection.aclose)
         embedder = resilient_embedder(unguarded, settings, connection, Metrics())
-        keyring = await open_keyring(
+        keyring = await Keyring.open(
             connection, master_keys(settings), plaintext=settings.encryption_plaintext == "read"
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         text_pipeline = open_text_pipeline(settings.language)
         indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=settings.view_bytes)
         users = sorted(
-            {user async for user in all_users(store)}, key=lambda user: (user.tenant, user.id)
+            {user async for user in store.users.all()}, key=lambda user: (user.tenant, user.id)
         )
         bar = stack.enter_context(_progress())
         task = bar.add_task(embedder.tag, total=len(users), vectors=0)
@@ -69,7 +67,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
 
         for done, user in enumerate(users):
             try:
-                async with leased(store, user, EMBEDDING, hold=settings.job_hold):
+                async with store.locks.lease(user, EMBEDDING, timeout=settings.job_hold):
                     await embed_missing(
                         user, store=store, embedder=embedder, indexes=indexes, on_stored=add
                     )
@@ -80,7 +78,7 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
                     f"{error} {vectors} vectors of {done} users are stored; run it again to resume."
                 ) from error
             bar.advance(task)
-        await note_embedder(connection, embedder.tag)
+        await Deployment(connection).set_embedder(embedder.tag)
     outcome = {"embedder": embedder.tag, "users": len(users), "vectors": vectors}
     if as_json:
         say_json({**outcome, "elsewhere": elsewhere})

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.users import ModelUsage, add_usage
+from onionskin.memory.store.users import ModelUsage
 from onionskin.memory.types.messages import User
 from onionskin.service.limits.headers import Quota
 
@@ -91,14 +91,16 @@ class Budgets:
         """Count a call and its tokens; a call with a turn id is counted once."""
         if self.counts:
             now = self._clock()
-            await add_usage(self._store, user, now=now, calls=1, tokens=tokens, once=turn_id)
+            await self._store.users.add_usage(user, now=now, calls=1, tokens=tokens, once=turn_id)
 
     async def _left(self, user: User) -> list[tuple[str, Quota]]:
         """The quotas of today, each with `user` or `tenant`."""
         if not self.counts:
             return []
         now = self._clock()
-        user_usage, tenant_usage = await add_usage(self._store, user, now=now, calls=0, tokens=0)
+        user_usage, tenant_usage = await self._store.users.add_usage(
+            user, now=now, calls=0, tokens=0
+        )
         reset = timedelta(seconds=_DAY_SECONDS - now % _DAY_SECONDS)
         return [
             *(("user", quota) for quota in _quotas(self._user, user_usage, reset)),

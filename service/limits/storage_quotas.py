@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.users import StorageUsage, tenant_storage, user_storage
+from onionskin.memory.store.users import StorageUsage
 from onionskin.memory.types.messages import User
 
 _CACHE_SECONDS = 60.0
@@ -56,14 +56,14 @@ class StorageQuota:
     async def check(self, user: User) -> None:
         """Raise StorageQuotaExceededError if a quota is reached."""
         if self._limits_users:
-            _check("user", self._user, await user_storage(self._store, user))
+            _check("user", self._user, await self._store.users.storage(user))
         if self._limits_tenants:
             _check("tenant", self._tenant, await self._tenant_usage(user.tenant))
 
     async def _tenant_usage(self, tenant: str) -> StorageUsage:
         counted, now = self._tenants.get(tenant), self._clock()
         if counted is None or now - counted.at > _CACHE_SECONDS:
-            counted = _CountedUsage(now, await tenant_storage(self._store, tenant))
+            counted = _CountedUsage(now, await self._store.users.tenant_storage(tenant))
             self._tenants[tenant] = counted
         return counted.usage
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 
 from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.retrieval import Selection
-from onionskin.memory.store.records import release
 from onionskin.service.dependencies import OwnerDep, StateDep, StoringDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
@@ -193,4 +192,4 @@ async def release_held(user: OwnerDep, body: ReleaseRequest, state: StateDep) ->
     index = await state.indexes.refresh(user)
     quarantined = {QuarantinedText.of(entry).id for entry in index.quarantine.entries}
     ids = [text_id for text_id in body.ids if text_id in quarantined]
-    return Released(released=await release(state.store, user, ids) if ids else 0)
+    return Released(released=await state.store.records.release(user, ids) if ids else 0)

@@ -16,7 +16,7 @@ from pydantic import (
 
 from onionskin.memory.records.provenance import Provenance
 from onionskin.memory.retrieval import RecordIndex
-from onionskin.memory.store.transcripts import StoredTurn
+from onionskin.memory.store import StoredTurn
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Term
 from onionskin.service.memories.preferences import category_of

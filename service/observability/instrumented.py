@@ -15,31 +15,100 @@ from onionskin.memory.retrieval import (
     RecordIndex,
     Selection,
 )
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import ExtractionRange
-from onionskin.memory.types.messages import Committed, Entry, User, Vectors
+from onionskin.memory.session_lock import SessionLock
+from onionskin.memory.store import Continuity, ExtractionRange
+from onionskin.memory.store.repository import StoreContext
+from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.store.transcripts import Transcripts
+from onionskin.memory.types.change_log import Cursor
+from onionskin.memory.types.messages import (
+    Committed,
+    Entry,
+    ImportStep,
+    Message,
+    Session,
+    User,
+    Vector,
+    Vectors,
+)
 from onionskin.memory.types.records import Record, RecordChange, StaleFilter
 from onionskin.memory.types.snapshot import Snapshot
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
 from onionskin.service.observability.tracing import Tracing
 
 
-class InstrumentedStore(RedisStore):
-    """A store whose two round trips of a turn are spans: `snapshot` and `commit`."""
+class InstrumentedTranscripts(Transcripts):
+    """Transcripts whose two round trips of a turn are spans: `snapshot` and `commit`.
 
-    def __init__(self, tracing: Tracing, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    Args:
+        context: The connection, keyring and options of the store.
+        sessions: Decides which sessions are readable.
+        continuity: When sessions continue.
+        tracing: Makes the spans.
+    """
+
+    def __init__(
+        self,
+        context: StoreContext,
+        sessions: Sessions,
+        continuity: Continuity,
+        *,
+        tracing: Tracing,
+    ) -> None:
+        super().__init__(context, sessions, continuity)
         self._tracing = tracing
 
-    async def snapshot(self, *args: Any, **more: Any) -> Snapshot:
-        """See `RedisStore`."""
+    async def load_turn(
+        self,
+        user: User,
+        session_id: str | None = None,
+        *,
+        now: float,
+        since: Cursor | None,
+        carry: bool = True,
+        tail: int = 0,
+        lock: SessionLock | None = None,
+        fresh: bool = False,
+    ) -> Snapshot:
+        """See `Transcripts.load_turn`."""
         with self._tracing.span("snapshot", _redis("snapshot"), SpanKind.CLIENT):
-            return await super().snapshot(*args, **more)
+            return await super().load_turn(
+                user,
+                session_id,
+                now=now,
+                since=since,
+                carry=carry,
+                tail=tail,
+                lock=lock,
+                fresh=fresh,
+            )
 
-    async def commit(self, *args: Any, **more: Any) -> Committed:
-        """See `RedisStore`."""
+    async def commit(
+        self,
+        user: User,
+        session: Session,
+        messages: Sequence[tuple[Message, Vector | None]],
+        *,
+        create: bool,
+        epoch: str = "",
+        step: ImportStep | None = None,
+        lock_token: str = "",
+        nonce: str = "",
+        trace: bytes = b"",
+    ) -> Committed:
+        """See `Transcripts.commit`."""
         with self._tracing.span("commit", _redis("commit"), SpanKind.CLIENT):
-            return await super().commit(*args, **more)
+            return await super().commit(
+                user,
+                session,
+                messages,
+                create=create,
+                epoch=epoch,
+                step=step,
+                lock_token=lock_token,
+                nonce=nonce,
+                trace=trace,
+            )
 
 
 class InstrumentedEmbedder:

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from urllib.parse import quote
 
 from onionskin.memory.store import Connection
-from onionskin.memory.store.deployment import pseudonym_key
+from onionskin.memory.store.deployment import Deployment
 from onionskin.memory.types.messages import User
 
 PSEUDONYM: ContextVar[str] = ContextVar("pseudonym", default="")
@@ -29,7 +29,7 @@ class Pseudonyms:
         Raises:
             StoreUnavailableError: Redis is away, and the key was not read yet.
         """
-        self._key = self._key or await pseudonym_key(self._connection)
+        self._key = self._key or await Deployment(self._connection).pseudonym_key()
         PSEUDONYM.set(pseudonym(self._key, user))
 
 

@@ -5,13 +5,15 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import Embedder
-from onionskin.memory.store import RedisStore
+from onionskin.memory.store.store import TranscriptsFactory
+from onionskin.memory.store.transcripts import Transcripts
 from onionskin.memory.types.tasks import Task
 from onionskin.service.settings import Settings
 
@@ -93,13 +95,13 @@ class Instrumentation:
     def __init__(self, tracing: "Tracing | None") -> None:
         self._tracing = tracing
 
-    def store(self, *args: Any, **more: Any) -> RedisStore:
-        """A `RedisStore` of these arguments."""
+    def transcripts(self) -> TranscriptsFactory:
+        """Makes a store's repository of transcripts."""
         if self._tracing is None:
-            return RedisStore(*args, **more)
-        from onionskin.service.observability.instrumented import InstrumentedStore  # noqa: PLC0415
+            return Transcripts
+        from onionskin.service.observability.instrumented import InstrumentedTranscripts  # noqa: PLC0415
 
-        return InstrumentedStore(self._tracing, *args, **more)
+        return partial(InstrumentedTranscripts, tracing=self._tracing)
 
     def embedder(self, embedder: Embedder) -> Embedder:
         """The embedder, wrapped."""

@@ -16,13 +16,7 @@ from typing import Any
 
 from onionskin.chains.turn import TurnReply, stored_reply
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.idempotency import (
-    Attempt,
-    begin_attempt,
-    mark_delivered,
-    mark_failed,
-    supersede,
-)
+from onionskin.memory.store.idempotency import Attempt
 from onionskin.memory.types.messages import User
 from onionskin.service.openai.schemas import CompletionRequest
 
@@ -51,11 +45,11 @@ class RequestAttempt:
 
     async def mark_delivered(self) -> None:
         """Note that the client has the answer: the same request again is a new turn."""
-        await mark_delivered(self.store, self.user, self.attempt)
+        await self.store.idempotency.mark_delivered(self.user, self.attempt)
 
     async def mark_failed(self) -> None:
         """Note that nothing was stored, so that the next attempt starts from the beginning."""
-        await mark_failed(self.store, self.user, self.attempt)
+        await self.store.idempotency.mark_failed(self.user, self.attempt)
 
     @asynccontextmanager
     async def failing_on_error(self) -> AsyncGenerator[None]:
@@ -94,15 +88,21 @@ async def begin(
     is_retry = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
     digest = _digest(redact(request.model_dump(mode="json")), headers, key)
     deadline = time.monotonic() + timeout.total_seconds()
-    attempt = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=is_retry)
+    attempt = await store.idempotency.begin_attempt(
+        user, digest, _nonce(), now=time.time(), retried=is_retry
+    )
     while not attempt.is_first:
         if reply := await stored_reply(store, user, attempt.nonce):
             return RequestAttempt(store, user, attempt, reply)
         if time.monotonic() > deadline:
-            attempt = await supersede(store, user, digest, attempt.nonce, _nonce(), now=time.time())
+            attempt = await store.idempotency.supersede(
+                user, digest, attempt.nonce, _nonce(), now=time.time()
+            )
             continue
         await asyncio.sleep(_POLL_SECONDS)
-        attempt = await begin_attempt(store, user, digest, _nonce(), now=time.time(), retried=True)
+        attempt = await store.idempotency.begin_attempt(
+            user, digest, _nonce(), now=time.time(), retried=True
+        )
     return RequestAttempt(store, user, attempt)
 
 

@@ -16,8 +16,6 @@ from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.store.script_io import new_session_id
-from onionskin.memory.store.sessions import fork_session
-from onionskin.memory.store.transcripts import get_session, list_sessions, read_messages
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Message, Role, Session, User
 from onionskin.service.openai.request import TranscriptLine
@@ -93,8 +91,8 @@ class SessionMatcher:
         if match.is_end:
             common = session.length
         if common < session.length or session.closed:
-            session = await fork_session(
-                self.store, user, session.id, now=time.time(), upto=common, profile=profile
+            session = await self.store.sessions.fork(
+                user, session.id, now=time.time(), upto=common, profile=profile
             )
         if not match.is_end and common < len(history):
             await self._append(user, session, history[common:], create=False)
@@ -118,10 +116,10 @@ class SessionMatcher:
     async def _candidates(self, user: User, named: str | None) -> AsyncIterator[Session]:
         """The named session, then the recent ones, latest first."""
         if named:
-            yield await get_session(self.store, user, named)
+            yield await self.store.sessions.get(user, named)
         after: tuple[float, str] | None = None
         for count in _PAGES:
-            page = await list_sessions(self.store, user, after=after, count=count)
+            page = await self.store.sessions.list(user, after=after, count=count)
             for session in page:
                 if session.id != named:
                     yield session
@@ -148,7 +146,7 @@ class SessionMatcher:
     async def _lines(
         self, user: User, session: Session, *, start: int, count: int
     ) -> list[TranscriptLine]:
-        entries = await read_messages(self.store, user, session.id, start=start, count=count)
+        entries = await self.store.transcripts.read(user, session.id, start=start, count=count)
         redact = self.privacy_policies.strictest.redact
         return [(entry.message.role, redact(entry.message.content).strip()) for entry in entries]
 
@@ -167,7 +165,7 @@ class SessionMatcher:
             else [None] * len(messages)
         )
         pairs = list(zip(messages, vectors, strict=True))
-        await self.store.commit(user, session, pairs, create=create)
+        await self.store.transcripts.commit(user, session, pairs, create=create)
 
 
 def _is_same(stored: TranscriptLine, line: TranscriptLine) -> bool:

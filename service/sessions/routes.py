@@ -8,14 +8,6 @@ from fastapi import APIRouter, Path
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.facts import is_always_shown
 from onionskin.memory.retrieval import RecordHit
-from onionskin.memory.store.sessions import begin_session, fork_session, note_session
-from onionskin.memory.store.transcripts import (
-    get_session,
-    list_sessions,
-    read_entries,
-    read_messages,
-    read_turn,
-)
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, SummarizeTask
 from onionskin.service.dependencies import (
@@ -55,7 +47,7 @@ async def list_user_sessions(
 ) -> SessionPage:
     """List the user's sessions, most recently active first."""
     after = _session_cursor(cursor) if cursor else None
-    sessions = await list_sessions(state.store, user, after=after, count=limit)
+    sessions = await state.store.sessions.list(user, after=after, count=limit)
     last = f"{sessions[-1].active!r}:{sessions[-1].id}" if len(sessions) == limit else None
     return SessionPage(sessions=[SessionInfo.of(session) for session in sessions], next_cursor=last)
 
@@ -63,7 +55,7 @@ async def list_user_sessions(
 @router.get("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def get_user_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> SessionInfo:
     """Read one session."""
-    return SessionInfo.of(await get_session(state.store, user, session_id))
+    return SessionInfo.of(await state.store.sessions.get(user, session_id))
 
 
 @router.get("/sessions/{session_id}/messages", responses=problem_responses(404, 422))
@@ -76,8 +68,8 @@ async def list_messages(
 ) -> MessagePage:
     """List the session's transcript, oldest message first."""
     start = _position_cursor(cursor) if cursor else 0
-    session = await get_session(state.store, user, session_id)
-    entries = await read_messages(state.store, user, session_id, start=start, count=limit)
+    session = await state.store.sessions.get(user, session_id)
+    entries = await state.store.transcripts.read(user, session_id, start=start, count=limit)
     end = start + len(entries)
     return MessagePage(
         messages=[ChatMessage.of(entry) for entry in entries],
@@ -95,9 +87,8 @@ async def start_session(
     `message`.
     """
     start, now, privacy = body or SessionStart(), time.time(), state.privacy_policies.default
-    earlier = await list_sessions(state.store, user, after=None, count=_EARLIER_SESSIONS)
-    session = await begin_session(
-        state.store,
+    earlier = await state.store.sessions.list(user, after=None, count=_EARLIER_SESSIONS)
+    session = await state.store.sessions.create(
         user,
         now=now,
         carry=state.settings.carry_sessions,
@@ -136,7 +127,7 @@ async def change_session(
     """Change a session's title or metadata."""
     fields = {"title": body.title, "metadata": body.metadata}
     redacted = state.privacy_policies.default.redact_json(fields)
-    return SessionInfo.of(await note_session(state.store, user, session_id, **redacted))
+    return SessionInfo.of(await state.store.sessions.update(user, session_id, **redacted))
 
 
 @router.post("/sessions/{session_id}/close", responses=problem_responses(404, 422))
@@ -145,8 +136,8 @@ async def close_session(user: OwnerDep, session_id: SessionPath, state: StateDep
 
     A background task summarizes the rest of it.
     """
-    await state.store.close(user, session_id)
-    session = await get_session(state.store, user, session_id)
+    await state.store.sessions.close(user, session_id)
+    session = await state.store.sessions.get(user, session_id)
     state.tasks.submit(SummarizeTask(user, session_id, session.profile, final=True))
     return SessionInfo.of(session)
 
@@ -158,8 +149,8 @@ async def fork_user_session(
     """Copy a session into a new, independent one; the original does not change."""
     options = body or ForkRequest(messages=None, profile=None)
     profile = state.profile_named(options.profile)
-    copy = await fork_session(
-        state.store, user, session_id, now=time.time(), upto=options.messages, profile=profile
+    copy = await state.store.sessions.fork(
+        user, session_id, now=time.time(), upto=options.messages, profile=profile
     )
     return SessionInfo.of(copy)
 
@@ -167,7 +158,7 @@ async def fork_user_session(
 @router.delete("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> Deleted:
     """Delete a session with its messages, summary and vectors; nothing of it is recalled."""
-    messages = await state.store.drop(user, session_id)
+    messages = await state.store.sessions.delete(user, session_id)
     if state.vector_database:
         state.tasks.submit(EmbedTask(user))
     return Deleted(session_id=session_id, messages=messages)
@@ -179,9 +170,9 @@ async def get_turn(user: OwnerDep, turn_id: Annotated[TurnId, Path()], state: St
 
     The prompt is stored for seven days; the messages stay.
     """
-    turn = await read_turn(state.store, user, turn_id)
+    turn = await state.store.transcripts.turn(user, turn_id)
     recalled = [hit.id for layer in turn.layers or () for hit in layer.hits]
-    return TurnInfo.of(turn_id, turn, await read_entries(state.store, user, recalled))
+    return TurnInfo.of(turn_id, turn, await state.store.transcripts.entries(user, recalled))
 
 
 def _session_cursor(cursor: str) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from onionskin.memory.layers.summary import summary_text
-from onionskin.memory.store.transcripts import StoredTurn
+from onionskin.memory.store import StoredTurn
 from onionskin.memory.types.messages import Entry, Session
 from onionskin.memory.types.prompt_trace import LayerTrace
 from onionskin.service.memories.queries import MemoryHit

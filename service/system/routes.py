@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.store.redis.connection import server_name
 from onionskin.service.dependencies import AdminDep, PrincipalDep, StateDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.factories import model_options
@@ -54,7 +53,7 @@ async def about(request: Request, principal: PrincipalDep, state: StateDep) -> A
         model=ModelInUse(name=model.chosen, offline=model.is_offline),
         embedder=settings.embedder,
         redis=RedisInUse(
-            kind=_redis_kind(settings), server=await server_name(state.store.connection)
+            kind=_redis_kind(settings), server=await state.store.deployment.server_name()
         ),
         profiles=[ProfileInUse.of(name, profile) for name, profile in state.profiles.items()],
         default_profile=settings.profile,

@@ -7,7 +7,6 @@ from typing import Self
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.idempotency import release_claim
 from onionskin.memory.types.messages import User
 
 _WAIT_SECONDS = 0.2  # the client is waiting for its error
@@ -49,7 +48,7 @@ class ClaimReleaser:
         deadline = loop.time() + ttl.total_seconds()
         while loop.time() < deadline:
             try:
-                await release_claim(self._store, user, name, token)
+                await self._store.idempotency.release_claim(user, name, token)
             except OnionskinError:
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:

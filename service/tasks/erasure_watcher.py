@@ -8,7 +8,6 @@ from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, StoreUnavailableError
 from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.aof_rewrite import AofRewriter, erased_epochs
 
 _POLL_SECONDS = 5.0
 _log = logging.getLogger("onionskin.erasure")
@@ -23,8 +22,7 @@ class ErasureWatcher:
     """
 
     def __init__(self, store: RedisStore, indexes: IndexCache) -> None:
-        self._connection, self._indexes = store.connection, indexes
-        self._rewriter = AofRewriter(store.connection)
+        self._aof_rewrite, self._indexes = store.aof_rewrite, indexes
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="erasure-watcher")
@@ -40,8 +38,8 @@ class ErasureWatcher:
             StoreRefusedError: Redis does not permit a rewrite.
             StoreUnavailableError: Redis cannot be reached.
         """
-        self._indexes.forget(await erased_epochs(self._connection))
-        return await self._rewriter.look()
+        self._indexes.forget(await self._aof_rewrite.erased_epochs())
+        return await self._aof_rewrite.check()
 
     async def _run(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from onionskin.memory.retrieval import (
     embed_missing,
 )
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT, leased
+from onionskin.memory.store.locks import LEASE_TIMEOUT
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import (
     EmbedTask,
@@ -81,7 +81,7 @@ class TaskHandlers:
                 await self._extract(task)
 
     async def _embed(self, user: User) -> None:
-        async with leased(self.store, user, EMBEDDING, hold=self.lock_timeout):
+        async with self.store.locks.lease(user, EMBEDDING, timeout=self.lock_timeout):
             await embed_missing(
                 user, store=self.store, embedder=self.embedder, indexes=self.indexes
             )

@@ -14,7 +14,7 @@ from typing import Self
 
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, UnknownSessionError
-from onionskin.memory.store.task_queue import TaskQueue
+from onionskin.memory.store import TaskQueue
 from onionskin.memory.types.tasks import ExtractTask, Task
 
 _log = logging.getLogger("onionskin.jobs")
@@ -209,7 +209,7 @@ class TaskRunner:
     async def _heartbeat_loop(self) -> None:
         """Renew the locks of claimed tasks."""
         while True:
-            await asyncio.sleep(self._queue.hold.total_seconds() / _HEARTBEATS)
+            await asyncio.sleep(self._queue.lock_timeout.total_seconds() / _HEARTBEATS)
             with contextlib.suppress(OnionskinError):
                 for task in tuple(self._claimed):
                     await self._queue.heartbeat(task)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from onionskin.memory.cancellation import cancel_and_wait
-from onionskin.memory.store.task_queue import Backoff, TaskQueue
+from onionskin.memory.store import Backoff, TaskQueue
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
 from onionskin.service.tasks.handlers import TaskHandlers
@@ -34,7 +34,7 @@ async def start_tasks(
     here = settings.jobs == "here" if runs_tasks is None else runs_tasks
     queue = TaskQueue(
         handlers.store.connection,
-        hold=settings.job_hold,
+        lock_timeout=settings.job_hold,
         backoff=Backoff(attempts=settings.job_attempts),
     )
     async with TaskRunner(

@@ -9,10 +9,7 @@ from datetime import timedelta
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import EncryptedValueError, OnionskinError, UnknownSessionError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deletion import expire_records, expire_session
-from onionskin.memory.store.deployment import embedder_in_use, note_embedder
-from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.store.users import all_users
+from onionskin.memory.store.deployment import Deployment
 from onionskin.memory.types.messages import Session, User
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask
 from onionskin.service.tasks.runner import TaskRunner
@@ -63,29 +60,29 @@ class Sweeper:
         """Queue an embedding of every user after a change of embedder."""
         connection, tag = self._store.connection, self._store.embedder_tag
         with contextlib.suppress(OnionskinError):  # each user's next turn queues it then
-            if await embedder_in_use(connection) == tag:
+            if await Deployment(connection).embedder() == tag:
                 return
-            async for user in all_users(self._store):
+            async for user in self._store.users.all():
                 await self._tasks.schedule(EmbedTask(user))
-            await note_embedder(connection, tag)
+            await Deployment(connection).set_embedder(tag)
 
     async def sweep(self) -> None:
         """Sweep every session once; stops where Redis cannot be reached."""
         try:
-            async for user, session_id in self._store.all_sessions():
+            async for user, session_id in self._store.sessions.all():
                 try:
-                    if await expire_session(self._store, user, session_id):
+                    if await self._store.deletion.expire_session(user, session_id):
                         if self._has_vector_database:
                             await self._tasks.schedule(EmbedTask(user))
                         continue
-                    session = await get_session(self._store, user, session_id)
+                    session = await self._store.sessions.get(user, session_id)
                     await self._sweep_session(user, session)
                 except (EncryptedValueError, UnknownSessionError):
                     continue
             if self._store.retention.expires_memories():
-                async for user in all_users(self._store):
+                async for user in self._store.users.all():
                     with contextlib.suppress(EncryptedValueError):
-                        await expire_records(self._store, user)
+                        await self._store.deletion.expire_records(user)
         except OnionskinError:
             return
 
@@ -98,7 +95,7 @@ class Sweeper:
             name = session.profile
             await self._tasks.schedule(ExtractTask(user, session.id, name, final=True, quiet=quiet))
         if self._close_after and not session.closed and idle > self._close_after.total_seconds():
-            await self._store.close(user, session.id)
+            await self._store.sessions.close(user, session.id)
             if memory and memory.summary_policy:
                 await self._tasks.schedule(
                     SummarizeTask(user, session.id, session.profile, final=True)

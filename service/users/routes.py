@@ -8,8 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.users import list_users, user_stats
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.service.dependencies import AdminDep, Limit, OwnerDep, StateDep
 from onionskin.service.errors import problem_responses
@@ -83,7 +81,7 @@ async def import_conversation(
 @_user_router.get("/stats", responses=problem_responses(404, 422))
 async def get_user_stats(user: OwnerDep, state: StateDep) -> UserFigures:
     """Count the data stored for the user; zeros for an unknown user."""
-    return UserFigures.of(user.id, await user_stats(state.store, user))
+    return UserFigures.of(user.id, await state.store.users.stats(user))
 
 
 @_user_router.get(
@@ -109,7 +107,7 @@ async def erase_everything(user: OwnerDep, state: StateDep) -> ErasureReceipt:
     """Erase all data of the user permanently; a running turn is no longer stored."""
     if state.vector_database:
         await state.vector_database.drop(user)
-    erased = await erase_user(state.store, user)
+    erased = await state.store.deletion.erase_user(user)
     if state.vector_database:
         await state.vector_database.drop(user)  # again: a task may have written in between
     await state.records.index(user)  # empties this worker's index; others do so on their next read
@@ -121,7 +119,7 @@ async def list_all_users(
     principal: AdminDep, state: StateDep, cursor: UserCursor = "", limit: Limit = 50
 ) -> UserPage:
     """List the users of the tenant who have stored data, sorted by id."""
-    ids = await list_users(state.store, principal.tenant, after=cursor, count=limit)
+    ids = await state.store.users.list(principal.tenant, after=cursor, count=limit)
     return UserPage(
         users=[UserInfo(user_id=user_id) for user_id in ids],
         next_cursor=ids[-1] if len(ids) == limit else None,

@@ -14,7 +14,6 @@ from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread
 from onionskin.memory.langchain.named_sessions import external_session_id
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
@@ -83,7 +82,7 @@ def test_layers_stand_side_by_side_in_langchains_combined_memory(
     loaded = combined.load_memory_variables({"input": _ASKED})
     assert all("Biscuit" in loaded[name] for name in ("window", "recalled"))
     found = onionskin.event_loop.run_blocking(
-        get_session(onionskin.store, user, external_session_id("s"))
+        onionskin.store.sessions.get(user, external_session_id("s"))
     )
     assert found.length == 2
 

@@ -14,7 +14,6 @@ from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import InvalidInputError, MessageTooLongError, UnknownProfileError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import list_sessions, read_messages
 from onionskin.memory.types.messages import User
 from tests.conftest import Clock
 from tests.openai_server import OpenAIServer
@@ -70,7 +69,7 @@ async def test_a_turn_is_answered_and_stored(
     reply = await chain.ainvoke(TurnRequest(user, "Hello."))
     assert reply.reply
     assert reply.turn_id == f"{reply.session_id}.0"
-    said = await read_messages(store, user, reply.session_id, start=0, count=9)
+    said = await store.transcripts.read(user, reply.session_id, start=0, count=9)
     assert [entry.message.content for entry in said] == ["Hello.", reply.reply]
 
 
@@ -86,7 +85,7 @@ async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
     assert pieces[0].sections
     assert whole.turn_id
     assert whole.usage
-    said = await read_messages(store, user, whole.session_id, start=0, count=9)
+    said = await store.transcripts.read(user, whole.session_id, start=0, count=9)
     assert said[1].message.content == whole.reply
 
 
@@ -98,7 +97,7 @@ async def test_a_reader_that_goes_away_leaves_nothing(
         if piece.reply:
             break
     await pieces.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    assert await list_sessions(store, user, after=None, count=9) == []
+    assert await store.sessions.list(user, after=None, count=9) == []
 
 
 async def test_callbacks_and_config_reach_the_model(chain: ConversationChain, user: User) -> None:

@@ -11,8 +11,6 @@ from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import get_session
-from onionskin.memory.store.users import user_stats
 from tests.chains.notebook import POLICY, Notebook, not_counted, note
 from tests.openai_server import Fault
 
@@ -54,7 +52,7 @@ async def test_what_cannot_be_used_is_counted_and_the_rest_is_kept(
     await notebook.say("I live in Porto.")
     await notebook.extract(bad, note(1, "Lives in Porto."))
     assert list(await notebook.records()) == ["Lives in Porto."]
-    assert (await user_stats(store, notebook.user)).extraction == {"drawn": 1, "useless": 1}
+    assert (await store.users.stats(notebook.user)).extraction == {"drawn": 1, "useless": 1}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +68,8 @@ async def test_nonsense_is_asked_again_once_then_passed_over_and_counted(
     assert await notebook.extractor.extract(user, session_id, POLICY, final=True) == 1
     assert len(notebook.server.requests) == calls + 2
     assert notebook.outcomes == ["malformed"]
-    assert (await user_stats(store, user)).extraction == {"malformed": 1, "useless": 0}
-    assert (await get_session(store, user, session_id)).length == 2
+    assert (await store.users.stats(user)).extraction == {"malformed": 1, "useless": 0}
+    assert (await store.sessions.get(user, session_id)).length == 2
 
 
 async def test_an_empty_list_is_counted(notebook: Notebook) -> None:

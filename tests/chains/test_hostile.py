@@ -14,7 +14,6 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.messages import SummaryState, User
 from tests.attacks import ORDERS, SHAPES, payloads
@@ -57,8 +56,8 @@ class Target:
         for kind in ("preference", "fact"):
             await self.memories.create(user, [{"content": plain, "kind": kind}])
         reply = await self.chain.ainvoke(TurnRequest(user, plain))
-        session = await get_session(self.store, user, reply.session_id)
-        await self.store.fold(
+        session = await self.store.sessions.get(user, reply.session_id)
+        await self.store.sessions.save_summary(
             user, session.id, session.summary_state, SummaryState(2, 2, plain, plain)
         )
 

@@ -18,7 +18,6 @@ from onionskin.memory.errors import InvalidInputError, UnknownProfileError
 from onionskin.memory.langchain.checkpointer import OnionskinSaver
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
 from onionskin.memory.langchain.named_sessions import external_session_id
-from onionskin.memory.store.transcripts import read_messages
 from onionskin.memory.types.messages import User
 from tests.chains.agent import create_agent, weather
 from tests.conftest import RedisClient, repository
@@ -122,7 +121,9 @@ async def test_a_turn_is_stored_once_as_it_was_said(onionskin: Onionskin) -> Non
         await again.aafter_agent(state, Runtime())
 
     await RunnableLambda(repeated).ainvoke(state, _config("t"))
-    said = await read_messages(onionskin.store, _ALICE, external_session_id("t"), start=0, count=9)
+    said = await onionskin.store.transcripts.read(
+        _ALICE, external_session_id("t"), start=0, count=9
+    )
     assert [one.message.role for one in said] == ["user", "assistant"]
     assert said[0].message.content == "What about Porto?"
 
@@ -155,7 +156,9 @@ async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(
         assert state["messages"][0].content[1] == image
         await agent.ainvoke(_said("What is it?"), _config("another"))
         assert "1234" not in str(server.requests[-1].messages)
-    said = await read_messages(onionskin.store, _ALICE, external_session_id("t"), start=0, count=9)
+    said = await onionskin.store.transcripts.read(
+        _ALICE, external_session_id("t"), start=0, count=9
+    )
     assert len(said) == 2
     assert not any("1234" in one.message.content for one in said)
 

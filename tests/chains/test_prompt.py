@@ -9,7 +9,6 @@ from langchain_core.messages import BaseMessage
 from onionskin.chains.prompt import build_prompt
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import SummaryState, User
 
 _Memories = Callable[[str], CombinedMemory]
@@ -68,8 +67,8 @@ async def test_each_profile_shows_its_layers_on_one_and_the_same_session(
     for number in range(12):
         text = "The safe opens with 4711." if number == 0 else f"Small talk {number}."
         _, session_id = await _say(layered, user, text, now=1000.0 + number)
-    fold = (await get_session(store, user, session_id)).summary_state
-    await store.fold(
+    fold = (await store.sessions.get(user, session_id)).summary_state
+    await store.sessions.save_summary(
         user, session_id, fold, SummaryState(12, 12, "They talked about a zeppelin.", "")
     )
     memory = memory_of(profile)
@@ -93,16 +92,16 @@ async def test_a_new_session_takes_up_what_earlier_ones_left(
     folded = unfolded = ""
     for number in range(14):
         _, folded = await _say(memory, user, f"Folded {number}.", now=1000.0 + number)
-    await store.fold(
+    await store.sessions.save_summary(
         user, folded, SummaryState(), SummaryState(28, 28, "A summary of the first.", "")
     )
-    await store.close(user, folded)
+    await store.sessions.close(user, folded)
     _, unfolded = await _say(memory, user, "Never folded.", now=2000.0)
     prompt, latest = await _say(memory, user, "Hello again.", now=1_000_000.0)
     head = str(prompt[0].text)
     assert len({folded, unfolded, latest}) == 3
     assert head.index("A summary of the first.") < head.index('"Never folded."')
-    await store.drop(user, unfolded)
+    await store.sessions.delete(user, unfolded)
     prompt, _ = await _say(memory, user, "And now?", now=1_000_001.0)
     assert "Never folded." not in "\n".join(str(message.text) for message in prompt)
     assert "A summary of the first." in str(prompt[0].text)

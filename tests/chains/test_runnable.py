@@ -12,7 +12,6 @@ from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
@@ -96,6 +95,6 @@ def test_who_stops_listening_leaves_nothing_stored(waiting: Onionskin) -> None:
     pieces: Any = chain.stream(_turn("Never mind."))
     assert next(pieces).session_id == session_id
     pieces.close()
-    found = waiting.event_loop.run_blocking(get_session(waiting.store, User("alice"), session_id))
+    found = waiting.event_loop.run_blocking(waiting.store.sessions.get(User("alice"), session_id))
     assert found.length == 2
     assert chain.invoke(replace(_turn("Now."), on_conflict="reject")).turn_id

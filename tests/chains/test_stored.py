@@ -18,7 +18,9 @@ async def test_a_reply_names_its_own_memory_or_that_of_its_session(
     store: RedisStore, user: User, stored: str, told: str
 ) -> None:
     said, answer = Message("user", "Hi.", 1.0), Message("assistant", "Hello.", 1.0, profile=stored)
-    await store.commit(user, _SESSION, [(said, None), (answer, None)], create=True, nonce="one")
+    await store.transcripts.commit(
+        user, _SESSION, [(said, None), (answer, None)], create=True, nonce="one"
+    )
     reply = await stored_reply(store, user, "one")
     assert reply
     assert (reply.reply, reply.profile, reply.is_new_session) == ("Hello.", told, True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from onionskin.memory.store.store import COMMIT
+from onionskin.memory.store.transcripts import COMMIT_TURN
 from tests.conftest import RedisClient
 from tests.faults.proxy import Proxy
 
@@ -67,7 +67,7 @@ async def _cut(scene: Scene) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _unheard(scene: Scene) -> AsyncGenerator[None]:
-    scene.proxy.command, scene.proxy.loses = COMMIT.sha.encode(), 0.3
+    scene.proxy.command, scene.proxy.loses = COMMIT_TURN.sha.encode(), 0.3
     yield
     scene.proxy.loses = 0.0
 

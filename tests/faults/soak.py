@@ -17,7 +17,6 @@ from pathlib import Path
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import Connection, RedisStore, keys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.users import scan_keys
 from tests.faults.crashes import back
 from tests.faults.ledger import Ledger
 from tests.faults.machine import working
@@ -180,4 +179,4 @@ async def _erase_all(scene: _Scene, soakers: list[Soaker]) -> None:
 
 
 async def _left(store: RedisStore) -> set[str]:
-    return {name async for name in scan_keys(store, "*")} - _LEFT
+    return {name async for name in store.connection.scan_keys("*")} - _LEFT

@@ -3,7 +3,6 @@
 from collections import Counter
 
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transcripts import list_sessions, read_messages
 from onionskin.memory.types.messages import Entry, User
 from tests.faults.ledger import Ledger
 from tests.faults.machine import answer_to
@@ -17,8 +16,8 @@ async def stored_turns(
 ) -> dict[str, tuple[Entry, Entry]]:
     """Every turn of a user by its id, once each session is seen to be made of whole pairs."""
     turns: dict[str, tuple[Entry, Entry]] = {}
-    for session in await list_sessions(store, user, after=None, count=_ALL):
-        found = await read_messages(store, user, session.id, start=0, count=_ALL)
+    for session in await store.sessions.list(user, after=None, count=_ALL):
+        found = await store.transcripts.read(user, session.id, start=0, count=_ALL)
         where = f"{user.id} {session.id}"
         ledger.check("positions have no gap", len(found) == session.length, where)
         ledger.check(

@@ -63,7 +63,9 @@ def _scores(layer: dict[str, Any]) -> dict[str, float]:
 
 
 async def _caught_up(store: RedisStore, views: IndexCache, user: User) -> CachedIndex:
-    return await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
+    return await views.catch_up(
+        user, await store.transcripts.changes_since(user, views.cursor(user))
+    )
 
 
 async def _picture(view: CachedIndex, embedder: StaticEmbedder) -> dict[str, object]:

@@ -13,8 +13,6 @@ from onionskin.memory.errors import ImportConflictError, InvalidInputError
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.users import user_stats
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.importer import ImportReport
 from onionskin.memory.transfer.upload import UploadHandler
@@ -82,11 +80,11 @@ async def _live(redis: RedisClient, store: RedisStore, memories: RecordService, 
             )
             for one in range(size or 1)
         ]
-        await store.commit(user, session, said, create=True)
+        await store.transcripts.commit(user, session, said, create=True)
         if size > 3:
             fold = SummaryState(400, 300, "Summary: \U0001f980", "Extract.")
-            assert await store.fold(user, session_id, SummaryState(), fold)
-    await store.close(user, "s_0000000000000001")
+            assert await store.sessions.save_summary(user, session_id, SummaryState(), fold)
+    await store.sessions.close(user, "s_0000000000000001")
     prefix = "onionskin:{default/alice}:session:s_0000000000000001"
     await redis.hset(prefix, mapping={"metadata": '{"a":1}', "sealed": b"\xff\xfe\0"})
     kept = await memories.create(
@@ -127,7 +125,7 @@ async def test_an_export_is_complete_and_restored_it_is_the_same(
     report = await intake.run(_TO, "moved", _chunks(data))
     assert (report.messages, report.memories, len(report.sessions)) == (454, 3, 3)
     assert await exported(store, _TO) == data
-    before, after = await user_stats(store, user), await user_stats(store, _TO)
+    before, after = await store.users.stats(user), await store.users.stats(_TO)
     assert replace(before, size_bytes=0, vectors=0) == replace(after, size_bytes=0, vectors=0)
     assert after.vectors == 454 + 3
     assert due == []
@@ -166,8 +164,10 @@ async def test_any_transcript_comes_back_byte_for_byte(
     user = User("alice")
     for number, (messages, text) in enumerate(sessions):
         session = Session(f"s_{number:016x}", 0.0, 0.0, title=text, profile=text)
-        await store.commit(user, session, [(one, None) for one in messages], create=True)
-        assert await store.fold(
+        await store.transcripts.commit(
+            user, session, [(one, None) for one in messages], create=True
+        )
+        assert await store.sessions.save_summary(
             user,
             session.id,
             SummaryState(),
@@ -232,7 +232,7 @@ async def test_what_is_there_already_is_a_conflict_and_stays(
     await memories.create(_TO, [{"content": "Another.", "topic": "pin"}])
     with pytest.raises(ImportConflictError, match="holds the topic"):
         await intake.run(_TO, "topic", _chunks(records))
-    await erase_user(store, _TO)
+    await store.deletion.erase_user(_TO)
     await intake.run(_TO, "topic", _chunks(data))
     assert await exported(store, _TO) == data
 
@@ -241,10 +241,10 @@ async def test_a_remote_embedders_vectors_come_later(
     store: RedisStore, clock: Clock, due: list[Task], user: User
 ) -> None:
     said = [(Message("user", "Hello.", 1.0), None)]
-    await store.commit(user, Session("s_0123456789abcdef", 1.0, 1.0), said, create=True)
+    await store.transcripts.commit(user, Session("s_0123456789abcdef", 1.0, 1.0), said, create=True)
     remote = StaticEmbedder()
     remote.local = False
     intake = UploadHandler(store, remote, clock=clock, on_task=due.append)
     await intake.run(_TO, "moved", _chunks(await exported(store, user)))
     assert due == [EmbedTask(_TO)]
-    assert (await user_stats(store, _TO)).vectors == 0
+    assert (await store.users.stats(_TO)).vectors == 0

@@ -12,10 +12,7 @@ from onionskin.memory.errors import (
 )
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import StaticEmbedder
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.records import RecordWrite, write_records
-from onionskin.memory.store.users import user_stats
+from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import HISTORY_SECONDS, SHORT_TERM_SECONDS, Record, StaleFilter
@@ -195,8 +192,8 @@ async def test_what_was_read_of_an_erased_user_is_not_written_again(
 ) -> None:
     (record,) = await memories.create(user, [{"content": "A secret."}])
     await memories.delete(user, [record.id])
-    epoch = (await store.catch_up(user, Cursor())).cursor.epoch
-    await erase_user(store, user)
+    epoch = (await store.transcripts.changes_since(user, Cursor())).cursor.epoch
+    await store.deletion.erase_user(user)
     with pytest.raises(UnknownRecordError):
-        await write_records(store, user, [RecordWrite(record)], epoch=epoch)
-    assert (await user_stats(store, user)).memories == 0
+        await store.records.write(user, [RecordWrite(record)], epoch=epoch)
+    assert (await store.users.stats(user)).memories == 0

@@ -120,7 +120,7 @@ async def test_a_profile_may_change_on_a_live_session(
             user, f"Turn {number}.", session_id=session_id, now=1000.0 + number
         )
         session_id = (await memory.remember(recollection, "Yes.", at=1000.0 + number)).session_id
-    snapshot = await store.snapshot(user, session_id, now=2000.0, view=None)
+    snapshot = await store.transcripts.load_turn(user, session_id, now=2000.0, since=None)
     assert snapshot.session.length == 2 * len(_NATIVE * 3)
     assert snapshot.session.summary_state == SummaryState()
     assert [entry.position for entry in snapshot.unfolded] == list(range(2 * len(_NATIVE * 3)))

@@ -23,11 +23,7 @@ from onionskin.memory.retrieval import (
     UserIndex,
 )
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.aof_rewrite import AofRewriter
-from onionskin.memory.store.deletion import expire_records, expire_session
-from onionskin.memory.store.sessions import fork_session, note_session
-from onionskin.memory.store.transcripts import get_session, list_sessions, read_entries, read_turn
-from onionskin.memory.store.users import all_users
+from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.types.messages import Committed, User
 from onionskin.memory.types.records import KINDS
@@ -84,23 +80,25 @@ async def test_a_session_is_read_to_its_very_moment_and_not_beyond(
     clock.advance(_ALMOST)
     for one in (memory, elsewhere):
         assert "mine" in await _shown(one, user, clock)
-    assert (await read_turn(store, user, turn.turn_id)).layers is None  # past the traces' time
+    assert (
+        await store.transcripts.turn(user, turn.turn_id)
+    ).layers is None  # past the traces' time
     clock.advance(_INSTANT)
     late = _memory(store, embedder, make_views(store))
     for one in (memory, elsewhere, late):
         assert "mine" not in await _shown(one, user, clock)
     with pytest.raises(UnknownSessionError):
-        await get_session(store, user, turn.session_id)
+        await store.sessions.get(user, turn.session_id)
     with pytest.raises(UnknownSessionError):
-        await store.snapshot(user, turn.session_id, now=clock(), view=None)
+        await store.transcripts.load_turn(user, turn.session_id, now=clock(), since=None)
     with pytest.raises(UnknownSessionError):
-        await fork_session(store, user, turn.session_id, now=clock())
+        await store.sessions.fork(user, turn.session_id, now=clock())
     with pytest.raises(UnknownSessionError):
-        await note_session(store, user, turn.session_id, title="x")
+        await store.sessions.update(user, turn.session_id, title="x")
     with pytest.raises(UnknownTurnError):
-        await read_turn(store, user, turn.turn_id)
-    assert await list_sessions(store, user, after=None, count=9) == []
-    assert await read_entries(store, user, [f"{turn.session_id}:0"]) == {}
+        await store.transcripts.turn(user, turn.turn_id)
+    assert await store.sessions.list(user, after=None, count=9) == []
+    assert await store.transcripts.entries(user, [f"{turn.session_id}:0"]) == {}
     assert b"mine" not in b"".join([page async for page in export_user(store, user)])
 
 
@@ -114,7 +112,7 @@ async def test_who_talks_on_keeps_the_whole_session(
     await memory.remember(again, "Yes.", at=clock())
     clock.advance(_ALMOST)
     assert "mine" in await _shown(memory, user, clock)
-    assert not await expire_session(store, user, turn.session_id)
+    assert not await store.deletion.expire_session(user, turn.session_id)
 
 
 async def test_the_sweeper_deletes_what_is_past_its_time_and_nothing_else(
@@ -125,13 +123,13 @@ async def test_the_sweeper_deletes_what_is_past_its_time_and_nothing_else(
     clock.advance(_HOUR / 2)
     young = await _say(memory, user, "Never mind.", clock)
     clock.advance(_HOUR / 2)
-    assert await expire_session(store, user, old.session_id)
-    assert not await expire_session(store, user, young.session_id)
-    assert not await expire_session(store, user, old.session_id)
+    assert await store.deletion.expire_session(user, old.session_id)
+    assert not await store.deletion.expire_session(user, young.session_id)
+    assert not await store.deletion.expire_session(user, old.session_id)
     kept = [key.decode() async for key in redis.scan_iter()]
     assert not [key for key in kept if old.session_id in key and ":once:" not in key]
     assert [key for key in kept if young.session_id in key]
-    assert {one async for one in all_users(store)} == {user}
+    assert {one async for one in store.users.all()} == {user}
 
 
 async def test_memories_go_by_their_kind_unless_they_are_pinned(
@@ -155,8 +153,8 @@ async def test_memories_go_by_their_kind_unless_they_are_pinned(
     assert (await memories.get(user, changed.id)).content == "anew"
     with pytest.raises(UnknownRecordError):
         await memories.get(user, made["rule"].id)
-    assert await expire_records(store, user) == len(KINDS) - 1
-    assert await expire_records(store, user) == 0
+    assert await store.deletion.expire_records(user) == len(KINDS) - 1
+    assert await store.deletion.expire_records(user) == 0
     keys = [key.decode() async for key in redis.scan_iter()]
     assert {key.rpartition(":")[2] for key in keys if ":history:" in key} <= {changed.id, always.id}
     clock.advance(timedelta(days=999))
@@ -178,13 +176,13 @@ async def test_a_rewrite_of_the_file_is_due_until_it_has_succeeded(
     store: RedisStore, embedder: StaticEmbedder, clock: Clock, user: User, connection: Connection
 ) -> None:
     turn = await _say(_memory(store, embedder, make_views(store)), user, "Hello.", clock)
-    compactor = AofRewriter(connection)
-    assert not await compactor.look()
-    await store.drop(user, turn.session_id)
-    assert await compactor.look()
-    while await compactor.look():
+    compactor = AofRewrite(connection)
+    assert not await compactor.check()
+    await store.sessions.delete(user, turn.session_id)
+    assert await compactor.check()
+    while await compactor.check():
         pass
-    assert not await AofRewriter(connection).look()
+    assert not await AofRewrite(connection).check()
 
 
 async def test_what_is_held_back_is_listed_no_longer_either(

@@ -19,7 +19,6 @@ from onionskin.memory.errors import TaskRunningError
 from onionskin.memory.profiles import Profile, SummaryOptions, WindowOptions
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.messages import User
 from tests.conftest import make_views
 from tests.openai_server import Fault, OpenAIServer, Request
@@ -122,8 +121,8 @@ async def _fold(
 
 async def _check(memory: CombinedMemory, store: RedisStore, user: User, session_id: str) -> None:
     recollection = await memory.recall(user, "?", session_id=session_id, now=1002.0)
-    session = await get_session(store, user, session_id)
-    said = await read_messages(store, user, session_id, start=0, count=10_000)
+    session = await store.sessions.get(user, session_id)
+    said = await store.transcripts.read(user, session_id, start=0, count=10_000)
     marks = [_MARK.search(entry.message.content) for entry in said]
     expected = [mark[0] for mark in marks if mark]
     fold = session.summary_state

@@ -96,9 +96,9 @@ def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
     with _service(tmp_path, first) as client:
         _live(client)
     for keys, said in (
-        ("", "What is stored is encrypted"),
+        ("", "The stored data are encrypted"),
         (second, "'k1', which is not among"),
-        (drawn_master_key("k1"), "another one than that"),
+        (drawn_master_key("k1"), "differs from the one"),
         ("k1:short", "'k1' is no key"),
     ):
         told = _onionskin(tmp_path, keys, "serve", "--port", "0")

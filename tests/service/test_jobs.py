@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from onionskin.memory.errors import OnionskinError, TaskRunningError, UnknownSessionError
-from onionskin.memory.store import Connection
-from onionskin.memory.store.task_queue import Backoff, TaskQueue, list_dead_tasks, retry_tasks
+from onionskin.memory.store import Backoff, Connection, TaskQueue
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, Task
 from onionskin.service.tasks.runner import TaskRunner
@@ -25,7 +24,7 @@ def agenda_of(connection: Connection) -> Callable[..., TaskQueue]:
     """The agenda as a worker of its own has it."""
 
     def make(hold: timedelta = timedelta(seconds=30), backoff: Backoff = _QUICK) -> TaskQueue:
-        return TaskQueue(connection, hold=hold, backoff=backoff)
+        return TaskQueue(connection, lock_timeout=hold, backoff=backoff)
 
     return make
 
@@ -102,7 +101,7 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
         await eventually(lambda: "dead" in told)
         assert tries == {"bad": 4, "gone": 1}
         await eventually(lambda: jobs.dead == 1)
-        (given_up,) = await list_dead_tasks(connection)
+        (given_up,) = await TaskQueue(connection).dead()
         assert (given_up.task, given_up.failures) == (EmbedTask(User("bad")), 4)
         assert given_up.error == "internal"
 
@@ -111,7 +110,7 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
         assert tries["bad"] == 5
 
         mended = True
-        assert await retry_tasks(connection, [given_up.task], again=True) == 1
+        assert await TaskQueue(connection).retry([given_up.task]) == 1
         await eventually(lambda: "done" in told)
     assert tries["bad"] == 6
     assert await _is_empty(redis)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from onionskin.memory.store import Connection
-from onionskin.memory.store.task_queue import TaskQueue, forget_user, pack_task
+from onionskin.memory.store import Connection, TaskQueue
+from onionskin.memory.store.task_queue import pack_task
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, SummarizeTask, Task
 from onionskin.service.tasks.runner import TaskRunner
@@ -22,7 +22,7 @@ def agenda_of(connection: Connection) -> Callable[..., TaskQueue]:
     """The agenda as a worker of its own has it."""
 
     def make(hold: timedelta = timedelta(seconds=30)) -> TaskQueue:
-        return TaskQueue(connection, hold=hold)
+        return TaskQueue(connection, lock_timeout=hold)
 
     return make
 
@@ -124,7 +124,7 @@ async def test_nothing_of_an_erased_user_is_on_the_agenda(
     await agenda.schedule(*(SummarizeTask(alice, f"s_{number}", "") for number in range(3)))
     await agenda.schedule(EmbedTask(User("alice", "other")), EmbedTask(User('x"user":')))
     assert await agenda.claim(_DUE)
-    await forget_user(connection, alice)
+    await TaskQueue(connection).forget_user(alice)
     assert {due.user for due in (await agenda.fetch(9)).tasks} == {
         User("alice", "other"),
         User('x"user":'),

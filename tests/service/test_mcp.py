@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from onionskin.memory.store import Connection
-from onionskin.memory.store.api_keys import create_key
+from onionskin.memory.store.api_keys import ApiKeyRegistry
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.service.conftest import Backend
 from tests.services import environment, running_service
@@ -126,8 +126,8 @@ async def test_it_asks_for_the_same_credentials(
     private_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
     connection = Connection(private_redis.url)
-    _, own = await create_key(connection, tenant="t", user_id="ann", name="", now=0.0)
-    _, whole = await create_key(connection, tenant="t", user_id=None, name="", now=0.0)
+    _, own = await ApiKeyRegistry(connection).create(tenant="t", user_id="ann", name="", now=0.0)
+    _, whole = await ApiKeyRegistry(connection).create(tenant="t", user_id=None, name="", now=0.0)
     await connection.aclose()
     settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_REDIS_URL": private_redis.url}
     with running_service(tmp_path, **settings, ONIONSKIN_MODEL="offline") as service:

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
 from onionskin.memory.store import Connection
-from onionskin.memory.store.api_keys import create_key
+from onionskin.memory.store.api_keys import ApiKeyRegistry
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.attacks import payloads
 from tests.conftest import repository
@@ -189,7 +189,7 @@ async def test_with_authentication_it_asks_for_a_key(
     private_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
     connection = Connection(private_redis.url)
-    _, key = await create_key(connection, tenant="t", user_id=None, name="", now=0.0)
+    _, key = await ApiKeyRegistry(connection).create(tenant="t", user_id=None, name="", now=0.0)
     await connection.aclose()
     settings = {"ONIONSKIN_AUTH": "keys", "ONIONSKIN_REDIS_URL": private_redis.url}
     with running_service(tmp_path, **settings, ONIONSKIN_MODEL="offline") as service:

@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.sessions import fork_session
-from onionskin.memory.store.transcripts import list_sessions
-from onionskin.memory.store.users import tenant_storage, user_storage
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.messages import Message, Session, User
@@ -90,19 +87,19 @@ async def test_the_count_is_what_is_stored_whatever_was_done(
         memories = RecordService(store, make_views(store), embedder)
         for step, text in steps:
             await _do(step, text or "nothing", user, store, memories, embedder)
-        room = await user_storage(store, user)
+        room = await store.users.storage(user)
         assert room.bytes == await _weight(redis), steps
-        assert await tenant_storage(store, user.tenant) == room
+        assert await store.users.tenant_storage(user.tenant) == room
 
 
 async def test_what_is_restored_counts(store: RedisStore, embedder: StaticEmbedder) -> None:
     ann, bob = User("ann"), User("bob")
     pair = [(Message("user", "Hello.", 1.0), (await embedder.embed(["Hello."]))[0])]
-    await store.commit(ann, Session("s_0123456789abcdef", 1.0, 1.0), pair, create=True)
+    await store.transcripts.commit(ann, Session("s_0123456789abcdef", 1.0, 1.0), pair, create=True)
     await RecordService(store, make_views(store), embedder).create(ann, [{"content": "A fact."}])
     intake = UploadHandler(store, embedder, clock=lambda: 2.0, on_task=lambda _: None)
     await intake.run(bob, "copy", export_user(store, ann))
-    assert await user_storage(store, bob) == await user_storage(store, ann)
+    assert await store.users.storage(bob) == await store.users.storage(ann)
 
 
 async def _do(
@@ -113,14 +110,14 @@ async def _do(
     memories: RecordService,
     embedder: StaticEmbedder,
 ) -> None:
-    sessions = await list_sessions(store, user, after=None, count=10)
+    sessions = await store.sessions.list(user, after=None, count=10)
     records = list(await memories.index(user))
     match step:
         case "say":
             vector = (await embedder.embed([text]))[0]
             pairs = [(Message("user", text, 1.0), vector), (Message("assistant", text, 1.0), None)]
             session = sessions[0] if sessions else Session("s_0", 1.0, 1.0)
-            await store.commit(user, session, pairs, create=True)
+            await store.transcripts.commit(user, session, pairs, create=True)
         case "keep":
             await memories.create(user, [{"content": text}])
         case "change" if records:
@@ -128,8 +125,8 @@ async def _do(
         case "forget" if records:
             await memories.delete(user, [records[0].id])
         case "fork" if sessions:
-            await fork_session(store, user, sessions[0].id, now=2.0)
+            await store.sessions.fork(user, sessions[0].id, now=2.0)
         case "drop" if sessions:
-            await store.drop(user, sessions[-1].id)
+            await store.sessions.delete(user, sessions[-1].id)
         case _:
             return

@@ -9,7 +9,7 @@ from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.errors import EmbedderError, EmbedderUnavailableError
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.store import Connection
-from onionskin.memory.store.deployment import settled_dimensions
+from onionskin.memory.store.deployment import Deployment
 from onionskin.memory.types.messages import Vectors
 
 
@@ -66,7 +66,7 @@ class ResilientEmbedder:
             return
         dimensions = vectors.shape[1]
         if not self._dimensions:
-            self._dimensions = await settled_dimensions(self._connection, self.tag, dimensions)
+            self._dimensions = await Deployment(self._connection).dimensions(self.tag, dimensions)
         if dimensions != self._dimensions:
             raise EmbedderError(
                 f"The embedder {self.tag!r} answered with vectors of {dimensions} dimensions; the "

@@ -10,8 +10,6 @@ from onionskin.memory.quarantine import make_quarantine
 from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.records import read_records, read_released
-from onionskin.memory.store.transcripts import read_everything
 from onionskin.memory.types.change_log import (
     Change,
     Changes,
@@ -168,7 +166,7 @@ class IndexCache:
         cached.is_unchanged = changes.cursor == cached.cursor
         async with cached.lock:
             while not await self._apply(user, cached, changes):
-                changes = await self._store.catch_up(user, cached.cursor)
+                changes = await self._store.transcripts.changes_since(user, cached.cursor)
             expired = cached.expire(self._store.retention, user)
         if expired or not cached.is_unchanged:
             self._resize(user, cached)
@@ -204,7 +202,9 @@ class IndexCache:
 
     async def refresh(self, user: User) -> CachedIndex:
         """The user's index as of now."""
-        return await self.catch_up(user, await self._store.catch_up(user, self.cursor(user)))
+        return await self.catch_up(
+            user, await self._store.transcripts.changes_since(user, self.cursor(user))
+        )
 
     async def _apply(self, user: User, cached: CachedIndex, changes: Changes) -> bool:
         """Apply changes to an index; False if more must be read."""
@@ -224,10 +224,10 @@ class IndexCache:
     async def _reload(self, user: User, cached: CachedIndex, cursor: Cursor) -> None:
         fresh = self._empty()
         if self.quarantines:
-            fresh.quarantine.release(*await read_released(self._store, user))
-        async for entries in read_everything(self._store, user):
+            fresh.quarantine.release(*await self._store.records.released(user))
+        async for entries in self._store.transcripts.read_all(user):
             await fresh.apply(Put(entries))
-        async for entry, record in read_records(self._store, user):
+        async for entry, record in self._store.records.read_all(user):
             await fresh.apply(self._limited(user, PutRecord(record.id, record, entry)))
         cached.replace_with(fresh, cursor)
 

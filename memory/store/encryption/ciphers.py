@@ -1,8 +1,8 @@
-"""Sealing: how a value is encrypted where it lies, and opened there and nowhere else.
+"""Ciphers: how a value is encrypted so that it decrypts only where it was stored.
 
 A sealed value is `0xC1`, a version, the name of the data key, a random nonce, and AES-256-GCM of
-the value with its tag. No UTF-8 text and no msgpack begins with `0xC1`, so that sealed values and
-plain ones can stand side by side.
+the value with its tag. No UTF-8 text and no msgpack begins with `0xC1`, so encrypted and plain
+values can be stored side by side.
 """
 
 import hmac
@@ -29,46 +29,46 @@ _NONCE_END = _NAME_END + NONCE_BYTES
 
 
 class Cipher(Protocol):
-    """How a user's values are stored.
+    """Encrypts and decrypts the values of a user.
 
-    A place is what stands behind the user's prefix in the name of a key, and then the field or the
-    position: `session:s_1:title`, `messages:s_1:7`.
+    A place is the name of a key after the user's prefix, then the field or the position:
+    `session:s_1:title`, `messages:s_1:7`.
     """
 
     @property
     def binds(self) -> bool:
-        """Whether a value is bound to its place, so that this must be known when it is stored."""
+        """Whether a value is bound to its place, which must then be known when it is stored."""
         ...
 
-    def seal(self, place: str, data: bytes | str) -> bytes:
-        """A value as it is stored at a place; what is empty stays so."""
+    def encrypt(self, place: str, data: bytes | str) -> bytes:
+        """A value as it is stored at a place; an empty value stays empty."""
         ...
 
-    def open(self, place: str, data: bytes) -> bytes:
+    def decrypt(self, place: str, data: bytes) -> bytes:
         """The value that is stored at a place.
 
         Raises:
-            SealedError: it is sealed under a key that is not at hand.
-            CorruptValueError: it was changed, or belongs elsewhere.
+            EncryptedValueError: It is encrypted under a key that is not available.
+            CorruptValueError: It was changed, or belongs to another place.
         """
         ...
 
-    def open_all(
+    def decrypt_all(
         self, places: Iterable[str], values: Sequence[bytes | None]
     ) -> Sequence[bytes | None]:
-        """The values that are stored at some places; None stays."""
+        """The values that are stored at some places; None stays None."""
         ...
 
     def blind_index(self, purpose: str, text: str) -> bytes:
-        """What stands for a text that is only ever compared; what is empty stays so."""
+        """A stand-in for a text that is only compared; an empty text stays empty."""
         ...
 
 
 class PlainCipher:
-    """Values as they are.
+    """Stores values unencrypted.
 
     Args:
-        missing: what to say of a sealed value.
+        missing: The error message for an encrypted value.
     """
 
     binds = False
@@ -76,24 +76,24 @@ class PlainCipher:
     def __init__(self, missing: str) -> None:
         self._missing = missing
 
-    def seal(self, place: str, data: bytes | str) -> bytes:
+    def encrypt(self, place: str, data: bytes | str) -> bytes:
         """The value itself."""
         del place
         return data.encode() if isinstance(data, str) else data
 
-    def open(self, place: str, data: bytes) -> bytes:
-        """The value itself, unless it is sealed."""
+    def decrypt(self, place: str, data: bytes) -> bytes:
+        """The value itself, unless it is encrypted."""
         del place
-        if is_sealed(data):
+        if is_encrypted(data):
             raise EncryptedValueError(self._missing)
         return data
 
-    def open_all(
+    def decrypt_all(
         self, places: Iterable[str], values: Sequence[bytes | None]
     ) -> Sequence[bytes | None]:
-        """The values themselves; they are looked at when they are decoded."""
+        """The values themselves; only the first is checked, unpacking fails on the others."""
         del places
-        if values and values[0] and is_sealed(values[0]):
+        if values and values[0] and is_encrypted(values[0]):
             raise EncryptedValueError(self._missing)
         return values
 
@@ -106,13 +106,13 @@ class PlainCipher:
 class UserCipher:
     """AES-256-GCM under a user's data key, bound to the user and the place.
 
-    Nonces are random: after 2^32 values of one user, two were drawn alike with a chance of 2^-33
+    Nonces are random: after 2^32 values of one user, the chance that two are equal is 2^-33
     (NIST SP 800-38D, 8.3).
 
     Args:
-        owner: the user's prefix.
-        key: the user's data key.
-        plaintext: whether values that were stored before anything was sealed are read.
+        owner: The user's prefix.
+        key: The user's data key.
+        plaintext: Whether values that were stored before encryption was enabled are readable.
     """
 
     binds = True
@@ -122,60 +122,63 @@ class UserCipher:
         self._owner, self._plaintext = owner.encode(), plaintext
         self._header = MARK + bytes.fromhex(key.name)
         self._aes = AESGCM(key.secret)
-        self._masking = HKDFExpand(SHA256(), KEY_BYTES, b"onionskin mask").derive(key.secret)
+        self._index_key = HKDFExpand(SHA256(), KEY_BYTES, b"onionskin mask").derive(key.secret)
 
-    def seal(self, place: str, data: bytes | str) -> bytes:
-        """A value as it is stored at a place; what is empty stays so."""
+    def encrypt(self, place: str, data: bytes | str) -> bytes:
+        """A value as it is stored at a place; an empty value stays empty."""
         if not data:
             return b""
         packed = data.encode() if isinstance(data, str) else data
         nonce = secrets.token_bytes(NONCE_BYTES)
         return self._header + nonce + self._aes.encrypt(nonce, packed, self._bound(place))
 
-    def open(self, place: str, data: bytes) -> bytes:
+    def decrypt(self, place: str, data: bytes) -> bytes:
         """The value that is stored at a place."""
         if not data.startswith(self._header):
-            return self._other(place, data)
+            return self._plain(place, data)
         nonce = data[_NAME_END:_NONCE_END]
         try:
             return self._aes.decrypt(nonce, data[_NONCE_END:], self._bound(place))
         except (InvalidTag, ValueError) as error:
             raise CorruptValueError(
-                f"What is stored at {place!r} was changed, or belongs elsewhere: it does not open."
+                f"The value stored at {place!r} was changed, or belongs to another place: it "
+                "cannot be decrypted."
             ) from error
 
-    def open_all(
+    def decrypt_all(
         self, places: Iterable[str], values: Sequence[bytes | None]
     ) -> Sequence[bytes | None]:
-        """The values that are stored at some places; None stays."""
-        return [data and self.open(place, data) for place, data in zip(places, values, strict=True)]
+        """The values that are stored at some places; None stays None."""
+        return [
+            data and self.decrypt(place, data) for place, data in zip(places, values, strict=True)
+        ]
 
     def blind_index(self, purpose: str, text: str) -> bytes:
         """HMAC-SHA256 of a text under a key that is derived from the user's, in hexadecimal."""
         if not text:
             return b""
         whole = f"{purpose}\n{text}".encode()
-        return hmac.digest(self._masking, whole, "sha256").hex().encode()
+        return hmac.digest(self._index_key, whole, "sha256").hex().encode()
 
     def _bound(self, place: str) -> bytes:
         return self._header + self._owner + place.encode()
 
-    def _other(self, place: str, data: bytes) -> bytes:
-        if is_sealed(data):
+    def _plain(self, place: str, data: bytes) -> bytes:
+        if is_encrypted(data):
             raise EncryptedValueError(
-                "A value of this user is sealed under a data key that is no more: the user was "
-                "erased meanwhile, or the key was lost."
+                "A value of this user is encrypted under a data key that no longer exists: the "
+                "user was erased, or the key was lost."
             )
         if data and not self._plaintext:
-            raise CorruptValueError(f"What is stored at {place!r} is not sealed.")
+            raise CorruptValueError(f"The value stored at {place!r} is not encrypted.")
         return data
 
 
-def is_sealed(data: bytes) -> bool:
-    """Whether a value is sealed, under whatever key."""
+def is_encrypted(data: bytes) -> bool:
+    """Whether a value is encrypted, under any key."""
     return data.startswith(MARK)
 
 
 def key_name(data: bytes) -> str:
-    """The name of the data key that a value is sealed under; empty for a plain one."""
-    return data[len(MARK) : _NAME_END].hex() if is_sealed(data) else ""
+    """The name of the data key that a value is encrypted under; empty for a plain value."""
+    return data[len(MARK) : _NAME_END].hex() if is_encrypted(data) else ""

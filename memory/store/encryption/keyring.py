@@ -1,18 +1,18 @@
-"""The data keys of users: made with their first write, and kept at hand by a worker.
+"""The keyring: users' data keys, and the check of the configured master keys at start.
 
-A user's data key stands beside their data, wrapped by a master key; whoever erases the user erases
-it. A write names the key that it sealed under, and the script that stores it refuses any other: so
-no worker goes on with the key of somebody who was erased, and two that begin at once share one.
+A user's data key is created with the first write and stored beside the user's data, wrapped by a
+master key; erasing the user erases it. A write names the key that it encrypted with, and the script
+refuses any other key. So no worker continues with the key of an erased user, and two workers that
+begin at once share one key.
 
-Which master keys a Redis was encrypted with: told at the start, not by the first user who fails.
-
-Of each master key in use a check is kept, derived from the key; it says nothing of the key.
+Redis keeps a check value of each master key in use. It is derived from the key and reveals nothing
+about it.
 """
 
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -26,22 +26,24 @@ from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.types.messages import User
 
 Argument: TypeAlias = str | bytes | float
-_DATA_KEY = Script("data_key")
-_KEPT_SECONDS = 8 * 24 * 3600  # longer than anything is kept of somebody of whom nothing else is
-_MOST_CIPHERS = 10_000
+_GET_OR_CREATE_DATA_KEY = Script("get_or_create_data_key")
+_UNUSED_KEY_SECONDS = 8 * 24 * 3600
+"""How long a data key without other data is kept: longer than any value with a time-to-live."""
+_MAX_CIPHERS = 10_000
+_CHECK_BYTES = 16
 _PLAIN = PlainCipher(
-    "What is stored is encrypted, and there are no keys: set ONIONSKIN_ENCRYPTION_KEYS."
+    "The stored data are encrypted, and no keys are configured: set ONIONSKIN_ENCRYPTION_KEYS."
 )
 
 
 class Keyring:
-    """Runs scripts whose values are sealed; with no master keys, whose values are plain.
+    """Runs scripts whose values are encrypted; without master keys, values are plain.
 
     Args:
-        connection: how Redis is reached.
-        masters: the master keys; None to leave everything plain.
-        plaintext: whether values that were stored before there were keys are read.
-        most: users whose data keys are kept at hand.
+        connection: The connection to Redis.
+        masters: The master keys; None stores values plain.
+        plaintext: Whether values that were stored before encryption was enabled are readable.
+        max_ciphers: Number of users whose data keys are cached.
     """
 
     def __init__(
@@ -50,68 +52,85 @@ class Keyring:
         masters: MasterKeys | None = None,
         *,
         plaintext: bool = True,
-        most: int = _MOST_CIPHERS,
+        max_ciphers: int = _MAX_CIPHERS,
     ) -> None:
         self._connection, self.masters = connection, masters
-        self._plaintext, self._most = plaintext, most
+        self._plaintext, self._max_ciphers = plaintext, max_ciphers
         self._ciphers: OrderedDict[User, UserCipher] = OrderedDict()
 
+    @classmethod
+    async def open(
+        cls, connection: Connection, masters: MasterKeys | None, *, plaintext: bool = True
+    ) -> Self:
+        """A keyring whose master keys were checked against what is stored.
+
+        While Redis is away there is no check; a wrong key then fails for each of its users.
+
+        Raises:
+            ConfigurationError: A master key is missing, or differs from the one with its id.
+        """
+        with contextlib.suppress(StoreUnavailableError):
+            await MasterKeyRegistry(connection).verify(masters)
+        return cls(connection, masters, plaintext=plaintext)
+
     def __len__(self) -> int:
-        """How many users' data keys are at hand."""
+        """How many users' data keys are cached."""
         return len(self._ciphers)
 
     async def run_read(self, user: User, script: Script, *args: Argument) -> tuple[Any, Cipher]:
-        """Run a script that seals nothing: its answer, and how the values in it are opened.
+        """Run a script that encrypts nothing; returns its reply and the cipher for its values.
 
         Raises:
-            SealedError: the user's data key cannot be unwrapped.
+            EncryptedValueError: The user's data key cannot be unwrapped.
         """
         prefix = keys.prefix(user)
         if self.masters is None:
             return await self._connection.run(script, prefix, *args), _PLAIN
-        known = self._known(user)
-        same, held, reply = await self._run(user, script, "read", known, args)
-        if same:
-            return reply, known or self._keyless(user)
-        return reply, self._take(user, held)
+        cached = self._cached(user)
+        is_current, stored_key, reply = await self._run(user, script, "read", cached, args)
+        if is_current:
+            return reply, cached or self._keyless(user)
+        return reply, self._cache(user, stored_key)
 
     async def run_write(
         self, user: User, script: Script, arguments: Callable[[Cipher], Sequence[Argument]]
     ) -> Any:
-        """Run a script that stores sealed values.
+        """Run a script that stores encrypted values.
 
         Args:
-            user: whose they are; they get a data key if they have none.
-            script: stores them.
-            arguments: makes the script's arguments with a cipher, once more where it was not the
-                user's any more.
+            user: The owner of the values; gets a data key on the first write.
+            script: Stores the values.
+            arguments: Makes the script's arguments with a cipher; called again if the data key
+                has changed.
 
         Raises:
-            SealedError: the user's data key cannot be unwrapped.
+            EncryptedValueError: The user's data key cannot be unwrapped.
         """
         if self.masters is None:
             return await self._connection.run(script, keys.prefix(user), *arguments(_PLAIN))
         while True:
-            cipher = self._known(user) or await self._begin(user, self.masters)
-            same, held, *reply = await self._run(user, script, "write", cipher, arguments(cipher))
-            if same:
+            cipher = self._cached(user) or await self._get_or_create(user, self.masters)
+            is_current, stored_key, *reply = await self._run(
+                user, script, "write", cipher, arguments(cipher)
+            )
+            if is_current:
                 return reply[0]
-            self._take(user, held)
+            self._cache(user, stored_key)
 
     async def cipher_for(self, user: User, values: Sequence[bytes | None]) -> Cipher:
-        """How values of the user are opened that a plain command has read."""
+        """The cipher for values of the user that a plain command has read."""
         if self.masters is None:
             return _PLAIN
-        known = self._known(user)
+        cached = self._cached(user)
         names = (key_name(value) for value in values if value)
         name = next((name for name in names if name), "")
-        if not name or (known and name == known.name):
-            return known or self._keyless(user)
-        held = self._connection.commands.get(keys.data_key(user))
-        return self._take(user, await self._connection.call(held) or b"")
+        if not name or (cached and name == cached.name):
+            return cached or self._keyless(user)
+        stored_key = self._connection.commands.get(keys.data_key(user))
+        return self._cache(user, await self._connection.call(stored_key) or b"")
 
     def forget(self, user: User) -> None:
-        """Drop the user's data key from memory."""
+        """Remove the user's data key from the cache."""
         self._ciphers.pop(user, None)
 
     async def _run(
@@ -123,105 +142,109 @@ class Keyring:
         args: Sequence[Argument],
     ) -> Any:
         name = cipher.name if cipher else ""
-        return await self._connection.run(script.keyed, keys.prefix(user), *args, purpose, name)
+        prefix = keys.prefix(user)
+        return await self._connection.run(script.with_key_check, prefix, *args, purpose, name)
 
-    async def _begin(self, user: User, masters: MasterKeys) -> UserCipher:
-        """The data key of a user whose is not at hand, made if there is none."""
-        prefix, drawn = keys.prefix(user), DataKey.drawn()
-        cipher, masks = UserCipher(prefix, drawn, plaintext=self._plaintext), list[bytes]()
+    async def _get_or_create(self, user: User, masters: MasterKeys) -> UserCipher:
+        """The cipher of a user whose data key is not cached; the key is created if there is none.
+
+        Topics of plain records are replaced by their blind index in the same step.
+        """
+        prefix, drawn = keys.prefix(user), DataKey.new()
+        cipher = UserCipher(prefix, drawn, plaintext=self._plaintext)
+        indexes = list[bytes]()
         while True:
-            held, topics = await self._connection.run(
-                _DATA_KEY, prefix, masters.wrap(prefix, drawn), _KEPT_SECONDS, *masks
+            stored_key, topics = await self._connection.run(
+                *(_GET_OR_CREATE_DATA_KEY, prefix, masters.wrap(prefix, drawn)),
+                *(_UNUSED_KEY_SECONDS, *indexes),
             )
-            if held:
-                return self._take(user, held)
+            if stored_key:
+                return self._cache(user, stored_key)
             for topic in topics:
-                masks += (topic, cipher.blind_index("topic", topic.decode()))
+                indexes += (topic, cipher.blind_index("topic", topic.decode()))
 
-    def _known(self, user: User) -> UserCipher | None:
+    def _cached(self, user: User) -> UserCipher | None:
         cipher = self._ciphers.get(user)
         if cipher:
             self._ciphers.move_to_end(user)
         return cipher
 
-    def _take(self, user: User, held: bytes) -> UserCipher:
-        """Keep the data key at hand that is the user's now; forget one that is not any more."""
+    def _cache(self, user: User, stored_key: bytes) -> UserCipher:
+        """Cache the user's current data key in place of an outdated one."""
         self.forget(user)
-        if self.masters is None or not held:
+        if self.masters is None or not stored_key:
             return self._keyless(user)
-        key = self.masters.unwrap(keys.prefix(user), held)
+        key = self.masters.unwrap(keys.prefix(user), stored_key)
         cipher = UserCipher(keys.prefix(user), key, plaintext=self._plaintext)
         self._ciphers[user] = cipher
-        if len(self._ciphers) > self._most:
+        if len(self._ciphers) > self._max_ciphers:
             self._ciphers.popitem(last=False)
         return cipher
 
     def _keyless(self, user: User) -> UserCipher:
-        """What opens plain values alone, of a user who has no data key yet."""
-        return UserCipher(keys.prefix(user), DataKey.drawn(), plaintext=self._plaintext)
+        """A cipher that reads only plain values, for a user who has no data key yet."""
+        return UserCipher(keys.prefix(user), DataKey.new(), plaintext=self._plaintext)
 
 
-_CHECK_BYTES = 16
+class MasterKeyRegistry:
+    """The check values of the master keys that are in use on a Redis.
 
-
-async def open_keyring(
-    connection: Connection, masters: MasterKeys | None, *, plaintext: bool = True
-) -> Keyring:
-    """The keyring for some master keys, after a look at what is stored.
-
-    While Redis is away nothing can be told: a key that is wrong then shows by each of its users.
-
-    Raises:
-        ConfigurationError: a master key is missing, or is another one than that of its id.
+    Args:
+        connection: The connection to Redis.
     """
-    with contextlib.suppress(StoreUnavailableError):
-        in_use = await _check(connection, masters)
+
+    def __init__(self, connection: Connection) -> None:
+        self._call, self._commands = connection.call, connection.commands
+
+    async def verify(self, masters: MasterKeys | None) -> None:
+        """Check that every master key in use is configured, and register the newest one.
+
+        Raises:
+            ConfigurationError: A master key is missing, or differs from the one with its id.
+        """
+        in_use = await self._verify(masters)
         if masters and masters.newest not in in_use:
-            check = _derived(masters.newest, masters.keys[masters.newest])
-            made = connection.commands.hsetnx(keys.MASTER_CHECKS, masters.newest, check)
-            await connection.call(made)
-            await _check(connection, masters)  # another worker may have been faster
-    return Keyring(connection, masters, plaintext=plaintext)
+            check = _check_value(masters.newest, masters.keys[masters.newest])
+            await self._call(self._commands.hsetnx(keys.MASTER_KEY_CHECKS, masters.newest, check))
+            await self._verify(masters)  # another worker may have been faster
+
+    async def forget(self, key_id: str) -> bool:
+        """Remove a lost master key, whose data keys stay unreadable; whether it was in use."""
+        return bool(await self._call(self._commands.hdel(keys.MASTER_KEY_CHECKS, key_id)))
+
+    async def retain(self, key_id: str) -> list[str]:
+        """Remove all master keys but one, once they wrap no data key; returns the removed ones."""
+        checks = await self._call(self._commands.hgetall(keys.MASTER_KEY_CHECKS))
+        removed = [name.decode() for name in checks if name.decode() != key_id]
+        for name in removed:
+            await self.forget(name)
+        return removed
+
+    async def _verify(self, masters: MasterKeys | None) -> set[str]:
+        """The ids of the master keys in use, all of which are configured and unchanged."""
+        checks = await self._call(self._commands.hgetall(keys.MASTER_KEY_CHECKS))
+        for name, stored in checks.items():
+            key_id = name.decode()
+            if masters is None:
+                raise ConfigurationError(
+                    "The stored data are encrypted: set ONIONSKIN_ENCRYPTION_KEYS, with master key "
+                    f"{key_id!r}."
+                )
+            if key_id not in masters.keys:
+                raise ConfigurationError(
+                    f"Users' data are encrypted under master key {key_id!r}, which is not among "
+                    "ONIONSKIN_ENCRYPTION_KEYS. Add it, then run `onionskin encryption rotate` to "
+                    f"retire it; if it is lost, run `onionskin encryption forget {key_id}`."
+                )
+            if stored != _check_value(key_id, masters.keys[key_id]):
+                raise ConfigurationError(
+                    f"Master key {key_id!r} of ONIONSKIN_ENCRYPTION_KEYS differs from the one that "
+                    "this Redis was encrypted with. Configure that one, or a new one under a new "
+                    "id."
+                )
+        return {name.decode() for name in checks}
 
 
-async def forget_master_key(connection: Connection, key_id: str) -> bool:
-    """Take a master key for lost: what it wraps stays shut; whether it was in use."""
-    return bool(await connection.call(connection.commands.hdel(keys.MASTER_CHECKS, key_id)))
-
-
-async def keep_checks(connection: Connection, key_id: str) -> list[str]:
-    """Forget all master keys but one, once nothing is wrapped by them; which ones."""
-    checks = await connection.call(connection.commands.hgetall(keys.MASTER_CHECKS))
-    left = [found for one in checks if (found := one.decode()) != key_id]
-    for one in left:
-        await forget_master_key(connection, one)
-    return left
-
-
-async def _check(connection: Connection, masters: MasterKeys | None) -> set[str]:
-    """The ids of the master keys in use, all of which are configured, as they were."""
-    checks = await connection.call(connection.commands.hgetall(keys.MASTER_CHECKS))
-    for found, stored in checks.items():
-        key_id = found.decode()
-        if masters is None:
-            raise ConfigurationError(
-                "What is stored is encrypted: set ONIONSKIN_ENCRYPTION_KEYS, with master key "
-                f"{key_id!r}."
-            )
-        if key_id not in masters.keys:
-            raise ConfigurationError(
-                f"Users' data are sealed under master key {key_id!r}, which is not among "
-                "ONIONSKIN_ENCRYPTION_KEYS. Add it, then `onionskin encryption rotate` to do without; "
-                "if it is lost, `onionskin encryption forget` it."
-            )
-        if stored != _derived(key_id, masters.keys[key_id]):
-            raise ConfigurationError(
-                f"Master key {key_id!r} of ONIONSKIN_ENCRYPTION_KEYS is another one than that which "
-                "this Redis was encrypted with. Give that one, or a new one under a new id."
-            )
-    return {found.decode() for found in checks}
-
-
-def _derived(key_id: str, secret: bytes) -> bytes:
+def _check_value(key_id: str, secret: bytes) -> bytes:
     purpose = f"onionskin master key check\n{key_id}".encode()
     return HKDFExpand(SHA256(), _CHECK_BYTES, purpose).derive(secret)

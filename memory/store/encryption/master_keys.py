@@ -30,7 +30,7 @@ class DataKey:
     secret: bytes = field(repr=False)
 
     @classmethod
-    def drawn(cls) -> "DataKey":
+    def new(cls) -> "DataKey":
         """A new one."""
         return cls(secrets.token_hex(NAME_LENGTH // 2), secrets.token_bytes(KEY_BYTES))
 

@@ -6,7 +6,7 @@ Which server it is all stored on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -37,6 +37,7 @@ from onionskin.memory.store.redis.client import Closable, Commands, create_clien
 from onionskin.memory.store.redis.durability import Durability, DurableWriter
 from onionskin.memory.store.redis.scripts import Script
 
+_SCAN_COUNT = 1000
 _MOST_IDLE = 16
 """The others go back to the pool, which has connections for so many commands at once."""
 
@@ -180,6 +181,12 @@ class Connection:
                 f"Redis would not store or read: {error}. Check its memory and its permissions."
             ) from error
 
+    async def scan_keys(self, pattern: str, count: int = _SCAN_COUNT) -> AsyncIterator[str]:
+        """The names of keys, by SCAN on every node: in no order, and some of them twice."""
+        names = self.commands.scan_iter(pattern, count)
+        while name := await self.call(anext(names, None)):
+            yield name.decode()
+
     async def on_primaries(self, *command: str) -> list[Any]:
         """What each server that takes writes answers to a command that is about itself."""
         commands = self.commands
@@ -199,11 +206,11 @@ class Connection:
         try:
             if self._express:
                 return await self._express.execute(
-                    "EVALSHA", script.sha, 2, *keys.named(key), *args
+                    "EVALSHA", script.sha, 2, *keys.script_keys(key), *args
                 )
-            return await self.commands.evalsha(script.sha, 2, *keys.named(key), *args)
+            return await self.commands.evalsha(script.sha, 2, *keys.script_keys(key), *args)
         except NoScriptError:
-            return await self.commands.eval(script.source, 2, *keys.named(key), *args)
+            return await self.commands.eval(script.source, 2, *keys.script_keys(key), *args)
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
@@ -212,18 +219,3 @@ def unavailable(error: BaseException) -> StoreUnavailableError:
         f"Redis cannot be reached ({type(error).__name__}); what was sent is stored whole or not "
         "at all. Try again shortly."
     )
-
-
-async def server_name(connection: Connection) -> str:
-    """The server's name and version, such as `Valkey 9.0.1`; empty where it may not be asked.
-
-    Raises:
-        StoreUnavailableError: Redis is away.
-    """
-    try:
-        told, *_ = await connection.on_primaries("INFO", "server")
-    except StoreRefusedError:
-        return ""
-    if version := told.get("valkey_version"):
-        return f"Valkey {version}"
-    return f"Redis {told['redis_version']}" if "redis_version" in told else ""

@@ -115,11 +115,11 @@ class DurableWriter(ABC):
         """
         try:
             return await self._acknowledged(
-                key, ("EVALSHA", script.sha, 2, *keys.named(key), *args)
+                key, ("EVALSHA", script.sha, 2, *keys.script_keys(key), *args)
             )
         except NoScriptError:
             return await self._acknowledged(
-                key, ("EVAL", script.source, 2, *keys.named(key), *args)
+                key, ("EVAL", script.source, 2, *keys.script_keys(key), *args)
             )
 
     async def write(self, *command: str | bytes) -> Any:
@@ -127,7 +127,7 @@ class DurableWriter(ABC):
         return await self._acknowledged(str(command[1]), command)
 
     async def _acknowledged(self, key: str, write: Command) -> Any:
-        mark = ("SET", keys.mark(key), "", "PX", _MARK_MILLISECONDS)
+        mark = ("SET", keys.durability_marker(key), "", "PX", _MARK_MILLISECONDS)
         replies = await self._send(key, (mark, write, self._wait))
         for reply in (replies[1], replies[0], replies[2]):
             if isinstance(reply, Exception):
@@ -173,5 +173,7 @@ class _ClusterWriter(DurableWriter):
             replies = [cast("Any", one.result) for one in sent]
             if not any(isinstance(reply, MovedError | ConnectionError) for reply in replies):
                 return replies
-            await self._client.get(keys.mark(key))  # by which the client finds where the slot is
+            await self._client.get(
+                keys.durability_marker(key)
+            )  # by which the client finds where the slot is
         return replies

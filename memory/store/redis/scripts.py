@@ -1,32 +1,41 @@
-"""The Lua scripts of the store."""
+"""Lua scripts: read from the folder `lua`, or written as a string beside their caller."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
-_SCRIPTS = Path(__file__).parents[1] / "lua"
+_FOLDER = Path(__file__).parents[1] / "lua"
 
 
 class Script:
-    """A Lua script of the folder `lua`; several files are put one behind the other.
+    """A Lua script, made of one or several files of the folder `lua`.
 
     Args:
-        names: of the files.
-        lasts: whether what it writes is acknowledged to a client, and so has to last.
+        names: The files without their suffix; their texts are joined in this order.
+        durable: Whether the write is acknowledged to a client, and therefore waits for replicas.
     """
 
     def __init__(self, *names: str, durable: bool = False) -> None:
         self.durable = durable
-        self.source = "\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in names)
+        self.source = "\n".join((_FOLDER / f"{name}.lua").read_text() for name in names)
+
+    @classmethod
+    def inline(cls, source: str, *, requires: Sequence[str] = (), durable: bool = False) -> Self:
+        """A script whose text stands in Python, after the files that it requires."""
+        script = cls(*requires, durable=durable)
+        script.source = f"{script.source}\n{source}" if requires else source
+        return script
 
     @cached_property
     def sha(self) -> str:
-        """Its name on the server."""
+        """The SHA-1 of the text, by which the server caches the script."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     @cached_property
-    def keyed(self) -> "Script":
-        """The script as it runs on sealed values, told which data key the worker holds."""
-        script = Script("keyed", durable=self.durable)
+    def with_key_check(self) -> "Script":
+        """The script for encrypted values: it checks the name of the worker's data key first."""
+        script = Script("with_key_check", durable=self.durable)
         script.source = f"local function body()\n{self.source}\nend\n{script.source}"
         return script

@@ -19,8 +19,7 @@ from onionskin.memory.errors import CorruptValueError, InvalidInputError, Thread
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.checkpointer import OnionskinSaver
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread, put_checkpoint
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
@@ -140,7 +139,7 @@ async def test_erasing_a_user_erases_their_threads_and_no_run_brings_them_back(
         await _graph(saver).ainvoke(_said("My secret."), _config(user_id=name))
     found = await saver.aget_tuple(_config(user_id=user.id))
     assert found
-    assert (await erase_user(onionskin.store, user)).keys >= 6
+    assert (await onionskin.store.deletion.erase_user(user)).keys >= 6
     with pytest.raises(ThreadGoneError, match="'t'"):
         await saver.aput(found.config, found.checkpoint, found.metadata, {})
     await saver.aput_writes(found.config, [("steps", 5)], "late")
@@ -190,7 +189,9 @@ async def test_what_could_name_any_code_is_never_read(
     stored = (kind, b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(CorruptValueError, match=kind):
         PlainSerializer().loads_typed(stored)
-    await put_checkpoint(onionskin.store, Thread(user, "t"), Row("", "1", "", stored, stored), {})
+    await onionskin.store.langgraph_checkpoints.put(
+        Thread(user, "t"), Row("", "1", "", stored, stored), {}
+    )
     with pytest.raises(CorruptValueError, match=kind):
         await OnionskinSaver(onionskin, user).aget_tuple(_config())
 
@@ -205,7 +206,7 @@ async def test_a_channel_of_deltas_keeps_what_it_stands_on(
         packed, metadata = map(saver.serde.dumps_typed, (bare, counted))
         row = Row("", str(number), parent, packed, metadata)
         held = {("d", "1"): saver.serde.dumps_typed("snapshot")} if number == 1 else {}
-        await put_checkpoint(onionskin.store, thread, row, held)
+        await onionskin.store.langgraph_checkpoints.put(thread, row, held)
     await saver.aprune(["t"])
     left = [one.checkpoint["id"] async for one in saver.alist(_config())]
     assert left == ["3", "2", "1"]

@@ -20,7 +20,6 @@ from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.faiss_files import export_faiss, import_faiss
 from onionskin.memory.langchain.safe_unpickler import read_pickle
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
-from onionskin.memory.store.transcripts import list_sessions, read_messages
 from onionskin.memory.types.messages import User
 
 with warnings.catch_warnings():
@@ -61,8 +60,8 @@ async def test_a_folder_comes_back_as_what_it_was(
     await export_faiss(onionskin, user, tmp_path, name="ann")
     for _ in range(2):
         assert await import_faiss(onionskin, _BO, tmp_path, name="ann") == 3
-    (session,) = await list_sessions(onionskin.store, _BO, after=None, count=9)
-    said = await read_messages(onionskin.store, _BO, session.id, start=0, count=9)
+    (session,) = await onionskin.store.sessions.list(_BO, after=None, count=9)
+    said = await onionskin.store.transcripts.read(_BO, session.id, start=0, count=9)
     assert [(one.message.author, one.message.content) for one in said] == [
         ("Ann", "My dog is called Biscuit."),
         (None, "A fine name."),

@@ -18,9 +18,7 @@ from onionskin.memory.errors import SessionClosedError
 from onionskin.memory.langchain.chat_history import OnionskinHistory
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import external_session_id
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.task_queue import TaskQueue
-from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.store import TaskQueue
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, RecordAccessTask, SummarizeTask
 
@@ -85,13 +83,13 @@ async def test_a_history_goes_on_after_its_session_was_closed_or_erased(
 ) -> None:
     history, session_id = OnionskinHistory(onionskin, user, "s"), external_session_id("s")
     await history.aadd_messages([HumanMessage("One."), AIMessage("Two.")])
-    await onionskin.store.close(user, session_id)
+    await onionskin.store.sessions.close(user, session_id)
     with pytest.raises(SessionClosedError):
-        await onionskin.store.snapshot(user, session_id, now=1.0, view=None)
+        await onionskin.store.transcripts.load_turn(user, session_id, now=1.0, since=None)
     await history.aadd_messages([HumanMessage("Three.")])
     assert [one.text for one in await history.aget_messages()] == ["One.", "Two.", "Three."]
-    assert (await get_session(onionskin.store, user, session_id)).title == "One."
-    await erase_user(onionskin.store, user)
+    assert (await onionskin.store.sessions.get(user, session_id)).title == "One."
+    await onionskin.store.deletion.erase_user(user)
     await history.aclear()
     await history.aadd_messages([HumanMessage("Four.")])
     assert [one.text for one in await history.aget_messages()] == ["Four."]

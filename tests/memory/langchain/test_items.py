@@ -6,7 +6,6 @@ from langgraph.store.base import InvalidNamespaceError, PutOp
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.langgraph_store import OnionskinStore
-from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
@@ -90,7 +89,7 @@ async def test_erasing_a_user_erases_their_items(
     store = OnionskinStore(onionskin)
     await store.aput((user.id, "notes"), "k", {"v": 1})
     await store.aput(("bob", "notes"), "k", {"v": 1})
-    assert (await erase_user(onionskin.store, user)).keys
+    assert (await onionskin.store.deletion.erase_user(user)).keys
     assert not [name async for name in redis.scan_iter(f"*/{user.id}}}*")]
     assert await store.aget(("bob", "notes"), "k")
 

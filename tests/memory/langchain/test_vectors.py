@@ -12,7 +12,6 @@ from onionskin.memory.langchain.documents import Filter
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.types.messages import User
 
 
@@ -90,7 +89,7 @@ async def test_a_document_is_a_memory_and_goes_with_the_user(
     kept = {one.content: one for one in await memories.index(user)}
     assert set(kept) == {"New.", "Two."}
     assert kept["Two."].kind == "note"
-    await erase_user(onionskin.store, user)
+    await onionskin.store.deletion.erase_user(user)
     assert await store.asimilarity_search("new", k=9) == []
     with pytest.raises(InvalidInputError, match="which documents"):
         await store.adelete()

@@ -14,8 +14,6 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import load_profiles
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.vector_database_cursors import list_collections, read_cursor
 from onionskin.memory.types.messages import User
 from onionskin.memory.vector_databases.base import collection_name, open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
@@ -90,11 +88,11 @@ async def test_it_follows_the_transcript_and_shows_nothing_that_is_gone(
     memory = _memory(store, embedder, views, outside)
     first = await _say(memory, user, _TEXTS[0])
     await outside.sync(user)
-    await store.close(user, first)
+    await store.sessions.close(user, first)
     second = await _say(memory, user, _TEXTS[1])
     await outside.sync(user)
     assert set(await _recalled(memory, user, "dog taxes")) >= {_TEXTS[0], _TEXTS[1]}
-    await store.drop(user, first)
+    await store.sessions.delete(user, first)
     assert _TEXTS[0] not in await _recalled(memory, user, "dog taxes")
     await outside.sync(user)
     vector = (await embedder.embed(["dog"]))[0]
@@ -113,14 +111,14 @@ async def test_a_lost_database_is_filled_again(
     await _say(_memory(store, embedder, views, outside), user, *_TEXTS)
     await outside.sync(user)
     name = collection_name(user, embedder.tag)
-    before = await read_cursor(store, user, name)
+    before = await store.vector_database_cursors.get(user, name)
     await outside.drop(user)
     vector = (await embedder.embed([_TEXTS[0]]))[0]
     assert await outside.search(user, vector, top_k=9) == []
     await redis.xtrim("onionskin:{default/alice}:log", maxlen=1)  # the log does not reach back
     await outside.sync(user)
     assert len(await outside.search(user, vector, top_k=9)) == 6
-    assert (await read_cursor(store, user, name)).sequence == before.sequence
+    assert (await store.vector_database_cursors.get(user, name)).sequence == before.sequence
 
 
 async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
@@ -133,11 +131,13 @@ async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
     memory = _memory(store, embedder, views, outside)
     await _say(memory, user, *_TEXTS)
     await outside.sync(user)
-    assert await list_collections(store, user) == [collection_name(user, embedder.tag)]
+    assert await store.vector_database_cursors.collections(user) == [
+        collection_name(user, embedder.tag)
+    ]
     await outside.drop(user)
-    await erase_user(store, user)
+    await store.deletion.erase_user(user)
     await outside.sync(user)
-    assert await list_collections(store, user) == []
+    assert await store.vector_database_cursors.collections(user) == []
     await _say(memory, user, "I begin anew.")
     await outside.sync(user)
     vector = (await embedder.embed(["dog"]))[0]

@@ -14,10 +14,7 @@ from onionskin.memory.retrieval import (
     UserIndex,
 )
 from onionskin.memory.retrieval.ranking.ranker import Ranked, Ranker
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.aof_rewrite import erased_epochs
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.store import entries_of
+from onionskin.memory.store import RedisStore, entries_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Message, Session, User
 
@@ -52,7 +49,7 @@ async def test_a_turn_ranks_once_and_before_redis_answers(
     for number in range(4):  # until the view is up to date before a turn asks
         await _turn(memory, user, f"Line {number} on the garden.", 1000.0 + number)
     ranked.clear()
-    asked = store.snapshot
+    asked = store.transcripts.load_turn
     before: list[int] = []
 
     async def snapshot(*args: object, **options: object) -> object:
@@ -60,7 +57,7 @@ async def test_a_turn_ranks_once_and_before_redis_answers(
         before.append(len(ranked))
         return reply
 
-    store.snapshot = snapshot  # pyright: ignore[reportAttributeAccessIssue]
+    store.transcripts.load_turn = snapshot  # pyright: ignore[reportAttributeAccessIssue]
     found = await _turn(memory, user, "What of the garden?", 1010.0)
     assert before == [1]
     assert ranked == ["What of the garden?"]
@@ -74,8 +71,8 @@ async def test_what_another_worker_stored_meanwhile_is_found_all_the_same(
     for number in range(4):
         await _turn(memory, user, f"Line {number} on the garden.", 1000.0 + number)
     said = (Message("user", "The key is under the mat.", 1005.0), None)
-    snapshot = await store.snapshot(user, now=1005.0, view=None)
-    await store.commit(user, snapshot.session, [said], create=False)
+    snapshot = await store.transcripts.load_turn(user, now=1005.0, since=None)
+    await store.transcripts.commit(user, snapshot.session, [said], create=False)
     ranked.clear()
     found = await _turn(memory, user, "Where is the key?", 9000.0)
     assert ranked == ["Where is the key?"] * 2
@@ -92,7 +89,7 @@ async def test_what_a_turn_stored_is_not_read_back(
     memory = memory_of("layered")
     for number in range(3):
         await _turn(memory, user, f"Line {number} on the garden.", 1000.0 + number)
-    snapshot = await store.snapshot(user, now=1010.0, view=views.cursor(user))
+    snapshot = await store.transcripts.load_turn(user, now=1010.0, since=views.cursor(user))
     assert snapshot.changes
     assert snapshot.changes.items == ()
     assert len((await views.catch_up(user, snapshot.changes)).index) == 6
@@ -105,8 +102,8 @@ async def test_nothing_of_an_erased_user_is_recalled_however_short_they_stayed(
     memory = memory_of("vector")
     for number in range(turns):
         await _turn(memory, user, f"My secret code is 471{number}.", 1000.0 + number)
-    await erase_user(store, user)
-    views.forget(await erased_epochs(store.connection))
+    await store.deletion.erase_user(user)
+    views.forget(await store.aof_rewrite.erased_epochs())
     for now in (9000.0, 9001.0):
         found = await _turn(memory, user, "What is my secret code?", now)
         hits = [hit for section in found.sections for hit in section.hits]
@@ -123,7 +120,7 @@ async def test_an_index_that_outgrows_exact_search_goes_over_to_an_approximate_o
     session, index = Session("s_1", 1000.0, 1000.0), None
     for text, vector in zip(texts, await embedder.embed(texts), strict=True):
         said = [(Message("user", text, 1000.0), vector)]
-        committed = await store.commit(user, session, said, create=True)
+        committed = await store.transcripts.commit(user, session, said, create=True)
         index = index or (await views.refresh(user)).index
         cursor = Cursor(views.cursor(user).epoch, committed.sequence)
         views.append_committed(user, cursor, entries_of(committed, said))

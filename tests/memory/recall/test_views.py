@@ -3,10 +3,7 @@
 import secrets
 
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.aof_rewrite import erased_epochs
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.store import entries_of
+from onionskin.memory.store import Connection, RedisStore, entries_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
@@ -18,12 +15,12 @@ async def _say(store: RedisStore, embedder: StaticEmbedder, user: User, *texts: 
     pairs = [
         (Message("user", text, 1000.0), vector) for text, vector in zip(texts, vectors, strict=True)
     ]
-    await store.commit(user, session, pairs, create=True)
+    await store.transcripts.commit(user, session, pairs, create=True)
     return session.id
 
 
 async def _found(store: RedisStore, views: IndexCache, user: User, query: str) -> list[str]:
-    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    snapshot = await store.transcripts.load_turn(user, now=1001.0, since=views.cursor(user))
     assert snapshot.changes
     index = (await views.catch_up(user, snapshot.changes)).index
     return [hit.entry.message.content for hit in index.search(query, None, top_k=3)]
@@ -48,7 +45,7 @@ async def test_a_deleted_session_is_gone_from_every_view(
     session_id = await _say(store, embedder, user, "The code is 4711.", "Something else.")
     await _say(store, embedder, user, "Another thing.", "And another.")
     assert await _found(store, one, user, "code")
-    await store.drop(user, session_id)
+    await store.sessions.delete(user, session_id)
     for views in (one, two):
         assert await _found(store, views, user, "code") == []
 
@@ -77,7 +74,7 @@ async def test_a_long_history_is_caught_up_in_several_reads(
     await _say(store, embedder, user, "A needle in all that hay.")
     views = make_views(store)
     assert await _found(store, views, user, "needle") == ["A needle in all that hay."]
-    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    snapshot = await store.transcripts.load_turn(user, now=1001.0, since=views.cursor(user))
     assert snapshot.changes
     assert len((await views.catch_up(user, snapshot.changes)).index) == 2401
 
@@ -129,9 +126,9 @@ async def test_a_view_of_an_erased_user_is_dropped_though_nobody_asks_for_it(
     for one in (user, stays):
         await _say(store, embedder, one, "The code is 4711.")
         assert await _found(store, views, one, "code")
-    await erase_user(store, user)
+    await store.deletion.erase_user(user)
     assert views.cached_entries == 2
-    views.forget(await erased_epochs(store.connection))
+    views.forget(await store.aof_rewrite.erased_epochs())
     assert views.cached_entries == 1
     assert views.cursor(user) == Cursor()
     assert await _found(store, views, stays, "code")
@@ -146,10 +143,10 @@ async def test_a_worker_takes_in_what_it_wrote_without_reading_it_back(
     view = await views.refresh(user)
     message = Message("user", "The key is under the mat.", 1000.0)
     session = Session("s_0000000000000001", 1000.0, 1000.0)
-    committed = await store.commit(user, session, [(message, None)], create=True)
+    committed = await store.transcripts.commit(user, session, [(message, None)], create=True)
     stored = entries_of(committed, [(message, None)])
     views.append_committed(user, Cursor(view.cursor.epoch, committed.sequence), stored)
-    snapshot = await store.snapshot(user, now=1001.0, view=views.cursor(user))
+    snapshot = await store.transcripts.load_turn(user, now=1001.0, since=views.cursor(user))
     assert snapshot.changes
     assert not snapshot.changes.items
     assert view.index.search("key", None, top_k=1)[0].entry.message == message
@@ -166,7 +163,7 @@ async def test_what_a_worker_wrote_behind_something_that_it_has_not_read_is_read
     await _say(store, embedder, user, "Of another worker.")
     message = Message("user", "The key is under the mat.", 1000.0)
     session = Session("s_0000000000000001", 1000.0, 1000.0)
-    committed = await store.commit(user, session, [(message, None)], create=True)
+    committed = await store.transcripts.commit(user, session, [(message, None)], create=True)
     views.append_committed(
         user, Cursor(epoch, committed.sequence), entries_of(committed, [(message, None)])
     )

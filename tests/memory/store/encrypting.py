@@ -12,21 +12,9 @@ from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.codec import pack_vector
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys
-from onionskin.memory.store.idempotency import (
-    StoredResponse,
-    begin_attempt,
-    claim_key,
-    save_response,
-)
-from onionskin.memory.store.langgraph_checkpoints import (
-    Row,
-    Thread,
-    Written,
-    put_checkpoint,
-    put_writes,
-)
-from onionskin.memory.store.langgraph_items import Content, put_items
-from onionskin.memory.store.sessions import fork_session, note_session
+from onionskin.memory.store.idempotency import StoredResponse
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
+from onionskin.memory.store.langgraph_items import Content
 from onionskin.memory.store.transfer import (
     MessagesPiece,
     Piece,
@@ -34,7 +22,6 @@ from onionskin.memory.store.transfer import (
     SessionPiece,
     StepPiece,
 )
-from onionskin.memory.store.transfer import restore_pieces as restore
 from onionskin.memory.types.messages import (
     ImportStep,
     Message,
@@ -85,11 +72,13 @@ async def live(store: RedisStore, user: User) -> str:
         (Message("user", seen["said"], 1000.0, author=seen["author"]), VECTOR),
         (Message("assistant", seen["replied"], 1001.0), None),
     ]
-    await store.commit(user, session, said, create=True, trace=pack_trace([shown]), nonce="n1")
-    await store.fold(
+    await store.transcripts.commit(
+        user, session, said, create=True, trace=pack_trace([shown]), nonce="n1"
+    )
+    await store.sessions.save_summary(
         user, SESSION, SummaryState(), SummaryState(2, 1, seen["summary"], seen["extract"])
     )
-    await note_session(store, user, SESSION, metadata={"note": seen["metadata"]})
+    await store.sessions.update(user, SESSION, metadata={"note": seen["metadata"]})
     memories = RecordService(store, make_views(store), _OneVector())
     draft = {"content": seen["memory"], "topic": seen["topic"], "tags": [seen["tag"]]}
     kept, gone = await memories.create(user, [draft, {"content": seen["deleted"]}])
@@ -98,16 +87,18 @@ async def live(store: RedisStore, user: User) -> str:
     preference = {"content": "x", "kind": "preference", "entities": [seen["entity"]]}
     await memories.create(user, [preference])
     assert (
-        await claim_key(store, user, "http:a", StoredResponse(b"print"), hold=timedelta(hours=1))
+        await store.idempotency.claim_key(
+            user, "http:a", StoredResponse(b"print"), timeout=timedelta(hours=1)
+        )
         is None
     )
-    await save_response(
-        store, user, "http:a", StoredResponse(b"print", 200, (), seen["answer"].encode())
+    await store.idempotency.save_response(
+        user, "http:a", StoredResponse(b"print", 200, (), seen["answer"].encode())
     )
-    await begin_attempt(store, user, seen["try"], "turn:x", now=1000.0, retried=False)
+    await store.idempotency.begin_attempt(user, seen["try"], "turn:x", now=1000.0, retried=False)
     await _graph(store, user)
-    await restore(store, user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)
-    return (await fork_session(store, user, SESSION, now=3000.0)).id
+    await store.transfer.restore(user, _pieces(), step=ImportStep("moving", 0, 4), now=2000.0)
+    return (await store.sessions.fork(user, SESSION, now=3000.0)).id
 
 
 async def _graph(store: RedisStore, user: User) -> None:
@@ -115,9 +106,13 @@ async def _graph(store: RedisStore, user: User) -> None:
     said = {name: ("bytes", text.encode()) for name, text in CANARIES.items()}
     row = Row("", "1", "", said["checkpoint"], said["graph metadata"])
     channels = {("c", "1"): said["channel"]}
-    await put_checkpoint(store, THREAD(user), row, channels)
-    await put_writes(store, THREAD(user), "1", [Written("t", 0, "", "c", said["write"])])
-    await put_items(store, user, [(("n",), "i", Content({"v": CANARIES["item"]}, 1.0))], now=1.0)
+    await store.langgraph_checkpoints.put(THREAD(user), row, channels)
+    await store.langgraph_checkpoints.put_writes(
+        THREAD(user), "1", [Written("t", 0, "", "c", said["write"])]
+    )
+    await store.langgraph_items.put(
+        user, [(("n",), "i", Content({"v": CANARIES["item"]}, 1.0))], now=1.0
+    )
 
 
 def _pieces() -> list[Piece]:

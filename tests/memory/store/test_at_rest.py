@@ -7,15 +7,10 @@ import pytest
 
 from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.aof_rewrite import compact
+from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.codec import unpack_vector
 from onionskin.memory.store.encryption.master_keys import MasterKeys
-from onionskin.memory.store.encryption.migrations import encrypt_existing
-from onionskin.memory.store.langgraph_checkpoints import read_channels, read_checkpoint
-from onionskin.memory.store.langgraph_items import get_item
-from onionskin.memory.store.records import read_history, read_records
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.transcripts import get_session, read_messages, read_turn
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient, make_views, plain_client
 from tests.memory.store.encrypting import (
@@ -96,7 +91,7 @@ async def _everywhere(
 ) -> list[set[str]]:
     """What is found in the values, the append-only file, the same rewritten, and a snapshot."""
     appended = _found(_files(server.directory, "*.aof"))
-    await compact(connection)
+    await AofRewrite(connection).run()
     await redis.save()
     return [
         _found(await _values(redis)),
@@ -132,40 +127,42 @@ async def test_vectors_do_not_decode(redis: RedisClient, connection: Connection)
 
 async def _reads_back(store: RedisStore, user: User, fork: str) -> None:
     for session_id in (SESSION, fork):
-        session = await get_session(store, user, session_id)
+        session = await store.sessions.get(user, session_id)
         assert session.title == CANARIES["title"]
         assert session.metadata == f'{{"note": "{CANARIES["metadata"]}"}}'
         assert (session.summary_state.summary, session.summary_state.fallback_summary) == (
             CANARIES["summary"],
             CANARIES["extract"],
         )
-        said = await read_messages(store, user, session_id, start=0, count=9)
+        said = await store.transcripts.read(user, session_id, start=0, count=9)
         assert [one.message.content for one in said] == [CANARIES["said"], CANARIES["replied"]]
-    (restored,) = await read_messages(store, user, RESTORED, start=0, count=9)
+    (restored,) = await store.transcripts.read(user, RESTORED, start=0, count=9)
     assert restored.message.content == CANARIES["restored"]
-    turn = await read_turn(store, user, f"{SESSION}.0")
+    turn = await store.transcripts.turn(user, f"{SESSION}.0")
     assert turn.layers
     assert turn.layers[0].text == CANARIES["shown"]
-    (step,) = await read_history(store, user, RECORD)
+    (step,) = await store.records.history(user, RECORD)
     assert step.record.content == CANARIES["restored step"]
-    records = [record async for _, record in read_records(store, user)]
+    records = [record async for _, record in store.records.read_all(user)]
     assert {record.content for record in records} >= {
         CANARIES["memory"],
         CANARIES["restored memory"],
     }
-    row, writes = await read_checkpoint(store, THREAD(user), None) or (None, [])
+    row, writes = await store.langgraph_checkpoints.get(THREAD(user), None) or (None, [])
     assert row
     assert row.checkpoint == ("bytes", CANARIES["checkpoint"].encode())
     assert [one.value[1] for one in writes] == [CANARIES["write"].encode()]
-    channels = await read_channels(store, THREAD(user), [("c", "1")])
+    channels = await store.langgraph_checkpoints.channels(THREAD(user), [("c", "1")])
     assert channels["c", "1"][1] == CANARIES["channel"].encode()
-    item = await get_item(store, user, ("n",), "i")
+    item = await store.langgraph_items.get(user, ("n",), "i")
     assert item
     assert (item.content.value["v"], item.began) == (CANARIES["item"], 1.0)
     views: IndexCache = make_views(store)
-    view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
+    view = await views.catch_up(
+        user, await store.transcripts.changes_since(user, views.cursor(user))
+    )
     assert (len(view.index), len(view.records)) == (5, 3)
-    snapshot = await store.snapshot(user, now=9000.0, view=views.cursor(user))
+    snapshot = await store.transcripts.load_turn(user, now=9000.0, since=views.cursor(user))
     assert {one.summary_state.summary for one in snapshot.digests} >= {CANARIES["summary"]}
 
 
@@ -177,14 +174,14 @@ async def test_plain_data_are_sealed_where_they_lie_and_read_before_and_after(
     assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
     keyed = store_with(connection, masters("k1"))
     await _reads_back(keyed, _ALICE, forks[_ALICE])
-    await encrypt_existing(keyed)
+    await keyed.encryption.encrypt_existing()
     for user in (_ALICE, _BO):
         await _reads_back(store_with(connection, masters("k1")), user, forks[user])
         await _reads_back(store_with(connection, masters("k1"), plaintext=False), user, forks[user])
     found = await _everywhere(redis, server, connection)
     assert [left - {"try"} for left in (found[0], *found[2:])] == [set[str]()] * 3
     assert found[1] == _ALL
-    assert (await encrypt_existing(keyed)).sealed == 0
+    assert (await keyed.encryption.encrypt_existing()).sealed == 0
     assert await redis.ttl("onionskin:{default/alice}:once:http:a") > 0
     assert await redis.ttl("onionskin:{default/alice}:key") == -1
     after = await redis.hgetall("onionskin:{default/alice}:user")

@@ -17,12 +17,14 @@ _CANARIES = 20
 async def _plant(store: RedisStore, number: int) -> User:
     user = User(f"user-{number}")
     session = Session(f"s_{number}", 1000.0, 1000.0)
-    await store.commit(user, session, [(Message("user", f"of {number}", 1.0), None)], create=True)
+    await store.transcripts.commit(
+        user, session, [(Message("user", f"of {number}", 1.0), None)], create=True
+    )
     return user
 
 
 async def _sing(store: RedisStore, user: User, number: int) -> None:
-    snapshot = await store.snapshot(user, f"s_{number}", now=1000.0, view=None)
+    snapshot = await store.transcripts.load_turn(user, f"s_{number}", now=1000.0, since=None)
     assert snapshot.session.id == f"s_{number}"
     assert {entry.message.content for entry in snapshot.unfolded} == {f"of {number}"}
 

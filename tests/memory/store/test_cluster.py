@@ -11,28 +11,10 @@ from redis.crc import key_slot
 
 from onionskin.memory.errors import StoreUnavailableError
 from onionskin.memory.retrieval import StaticEmbedder
-from onionskin.memory.store import Connection, RedisStore, keys
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.langgraph_checkpoints import (
-    Row,
-    Thread,
-    Written,
-    list_threads,
-    put_checkpoint,
-    put_writes,
-    read_channels,
-    read_checkpoint,
-)
-from onionskin.memory.store.langgraph_items import Content, list_paths, put_items
-from onionskin.memory.store.task_queue import (
-    Backoff,
-    Batch,
-    TaskQueue,
-    forget_user,
-    list_dead_tasks,
-)
-from onionskin.memory.store.transcripts import list_sessions, read_everything
-from onionskin.memory.store.users import list_users, scan_keys, user_stats
+from onionskin.memory.store import Backoff, Connection, RedisStore, TaskQueue, keys
+from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
+from onionskin.memory.store.langgraph_items import Content
+from onionskin.memory.store.task_queue import Batch
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.types.change_log import Cursor
@@ -53,23 +35,23 @@ async def _use(url: str, *, users: int) -> None:
     store = RedisStore(connection, embedder_tag="x")
     for number in range(users):
         user = User(f"user {{{number}}}")
-        snapshot = await store.snapshot(user, now=1000.0, view=Cursor())
+        snapshot = await store.transcripts.load_turn(user, now=1000.0, since=Cursor())
         said = [(Message("user", f"of {number}", 1000.0), None)] * 2
-        committed = await store.commit(user, snapshot.session, said, create=True)
-        assert await store.fold(
+        committed = await store.transcripts.commit(user, snapshot.session, said, create=True)
+        assert await store.sessions.save_summary(
             user, committed.session_id, SummaryState(), SummaryState(1, 1, "summary", "")
         )
-        snapshot = await store.snapshot(user, now=1001.0, view=Cursor())
+        snapshot = await store.transcripts.load_turn(user, now=1001.0, since=Cursor())
         assert [entry.message.content for entry in snapshot.unfolded] == [f"of {number}"]
         assert snapshot.session.summary_state.summary == "summary"
-        assert (await store.catch_up(user, Cursor())).cursor.sequence == 1
-        assert len(await list_sessions(store, user, after=None, count=9)) == 1
-        assert [len(page) async for page in read_everything(store, user)] == [2]
-    found = [one async for one in store.all_sessions()]
+        assert (await store.transcripts.changes_since(user, Cursor())).cursor.sequence == 1
+        assert len(await store.sessions.list(user, after=None, count=9)) == 1
+        assert [len(page) async for page in store.transcripts.read_all(user)] == [2]
+    found = [one async for one in store.sessions.all()]
     assert len(found) == users
     await store.ping()
-    assert await store.drop(*found[0]) == 2
-    assert len(await list_users(store, "default", after="", count=99)) == users
+    assert await store.sessions.delete(*found[0]) == 2
+    assert len(await store.users.list("default", after="", count=99)) == users
     last, to = found[1][0], User("moved")
     data = b"".join([page async for page in export_user(store, last)])
     intake = UploadHandler(store, StaticEmbedder(), clock=lambda: 1000.0, on_task=lambda _: None)
@@ -77,25 +59,29 @@ async def _use(url: str, *, users: int) -> None:
     assert b"".join([page async for page in export_user(store, to)]) == data
     for user in (last, to):
         await _use_threads(store, user)
-        assert (await user_stats(store, user)).messages == 2
-        assert (await erase_user(store, user)).messages == 2
-        assert [key async for key in scan_keys(store, f"{keys.prefix(user)}*")] == []
-    assert len(await list_users(store, "default", after="", count=99)) == users - 1
+        assert (await store.users.stats(user)).messages == 2
+        assert (await store.deletion.erase_user(user)).messages == 2
+        assert [key async for key in store.connection.scan_keys(f"{keys.prefix(user)}*")] == []
+    assert len(await store.users.list("default", after="", count=99)) == users - 1
     await _use_agenda(connection)
     await connection.aclose()
 
 
 async def _use_threads(store: RedisStore, user: User) -> None:
     thread, row = Thread(user, "a {thread}"), Row("", "1", "", ("bytes", b"c"), ("bytes", b"m"))
-    await put_checkpoint(store, thread, row, {("c", "1"): ("bytes", b"v")})
-    await put_writes(store, thread, "1", [Written("t", 0, "", "c", ("bytes", b"w"))])
-    await put_items(store, user, [(("n",), "i", Content({"v": 1}, 1.0))], now=1.0)
-    found = await read_checkpoint(store, thread, None)
+    await store.langgraph_checkpoints.put(thread, row, {("c", "1"): ("bytes", b"v")})
+    await store.langgraph_checkpoints.put_writes(
+        thread, "1", [Written("t", 0, "", "c", ("bytes", b"w"))]
+    )
+    await store.langgraph_items.put(user, [(("n",), "i", Content({"v": 1}, 1.0))], now=1.0)
+    found = await store.langgraph_checkpoints.get(thread, None)
     assert found
     assert (found[0], len(found[1])) == (row, 1)
-    assert await read_channels(store, thread, [("c", "1")]) == {("c", "1"): ("bytes", b"v")}
-    assert await list_threads(store, user) == ["a {thread}"]
-    assert await list_paths(store, user) == [(("n",), "i")]
+    assert await store.langgraph_checkpoints.channels(thread, [("c", "1")]) == {
+        ("c", "1"): ("bytes", b"v")
+    }
+    assert await store.langgraph_checkpoints.threads(user) == ["a {thread}"]
+    assert await store.langgraph_items.paths(user) == [(("n",), "i")]
 
 
 async def _use_agenda(connection: Connection) -> None:
@@ -109,8 +95,8 @@ async def _use_agenda(connection: Connection) -> None:
     for due in dues[2:]:
         await two.complete(due)
     await one.complete(dues[0])
-    assert [given_up.task for given_up in await list_dead_tasks(connection)] == [dues[1]]
-    await forget_user(connection, dues[1].user)
+    assert [given_up.task for given_up in await TaskQueue(connection).dead()] == [dues[1]]
+    await TaskQueue(connection).forget_user(dues[1].user)
     assert (await one.fetch(9)) == Batch((), 0, 0)
 
 
@@ -126,19 +112,21 @@ async def test_while_a_slot_is_moved_its_users_are_unavailable_and_not_taken_for
     async with running_cluster(tmp_path, replicas=0) as cluster:
         connection, place = Connection(cluster.url), keys.prefix(user)
         store, slot = RedisStore(connection, embedder_tag="x"), key_slot(place.encode())
-        committed = await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+        committed = await store.transcripts.commit(
+            user, Session("s_1", 1.0, 1.0), said, create=True
+        )
         source = await cluster.primary_of(place)
         target = next(node for node in cluster.nodes if node is not source)
         here, there = await source.ask("CLUSTER", "MYID"), await target.ask("CLUSTER", "MYID")
         await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
         await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
         with pytest.raises(StoreUnavailableError):
-            await store.snapshot(user, now=2.0, view=None)
+            await store.transcripts.load_turn(user, now=2.0, since=None)
         with pytest.raises(StoreUnavailableError):
-            await store.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
+            await store.transcripts.commit(user, Session("s_1", 1.0, 1.0), said, create=True)
         await source.ask("CLUSTER", "SETSLOT", slot, "STABLE")
         await target.ask("CLUSTER", "SETSLOT", slot, "STABLE")
-        snapshot = await store.snapshot(user, now=2.0, view=None)
+        snapshot = await store.transcripts.load_turn(user, now=2.0, since=None)
         assert snapshot.session.length == committed.length == 2
         await connection.aclose()
 
@@ -155,7 +143,7 @@ async def test_connections_that_another_command_has_closed_are_told_as_unavailab
 
         async def ask(number: int) -> None:
             with suppress(StoreUnavailableError):
-                await store.snapshot(User(f"user {number}"), now=1.0, view=None)
+                await store.transcripts.load_turn(User(f"user {number}"), now=1.0, since=None)
 
         for _ in range(20):
             asked = [asyncio.create_task(ask(number)) for number in range(30)]

@@ -10,11 +10,8 @@ import pytest_asyncio
 
 from onionskin.memory.errors import ConfigurationError, StoreUnavailableError, UnknownSessionError
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.api_keys import create_key, list_keys
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.idempotency import find_turn
+from onionskin.memory.store.api_keys import ApiKeyRegistry
 from onionskin.memory.store.redis.durability import Durability
-from onionskin.memory.store.transcripts import get_session
 from onionskin.memory.types.messages import Message, Session, User
 from tests.topologies.cluster import Cluster, running_cluster
 from tests.topologies.node import Node, until
@@ -69,22 +66,24 @@ async def test_what_no_replica_has_is_not_acknowledged_also_when_it_is_sent_agai
         topology.url, timeout=timedelta(seconds=2), durability=Durability("replicas", 1)
     )
     store, replica = RedisStore(connection, embedder_tag="x"), await _replica(topology)
-    await store.commit(user, _SESSION, _PAIR, create=True, nonce="one")
+    await store.transcripts.commit(user, _SESSION, _PAIR, create=True, nonce="one")
     replica.stop()
     for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="Too few copies"):
-            await store.commit(user, _SESSION, _PAIR, create=False, nonce="two")
+            await store.transcripts.commit(user, _SESSION, _PAIR, create=False, nonce="two")
         with pytest.raises(StoreUnavailableError):
-            await find_turn(store, user, "two")
+            await store.idempotency.find_turn(user, "two")
     with pytest.raises(StoreUnavailableError):
-        await create_key(connection, tenant="default", user_id=None, name="", now=1.0)
+        await ApiKeyRegistry(connection).create(tenant="default", user_id=None, name="", now=1.0)
     replica.go_on()
-    assert (await store.commit(user, _SESSION, _PAIR, create=False, nonce="two")).length == 4
-    assert await find_turn(store, user, "two")
-    assert len(await list_keys(connection)) == 1
-    assert (await erase_user(store, user)).messages == 4
+    assert (
+        await store.transcripts.commit(user, _SESSION, _PAIR, create=False, nonce="two")
+    ).length == 4
+    assert await store.idempotency.find_turn(user, "two")
+    assert len(await ApiKeyRegistry(connection).list()) == 1
+    assert (await store.deletion.erase_user(user)).messages == 4
     with pytest.raises(UnknownSessionError):
-        await get_session(store, user, "s_1")
+        await store.sessions.get(user, "s_1")
     await connection.aclose()
 
 
@@ -94,11 +93,11 @@ async def test_disks_are_waited_for(topology: Cluster | Watched, user: User) -> 
         topology.url, timeout=timedelta(seconds=5), durability=Durability("disks", 1)
     )
     store = RedisStore(connection, embedder_tag="x")
-    assert (await store.commit(user, _SESSION, _PAIR, create=True)).length == 2
+    assert (await store.transcripts.commit(user, _SESSION, _PAIR, create=True)).length == 2
     replica = await _replica(topology)
     await replica.ask("CONFIG", "SET", "appendonly", "no")
     with pytest.raises(StoreUnavailableError, match="disks:1"):
-        await store.commit(user, _SESSION, _PAIR, create=False)
+        await store.transcripts.commit(user, _SESSION, _PAIR, create=False)
     await connection.aclose()
 
 
@@ -117,7 +116,7 @@ async def test_a_primary_that_wants_replicas_is_unavailable_without_them(
 
     await until(is_alone)
     with pytest.raises(StoreUnavailableError):
-        await store.commit(user, _SESSION, _PAIR, create=True)
+        await store.transcripts.commit(user, _SESSION, _PAIR, create=True)
     await connection.aclose()
 
 

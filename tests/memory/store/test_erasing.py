@@ -12,9 +12,7 @@ from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore, keys
-from onionskin.memory.store.deletion import ErasureResult, erase_user
-from onionskin.memory.store.locks import take_lease
-from onionskin.memory.store.users import list_users, user_stats
+from onionskin.memory.store.deletion import ErasureResult
 from onionskin.memory.types.messages import ImportStep, Message, Session, SummaryState, User
 from tests.conftest import RedisClient, eventually, make_views
 
@@ -30,14 +28,16 @@ async def _live(store: RedisStore, memories: RecordService, user: User) -> None:
         session = Session(f"s_{number:016x}", 1000.0, 1000.0, title=f"{_CANARY} {number}")
         said = [(Message("user", f"{_CANARY} {number}", 1000.0 + number), None)] * 2
         step = ImportStep("moving", 2 * number, 2 * number + 2)
-        await store.commit(user, session, said, create=True, step=step)
-        await store.fold(user, session.id, SummaryState(), SummaryState(1, 1, _CANARY, ""))
-    await store.close(user, "s_0000000000000002")
+        await store.transcripts.commit(user, session, said, create=True, step=step)
+        await store.sessions.save_summary(
+            user, session.id, SummaryState(), SummaryState(1, 1, _CANARY, "")
+        )
+    await store.sessions.close(user, "s_0000000000000002")
     kept = await memories.create(
         user, [{"content": f"{_CANARY} kept", "topic": _CANARY}, {"content": f"{_CANARY} not"}]
     )
     await memories.delete(user, [kept[1].id])
-    assert await take_lease(store, user, "fold", hold=timedelta(minutes=1))
+    assert await store.locks.acquire(user, "fold", timeout=timedelta(minutes=1))
 
 
 async def traces(redis: RedisClient, *texts: str) -> list[str]:
@@ -68,21 +68,21 @@ async def test_nothing_is_left_of_a_user_and_the_others_stay(
     gone, stays = User("zebedee"), User("zebedee2")
     for user in (gone, stays):
         await _live(store, memories, user)
-    before = await user_stats(store, gone)
+    before = await store.users.stats(gone)
     assert (before.sessions, before.open_sessions, before.messages) == (3, 2, 6)
     assert (before.summaries, before.memories, before.vectors) == (3, 1, 1)
     assert (before.first, before.last) == (1000.0, 1002.0)
     assert before.size_bytes > 1000
-    receipt = await erase_user(store, gone)
+    receipt = await store.deletion.erase_user(gone)
     assert replace(receipt, keys=0) == ErasureResult(3, 6, 1, 1, 0)
     assert receipt.keys == len(await traces(redis, "/zebedee2}"))
     assert not await traces(redis, "zebedee}")
     assert set(await traces(redis, _CANARY)) <= set(await traces(redis, "/zebedee2}"))
-    left = await user_stats(store, stays)
+    left = await store.users.stats(stays)
     assert replace(left, size_bytes=0) == replace(before, size_bytes=0)
-    assert await erase_user(store, gone) == _NOTHING
-    assert (await user_stats(store, gone)).sessions == 0
-    await erase_user(store, stays)
+    assert await store.deletion.erase_user(gone) == _NOTHING
+    assert (await store.users.stats(gone)).sessions == 0
+    await store.deletion.erase_user(stays)
     assert {key async for key in redis.scan_iter()} == {_REWRITE_DUE, _ERASED_EPOCHS}
 
 
@@ -91,7 +91,7 @@ async def test_keys_of_a_sort_that_nothing_names_go_too(
 ) -> None:
     await redis.set("onionskin:{default/alice}:ledger:2026", _CANARY)
     await redis.set("onionskin:{default/alice}x:user", "another's")
-    assert await erase_user(store, user) == ErasureResult(0, 0, 0, 0, 1)
+    assert await store.deletion.erase_user(user) == ErasureResult(0, 0, 0, 0, 1)
     assert {key async for key in redis.scan_iter()} == {
         b"onionskin:{default/alice}x:user",
         _REWRITE_DUE,
@@ -105,14 +105,20 @@ async def test_every_workers_view_is_empty_by_its_next_request(
     memories = [RecordService(store, views, embedder) for views in workers]
     await _live(store, memories[0], user)
     for views in workers:
-        view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
+        view = await views.catch_up(
+            user, await store.transcripts.changes_since(user, views.cursor(user))
+        )
         assert (len(view.index), len(view.records)) == (6, 1)
-    await erase_user(store, user)
-    view = await workers[0].catch_up(user, await store.catch_up(user, workers[0].cursor(user)))
+    await store.deletion.erase_user(user)
+    view = await workers[0].catch_up(
+        user, await store.transcripts.changes_since(user, workers[0].cursor(user))
+    )
     assert (len(view.index), len(view.records)) == (0, 0)
     await memories[0].create(user, [{"content": "Begun anew."}])
     for views in workers:
-        view = await views.catch_up(user, await store.catch_up(user, views.cursor(user)))
+        view = await views.catch_up(
+            user, await store.transcripts.changes_since(user, views.cursor(user))
+        )
         assert len(view.index) == 0
         assert [record.content for record in view.records] == ["Begun anew."]
 
@@ -134,7 +140,7 @@ async def test_a_turn_under_way_brings_nothing_back(
     same = await memory.recall(user, "Go on.", session_id=stored.session_id, now=1001.0)
     new = await memory.recall(user, "What is red?", session_id=None, now=90_000.0)
     assert new.turn.snapshot.is_new
-    await erase_user(store, user)
+    await store.deletion.erase_user(user)
     if begun_anew:
         fresh = await memory.recall(user, "Hello.", session_id=None, now=90_001.0)
         await memory.remember(fresh, "Hello.", at=90_001.0)
@@ -142,7 +148,7 @@ async def test_a_turn_under_way_brings_nothing_back(
         with pytest.raises(UnknownSessionError):
             await memory.remember(under_way, f"You have a {_CANARY}.", at=90_002.0)
     assert not await traces(redis, _CANARY, stored.session_id)
-    assert (await user_stats(store, user)).messages == (2 if begun_anew else 0)
+    assert (await store.users.stats(user)).messages == (2 if begun_anew else 0)
 
 
 async def test_turns_at_the_same_time_leave_nothing_of_before(
@@ -165,7 +171,7 @@ async def test_turns_at_the_same_time_leave_nothing_of_before(
     talkers = [asyncio.create_task(talk(number)) for number in range(4)]
     await eventually(lambda: len(told) > enough)
     before = list(told)
-    receipt = await erase_user(store, user)
+    receipt = await store.deletion.erase_user(user)
     after = len(told)
     assert receipt.messages >= 2 * len(before)
     await asyncio.gather(*talkers)
@@ -180,10 +186,10 @@ async def test_users_are_listed_by_tenant_sorted_page_by_page(store: RedisStore)
         for user_id in ids if tenant == "acme" else ids[:2]:
             session = Session("s_1", 1.0, 1.0)
             said = [(Message("user", "x", 1.0), None)]
-            await store.commit(User(user_id, tenant), session, said, create=True)
+            await store.transcripts.commit(User(user_id, tenant), session, said, create=True)
     found: list[str] = []
-    while page := await list_users(store, "acme", after=found[-1] if found else "", count=4):
+    while page := await store.users.list("acme", after=found[-1] if found else "", count=4):
         found += page
     assert found == ids
-    assert await list_users(store, "acme*", after="", count=9) == ids[:2]
-    assert await list_users(store, "nobody", after="", count=9) == []
+    assert await store.users.list("acme*", after="", count=9) == ids[:2]
+    assert await store.users.list("nobody", after="", count=9) == []

@@ -7,7 +7,6 @@ import pytest
 from onionskin.memory.errors import SessionBusyError
 from onionskin.memory.session_lock import OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import release_lock, renew_lock
 from onionskin.memory.types.messages import Committed, Message, Session, User
 from onionskin.memory.types.snapshot import Snapshot
 from tests.conftest import RedisClient
@@ -18,7 +17,7 @@ _LINE = f"onionskin:{{default/alice}}:lease:line:{_SESSION.id}"
 
 
 async def _ask(store: RedisStore, user: User, hold: SessionLock) -> Snapshot:
-    return await store.snapshot(user, _SESSION.id, now=1000.0, view=None, hold=hold)
+    return await store.transcripts.load_turn(user, _SESSION.id, now=1000.0, since=None, lock=hold)
 
 
 async def _wait(store: RedisStore, user: User, hold: SessionLock) -> Snapshot:
@@ -26,14 +25,16 @@ async def _wait(store: RedisStore, user: User, hold: SessionLock) -> Snapshot:
 
 
 async def _free(store: RedisStore, user: User, hold: SessionLock) -> None:
-    await release_lock(store, user, _SESSION.id, hold.token)
+    await store.locks.release_session(user, _SESSION.id, hold.token)
 
 
 async def _store(
     store: RedisStore, user: User, hold: SessionLock | None = None, nonce: str = ""
 ) -> Committed:
     token = hold.token if hold else ""
-    return await store.commit(user, _SESSION, _HI, create=True, hold=token, nonce=nonce)
+    return await store.transcripts.commit(
+        user, _SESSION, _HI, create=True, lock_token=token, nonce=nonce
+    )
 
 
 async def _is_busy(store: RedisStore, user: User, policy: OnConflict = "reject") -> bool:
@@ -117,12 +118,12 @@ async def test_who_interrupts_is_next_and_stops_who_was_there_when_it_came(
     for hold in (patient, older, newer):
         with pytest.raises(SessionBusyError):
             await _ask(store, user, hold)
-    assert await renew_lock(store, user, _SESSION.id, holder.token)
+    assert await store.locks.renew_session(user, _SESSION.id, holder.token)
     await _store(store, user, holder)
     await _ask(store, user, newer)
     with pytest.raises(SessionBusyError):
         await _ask(store, user, older)
-    assert not await renew_lock(store, user, _SESSION.id, newer.token)
+    assert not await store.locks.renew_session(user, _SESSION.id, newer.token)
     await _store(store, user, newer)
     with pytest.raises(SessionBusyError):
         await _ask(store, user, patient)

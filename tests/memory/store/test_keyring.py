@@ -8,36 +8,32 @@ from onionskin.memory.errors import CorruptValueError, EncryptedValueError
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.deletion import erase_user
 from onionskin.memory.store.encryption.keyring import Keyring
-from onionskin.memory.store.redis.scripts import Script
-from onionskin.memory.store.transcripts import get_session, read_messages
-from onionskin.memory.store.users import user_stats
+from onionskin.memory.store.idempotency import CLAIM_KEY
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, make_views
 from tests.memory.store.encrypting import SESSION, live, masters, store_with
 
-_CLAIM = Script("once")
 _KEY = "onionskin:{default/alice}:key"
 
 
 async def _say(store: RedisStore, user: User, text: str, now: float = 1000.0) -> str:
-    snapshot = await store.snapshot(user, now=now, view=Cursor())
+    snapshot = await store.transcripts.load_turn(user, now=now, since=Cursor())
     said = [(Message("user", text, now), None), (Message("assistant", "Yes.", now), None)]
-    stored = await store.commit(user, snapshot.session, said, create=snapshot.is_new)
+    stored = await store.transcripts.commit(user, snapshot.session, said, create=snapshot.is_new)
     return stored.session_id
 
 
 async def _said(store: RedisStore, user: User, session_id: str) -> list[str]:
-    entries = await read_messages(store, user, session_id, start=0, count=99)
+    entries = await store.transcripts.read(user, session_id, start=0, count=99)
     return [entry.message.content for entry in entries]
 
 
 async def test_who_only_reads_gets_no_data_key(
     redis: RedisClient, connection: Connection, user: User
 ) -> None:
-    await store_with(connection, masters("k1")).snapshot(user, now=1.0, view=Cursor())
+    await store_with(connection, masters("k1")).transcripts.load_turn(user, now=1.0, since=Cursor())
     assert await redis.dbsize() == 0
 
 
@@ -90,7 +86,7 @@ async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
         assert await _said(worker, user, session_id) == ["old", "Yes."]
     old_key = await redis.get(_KEY)
     old_list = await redis.dump(f"onionskin:{{default/alice}}:messages:{session_id}")
-    receipt = await erase_user(workers[1], user)
+    receipt = await workers[1].deletion.erase_user(user)
     assert receipt.messages == 2
     assert not [key async for key in redis.scan_iter() if b"alice" in key]
     anew = [await _say(worker, user, "anew", now=90_000.0 * n) for n, worker in enumerate(workers)]
@@ -100,7 +96,7 @@ async def test_an_erased_users_key_goes_and_no_worker_goes_on_with_it(
         for one in anew:
             assert "old" not in await _said(worker, user, one)
     await redis.restore("onionskin:{default/alice}:messages:s_backup", 0, old_list)
-    with pytest.raises(EncryptedValueError, match="data key that is no more"):
+    with pytest.raises(EncryptedValueError, match="data key that no longer exists"):
         await _said(workers[0], user, "s_backup")
 
 
@@ -110,27 +106,29 @@ async def test_a_commit_under_an_erased_users_key_stores_nothing_half(
     mine, others = (store_with(connection, masters("k1")) for _ in range(2))
     session = Session("s_1", 1.0, 1.0)
     said = [(Message("user", "x", 1.0), None)]
-    await mine.commit(user, session, said, create=True)
-    epoch = (await mine.snapshot(user, now=1.0, view=Cursor())).epoch
-    await erase_user(others, user)
+    await mine.transcripts.commit(user, session, said, create=True)
+    epoch = (await mine.transcripts.load_turn(user, now=1.0, since=Cursor())).epoch
+    await others.deletion.erase_user(user)
     await _say(others, user, "begun anew")
     before = await redis.dbsize()
     with pytest.raises(Exception, match="No session"):
-        await mine.commit(user, Session("s_2", 1.0, 1.0), said, create=True, epoch=epoch)
+        await mine.transcripts.commit(
+            user, Session("s_2", 1.0, 1.0), said, create=True, epoch=epoch
+        )
     assert await redis.dbsize() == before
 
 
 @pytest.mark.parametrize("begun_anew", [False, True])
-async def test_a_write_under_a_key_that_is_no_more_is_sealed_anew(
+async def test_a_write_under_a_key_that_no_longer_exists_is_encrypted_again(
     connection: Connection, user: User, *, begun_anew: bool
 ) -> None:
     mine, others = (store_with(connection, masters("k1")) for _ in range(2))
     await _say(mine, user, "Hello.")
-    await erase_user(others, user)
+    await others.deletion.erase_user(user)
     if begun_anew:
         await _say(others, user, "Begun anew.")
     said = [(Message("user", "Written without a look.", 1.0), None)]
-    await mine.commit(user, Session("s_2", 1.0, 1.0), said, create=True)
+    await mine.transcripts.commit(user, Session("s_2", 1.0, 1.0), said, create=True)
     for store in (mine, others, store_with(connection, masters("k1"))):
         assert await _said(store, user, "s_2") == ["Written without a look."]
 
@@ -145,19 +143,19 @@ async def test_without_its_master_key_a_user_is_told_and_nothing_is_written(
         store = store_with(connection, keys)
         memories = RecordService(store, make_views(store), embedder)
         with pytest.raises(EncryptedValueError):
-            await get_session(store, user, SESSION)
+            await store.sessions.get(user, SESSION)
         with pytest.raises(EncryptedValueError):
             await _say(store, user, "Hello.")
         if keys:
             with pytest.raises(EncryptedValueError, match="'k1', which is not among"):
                 await memories.create(user, [{"content": "x"}])
             with pytest.raises(EncryptedValueError):
-                await store.commit(
+                await store.transcripts.commit(
                     user, Session("s_9", 1, 1), [(Message("user", "x", 1), None)], create=True
                 )
     assert {name: await redis.dump(name) async for name in redis.scan_iter()} == before
-    assert (await user_stats(store_with(connection, masters("k2")), user)).sessions == 3
-    assert (await erase_user(store_with(connection, masters("k2")), user)).sessions == 3
+    assert (await store_with(connection, masters("k2")).users.stats(user)).sessions == 3
+    assert (await store_with(connection, masters("k2")).deletion.erase_user(user)).sessions == 3
 
 
 async def test_topics_of_a_user_who_had_no_key_are_found_by_their_masks(
@@ -179,7 +177,7 @@ async def test_a_key_of_somebody_of_whom_nothing_is_stored_goes_in_time(
 ) -> None:
     store = store_with(connection, masters("k1"))
     await store.keyring.run_write(
-        user, _CLAIM, lambda cipher: ("http:a", cipher.seal("once:http:a", b"x"), 60_000)
+        user, CLAIM_KEY, lambda cipher: ("http:a", cipher.encrypt("once:http:a", b"x"), 60_000)
     )
     assert 600_000 < await redis.ttl(_KEY) <= 691_200
     await _say(store, user, "Hello.")
@@ -188,7 +186,7 @@ async def test_a_key_of_somebody_of_whom_nothing_is_stored_goes_in_time(
 
 async def test_no_more_keys_are_at_hand_than_allowed(connection: Connection) -> None:
     small = RedisStore(
-        connection, embedder_tag="x", keyring=Keyring(connection, masters("k1"), most=2)
+        connection, embedder_tag="x", keyring=Keyring(connection, masters("k1"), max_ciphers=2)
     )
     sessions = {User(f"u{n}"): await _say(small, User(f"u{n}"), f"I am {n}.") for n in range(5)}
     for number, (user, session_id) in enumerate(sessions.items()):

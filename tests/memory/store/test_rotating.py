@@ -10,11 +10,9 @@ import pytest
 
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.store import Connection, RedisStore, keys
-from onionskin.memory.store.deletion import erase_user
-from onionskin.memory.store.encryption.keyring import forget_master_key, open_keyring
+from onionskin.memory.store.encryption.keyring import Keyring, MasterKeyRegistry
 from onionskin.memory.store.encryption.master_keys import MasterKeys, names_of
-from onionskin.memory.store.encryption.migrations import Rotation, rotate_master_key
-from onionskin.memory.store.transcripts import get_session
+from onionskin.memory.store.encryption.migrations import RotationProgress
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, repository
 from tests.memory.store.encrypting import TAG, masters, store_with
@@ -24,14 +22,16 @@ _USERS = [User(f"user{number}") for number in range(40)]
 
 
 async def _opened(connection: Connection, found: MasterKeys) -> RedisStore:
-    keyring = await open_keyring(connection, found)
+    keyring = await Keyring.open(connection, found)
     return RedisStore(connection, embedder_tag=TAG, keyring=keyring)
 
 
 async def _begin(store: RedisStore, users: list[User]) -> None:
     for user in users:
         session = Session("s_1", 1.0, 1.0, title=f"of {user.id}")
-        await store.commit(user, session, [(Message("user", "x", 1.0), None)], create=True)
+        await store.transcripts.commit(
+            user, session, [(Message("user", "x", 1.0), None)], create=True
+        )
 
 
 async def _wrapped_by(redis: RedisClient) -> list[str]:
@@ -42,7 +42,7 @@ async def _wrapped_by(redis: RedisClient) -> list[str]:
 async def _all_open(connection: Connection, found: MasterKeys, users: list[User]) -> None:
     store = store_with(connection, found)
     for user in users:
-        assert (await get_session(store, user, "s_1")).title == f"of {user.id}"
+        assert (await store.sessions.get(user, "s_1")).title == f"of {user.id}"
 
 
 async def test_after_a_rotation_the_old_master_key_can_go(
@@ -52,21 +52,21 @@ async def test_after_a_rotation_the_old_master_key_can_go(
     values = {name: await redis.dump(name) async for name in redis.scan_iter("*:messages:*")}
     await redis.hset("onionskin:{default/user1}:import:x}:key", "lines", 1)
     with pytest.raises(ConfigurationError, match="'k1', which is not among"):
-        await open_keyring(connection, masters("k2"))
+        await Keyring.open(connection, masters("k2"))
     told: list[int] = []
-    rotation = await rotate_master_key(
-        await _opened(connection, masters("k2", "k1")), tell=lambda one: told.append(one.rewrapped)
+    rotation = await (await _opened(connection, masters("k2", "k1"))).encryption.rotate_master_key(
+        on_progress=lambda one: told.append(one.rewrapped)
     )
     assert (rotation.rewrapped, rotation.failed, rotation.dropped) == (40, 0, ("k1",))
     assert set(told) == set(range(1, 41))
     assert set(await _wrapped_by(redis)) == {"k2"}
-    await open_keyring(connection, masters("k2"))
+    await Keyring.open(connection, masters("k2"))
     await _all_open(connection, masters("k2"), _USERS)
     assert {
         name: await redis.dump(name) async for name in redis.scan_iter("*:messages:*")
     } == values
     with pytest.raises(ConfigurationError, match="'k2', which is not among"):
-        await open_keyring(connection, masters("k1"))
+        await Keyring.open(connection, masters("k1"))
 
 
 async def test_turns_go_on_while_it_rotates_and_erased_users_stay_erased(
@@ -75,14 +75,14 @@ async def test_turns_go_on_while_it_rotates_and_erased_users_stay_erased(
     store = await _opened(connection, masters("k1"))
     await _begin(store, _USERS)
     rotating = asyncio.create_task(
-        rotate_master_key(await _opened(connection, masters("k2", "k1")))
+        (await _opened(connection, masters("k2", "k1"))).encryption.rotate_master_key()
     )
     gone, late = _USERS[:10], [User(f"late{number}") for number in range(10)]
     for user, other in zip(gone, late, strict=True):
-        await erase_user(store, user)
+        await store.deletion.erase_user(user)
         await _begin(store, [other])
     await rotating
-    assert await rotate_master_key(await _opened(connection, masters("k2", "k1")))
+    assert await (await _opened(connection, masters("k2", "k1"))).encryption.rotate_master_key()
     assert await _wrapped_by(redis) == ["k2"] * 40
     await _all_open(connection, masters("k2"), [*_USERS[10:], *late])
 
@@ -95,14 +95,14 @@ async def test_a_data_key_that_does_not_open_stays_and_so_does_the_old_master_ke
     name = keys.data_key(_USERS[0])
     broken = (await redis.get(name))[:-1]
     await redis.set(name, broken)
-    rotation = await rotate_master_key(store)
-    assert rotation == Rotation(3, 2, 1, ())
+    rotation = await store.encryption.rotate_master_key()
+    assert rotation == RotationProgress(3, 2, 1, ())
     assert await redis.get(name) == broken
     with pytest.raises(ConfigurationError, match="'k1'"):
-        await open_keyring(connection, masters("k2"))
-    assert await forget_master_key(connection, "k1")
-    assert not await forget_master_key(connection, "k1")
-    await open_keyring(connection, masters("k2"))
+        await Keyring.open(connection, masters("k2"))
+    assert await MasterKeyRegistry(connection).forget("k1")
+    assert not await MasterKeyRegistry(connection).forget("k1")
+    await Keyring.open(connection, masters("k2"))
 
 
 async def test_a_rotation_that_is_killed_is_run_again(
@@ -120,7 +120,7 @@ async def test_a_rotation_that_is_killed_is_run_again(
     assert {"k1", "k2"} == set(under)
     await _all_open(connection, masters("k2", "k1"), users[::50])
     with pytest.raises(ConfigurationError, match="'k1'"):
-        await open_keyring(connection, masters("k2"))
+        await Keyring.open(connection, masters("k2"))
     again = await _rotate(redis_url)
     shown = (await again.communicate())[0].decode()
     assert again.returncode == 0
@@ -134,16 +134,16 @@ async def test_another_key_under_a_known_id_is_told_at_the_start(
     redis: RedisClient, connection: Connection
 ) -> None:
     assert await redis.dbsize() == 0
-    await open_keyring(connection, None)
-    await open_keyring(connection, masters("k1"))
-    await open_keyring(connection, masters("k1", "unused"))
-    with pytest.raises(ConfigurationError, match="another one than that"):
-        await open_keyring(connection, MasterKeys({"k1": bytes(32)}))
+    await Keyring.open(connection, None)
+    await Keyring.open(connection, masters("k1"))
+    await Keyring.open(connection, masters("k1", "unused"))
+    with pytest.raises(ConfigurationError, match="differs from the one"):
+        await Keyring.open(connection, MasterKeys({"k1": bytes(32)}))
     with pytest.raises(ConfigurationError, match="set ONIONSKIN_ENCRYPTION_KEYS"):
-        await open_keyring(connection, None)
+        await Keyring.open(connection, None)
     with pytest.raises(ConfigurationError, match="'k1', which is not among"):
-        await open_keyring(connection, masters("k3"))
-    assert await redis.hkeys(keys.MASTER_CHECKS) == [b"k1"]
+        await Keyring.open(connection, masters("k3"))
+    assert await redis.hkeys(keys.MASTER_KEY_CHECKS) == [b"k1"]
 
 
 async def _rotate(url: str) -> asyncio.subprocess.Process:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from onionskin.memory.errors import ConfigurationError, CorruptValueError, EncryptedValueError
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.encryption.ciphers import UserCipher, is_sealed
+from onionskin.memory.store.encryption.ciphers import UserCipher, is_encrypted
 from onionskin.memory.store.encryption.master_keys import (
     DataKey,
     MasterKeys,
@@ -15,47 +15,45 @@ from onionskin.memory.store.encryption.master_keys import (
     names_of,
     read_master_keys,
 )
-from onionskin.memory.store.records import read_history, read_records
-from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 from tests.memory.store.encrypting import RECORD, SESSION, live, masters, store_with
 
-_KEY = DataKey.drawn()
+_KEY = DataKey.new()
 _CIPHER = UserCipher("onionskin:{default/alice}:", _KEY)
 _ALICE, _BO = User("alice"), User("bo")
 _MINE, _HIS = "onionskin:{default/alice}:", "onionskin:{default/bo}:"
 
 
 @given(st.text(), st.binary(min_size=1))
-def test_what_is_sealed_opens(place: str, data: bytes) -> None:
-    sealed = _CIPHER.seal(place, data)
-    assert is_sealed(sealed)
+def test_what_is_encrypted_opens(place: str, data: bytes) -> None:
+    sealed = _CIPHER.encrypt(place, data)
+    assert is_encrypted(sealed)
     assert data not in sealed or len(data) < 4
-    assert _CIPHER.open(place, sealed) == data
-    assert _CIPHER.seal(place, data) != sealed
+    assert _CIPHER.decrypt(place, sealed) == data
+    assert _CIPHER.encrypt(place, data) != sealed
 
 
 @given(st.binary(min_size=1), st.integers(min_value=0), st.integers(0, 7))
 def test_a_flipped_bit_is_told(data: bytes, at: int, bit: int) -> None:
-    sealed = bytearray(_CIPHER.seal("messages:s_1:7", data))
+    sealed = bytearray(_CIPHER.encrypt("messages:s_1:7", data))
     sealed[at % len(sealed)] ^= 1 << bit
     strict = UserCipher("onionskin:{default/alice}:", _KEY, plaintext=False)
     with pytest.raises((CorruptValueError, EncryptedValueError)):
-        strict.open("messages:s_1:7", bytes(sealed))
+        strict.decrypt("messages:s_1:7", bytes(sealed))
 
 
 @given(st.text(), st.text())
 def test_a_value_opens_at_its_place_alone(place: str, other: str) -> None:
-    sealed = _CIPHER.seal(place, "secret")
+    sealed = _CIPHER.encrypt(place, "secret")
     if place != other:
         with pytest.raises(CorruptValueError):
-            _CIPHER.open(other, sealed)
+            _CIPHER.decrypt(other, sealed)
     with pytest.raises(CorruptValueError):
-        UserCipher("onionskin:{default/bo}:", _KEY).open(place, sealed)
+        UserCipher("onionskin:{default/bo}:", _KEY).decrypt(place, sealed)
     with pytest.raises(EncryptedValueError):
-        UserCipher("onionskin:{default/alice}:", DataKey.drawn()).open(place, sealed)
+        UserCipher("onionskin:{default/alice}:", DataKey.new()).decrypt(place, sealed)
 
 
 def test_what_is_masked_differs_by_user_and_purpose() -> None:
@@ -64,7 +62,7 @@ def test_what_is_masked_differs_by_user_and_purpose() -> None:
         _CIPHER.blind_index("try", "dog"),
         _CIPHER.blind_index("topic", "cat"),
     }
-    masks.add(UserCipher("onionskin:{default/alice}:", DataKey.drawn()).blind_index("topic", "dog"))
+    masks.add(UserCipher("onionskin:{default/alice}:", DataKey.new()).blind_index("topic", "dog"))
     assert len(masks) == 4
     assert _CIPHER.blind_index("topic", "dog") in masks
 
@@ -83,12 +81,12 @@ async def _swap(redis: RedisClient, kind: str, mine: str, his: str) -> None:
 
 
 async def _read_all(store: RedisStore, user: User) -> None:
-    await get_session(store, user, SESSION)
-    await read_messages(store, user, SESSION, start=0, count=9)
-    await read_history(store, user, RECORD)
-    changes = await store.catch_up(user, Cursor())
+    await store.sessions.get(user, SESSION)
+    await store.transcripts.read(user, SESSION, start=0, count=9)
+    await store.records.history(user, RECORD)
+    changes = await store.transcripts.changes_since(user, Cursor())
     assert changes.items
-    assert [record async for record in read_records(store, user)]
+    assert [record async for record in store.records.read_all(user)]
 
 
 @pytest.mark.parametrize("key", ["own", "the other's too"])
@@ -145,8 +143,8 @@ async def test_two_positions_cannot_be_swapped(redis: RedisClient, connection: C
     first, second = await redis.lrange(name, 0, -1)
     await redis.lset(name, 0, second)
     await redis.lset(name, 1, first)
-    with pytest.raises(CorruptValueError, match="belongs elsewhere"):
-        await read_messages(store, _ALICE, SESSION, start=0, count=9)
+    with pytest.raises(CorruptValueError, match="belongs to another place"):
+        await store.transcripts.read(_ALICE, SESSION, start=0, count=9)
 
 
 async def test_plain_values_are_refused_on_request(
@@ -155,7 +153,7 @@ async def test_plain_values_are_refused_on_request(
     await live(store_with(connection, None), _ALICE)
     assert await redis.exists(f"{_MINE}key") == 0
     await _read_all(store_with(connection, masters("k1")), _ALICE)
-    with pytest.raises(CorruptValueError, match="not sealed"):
+    with pytest.raises(CorruptValueError, match="not encrypted"):
         await _read_all(store_with(connection, masters("k1"), plaintext=False), _ALICE)
 
 

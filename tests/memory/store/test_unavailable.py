@@ -15,7 +15,6 @@ import uvloop
 from onionskin.memory.errors import ConfigurationError, StoreRefusedError, StoreUnavailableError
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
-from onionskin.memory.store.transcripts import get_session, read_messages
 from onionskin.memory.types.messages import Message, Session, User
 from tests.conftest import RedisClient, plain_client
 
@@ -50,7 +49,7 @@ async def test_where_nobody_listens_it_is_said_at_once(
     started = time.monotonic()
     async with _store(url.format(folder=tmp_path)) as store:
         with pytest.raises(StoreUnavailableError) as caught:
-            await store.snapshot(user, now=1.0, view=None)
+            await store.transcripts.load_turn(user, now=1.0, since=None)
         with pytest.raises(StoreUnavailableError):
             await store.ping()
     assert time.monotonic() - started < 30
@@ -67,9 +66,9 @@ async def test_a_silent_redis_is_given_up_after_the_timeout(
         with _silent(server):
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
-                await store.snapshot(user, now=1.0, view=None)
+                await store.transcripts.load_turn(user, now=1.0, since=None)
             assert time.monotonic() - started < 15
-        assert (await store.snapshot(user, now=1.0, view=None)).is_new
+        assert (await store.transcripts.load_turn(user, now=1.0, since=None)).is_new
 
 
 def test_a_connection_that_has_just_broken_is_made_anew_under_uvloop(tmp_path: Path) -> None:
@@ -87,12 +86,12 @@ def test_a_connection_that_has_just_broken_is_made_anew_under_uvloop(tmp_path: P
 def test_a_script_goes_on_where_its_connection_has_just_broken(tmp_path: Path) -> None:
     async def broken_in_between() -> None:
         async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
-            await store.snapshot(User("ann"), now=1.0, view=None)
+            await store.transcripts.load_turn(User("ann"), now=1.0, since=None)
             kept: RedisClient = store.connection
             (connection,) = kept._express._idle
             connection._writer.transport.abort()
             for _ in range(2):  # the client's way, and then on the same connection, made anew
-                assert (await store.snapshot(User("ann"), now=1.0, view=None)).is_new
+                assert (await store.transcripts.load_turn(User("ann"), now=1.0, since=None)).is_new
             assert kept._express._idle == [connection]
             assert connection.is_connected
 
@@ -103,12 +102,12 @@ async def test_more_scripts_at_once_than_there_are_connections_leave_some_for_th
     tmp_path: Path, user: User
 ) -> None:
     async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
-        asked = (store.snapshot(user, now=1.0, view=None) for _ in range(150))
+        asked = (store.transcripts.load_turn(user, now=1.0, since=None) for _ in range(150))
         await asyncio.gather(*asked, return_exceptions=True)
         await store.ping()
         client: RedisClient = store.connection.commands
         await client.script_flush()
-        assert (await store.snapshot(user, now=1.0, view=None)).is_new
+        assert (await store.transcripts.load_turn(user, now=1.0, since=None)).is_new
 
 
 async def test_a_commit_that_timed_out_is_stored_whole_or_not_at_all(
@@ -116,15 +115,15 @@ async def test_a_commit_that_timed_out_is_stored_whole_or_not_at_all(
 ) -> None:
     async with EmbeddedRedis(tmp_path) as server:
         async with _store(server.url, seconds=0.8) as store:
-            await store.commit(user, _SESSION, _PAIR, create=True)
+            await store.transcripts.commit(user, _SESSION, _PAIR, create=True)
             with _silent(server), pytest.raises(StoreUnavailableError) as caught:
-                await store.commit(user, _SESSION, _PAIR, create=False)
+                await store.transcripts.commit(user, _SESSION, _PAIR, create=False)
         assert "nothing was stored" not in str(caught.value)  # nobody can know
         await _nobody_else(server)
         async with _store(server.url) as store:
-            length = (await get_session(store, user, "s_1")).length
+            length = (await store.sessions.get(user, "s_1")).length
             assert length in {2, 4}
-            assert len(await read_messages(store, user, "s_1", start=0, count=9)) == length
+            assert len(await store.transcripts.read(user, "s_1", start=0, count=9)) == length
 
 
 async def _nobody_else(server: EmbeddedRedis) -> None:
@@ -143,16 +142,18 @@ async def _everything(client: RedisClient) -> dict[bytes, bytes]:
 async def test_a_full_redis_refuses_the_turn_whole(tmp_path: Path, user: User) -> None:
     async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
         client = plain_client(server.url)
-        await store.commit(user, _SESSION, _PAIR, create=True)
+        await store.transcripts.commit(user, _SESSION, _PAIR, create=True)
         before = await _everything(client)
         await client.config_set("maxmemory", "1mb")
         for session, create in ((_SESSION, False), (Session("s_2", 1.0, 1.0), True)):
             with pytest.raises(StoreRefusedError, match="memory"):
-                await store.commit(user, session, _PAIR, create=create)
+                await store.transcripts.commit(user, session, _PAIR, create=create)
         assert await _everything(client) == before
-        assert (await store.snapshot(user, "s_1", now=1.0, view=None)).session.length == 2
+        assert (
+            await store.transcripts.load_turn(user, "s_1", now=1.0, since=None)
+        ).session.length == 2
         await client.config_set("maxmemory", "0")
-        assert (await store.commit(user, _SESSION, _PAIR, create=False)).length == 4
+        assert (await store.transcripts.commit(user, _SESSION, _PAIR, create=False)).length == 4
         await client.aclose()
 
 
@@ -162,7 +163,7 @@ async def test_a_redis_that_fills_up_in_the_middle_of_a_turn_stores_it_whole_or_
     long = [(Message("user", "x" * 20_000, 1.0), None)] * 20
     async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
         client = plain_client(server.url)
-        await store.commit(user, _SESSION, _PAIR, create=True)
+        await store.transcripts.commit(user, _SESSION, _PAIR, create=True)
         room = (await client.info("memory"))["used_memory"] + 3_000_000
         await client.config_set("maxmemory", room)
         length = 2
@@ -170,13 +171,13 @@ async def test_a_redis_that_fills_up_in_the_middle_of_a_turn_stores_it_whole_or_
         async def fill() -> None:
             nonlocal length
             while length < 1000:
-                length = (await store.commit(user, _SESSION, long, create=False)).length
+                length = (await store.transcripts.commit(user, _SESSION, long, create=False)).length
 
         with pytest.raises(StoreRefusedError):
             await fill()
         assert length > 2
-        assert (await get_session(store, user, "s_1")).length == length
-        assert len(await read_messages(store, user, "s_1", start=0, count=1000)) == length
+        assert (await store.sessions.get(user, "s_1")).length == length
+        assert len(await store.transcripts.read(user, "s_1", start=0, count=1000)) == length
         assert await client.xlen(f"onionskin:{{default/{user.id}}}:log") == 1 + (length - 2) // 20
         await client.aclose()
 

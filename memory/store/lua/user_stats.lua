@@ -5,7 +5,7 @@
 local prefix = KEYS[1]
 local open, messages, folded, bytes, first, last = 0, 0, 0, 0, false, false
 
-local function weigh(name)
+local function add_key(name)
   bytes = bytes + (redis.call('MEMORY', 'USAGE', prefix .. name) or 0)
 end
 
@@ -21,20 +21,20 @@ for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'sessions', 0, -1)) do
   if active and (not last or tonumber(active) > tonumber(last)) then
     last = active
   end
-  weigh('session:' .. sid)
-  weigh('messages:' .. sid)
+  add_key('session:' .. sid)
+  add_key('messages:' .. sid)
 end
 for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'threads')) do
-  weigh('thread:' .. id .. ':ids')
-  weigh('thread:' .. id .. ':checkpoints')
-  weigh('thread:' .. id .. ':blobs')
+  add_key('thread:' .. id .. ':ids')
+  add_key('thread:' .. id .. ':checkpoints')
+  add_key('thread:' .. id .. ':blobs')
 end
 for _, id in ipairs(redis.call('HKEYS', prefix .. 'records')) do
-  weigh('history:' .. id)
+  add_key('history:' .. id)
 end
 for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics', 'extraction',
   'released', 'items'}) do
-  weigh(name)
+  add_key(name)
 end
 return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,
   redis.call('HLEN', prefix .. 'records'), redis.call('HLEN', prefix .. 'vectors'), bytes,

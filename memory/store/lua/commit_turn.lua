@@ -72,7 +72,7 @@ if ARGV[7] ~= '' then
   redis.call('HSET', session, 'profile', ARGV[7])
 end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
-weigh(prefix, bytes)
+add_bytes(prefix, bytes)
 local logged = redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
 redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])

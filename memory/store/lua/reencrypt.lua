@@ -30,6 +30,6 @@ for at = 4, #ARGV, 3 do
   end
 end
 if ARGV[3] == '1' then
-  weigh(KEYS[1], bytes)
+  add_bytes(KEYS[1], bytes)
 end
 return sealed

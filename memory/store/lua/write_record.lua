@@ -55,7 +55,7 @@ end
 
 for at = begin, #ARGV, each do
   local id, new, topic, had = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
-  bytes = bytes - weight_of(records, {id}) - weight_of(prefix .. 'vectors', {id})
+  bytes = bytes - field_bytes(records, {id}) - field_bytes(prefix .. 'vectors', {id})
   if had ~= '' and redis.call('HGET', topics, had) == id then
     redis.call('HDEL', topics, had)
   end
@@ -75,7 +75,7 @@ for at = begin, #ARGV, each do
     redis.call('RPUSH', prefix .. 'history:' .. id, ARGV[at + 6])
     redis.call('EXPIRE', prefix .. 'history:' .. id, ARGV[3])
   end
-  bytes = bytes + weight_of(records, {id}) + weight_of(prefix .. 'vectors', {id})
+  bytes = bytes + field_bytes(records, {id}) + field_bytes(prefix .. 'vectors', {id})
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'record', id)
 end
 if ARGV[5] ~= '' then
@@ -84,5 +84,5 @@ if ARGV[5] ~= '' then
   redis.call('HINCRBY', prefix .. 'extraction', 'useless', ARGV[9])
 end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[1])
-weigh(prefix, bytes)
+add_bytes(prefix, bytes)
 return {'ok', added}

@@ -120,7 +120,7 @@ each({
   end,
 })
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[5])
-weigh(prefix, bytes)
+add_bytes(prefix, bytes)
 redis.call('HSET', import, 'lines', ARGV[3])
 redis.call('EXPIRE', import, ARGV[4])
 return {'ok'}

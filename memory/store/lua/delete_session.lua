@@ -19,11 +19,11 @@ for first = 0, length - 1, 1000 do
   for _, message in ipairs(redis.call('LRANGE', list, first, first + 999)) do
     bytes = bytes + #message
   end
-  bytes = bytes + weight_of(prefix .. 'vectors', ids)
+  bytes = bytes + field_bytes(prefix .. 'vectors', ids)
   redis.call('HDEL', prefix .. 'vectors', unpack(ids))
 end
 redis.call('DEL', session, list)
-weigh(prefix, -bytes)
+add_bytes(prefix, -bytes)
 redis.call('ZREM', prefix .. 'sessions', sid)
 redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[2], '0-*', 'drop', sid)
 return length

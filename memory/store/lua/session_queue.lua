@@ -4,7 +4,7 @@
 local HERE_MILLISECONDS = 2000
 
 -- Hold a session for a turn, or have the turn wait, as its policy says; 0, or its place in the line.
-local function take_session(prefix, sid, token, milliseconds, policy)
+local function lock_session(prefix, sid, token, milliseconds, policy)
   local lease, line = prefix .. 'lease:turn:' .. sid, prefix .. 'lease:line:' .. sid
   local here = prefix .. 'lease:here:' .. sid .. ':'
   local holder, head = redis.call('GET', lease), redis.call('LINDEX', line, 0)

@@ -42,7 +42,7 @@ else
 end
 
 if fields and ARGV[10] ~= '' then
-  local place = take_session(prefix, sid, ARGV[10], ARGV[11], ARGV[12])
+  local place = lock_session(prefix, sid, ARGV[10], ARGV[11], ARGV[12])
   if place > 0 then
     return {'busy', sid, place}
   end

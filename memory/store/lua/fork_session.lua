@@ -48,5 +48,5 @@ if count > 0 then
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*',
     'put', to, 'first', 0, 'count', count)
 end
-weigh(prefix, bytes)
+add_bytes(prefix, bytes)
 return count
