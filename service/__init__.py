@@ -1,1 +1,1 @@
-"""How Onionskin is reached: HTTP and the command line."""
+"""The service: HTTP API, background tasks and command line."""

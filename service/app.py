@@ -1,4 +1,4 @@
-"""The HTTP application. Making it starts nothing; its lifespan does."""
+"""The HTTP application. Its lifespan, not its construction, starts the service."""
 
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -38,7 +38,7 @@ _ROUTERS = (
     users.router,
     system.router,
 )
-_NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans would hold paths, and so users' ids
+_NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans hold paths, and so user ids
     "tracing": False,
     "metrics": False,
     "logs": False,
@@ -52,14 +52,14 @@ one transcript in Redis. Errors are RFC 9457 problem details.
 
 
 class _Application(FastAPI):
-    """FastAPI, with what must stand outside of its own error handling."""
+    """FastAPI with middleware outside of its own error handling."""
 
     request_timeout = timedelta()
     origins: Collection[str] | None = None
-    """Of other sites that may ask, where that must be watched."""
+    """Origins that may send requests; None where all hosts and origins may."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Requests are told, and bounded in time, whatever becomes of them inside."""
+        """Log and time-limit all requests, also those that fail inside."""
         app: ASGIApp = TimeoutMiddleware(super().build_middleware_stack(), self.request_timeout)
         return RequestLogMiddleware(
             app if self.origins is None else TrustedHostMiddleware(app, self.origins)
@@ -73,8 +73,8 @@ def create_app(
     """The application for `settings`.
 
     Args:
-        settings: see `Settings`.
-        opened: opens what the service is made of, when the application starts.
+        settings: See `Settings`.
+        opened: Opens the state when the application starts.
     """
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ def create_app(
     if settings.demo:
         app.include_router(system.demo_router)
     app.router.routes.append(Route("/mcp", mcp))
-    origins = [one.strip() for one in settings.cors_origins.split(",") if one.strip()]
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -115,11 +115,11 @@ def create_app(
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Put problem details, and the other way to show an API key, into the OpenAPI description."""
-    plain = app.openapi
+    """Add problem details and the header `X-API-Key` to the OpenAPI description."""
+    generate = app.openapi
 
-    def described() -> dict[str, Any]:
-        schema = plain()
+    def openapi() -> dict[str, Any]:
+        schema = generate()
         components = schema.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
         components["securitySchemes"]["APIKeyHeader"] = _API_KEY
@@ -129,4 +129,4 @@ def _describe_problems(app: FastAPI) -> None:
                     operation["security"] = [{BEARER: []}, {"APIKeyHeader": []}]
         return schema
 
-    app.openapi = described
+    app.openapi = openapi

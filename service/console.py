@@ -1,6 +1,6 @@
-"""What commands print: outcomes on standard output, talk and progress on standard error.
+"""Output of commands: results on standard output, messages and progress on standard error.
 
-Nothing of a text is taken for markup, and no control character of it reaches a terminal.
+Texts are never read as markup, and their control characters are replaced.
 """
 
 import json
@@ -14,22 +14,24 @@ from rich.table import Table
 from rich.text import Text
 
 _UNBOUNDED = 10_000
-_KEPT = {ord("\n"), ord("\t")}
-_CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - _KEPT, "\N{REPLACEMENT CHARACTER}")
+_ALLOWED = {ord("\n"), ord("\t")}
+_CONTROLS = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0)} - _ALLOWED, "\N{REPLACEMENT CHARACTER}"
+)
 
 
 def say(text: str, *, style: str = "", end: str = "\n") -> None:
-    """Print to standard output; a line stays a line, however long."""
+    """Print to standard output, without wrapping lines."""
     _print(console(), text, style, end)
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number of things: `1 session`, `2 sessions`."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun: `1 session`, `2 sessions`."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def say_json(value: object) -> None:
-    """Print a line of JSON to standard output, at once."""
+    """Print a line of JSON to standard output and flush it."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
@@ -40,23 +42,28 @@ def remark(text: str, *, style: str = "") -> None:
 
 
 def complain(text: str) -> None:
-    """Tell on standard error what went wrong, in one line."""
+    """Print an error to standard error, in one line."""
     to = console(stderr=True)
     _print(to, "onionskin: ", "bold red", "")
     _print(to, text, "", "\n")
 
 
 def confirm(question: str) -> None:
-    """Ask on standard error, and go on for a yes alone.
+    """Ask on standard error; return only after a yes.
 
     Raises:
-        Abort: it was another answer, or none.
+        Abort: The answer is not yes, or there is none.
     """
     to = console(stderr=True)
     _print(to, f"{question} [y/N] ", "", "")
     answer = sys.stdin.readline()
     if not answer:
-        _print(to, "Nobody answers here; --yes does not ask.", "", "\n")
+        _print(
+            to,
+            "No input to read an answer from; --yes skips the question.",
+            "",
+            "\n",
+        )
     if answer.strip().lower() not in {"y", "yes"}:
         raise typer.Abort
 
@@ -65,8 +72,8 @@ def say_table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]
     """Print a table to standard output.
 
     Args:
-        headings: of its columns.
-        rows: the cells of each row, and its style.
+        headings: Headings of the columns.
+        rows: Cells and style of each row.
     """
     table = Table(*headings, box=None, header_style="dim", pad_edge=False)
     for cells, style in rows:
@@ -75,15 +82,15 @@ def say_table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output or error; where that is no terminal, tables are as wide as they like."""
-    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-    if not made.is_terminal:
-        made.width = _UNBOUNDED
-    return made
+    """A console on standard output or error; without a terminal, tables have any width."""
+    result = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not result.is_terminal:
+        result.width = _UNBOUNDED
+    return result
 
 
 def progress(*columns: ProgressColumn) -> Progress:
-    """Progress on standard error where that is a terminal; nothing elsewhere."""
+    """Progress on standard error, if that is a terminal."""
     to = console(stderr=True)
     return Progress(
         *columns,

@@ -1,6 +1,6 @@
-"""`Idempotency-Key`: a request that names itself is done once, and answered the same for a day.
+"""`Idempotency-Key`: a request with a key runs once and gets the same response for a day.
 
-An answer to a turn that says something private is not kept: it is made anew of what is stored.
+The response to a turn with private text is not stored; a replay rebuilds it from the stored turn.
 
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
@@ -24,10 +24,10 @@ from onionskin.memory.store.idempotency import StoredResponse
 from onionskin.memory.types.messages import User
 from onionskin.service.state import State
 
-_LONGEST_KEY, _LARGEST_KEPT = 255, 4 << 20
+_MAX_KEY_LENGTH, _MAX_STORED_BYTES = 255, 4 << 20
 _MARGIN = timedelta(seconds=30)
-_KEPT_HEADERS = ("content-type", "x-session-id", "x-turn-id")
-_TRY_AGAIN = (409, 429)
+_STORED_HEADERS = ("content-type", "x-session-id", "x-turn-id")
+_RETRYABLE = (409, 429)
 _DONE = b"event: done"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -38,12 +38,12 @@ class _Claim:
     user: User
     name: str
     fingerprint: bytes
-    hold: timedelta
+    ttl: timedelta
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    async def give_back(self) -> None:
-        """Let the request be tried again."""
-        await self.state.claims.release(self.user, self.name, self.token, ttl=self.hold)
+    async def release(self) -> None:
+        """Release the claim, so that the request can be retried."""
+        await self.state.claims.release(self.user, self.name, self.token, ttl=self.ttl)
 
 
 class KeyReusedError(OnionskinError):
@@ -53,117 +53,117 @@ class KeyReusedError(OnionskinError):
 
 
 class InFlightError(OnionskinError):
-    """The request of this key is under way."""
+    """The request of this key is still running."""
 
     code = "idempotency_in_flight"
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose POST may be sent again under the same `Idempotency-Key`."""
+    """A route whose POST requests can be retried with the same `Idempotency-Key`."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        """The handler, with or without a key."""
-        plain = super().get_route_handler()
+        """The handler, which runs a request with a key once."""
+        run = super().get_route_handler()
         if "POST" not in (self.methods or ()):
-            return plain
+            return run
 
         async def handler(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
-            return await (plain(request) if key is None else _once(request, key, plain))
+            return await (run(request) if key is None else _run_once(request, key, run))
 
         return handler
 
 
 def turn_nonce(request: Request) -> str:
-    """What names a turn in the store: drawn from the request's key; empty without one."""
+    """The turn's name in the store, derived from the request's key; empty without one."""
     return getattr(request.state, "nonce", "")
 
 
-async def _once(request: Request, key: str, plain: Handler) -> Response:
-    if not (key.isascii() and key.isprintable() and 0 < len(key) <= _LONGEST_KEY):
+async def _run_once(request: Request, key: str, run: Handler) -> Response:
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= _MAX_KEY_LENGTH):
         raise InvalidInputError("Idempotency-Key must be 1 to 255 visible ASCII characters.")
     state = cast("State", request.state.onionskin)
     principal = await state.authenticator.authenticate(request.headers)
     body = await request.body()
     user_id = request.path_params.get("user_id") or _user_in(body)
     if not user_id:
-        return await plain(request)  # which tells what is missing
+        return await run(request)  # validation reports what is missing
     user = principal.user(user_id)
     await state.pseudonyms.note(user)
     name = f"http:{_digest(principal.id, key).hex()}"
     request.state.nonce = f"turn:{_digest(principal.id, key).hex()}"
-    asked = _kept(body, state.privacy_policies.strictest)
-    fingerprint = _digest(request.method, str(request.url.path), request.url.query, asked)
-    hold = state.settings.model_timeout + _MARGIN
-    claim = _Claim(state, user, name, fingerprint, hold)
-    found = await _claimed(claim)
-    if found is None:
-        return await _first(claim, request, plain)
-    if found.fingerprint != fingerprint:
+    storable = _storable(body, state.privacy_policies.strictest)
+    fingerprint = _digest(request.method, str(request.url.path), request.url.query, storable)
+    ttl = state.settings.model_timeout + _MARGIN
+    claim = _Claim(state, user, name, fingerprint, ttl)
+    stored = await _claim_or_load(claim)
+    if stored is None:
+        return await _run_first(claim, request, run)
+    if stored.fingerprint != fingerprint:
         raise KeyReusedError(
-            "This Idempotency-Key came with another request. Draw a new one for each request."
+            "This Idempotency-Key was used for another request. Use a new key for each request."
         )
-    if not found.status:
+    if not stored.status:
         raise InFlightError(
-            "The request of this Idempotency-Key is under way. Wait, then try again."
+            "The request of this Idempotency-Key is still running. Wait, then try again."
         )
     replayed = {"Idempotency-Replayed": "true"}
-    if found.body:
-        return Response(found.body, found.status, dict(found.headers) | replayed)
-    response = await plain(request)
+    if stored.body:
+        return Response(stored.body, stored.status, dict(stored.headers) | replayed)
+    response = await run(request)
     response.headers.update(replayed)
     return response
 
 
-async def _claimed(claim: _Claim) -> StoredResponse | None:
-    """What became of the request; None if it is ours to do."""
+async def _claim_or_load(claim: _Claim) -> StoredResponse | None:
+    """The stored response of the key; None if the claim succeeded and the request has to run."""
     try:
         return await claim.state.store.idempotency.claim_key(
             claim.user,
             claim.name,
             StoredResponse(claim.fingerprint, token=claim.token),
-            timeout=claim.hold,
+            timeout=claim.ttl,
         )
     except StoreUnavailableError:
-        await claim.give_back()  # it may be ours, and nobody knows
+        await claim.release()  # the claim may have succeeded without a reply
         raise
 
 
-async def _first(claim: _Claim, request: Request, plain: Handler) -> Response:
+async def _run_first(claim: _Claim, request: Request, run: Handler) -> Response:
     state, user, name = claim.state, claim.user, claim.name
     try:
-        response = await plain(request)
+        response = await run(request)
     except BaseException:
-        await claim.give_back()
+        await claim.release()
         raise
-    withheld = getattr(request.state, "withheld", False)
+    is_private = getattr(request.state, "withheld", False)
     headers = tuple(
-        (one, response.headers[one]) for one in _KEPT_HEADERS if one in response.headers
+        (name, response.headers[name]) for name in _STORED_HEADERS if name in response.headers
     )
 
-    async def keep(body: bytes, *, whole: bool) -> None:
-        fine = response.status_code < 500 and response.status_code not in _TRY_AGAIN  # noqa: PLR2004
-        if whole and fine and len(body) <= _LARGEST_KEPT:
-            kept = b"" if withheld else body
-            outcome = StoredResponse(claim.fingerprint, response.status_code, headers, kept)
+    async def store(body: bytes, *, complete: bool) -> None:
+        is_final = response.status_code < 500 and response.status_code not in _RETRYABLE  # noqa: PLR2004
+        if complete and is_final and len(body) <= _MAX_STORED_BYTES:
+            content = b"" if is_private else body
+            outcome = StoredResponse(claim.fingerprint, response.status_code, headers, content)
             try:
                 await state.store.idempotency.save_response(user, name, outcome)
             except StoreUnavailableError:
-                await claim.give_back()
+                await claim.release()
                 raise
         else:
-            await claim.give_back()
+            await claim.release()
 
     if isinstance(response, StreamingResponse):
         pieces = cast("AsyncIterator[bytes]", response.body_iterator)
-        response.body_iterator = _kept_stream(pieces, keep)
+        response.body_iterator = _store_stream(pieces, store)
     else:
-        await keep(bytes(response.body), whole=True)
+        await store(bytes(response.body), complete=True)
     return response
 
 
-async def _kept_stream(
-    pieces: AsyncIterator[bytes], keep: Callable[..., Awaitable[None]]
+async def _store_stream(
+    pieces: AsyncIterator[bytes], store: Callable[..., Awaitable[None]]
 ) -> AsyncIterator[bytes]:
     sent: list[bytes] = []
     done = False
@@ -171,37 +171,38 @@ async def _kept_stream(
         async for piece in pieces:
             sent.append(piece)
             if piece.startswith(_DONE):
-                done = True  # kept before the client knows, so that a hang-up cannot undo it
-                await keep(b"".join(sent), whole=True)
+                done = True  # stored before the client sees it, so that a disconnect cannot undo it
+                await store(b"".join(sent), complete=True)
             yield piece
     finally:
         if not done:
-            with CancelScope(shield=True):  # the client may have gone, and the request with it
-                await keep(b"", whole=False)
+            with CancelScope(shield=True):  # a disconnect cancels the request
+                await store(b"", complete=False)
 
 
 def _user_in(body: bytes) -> str | None:
     try:
-        found: Any = json.loads(body)
+        content: Any = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    named: Any = cast("dict[str, Any]", found).get("user_id") if isinstance(found, dict) else None
-    return named if isinstance(named, str) and 0 < len(named) <= 256 else None  # noqa: PLR2004
+    fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    user_id = fields.get("user_id")
+    return user_id if isinstance(user_id, str) and 0 < len(user_id) <= 256 else None  # noqa: PLR2004
 
 
-def _kept(body: bytes, discretion: PrivacyPolicy) -> bytes:
-    """What a body says, but for what is not kept: its digest is stored, and tells nothing of it."""
+def _storable(body: bytes, privacy: PrivacyPolicy) -> bytes:
+    """The body without text that may not be stored, since its digest is stored."""
     try:
-        said: Any = json.loads(body)
+        content: Any = json.loads(body)
     except (ValueError, RecursionError):
-        return body  # it is refused
-    kept = discretion.redact_json(said)
-    return body if kept == said else json.dumps(kept).encode()
+        return body  # validation refuses it
+    redacted = privacy.redact_json(content)
+    return body if redacted == content else json.dumps(redacted).encode()
 
 
 def _digest(*parts: str | bytes) -> bytes:
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
-        whole.update(len(data).to_bytes(8, "big") + data)
-    return whole.digest()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()

@@ -13,7 +13,7 @@ _MAX_METADATA_CHARACTERS, _MAX_METADATA_DEPTH = 4096, 8
 
 def _check_path_segment(value: str) -> str:
     if value in {".", ".."}:
-        raise ValueError("may not be '.' or '..', which URLs take for folders")
+        raise ValueError("may not be '.' or '..': URLs resolve them as folders")
     return value
 
 
@@ -32,7 +32,7 @@ SessionId = Annotated[
     str,
     Field(
         pattern=r"^s_[0-9a-f]{16}$",
-        description="As an answer gave it.",
+        description="From the answer of a turn.",
         examples=["s_5f0c61b54bd9a7e3"],
     ),
 ]
@@ -50,7 +50,7 @@ class Problem(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """A message as it was said."""
+    """A stored message."""
 
     id: str = Field(description="`<session id>:<position>`.")
     session_id: str
@@ -59,11 +59,11 @@ class ChatMessage(BaseModel):
     author: str | None
     content: str
     time: datetime
-    interrupted: bool = Field(False, description="Whether it was stopped before its end.")
+    interrupted: bool = Field(False, description="Whether the answer was stopped before its end.")
     profile: str | None = Field(
         None,
-        description="The memory profile that an answer was given with; None of what a user said, "
-        "of what was imported from elsewhere, and of what was stored before it was noted.",
+        description="The memory profile of an answer; None for messages of users, for imported "
+        "messages, and for answers stored without one.",
     )
 
     @classmethod

@@ -1,8 +1,8 @@
-"""Drawing the pieces of an answer, so that a client who hangs up does not cut its end short.
+"""Iterates over the pieces of an answer so that a disconnect does not interrupt their cleanup.
 
-When a client goes, the server cancels its request, and again at every await: what should still be
-told to Redis would never arrive. So each piece is awaited in a task of its own, which is cancelled
-once and then waited for.
+When a client disconnects, the server cancels its request, and again at every later await, so that
+writes to Redis in the cleanup would fail. Each piece is therefore awaited in its own task, which is
+cancelled once and then awaited.
 """
 
 import asyncio
@@ -17,31 +17,31 @@ T = TypeVar("T")
 async def iterate_shielded(
     pieces: AsyncGenerator[T], *, ping_seconds: float | None = None
 ) -> AsyncGenerator[T | None]:
-    """The pieces, and None whenever none came for a while.
+    """The pieces, and None after each `ping_seconds` without one.
 
     Args:
-        pieces: closed in the end, whatever ends it.
-        ping_seconds: how long a while is; None for no end of it.
+        pieces: The generator; it is always closed.
+        ping_seconds: Longest wait before a None; None for no limit.
     """
     try:
         while True:
-            coming = asyncio.ensure_future(anext(pieces, None))
+            next_piece = asyncio.ensure_future(anext(pieces, None))
             try:
-                while not (await asyncio.wait((coming,), timeout=ping_seconds))[0]:
+                while not (await asyncio.wait((next_piece,), timeout=ping_seconds))[0]:
                     yield None
             finally:
-                if not coming.done():
-                    coming.cancel()
-                    await _undisturbed(asyncio.wait((coming,)))
-            piece = coming.result()
+                if not next_piece.done():
+                    next_piece.cancel()
+                    await _shielded(asyncio.wait((next_piece,)))
+            piece = next_piece.result()
             if piece is None:
                 return
             yield piece
     finally:
-        await _undisturbed(asyncio.wait((asyncio.ensure_future(pieces.aclose()),)))
+        await _shielded(asyncio.wait((asyncio.ensure_future(pieces.aclose()),)))
 
 
-async def _undisturbed(ending: Awaitable[object]) -> None:
-    """Await it, whether or not the request is cancelled."""
+async def _shielded(awaitable: Awaitable[object]) -> None:
+    """Await it even if the request is cancelled."""
     with CancelScope(shield=True):
-        await ending
+        await awaitable

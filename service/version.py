@@ -1,4 +1,4 @@
-"""Which Onionskin this is."""
+"""The installed version."""
 
 from importlib.metadata import version
 

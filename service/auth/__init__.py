@@ -1,1 +1,1 @@
-"""Who asks, and whose memory they may reach."""
+"""Authentication: API keys, JSON Web Tokens, and the principals they name."""

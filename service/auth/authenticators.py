@@ -1,7 +1,4 @@
-"""`ONIONSKIN_AUTH=keys`: API keys, looked up in Redis and remembered for a few seconds.
-
-The authenticator that the settings ask for.
-"""
+"""Authenticators: API keys, and the choice by `ONIONSKIN_AUTH`."""
 
 import hashlib
 import time
@@ -10,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from onionskin.memory.store import Connection
 from onionskin.memory.store.api_keys import ApiKeyRegistry
-from onionskin.service.auth.jwt import TokenOptions, Tokens
+from onionskin.service.auth.jwt import TokenAuthenticator, TokenOptions
 from onionskin.service.auth.principals import (
     Anybody,
     Authenticator,
@@ -20,57 +17,57 @@ from onionskin.service.auth.principals import (
 )
 from onionskin.service.settings import Settings
 
-_REMEMBERED_SECONDS = 5.0
-_MOST_REMEMBERED = 10_000
+_CACHE_SECONDS = 5.0
+_MAX_CACHED = 10_000
 
 
 class ApiKeys:
-    """Authenticates by API key; a revoked one is refused after five seconds at the latest.
+    """Authenticates by API key; a revoked key is refused after at most five seconds.
 
     Args:
-        connection: to the Redis that holds the keys.
-        clock: seconds, monotonic.
+        connection: Connection to the Redis that holds the keys.
+        clock: Monotonic seconds.
     """
 
     def __init__(
         self, connection: Connection, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._connection, self._clock = connection, clock
-        self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._cached: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who holds the key.
+        """The principal of the key.
 
         Raises:
-            UnauthorizedError: there is none, or it was revoked.
+            UnauthorizedError: The key is unknown or was revoked.
         """
-        shown = bearer(headers)
-        digest, now = hashlib.sha256(shown.encode()).digest(), self._clock()
-        found = self._known.get(digest)
-        if found and found[0] > now:
-            return found[1]
-        self._known.pop(digest, None)
-        key = await ApiKeyRegistry(self._connection).find(shown)
+        secret = bearer(headers)
+        digest, now = hashlib.sha256(secret.encode()).digest(), self._clock()
+        cached = self._cached.get(digest)
+        if cached and cached[0] > now:
+            return cached[1]
+        self._cached.pop(digest, None)
+        key = await ApiKeyRegistry(self._connection).find(secret)
         if key is None:
-            raise UnauthorizedError("This API key is not known, or was revoked.")
+            raise UnauthorizedError("This API key is unknown or was revoked.")
         principal = Principal(f"key:{key.id}", key.tenant, key.user_id)
-        self._known[digest] = (now + _REMEMBERED_SECONDS, principal)
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.popitem(last=False)
+        self._cached[digest] = (now + _CACHE_SECONDS, principal)
+        if len(self._cached) > _MAX_CACHED:
+            self._cached.popitem(last=False)
         return principal
 
 
 def open_authenticator(settings: Settings, connection: Connection) -> Authenticator:
-    """By `ONIONSKIN_AUTH`.
+    """The authenticator that `ONIONSKIN_AUTH` names.
 
     Raises:
-        ConfigurationError: the settings for tokens cannot be used.
+        ConfigurationError: The settings of tokens cannot be used.
     """
     if settings.auth == "off":
         return Anybody()
     if settings.auth == "keys":
         return ApiKeys(connection)
-    return Tokens(
+    return TokenAuthenticator(
         TokenOptions(
             secret=settings.jwt_secret,
             public_key=settings.jwt_public_key,

@@ -18,20 +18,21 @@ from onionskin.service.auth.principals import DEFAULT_TENANT, Principal, Unautho
 
 _PUBLIC = ("RS256", "ES256")
 _LEEWAY_SECONDS = 10
-_FETCH_SECONDS, _REFRESH_SECONDS, _AGAIN_SECONDS = 5.0, 600.0, 30.0
+_FETCH_SECONDS, _REFRESH_SECONDS, _RETRY_SECONDS = 5.0, 600.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class TokenOptions:
-    """How tokens are checked; exactly one of `secret`, `public_key` and `jwks_url` is given.
+    """Options of tokens; exactly one of `secret`, `public_key` and `jwks_url` is set.
 
     Attributes:
-        secret: for HS256, at least 32 bytes.
-        public_key: a PEM file, for RS256 or ES256.
-        jwks_url: where an issuer publishes its keys, RFC 7517.
-        audience, issuer: what `aud` and `iss` must be, where they are given.
-        tenant_claim: the claim that names the tenant.
-        admin_scope: a token with this scope reaches every user of its tenant.
+        secret: Secret for HS256, at least 32 bytes.
+        public_key: PEM file for RS256 or ES256.
+        jwks_url: URL of the issuer's key set, RFC 7517.
+        audience: Required value of `aud`, if set.
+        issuer: Required value of `iss`, if set.
+        tenant_claim: Claim that holds the tenant.
+        admin_scope: Scope that gives access to every user of the tenant.
     """
 
     secret: SecretStr | None = None
@@ -43,18 +44,18 @@ class TokenOptions:
     admin_scope: str = "onionskin:admin"
 
 
-class Tokens:
-    """Authenticates by token. A secret never verifies a public-key algorithm, nor the reverse.
+class TokenAuthenticator:
+    """Authenticates by token. Secrets verify only HS256, public keys only RS256 and ES256.
 
     Raises:
-        ConfigurationError: the options cannot be used.
+        ConfigurationError: The options cannot be used.
     """
 
     def __init__(
         self, options: TokenOptions, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        given = [one for one in (options.secret, options.public_key, options.jwks_url) if one]
-        if len(given) != 1:
+        keys = (options.secret, options.public_key, options.jwks_url)
+        if sum(map(bool, keys)) != 1:
             raise ConfigurationError(
                 "ONIONSKIN_AUTH is jwt: set one of ONIONSKIN_JWT_SECRET, "
                 "ONIONSKIN_JWT_PUBLIC_KEY and ONIONSKIN_JWT_JWKS_URL."
@@ -62,20 +63,20 @@ class Tokens:
         self._options, self._clock = options, clock
         self._key = _fixed_key(options)
         self._algorithms = ["HS256"] if options.secret else list(_PUBLIC)
-        self._published: dict[str, Any] = {}
+        self._public_keys: dict[str, Any] = {}
         self._fetched = float("-inf")
         self._fetching = asyncio.Lock()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Whom the token names.
+        """The principal of the token's subject.
 
         Raises:
-            UnauthorizedError: it is missing, not signed by whom it should be, expired, or meant for
-                somebody else.
+            UnauthorizedError: The token is missing, expired, wrongly signed, or for another
+                audience.
         """
         token = bearer(headers)
         try:
-            key = self._key or await self._published_key(jwt.get_unverified_header(token))
+            key = self._key or await self._public_key(jwt.get_unverified_header(token))
             claims = jwt.decode(
                 token,
                 key,
@@ -89,43 +90,43 @@ class Tokens:
                 },
             )
         except (PyJWTError, ValueError) as error:
-            raise UnauthorizedError(f"The token does not hold: {type(error).__name__}.") from error
+            raise UnauthorizedError(f"The token is invalid: {type(error).__name__}.") from error
         return self._principal(claims)
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         subject = str(claims["sub"])
         tenant = claims.get(self._options.tenant_claim, DEFAULT_TENANT)
         if not subject or not isinstance(tenant, str) or not tenant:
-            raise UnauthorizedError("The token's subject or tenant is no text.")
+            raise UnauthorizedError("The subject or tenant of the token is empty or no text.")
         scopes = str(claims.get("scope", "")).split()
         admin = self._options.admin_scope in scopes
         return Principal(f"sub:{tenant}:{subject}", tenant, None if admin else subject)
 
-    async def _published_key(self, header: Mapping[str, Any]) -> Any:
+    async def _public_key(self, header: Mapping[str, Any]) -> Any:
         key_id = str(header.get("kid", ""))
         async with self._fetching:
             age = self._clock() - self._fetched
-            if age > _REFRESH_SECONDS or (key_id not in self._published and age > _AGAIN_SECONDS):
+            if age > _REFRESH_SECONDS or (key_id not in self._public_keys and age > _RETRY_SECONDS):
                 await self._fetch()
-        if key_id not in self._published:
-            raise UnauthorizedError("The token names a key that its issuer does not publish.")
-        return self._published[key_id]
+        if key_id not in self._public_keys:
+            raise UnauthorizedError("The token names a key that the issuer does not publish.")
+        return self._public_keys[key_id]
 
     async def _fetch(self) -> None:
         try:
             async with httpx.AsyncClient(
                 timeout=_FETCH_SECONDS, event_hooks=response_limit_hooks()
             ) as client:
-                answer = await client.get(self._options.jwks_url or "")
-                answer.raise_for_status()
-                found = jwt.PyJWKSet.from_dict(answer.json())
+                response = await client.get(self._options.jwks_url or "")
+                response.raise_for_status()
+                key_set = jwt.PyJWKSet.from_dict(response.json())
         except (httpx.HTTPError, PyJWKSetError, ValueError) as error:
-            if not self._published:
+            if not self._public_keys:
                 raise UnauthorizedError(
                     "The issuer's keys cannot be fetched; try again shortly."
                 ) from error
         else:
-            self._published = {str(one.key_id or ""): one.key for one in found.keys}
+            self._public_keys = {str(key.key_id or ""): key.key for key in key_set.keys}
         self._fetched = self._clock()
 
 

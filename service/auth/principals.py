@@ -1,4 +1,4 @@
-"""Principals: who asks, in which tenant, and which users' memories are theirs to reach."""
+"""Principals: the identity of a request, its tenant, and the users it has access to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ DEFAULT_TENANT = "default"
 
 
 class UnauthorizedError(OnionskinError):
-    """No credentials came, or none that hold."""
+    """The credentials are missing or invalid."""
 
     code = "unauthorized"
 
 
 class ForbiddenError(OnionskinError):
-    """The principal is known, but this is not for its scope."""
+    """The scope of the principal does not cover the request."""
 
     code = "forbidden"
 
 
 class UnknownUserError(OnionskinError):
-    """For this principal there is no such user."""
+    """The principal has no access to a user of this id."""
 
     code = "unknown_user"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"No user {user_id!r} that these credentials reach.")
+        super().__init__(f"These credentials have no access to a user {user_id!r}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks.
+    """The identity of a request.
 
     Attributes:
-        id: names it in limits and logs; no secret.
-        tenant: whose users it reaches.
-        user_id: the one user that it reaches; None for all of the tenant's.
+        id: Name in limits and logs; not secret.
+        tenant: Tenant of its users.
+        user_id: The only user it has access to; None for all users of the tenant.
     """
 
     id: str
@@ -47,58 +47,61 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether it reaches every user of its tenant."""
+        """Whether it has access to every user of its tenant."""
         return self.user_id is None
 
     def user(self, user_id: str) -> User:
-        """The user of an id, if it is the principal's to reach.
+        """The user of an id.
 
         Raises:
-            UnknownUserError: it is not; whether there is such a user is not told.
+            UnknownUserError: The principal has no access; the error does not reveal whether the
+                user exists.
         """
         if self.user_id is not None and user_id != self.user_id:
             raise UnknownUserError(user_id)
         return User(user_id, self.tenant)
 
     def require_admin(self) -> None:
-        """Raise ForbiddenError unless it reaches every user of its tenant."""
+        """Raise ForbiddenError unless it has access to every user of its tenant."""
         if not self.is_admin:
             raise ForbiddenError(
-                "This is for credentials with the scope `admin`; these are a user's."
+                "This needs credentials with the scope `admin`; these are a user's."
             )
 
 
 class Authenticator(Protocol):
-    """From a request's credentials to who asks."""
+    """Authenticates requests."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who asks.
+        """The principal of the credentials in the headers.
 
         Raises:
-            UnauthorizedError: the credentials are missing, wrong, expired or revoked.
+            UnauthorizedError: The credentials are missing, wrong, expired or revoked.
         """
         ...
 
 
 class Anybody:
-    """`ONIONSKIN_AUTH=off`: whoever reaches the service is its owner."""
+    """`ONIONSKIN_AUTH=off`: every request is the owner's."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """The one principal there is."""
+        """The only principal."""
         del headers
         return Principal("anybody")
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """The credentials of a request: `Authorization: Bearer ...`, or `X-API-Key`.
+    """The credentials of `Authorization: Bearer ...` or `X-API-Key`.
 
     Raises:
-        UnauthorizedError: there are none.
+        UnauthorizedError: There are none.
     """
     scheme, _, value = headers.get("authorization", "").partition(" ")
-    found = value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
-    if not found:
+    credentials = (
+        value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    )
+    if not credentials:
         raise UnauthorizedError(
             "Credentials are missing. Send `Authorization: Bearer <key or token>`."
         )
-    return found
+    return credentials

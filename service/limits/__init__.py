@@ -1,1 +1,1 @@
-"""TODO."""
+"""Limits of users and tenants: rate limits, budgets, storage quotas."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""ASGI middleware: request log, timeouts, trusted hosts."""

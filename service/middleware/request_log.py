@@ -1,46 +1,42 @@
-"""Around every request: its id, its line in the log, its figures. Pure ASGI, a few microseconds."""
+"""Middleware that gives each request an id, a log line, metrics and a span. Pure ASGI."""
 
 import logging
 import secrets
 import time
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onionskin.service.limits.headers import quota_headers
+from onionskin.service.observability.request_context import REQUEST_ID, TRACE_ID
 from onionskin.service.state import State
 
 if TYPE_CHECKING:
     from onionskin.service.observability.tracing import RequestSpan
 
-REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request at hand, for the log."""
-TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
-"""The trace of the request at hand, where traces are made."""
 _UNTRACED = ("/healthz", "/readyz", "/metrics")
 _HEADER = "x-request-id"
-_LONGEST = 128
+_MAX_ID_LENGTH = 128
 _log = logging.getLogger("onionskin.requests")
 
 
 class RequestLogMiddleware:
-    """Middleware, to stand outside of everything: every answer bears its id, one of 500 too.
+    """Outermost middleware: every response has a request id, a 500 too.
 
     Args:
-        app: what it stands around; its lifespan's state has the telemetry that is told.
+        app: The wrapped application; its lifespan state holds the metrics.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        REQUEST_ID.set(request_id)  # for good: the server runs each request in a task of its own
+        REQUEST_ID.set(request_id)  # never reset: the server runs each request in its own task
         tracing = _state(scope).tracing
         if tracing is None or scope["path"] in _UNTRACED:
             await self._answer(scope, receive, send, request_id)
@@ -57,32 +53,32 @@ class RequestLogMiddleware:
         request_id: str,
         span: "RequestSpan | None" = None,
     ) -> None:
-        began, status, whole = time.perf_counter(), 500, False
+        started, status, complete = time.perf_counter(), 500, False
 
-        async def sending(message: Message) -> None:
-            nonlocal status, whole
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                told = {_HEADER: request_id} | quota_headers(scope)
-                pairs = ((name.encode(), value.encode()) for name, value in told.items())
+                headers = {_HEADER: request_id} | quota_headers(scope)
+                pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
                 message["headers"] = [*message["headers"], *pairs]
             await send(message)
-            whole = message["type"] == "http.response.body" and not message.get("more_body")
+            complete = message["type"] == "http.response.body" and not message.get("more_body")
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
-            if not whole:  # the server logs it and ends the connection: nobody takes it for whole
+            if not complete:  # the server logs it and closes the connection
                 raise
             _log.exception("request failed")
         finally:
-            _tell(scope, status, time.perf_counter() - began)
+            route = _route(scope)
+            _record(scope, route, status, time.perf_counter() - started)
             if span:
-                span.set_response(scope["method"], _route(scope), status)
+                span.set_response(scope["method"], route, status)
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
-    route = _route(scope)
+def _record(scope: Scope, route: str, status: int, seconds: float) -> None:
     _state(scope).metrics.request(scope["method"], route, status, seconds)
     milliseconds = round(seconds * 1000, 2)
     fields = {"method": scope["method"], "route": route, "status": status}
@@ -91,7 +87,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
 
 def _route(scope: Scope) -> str:
     route: Any = scope.get("route")
-    return str(getattr(route, "path", "")) or "unknown"  # a path would hold user ids
+    return str(getattr(route, "path", "")) or "unknown"  # the path itself may hold a user id
 
 
 def _state(scope: Scope) -> State:
@@ -100,7 +96,7 @@ def _state(scope: Scope) -> State:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == _HEADER.encode() and 0 < len(value) <= _LONGEST:
+        if name == _HEADER.encode() and 0 < len(value) <= _MAX_ID_LENGTH:
             text = value.decode("latin-1")
             if text.isascii() and text.isprintable() and " " not in text:
                 return text

@@ -1,6 +1,6 @@
-"""No request is silent for ever: one that takes too long is answered so, a stream is cut off.
+"""Middleware that ends requests without progress: with an error, or by cutting off a stream.
 
-What is under way is cancelled; a turn is committed whole or not at all, so nothing is half-stored.
+The request is cancelled. A turn is committed whole or not at all, so nothing is stored in part.
 """
 
 import asyncio
@@ -15,79 +15,82 @@ from onionskin.memory.errors import OnionskinError
 from onionskin.service.errors import error_response
 
 _RESCHEDULE_THRESHOLD = 0.01
-"""Of the time within which something must move, how much of it a movement may be too little."""
+"""Fraction of the timeout by which rescheduling may lag, to avoid rescheduling on every chunk."""
 _log = logging.getLogger("onionskin.requests")
 
 
 class RequestTimeoutError(OnionskinError):
-    """A request took too long."""
+    """A request made no progress for too long."""
 
     code = "request_timeout"
 
-    def __init__(self, within: timedelta) -> None:
+    def __init__(self, timeout: timedelta) -> None:
         super().__init__(
-            f"The request was stopped: nothing came of it for {within.total_seconds():g} seconds. "
-            "Nothing is stored in part. Try again, under the same Idempotency-Key if it had one."
+            f"The request was stopped after {timeout.total_seconds():g} seconds without progress. "
+            "Nothing is stored in part. Try again, with the same Idempotency-Key if it had one."
         )
 
 
 class TimeoutMiddleware:
-    """Middleware.
+    """Ends requests without progress.
 
-    The time runs anew with each piece of a body that comes or goes: an import that is sent slowly
-    and an answer that is streamed go on as long as they move. Keep-alives are no movement.
+    Each chunk of a body, in either direction, restarts the timeout; keep-alives do not. So a slow
+    import and a streamed answer continue as long as they progress.
 
     Args:
-        app: what it stands around.
-        within: how long nothing may come of a request; zero for ever.
+        app: The wrapped application.
+        timeout: Time limit without progress; zero for none.
     """
 
-    def __init__(self, app: ASGIApp, within: timedelta) -> None:
-        self._app, self._within = app, within
+    def __init__(self, app: ASGIApp, timeout: timedelta) -> None:
+        self._app, self._timeout = app, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request in time."""
-        if scope["type"] != "http" or not self._within:
+        """Handle a request within the timeout."""
+        if scope["type"] != "http" or not self._timeout:
             await self._app(scope, receive, send)
             return
-        watched = _ActivityTimer(receive, send, self._within.total_seconds())
+        timer = _ActivityTimer(receive, send, self._timeout.total_seconds())
         try:
-            async with watched.limit:
-                await self._app(scope, watched.receive, watched.send)
+            async with timer.limit:
+                await self._app(scope, timer.receive, timer.send)
         except TimeoutError:
-            if not watched.limit.expired():
+            if not timer.limit.expired():
                 raise
             _log.warning("request timed out")
-            if watched.has_begun:
-                raise  # what was sent cannot be taken back: the connection ends in the middle
-            response = error_response(Request(scope), RequestTimeoutError(self._within))
+            if timer.has_started:
+                raise  # the response has started: the server closes the connection
+            response = error_response(Request(scope), RequestTimeoutError(self._timeout))
             await response(scope, receive, send)
 
 
 class _ActivityTimer:
-    """A request's two directions; whatever moves on them puts its end off."""
+    """Wraps receive and send of a request; activity on them postpones its timeout."""
 
     def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
         self._receive, self._send, self._seconds = receive, send, seconds
-        self._put_off = asyncio.get_running_loop().time()
-        self.limit, self.has_begun = asyncio.timeout(seconds), False
+        self._last_activity = asyncio.get_running_loop().time()
+        self.limit, self.has_started = asyncio.timeout(seconds), False
 
     async def receive(self) -> Message:
-        """The next piece of the request."""
+        """Receive the next message of the request."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self._moved()
+            self._postpone()
         return message
 
     async def send(self, message: Message) -> None:
-        """The next piece of the answer."""
-        self.has_begun = True
+        """Send the next message of the response."""
+        self.has_started = True
         await self._send(message)
         if message.get("body") != KEEPALIVE_COMMENT:
-            self._moved()
+            self._postpone()
 
-    def _moved(self) -> None:
+    def _postpone(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._put_off > self._seconds * _RESCHEDULE_THRESHOLD and not self.limit.expired():
-            self._put_off = now
+        if (
+            now - self._last_activity > self._seconds * _RESCHEDULE_THRESHOLD
+            and not self.limit.expired()
+        ):
+            self._last_activity = now
             self.limit.reschedule(now + self._seconds)

@@ -1,7 +1,7 @@
-"""Where nobody is asked for credentials, no page on the web may ask in a browser's name.
+"""Middleware that keeps web pages out of a local service without authentication.
 
-A browser on this machine reaches the service; pages that it shows must not. One that gives its own
-name our address (DNS rebinding) names itself in `Host`; one that posts across origins, in `Origin`.
+A browser on this machine reaches the service, and so could any page in it. `Host` reveals a page
+that uses DNS rebinding, `Origin` one that posts across origins.
 """
 
 import ipaddress
@@ -19,48 +19,43 @@ _ANY = "*"
 
 
 class TrustedHostMiddleware:
-    """Middleware, for a service without authentication on the machine's own address.
+    """For a service without authentication on a loopback address.
 
     Args:
-        app: what it stands around.
-        origins: those of other sites that may ask, such as `https://app.example.com`; `*` for all.
+        app: The wrapped application.
+        origins: Origins that may send requests, such as `https://app.example.com`; `*` for all.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         self._app, self._origins = app, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of this machine."""
+        """Handle a request of this machine; answer others with 403."""
         if scope["type"] == "http":
-            named = {name: value for name, value in scope["headers"] if name in _NAMING}
-            problem = self._problem(named)
+            problem = self._problem(dict(scope["headers"]))
             if problem:
                 response = error_response(Request(scope), ForbiddenError(problem))
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, named: dict[bytes, bytes]) -> str:
-        host = named.get(b"host", b"").decode("latin-1")
-        if host and not _is_of_this_machine(host):
+    def _problem(self, headers: dict[bytes, bytes]) -> str:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if host and not _is_local(host):
             return (
-                f"The request is for {host!r}. Without authentication only this machine is "
-                "answered, by its address or as localhost: set ONIONSKIN_AUTH to serve others."
+                f"The request is for {host!r}. Without authentication, only requests to localhost "
+                "or an IP address are answered. Set ONIONSKIN_AUTH to serve other names."
             )
-        origin = named.get(b"origin", b"").decode("latin-1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
         known = origin in self._origins or _ANY in self._origins
         if origin and not known and origin.partition("://")[2] != host:
-            return (
-                f"A page of {origin!r} may not ask: name it in ONIONSKIN_CORS_ORIGINS if it should."
-            )
+            return f"Pages of {origin!r} may not send requests. "
+                "Add the origin to ONIONSKIN_CORS_ORIGINS."
         return ""
 
 
-_NAMING = (b"host", b"origin")
-
-
-@lru_cache(64)  # the same from request to request
-def _is_of_this_machine(host: str) -> bool:
+@lru_cache(64)  # few hosts occur
+def _is_local(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -75,7 +70,7 @@ def _is_of_this_machine(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is this machine's own."""
+    """Whether an address to listen on is a loopback address."""
     if host == "localhost":
         return True
     try:

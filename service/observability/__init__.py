@@ -1,1 +1,1 @@
-"""Traces for OpenTelemetry: an extra, and nothing at all where no exporter is configured."""
+"""Logs, metrics and traces."""

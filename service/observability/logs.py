@@ -1,4 +1,4 @@
-"""The log: one line an event, with ids and figures, never a message's text nor a user's id."""
+"""Structured logs: one line per event with ids and figures, without texts and user ids."""
 
 import json
 import logging
@@ -6,25 +6,24 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from onionskin.service.middleware.request_log import REQUEST_ID, TRACE_ID
-from onionskin.service.observability.pseudonyms import PSEUDONYM
+from onionskin.service.observability.request_context import PSEUDONYM, REQUEST_ID, TRACE_ID
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object."""
+    """Formats a record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The formatted line."""
         return json.dumps(_fields(record), ensure_ascii=False, default=repr)
 
 
 class TextLines(logging.Formatter):
-    """A record as a line for people."""
+    """Formats a record as a line for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The formatted line."""
         fields = _fields(record)
         head = [fields.pop(name) for name in ("time", "level", "event")]
         rest = [f"{name}={value}" for name, value in fields.items() if name != "logger"]
@@ -59,6 +58,6 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         while trace and trace.tb_next:
             trace = trace.tb_next
         fields["error"] = record.exc_info[0].__name__
-        if trace:  # where, and not what: an error's text may hold anything
+        if trace:  # only the place: the text of an error may hold user data
             fields["at"] = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
     return fields

@@ -22,7 +22,7 @@ from onionskin.chains.observers import ModelCall, StageEvent, outcome_of
 from onionskin.memory.types.snapshot import Section
 from onionskin.service.observability import genai_attributes as genai
 from onionskin.service.observability.genai_attributes import Attributes, MemoryOperation
-from onionskin.service.observability.pseudonyms import PSEUDONYM
+from onionskin.service.observability.request_context import PSEUDONYM
 
 _SERVER_ERROR = 500
 _propagator = TraceContextTextMapPropagator()

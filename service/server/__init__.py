@@ -1,1 +1,1 @@
-"""TODO."""
+"""Server processes: one, several, workers, and the supervisor of demonstrations."""

@@ -1,4 +1,4 @@
-"""Several processes that serve on one address, before one Redis: `onionskin serve --workers`."""
+"""Several server processes on one address and one Redis: `onionskin serve --workers`."""
 
 import asyncio
 import contextlib
@@ -22,19 +22,19 @@ def run_many(settings: Settings, workers: int, *, as_json: bool) -> None:
     """Serve until stopped; a process that dies is replaced.
 
     Raises:
-        ConfigurationError: nothing can listen there, or a process cannot serve.
-        EmbeddedRedisError: the embedded Redis cannot be started.
+        ConfigurationError: The address is not free, or a process cannot serve.
+        EmbeddedRedisError: The embedded Redis cannot be started.
     """
     configure(settings.log_format, settings.log_level)
-    asyncio.run(_Crew(settings, workers, as_json=as_json).serve())
+    asyncio.run(_Supervisor(settings, workers, as_json=as_json).serve())
 
 
 class _Worker:
-    """A process that serves, once it has told its address.
+    """A server process, which prints its address once it serves.
 
     Args:
-        process: its standard output is a pipe.
-        on_serving: called when it serves.
+        process: The process; its standard output is a pipe.
+        on_serving: Called when it serves.
     """
 
     def __init__(self, process: Process, on_serving: Callable[[], None]) -> None:
@@ -50,17 +50,17 @@ class _Worker:
                 self._on_serving()
 
     async def served(self) -> bool:
-        """Whether it came to serve, now that it has ended."""
+        """Whether the process served before it ended."""
         await asyncio.wait([self._reading], timeout=_MARGIN_SECONDS)
         return self._serves
 
 
-class _Crew:
+class _Supervisor:
     def __init__(self, settings: Settings, workers: int, *, as_json: bool) -> None:
         self._settings, self._size, self._as_json = settings, workers, as_json
         self._stop = asyncio.Event()
         self._workers: list[_Worker] = []
-        self._told = False
+        self._announced = False
 
     async def serve(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -68,58 +68,58 @@ class _Crew:
         async with open_redis(self._settings) as url:
             with _listening(self._settings) as listening:
                 try:
-                    await self._keep(url, listening)
+                    await self._supervise(url, listening)
                 finally:
-                    await self._end()
+                    await self._stop_workers()
 
-    async def _keep(self, url: str, listening: socket.socket) -> None:
-        """So many processes, until the stop."""
+    async def _supervise(self, url: str, listening: socket.socket) -> None:
+        """Keep the number of processes until stopped."""
         stopped = asyncio.create_task(self._stop.wait())
         address = "http://{}:{}".format(*listening.getsockname())
         while not stopped.done():
             while len(self._workers) < self._size:
                 process = await _start(self._settings, url, listening)
-                self._workers.append(_Worker(process, lambda: self._tell(address)))
-            ends = [one.ended for one in self._workers]
+                self._workers.append(_Worker(process, lambda: self._announce(address)))
+            ends = [worker.ended for worker in self._workers]
             await asyncio.wait([stopped, *ends], return_when=asyncio.FIRST_COMPLETED)
             if not stopped.done():
-                await self._bury()
+                await self._check_ended()
 
-    def _tell(self, url: str) -> None:
-        if self._told:
+    def _announce(self, url: str) -> None:
+        if self._announced:
             return
-        self._told = True
+        self._announced = True
         if self._as_json:
             say_json({"url": url, "workers": self._size})
         else:
             say(f"Onionskin serves on {url}  ({self._size} workers)")
 
-    async def _bury(self) -> None:
-        """Let go of those that ended; one that never came to serve says that none can."""
-        for worker in [one for one in self._workers if one.ended.done()]:
+    async def _check_ended(self) -> None:
+        """Remove ended processes; one that never served ends the whole server."""
+        for worker in [worker for worker in self._workers if worker.ended.done()]:
             self._workers.remove(worker)
             code = worker.ended.result()
             if code > 0 and not await worker.served():
-                raise ConfigurationError(f"A worker ended with {code}; its reason stands above.")
+                raise ConfigurationError(f"A worker ended with {code}; see its output above.")
 
-    async def _end(self) -> None:
-        """Let all finish what is under way."""
+    async def _stop_workers(self) -> None:
+        """Stop all processes after their running requests."""
         for worker in self._workers:
             if not worker.ended.done():
                 with contextlib.suppress(ProcessLookupError):
                     worker.process.terminate()
-        bound = self._settings.drain_timeout.total_seconds() + _MARGIN_SECONDS
-        for worker in await self._left(bound):
+        limit = self._settings.drain_timeout.total_seconds() + _MARGIN_SECONDS
+        for worker in await self._running_after(limit):
             with contextlib.suppress(ProcessLookupError):
                 worker.process.kill()
-        await self._left(_MARGIN_SECONDS)
+        await self._running_after(_MARGIN_SECONDS)
 
-    async def _left(self, seconds: float) -> list[_Worker]:
-        """Those that have not ended after so long."""
-        ends = [one.ended for one in self._workers]
+    async def _running_after(self, seconds: float) -> list[_Worker]:
+        """The processes that still run after so many seconds."""
+        ends = [worker.ended for worker in self._workers]
         if ends:
             await asyncio.wait(ends, timeout=seconds)
-        return [one for one in self._workers if not one.ended.done()]
+        return [worker for worker in self._workers if not worker.ended.done()]
 
 
 async def _start(settings: Settings, url: str, listening: socket.socket) -> Process:
@@ -133,11 +133,11 @@ async def _start(settings: Settings, url: str, listening: socket.socket) -> Proc
             "--fd",
             str(listening.fileno()),
         ),
-        *("--host", settings.host, "--insecure"),  # it was looked at whether that is wise
+        *("--host", settings.host, "--insecure"),  # already checked by this process
         env=os.environ | {"ONIONSKIN_REDIS_URL": url},
         stdout=asyncio.subprocess.PIPE,
         pass_fds=[listening.fileno()],
-        start_new_session=True,  # Ctrl-C in a terminal reaches it through this process
+        start_new_session=True,  # this process forwards Ctrl-C
     )
 
 
@@ -147,6 +147,6 @@ def _listening(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError(
-            f"Nothing can listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Choose another with --port or ONIONSKIN_PORT."
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Choose another address with --port or ONIONSKIN_PORT."
         ) from error

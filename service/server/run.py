@@ -1,4 +1,4 @@
-"""Running the service: one process, its Redis stopped with it on SIGINT, SIGTERM and SIGHUP."""
+"""Runs the service in one process until SIGINT, SIGTERM or SIGHUP."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from onionskin.service.state import State
 
 
 class Server(uvicorn.Server):
-    """A server whose signals are handled by `serve`, so that Redis outlives the last request."""
+    """A server that leaves signals to `run`, so that Redis outlives the last request."""
 
     stopped_at: float | None = None
 
@@ -32,20 +32,20 @@ class Server(uvicorn.Server):
         """Serve until asked to exit.
 
         Raises:
-            ConfigurationError: nothing can listen there.
+            ConfigurationError: The address is not free.
         """
         logging.getLogger("uvicorn.error").addFilter(_is_no_system_error)
         try:
             await super().serve(sockets)
-        except SystemExit as error:  # uvicorn's way of saying that it cannot listen
+        except SystemExit as error:  # uvicorn exits if it cannot listen
             raise ConfigurationError(
-                f"Nothing can listen on {self.config.host}:{self.config.port}: it is taken or "
+                f"Cannot listen on {self.config.host}:{self.config.port}: the address is in use or "
                 "forbidden. Choose another with --port or ONIONSKIN_PORT."
             ) from error
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave signals alone."""
+        """Install no signal handlers."""
         yield
 
 
@@ -60,29 +60,29 @@ def run(
     """Serve until stopped.
 
     Args:
-        settings: see `Settings`.
-        insecure: whether anybody may ask, from anywhere.
-        workers: how many processes.
-        fd: a socket that listens already, handed down by the process that started this one.
-        as_json: whether it tells as JSON where it serves.
+        settings: See `Settings`.
+        insecure: Whether to serve the network without authentication.
+        workers: Number of processes.
+        fd: Descriptor of a listening socket, inherited from the parent process.
+        as_json: Whether to print the address as JSON.
 
     Raises:
-        ConfigurationError: the settings cannot be used, or would open memory to the network.
-        EmbeddedRedisError: the embedded Redis cannot be started.
+        ConfigurationError: The settings cannot be used, or would open memory to the network.
+        EmbeddedRedisError: The embedded Redis cannot be started.
     """
     if settings.auth == "off" and not insecure and not is_loopback(settings.host):
         raise ConfigurationError(
             f"Anyone who reaches {settings.host!r} could read every memory: ONIONSKIN_AUTH is "
-            "off. Set it to keys or jwt, listen on 127.0.0.1, or say --insecure if something else "
-            "guards it."
+            "off. Set it to keys or jwt, listen on 127.0.0.1, or pass --insecure if a proxy "
+            "authenticates."
         )
     if settings.demo and not is_loopback(settings.host):
         raise ConfigurationError(
-            f"ONIONSKIN_DEMO lets the page kill the service: it cannot listen on {settings.host!r}. "
-            "Listen on 127.0.0.1, or leave ONIONSKIN_DEMO out."
+            f"ONIONSKIN_DEMO lets the page kill the service, so it may not listen on "
+            f"{settings.host!r}. Listen on 127.0.0.1, or unset ONIONSKIN_DEMO."
         )
     if workers > 1:
-        from onionskin.service.server.multiprocess import run_many  # noqa: PLC0415 - one is the rule
+        from onionskin.service.server.multiprocess import run_many  # noqa: PLC0415 - rarely needed
 
         run_many(settings, workers, as_json=as_json)
         return
@@ -119,32 +119,32 @@ async def _serve(
             await server.serve(listening)
         finally:
             announcing.cancel()
-            await state.tasks.drain(_left(server, settings.drain_timeout))
+            await state.tasks.drain(_remaining_grace(server, settings.drain_timeout))
 
 
 def _is_no_system_error(record: logging.LogRecord) -> bool:
-    """What an address is refused for stands in the error that follows."""
+    """Drop uvicorn's line about a busy address; our error repeats it."""
     return not isinstance(record.msg, OSError)
 
 
 def _stop(server: Server) -> None:
-    server.force_exit = server.should_exit  # asked twice
+    server.force_exit = server.should_exit  # the second signal forces the exit
     server.should_exit = True
     server.stopped_at = server.stopped_at or asyncio.get_running_loop().time()
 
 
-def _left(server: Server, bound: timedelta) -> timedelta:
-    """What requests left of the time for finishing; nothing for whoever asks twice."""
+def _remaining_grace(server: Server, limit: timedelta) -> timedelta:
+    """The part of the drain timeout that requests left; zero after a second signal."""
     if server.force_exit or server.stopped_at is None:
         return timedelta()
     spent = timedelta(seconds=asyncio.get_running_loop().time() - server.stopped_at)
-    return max(timedelta(), bound - spent)
+    return max(timedelta(), limit - spent)
 
 
 async def _announce(server: uvicorn.Server, settings: Settings, *, as_json: bool) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    _spare_the_collector()
+    _freeze_imports()
     port = server.servers[0].sockets[0].getsockname()[1]
     redis = "ONIONSKIN_REDIS_URL" if settings.redis_url else f"embedded, in {settings.data_dir}"
     configured = settings.model or settings.model_base_url or settings.openai_api_key
@@ -154,18 +154,18 @@ async def _announce(server: uvicorn.Server, settings: Settings, *, as_json: bool
     if as_json:
         say_json({"url": url, "redis": redis, "model": model, "embedder": settings.embedder})
         return
-    about = f"  redis: {redis}   model: {model}   embedder: {settings.embedder}"
-    say(f"Onionskin serves on {url}  (API: /docs)\n{about}")
+    details = f"  redis: {redis}   model: {model}   embedder: {settings.embedder}"
+    say(f"Onionskin serves on {url}  (API: /docs)\n{details}")
 
 
-def _spare_the_collector() -> None:
-    """Leave what the imports made out of every later collection."""
+def _freeze_imports() -> None:
+    """Exclude the objects of imported modules from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop's, where there is one."""
+    """The event loop of uvloop, where it is installed."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -1,4 +1,4 @@
-"""A small supervisor for demonstrations: a service killed with SIGKILL is started again."""
+"""Supervisor of demonstrations: restarts a service that was killed with SIGKILL."""
 
 import os
 import re
@@ -24,29 +24,31 @@ class SupervisedError(OnionskinError):
 
 
 def supervise(folder: Path, *, port: int) -> None:
-    """Serve with `ONIONSKIN_DEMO` on a folder, on this machine alone, until SIGINT or SIGTERM.
+    """Serve a folder with `ONIONSKIN_DEMO` on localhost until SIGINT or SIGTERM.
 
     Args:
-        folder: for the embedded Redis.
-        port: to listen on; 0 for any, which then stays.
+        folder: Data folder of the embedded Redis.
+        port: Port to listen on; 0 for a free one, kept over restarts.
 
     Raises:
-        SupervisedError: the service ended otherwise than by SIGKILL.
+        SupervisedError: The service ended in another way than by SIGKILL.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False)
     try:
         while True:
-            port, ended = _serve(folder, port, console)
-            if ended != -signal.SIGKILL:
-                raise SupervisedError(f"The service ended (exit {ended}); its reason stands above.")
-            console.print("[bold]killed[/] (SIGKILL): starting it again")
+            port, exit_code = _serve(folder, port, console)
+            if exit_code != -signal.SIGKILL:
+                raise SupervisedError(
+                    f"The service ended (exit {exit_code}); see its output above."
+                )
+            console.print("[bold]killed[/] (SIGKILL): restarting")
     except KeyboardInterrupt:
         console.print("Stopped.")
 
 
 def _serve(folder: Path, port: int, console: Console) -> tuple[int, int]:
-    """Serve once: the port, and how it ended."""
+    """Serve once; returns the port and the exit code."""
     command = [sys.executable, "-P", "-m", "onionskin.service", "serve"]
     command += ["--port", str(port), "--data-dir", str(folder)]
     environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
@@ -57,14 +59,14 @@ def _serve(folder: Path, port: int, console: Console) -> tuple[int, int]:
                 stdout=subprocess.PIPE,
                 text=True,
                 env=environment | {"ONIONSKIN_DEMO": "true"},
-                start_new_session=True,  # Ctrl-C in a terminal reaches it through this process
+                start_new_session=True,  # this process forwards Ctrl-C
             )
         )
         stack.callback(_stop, process)
         for line in process.stdout or ():
             console.print(line.rstrip(), markup=False, soft_wrap=True)
-            if found := re.search(r"http://\S+:(\d+)", line):
-                port = int(found[1])
+            if address := re.search(r"http://\S+:(\d+)", line):
+                port = int(address[1])
         return port, process.wait()
 
 

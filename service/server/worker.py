@@ -1,4 +1,4 @@
-"""`onionskin worker`: a process that does jobs and answers no turns."""
+"""`onionskin worker`: a process that only runs background tasks."""
 
 import asyncio
 import contextlib
@@ -20,15 +20,15 @@ from onionskin.service.system.routes import health_router
 
 
 def run(settings: Settings, *, port: int | None, as_json: bool = False) -> None:
-    """Do jobs until stopped.
+    """Run tasks until stopped.
 
     Args:
-        settings: those of the service.
-        port: where its health and figures are served; nowhere if None.
-        as_json: whether it tells as JSON where they are.
+        settings: Settings of the service.
+        port: Port for health and metrics; None for no port.
+        as_json: Whether to print the address as JSON.
 
     Raises:
-        ConfigurationError: the settings cannot be used.
+        ConfigurationError: The settings cannot be used.
     """
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -47,15 +47,15 @@ async def _work(settings: Settings, port: int | None, *, as_json: bool) -> None:
         if as_json:
             say_json({"url": url})
         else:
-            told = "" if url is None else f", its figures on {url}/metrics"
-            say(f"Onionskin works{told}  (stop: SIGTERM)")
+            metrics = "" if url is None else f", metrics on {url}/metrics"
+            say(f"Onionskin worker runs{metrics}  (stop: SIGTERM)")
         await stop.wait()
         await state.tasks.drain(settings.drain_timeout)
 
 
 @contextlib.asynccontextmanager
 async def _serving_health(state: State, host: str, port: int | None) -> AsyncGenerator[str | None]:
-    """Serve the routes of health; yields where."""
+    """Serve health and metrics; yields the address."""
     if port is None:
         yield None
         return
@@ -76,8 +76,8 @@ async def _serving_health(state: State, host: str, port: int | None) -> AsyncGen
             await asyncio.sleep(0.01)
         if serving.done():
             await serving
-        found = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://{host}:{found}"
+        bound_port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://{host}:{bound_port}"
     finally:
         server.should_exit = True
         with contextlib.suppress(ConfigurationError):

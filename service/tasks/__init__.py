@@ -1,1 +1,1 @@
-"""TODO."""
+"""Background tasks: runner, handlers, sweeper."""

@@ -53,5 +53,5 @@ def test_what_cannot_be_served_is_told_once(tmp_path: Path) -> None:
     )
     assert done.returncode == ExitCode.USAGE
     assert "ONIONSKIN_MODEL" in done.stderr
-    assert "its reason stands above" in done.stderr
+    assert "see its output above" in done.stderr
     assert not done.stdout  # it never served
