@@ -49,8 +49,10 @@ class TrustedHostMiddleware:
         origin = headers.get(b"origin", b"").decode("latin-1")
         known = origin in self._origins or _ANY in self._origins
         if origin and not known and origin.partition("://")[2] != host:
-            return f"Pages of {origin!r} may not send requests. "
+            return (
+                f"Pages of {origin!r} may not send requests. "
                 "Add the origin to ONIONSKIN_CORS_ORIGINS."
+            )
         return ""
 
 

@@ -1,4 +1,4 @@
-"""JSON Web TokenAuthenticator: whose they are, who signed them, and that nothing else will do."""
+"""JSON Web Tokens: whose they are, who signed them, and that nothing else will do."""
 
 import base64
 import hmac

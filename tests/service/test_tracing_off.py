@@ -18,13 +18,13 @@ from onionskin.service.container import open_state
 async def main():
     async with open_state(load_settings()) as state:
         print(state.tracing)
-        print(sorted(one for one in sys.modules if one.startswith({own})))
+        print(sorted(name for name in sys.modules if f"{{name}}.".startswith({own})))
 asyncio.run(main())
 """
 _OWN = (
-    "opentelemetry.exporter",
-    "opentelemetry.sdk.trace.export",
-    "onionskin.service.observability.tracing",
+    "opentelemetry.exporter.",
+    "opentelemetry.sdk.trace.export.",
+    "onionskin.service.observability.tracing.",
 )
 _MISSING = "sys.modules['opentelemetry.sdk.trace'] = None"
 _HERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
