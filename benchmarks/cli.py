@@ -1,18 +1,18 @@
-"""`onionskin bench`: what a turn costs, beside others."""
+"""`onionskin bench`: measurements of a turn's speed, of scaling and of a turn's calls."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from onionskin.service.cli.exit_codes import ExitCode
-from onionskin.service.cli.options import AsJson, example
+from onionskin.service.cli.options import AsJson, example, profile_names
 
 _ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(
-    help="Measure speed beside other designs.",
+    help="Measure speed, and compare it with other designs.",
     no_args_is_help=True,
     add_completion=False,
     epilog=example("onionskin bench turn --quick"),
@@ -21,24 +21,24 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Measure speed beside other designs."""
+    """Measure speed, and compare it with other designs."""
 
 
 @app.command(epilog=example("onionskin bench turn --quick --json > turn.json"))
 def turn(
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="In a minute and a half; fails only far from a bound.")
+        bool, typer.Option("--quick", help="Take 90 seconds; fail only far from a bound.")
     ] = False,
     as_json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="Draw the pictures into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the plots.")] = None,
     write_docs: Annotated[
         bool, typer.Option("--write-docs", help="Write docs/performance.md and README's table.")
     ] = False,
 ) -> None:
-    """Measure a turn of Onionskin, of a bare endpoint, and of other memories, side by side.
+    """Measure a turn of Onionskin, of an endpoint without memory, and of other memories.
 
-    Ends with 1 when a bound is missed; with --quick, when a ratio is worse than twice its bound.
+    Exits with 1 if a bound is missed; with --quick, if a ratio is worse than twice its bound.
     """
     from importlib.util import find_spec
 
@@ -54,7 +54,7 @@ def turn(
     from onionskin.service.console import say_json
 
     if (out or write_docs) and find_spec("matplotlib") is None:
-        raise ConfigurationError("Pictures need matplotlib: pip install 'onionskin[bench]'.")
+        raise ConfigurationError("Plots need matplotlib: pip install 'onionskin[bench]'.")
     figures = measure(QUICK if quick else FULL)
     if as_json:
         say_json(as_data(figures))
@@ -64,7 +64,9 @@ def turn(
         draw(figures, out)
     if write_docs:
         write(figures, draw(figures, _ROOT / "docs" / "images"), _ROOT)
-    missed = [one for one in bounds(figures) if (one.is_far_off if quick else not one.is_kept)]
+    missed = [
+        bound for bound in bounds(figures) if (bound.is_far_off if quick else not bound.is_kept)
+    ]
     raise typer.Exit(ExitCode.FAILED if missed else ExitCode.OK)
 
 
@@ -73,24 +75,52 @@ def scaling(
     *,
     as_json: AsJson = False,
     write_docs: Annotated[
-        bool, typer.Option("--write-docs", help="Write docs/scaling.md and its picture.")
+        bool, typer.Option("--write-docs", help="Write docs/scaling.md and its plot.")
     ] = False,
 ) -> None:
-    """Measure what a user and a turn cost, and simulate what a cluster serves by it."""
+    """Measure the cost of a user and of a turn, and simulate clusters with these figures."""
     from rich.console import Console
 
     from onionskin.benchmarks.scaling.docs import write
     from onionskin.benchmarks.scaling.report import show, tables
-    from onionskin.benchmarks.scaling.run import find
+    from onionskin.benchmarks.scaling.run import measure_all
     from onionskin.service.console import say_json
 
     console = Console()
-    found = find(Console(stderr=True))
-    sections = tables(found)
+    findings = measure_all(Console(stderr=True))
+    sections = tables(findings)
     if as_json:
-        say_json(json.loads(found.as_json()))
+        say_json(json.loads(findings.as_json()))
     else:
-        console.print(f"[dim]{found.hardware}[/]")
+        console.print(f"[dim]{findings.hardware}[/]")
         show(sections, console)
     if write_docs:
-        write(found, sections, _ROOT)
+        write(findings, sections, _ROOT)
+
+
+@app.command(epilog=example("onionskin bench trace --list"))
+def trace(
+    *,
+    with_calls: Annotated[bool, typer.Option("--list", help="Print each call, in order.")] = False,
+    model: Annotated[
+        Literal["offline", "openai"],
+        typer.Option(help="The offline model, or a local server of the OpenAI protocol."),
+    ] = "offline",
+    profile: Annotated[
+        str, typer.Option(help="Memory profile.", autocompletion=profile_names)
+    ] = "layered",
+    warm_up: Annotated[int, typer.Option(min=0, help="Turns before the traced one.")] = 9,
+    after: Annotated[
+        float, typer.Option(min=0, help="Seconds after the answer that are traced too.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Count the files, functions and calls of the project that one chat turn runs through."""
+    from onionskin.benchmarks.turn_trace import as_data, show, trace_turn
+    from onionskin.service.console import say_json
+
+    calls = trace_turn(model=model, profile=profile, warm_up=warm_up, after=after)
+    if as_json:
+        say_json(as_data(calls, with_calls=with_calls))
+    else:
+        show(calls, with_calls=with_calls)

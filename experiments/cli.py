@@ -157,7 +157,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Play what a user of the running service said under other memories; nothing of it changes."""
-    from onionskin.experiments.replaying import read_user
+    from onionskin.experiments.replay import read_user
     from onionskin.experiments.session import compare_and_report
 
     chosen = _profiles(names.split(","))

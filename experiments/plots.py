@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from onionskin.experiments.profiles_run import Cell
+from onionskin.experiments.profile_comparison import Cell
 from onionskin.experiments.report import Row
 from onionskin.memory.errors import ConfigurationError
 

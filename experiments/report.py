@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from onionskin.experiments.profiles_run import Cell
+from onionskin.experiments.profile_comparison import Cell
 from onionskin.experiments.statistics import Estimate, estimate
 
 _STYLE = """

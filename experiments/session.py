@@ -11,7 +11,7 @@ from onionskin.chains.models.factory import open_model
 from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.experiments.conversations import Conversation
 from onionskin.experiments.plots import draw
-from onionskin.experiments.profiles_run import Cell, Comparison, compare, estimated_cost
+from onionskin.experiments.profile_comparison import Cell, Comparison, compare, estimated_cost
 from onionskin.experiments.report import as_data, rows_of, show, write_report
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.profiles import Profile

@@ -1,9 +1,11 @@
-"""A hatchling hook: compiles the ranking kernel when the package is built or installed.
+"""A hatchling build hook that compiles the ranking kernel.
 
-Without a C compiler or Python's headers, the package is built without the kernel: recall has the
-same results, and takes longer.
+`CC` of the environment names the compiler; otherwise it is the one that built Python. Without a C
+compiler or Python's headers, the package is built without the kernel: recall returns the same
+results and is slower. To compile the kernel in a checkout: `python scripts/build_kernel.py`.
 """
 
+import os
 import shlex
 import subprocess
 import sys
@@ -22,12 +24,12 @@ class KernelHook(BuildHookInterface[Any]):
     """Puts the compiled kernel next to its Python module, and into the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; `version` is `editable` or `standard`."""
+        """Compile the kernel for a wheel; `version` is `editable` or `standard`."""
         del version
         if self.target_name != "wheel":
             return
-        if why := compile_kernel(Path(self.root)):
-            self.app.display_warning(f"recall is built without its compiled kernel: {why}")
+        if reason := compile_kernel(Path(self.root)):
+            self.app.display_warning(f"Recall is built without its compiled kernel: {reason}")
             return
         build_data["artifacts"].append(_BUILT.name)
         build_data["pure_python"] = False
@@ -36,32 +38,32 @@ class KernelHook(BuildHookInterface[Any]):
 
 
 def compile_kernel(root: Path) -> str:
-    """Compile it into the tree; an existing kernel is replaced atomically, or removed.
+    """Compile the kernel into the tree at `root`; a kernel of an earlier build is removed first.
 
     Returns:
-        Why it could not be compiled; empty if it was.
+        Why the kernel could not be compiled; empty on success.
     """
     built = root / _BUILT
-    made = built.with_suffix(".new")
+    output = built.with_suffix(".new")
     built.unlink(missing_ok=True)
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     shared = (
         ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
     )
     headers = sysconfig.get_path("include")
     sources = map(str, sorted((root / _FOLDER / "kernel").glob("*.c")))
-    command = [*compiler, *_FLAGS, *shared, f"-I{headers}", *sources, "-o", str(made), "-lm"]
+    command = [*compiler, *_FLAGS, *shared, f"-I{headers}", *sources, "-o", str(output), "-lm"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError as error:
         return f"{compiler[0]} cannot be started ({error.strerror})"
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        return said[0] if said else f"{compiler[0]} ended with {done.returncode}"
-    made.replace(built)
+        messages = done.stderr.strip().splitlines()
+        return messages[0] if messages else f"{compiler[0]} exits with {done.returncode}"
+    output.replace(built)
     return ""
 
 
 if __name__ == "__main__":
-    if reason := compile_kernel(Path(__file__).parents[1]):
-        sys.exit(f"The kernel could not be compiled: {reason}")
+    if failure := compile_kernel(Path(__file__).parents[1]):
+        sys.exit(f"The kernel could not be compiled: {failure}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from onionskin.benchmarks.scaling.constants import Constants, Effort
 from onionskin.benchmarks.scaling.docs import write
 from onionskin.benchmarks.scaling.report import most_per_second, show, tables
-from onionskin.benchmarks.scaling.run import find
+from onionskin.benchmarks.scaling.run import measure_all
 from onionskin.benchmarks.scaling.simulation import Cluster, simulate
 from onionskin.memory.errors import ConfigurationError
 
@@ -64,10 +64,10 @@ def test_users_who_keep_to_their_worker_are_known_there() -> None:
 def test_a_run_measures_and_writes_the_page(tmp_path: Path) -> None:
     if shutil.which("wrk") is None:
         with pytest.raises(ConfigurationError, match="apt-get install wrk"):
-            find(Console(file=io.StringIO()), _SMALL, (100,))
+            measure_all(Console(file=io.StringIO()), _SMALL, (100,))
         return
     told = io.StringIO()
-    found = find(Console(file=told), _SMALL, (100,))
+    found = measure_all(Console(file=told), _SMALL, (100,))
     costs, sections = found.constants, tables(found)
     assert set(costs.turns_per_second) == {1, 2}
     assert costs.worker_seconds > costs.redis_seconds > 0

@@ -73,6 +73,12 @@ def test_the_wheel_holds_one_package_and_all_its_files(wheel: Path) -> None:
     assert (kernel in names) == (shutil.which("cc") is not None)
 
 
+def test_without_a_compiler_a_wheel_is_pure_python(tmp_path: Path) -> None:
+    wheel = _build(tmp_path, CC="/bin/false")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+
+
 def test_an_installed_wheel_runs_beside_namesakes(
     wheel: Path, elsewhere: Path, tmp_path: Path
 ) -> None:

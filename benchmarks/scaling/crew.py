@@ -69,7 +69,7 @@ def open_crews(folder: Path, sizes: Iterable[int]) -> Generator[dict[int, Crew]]
             served = ["serve", "--port", "0", "--data-dir", str(data), "--workers", str(workers)]
             server = stack.enter_context(
                 running(
-                    "service",
+                    "onionskin.service",
                     *served,
                     log=folder / f"{name}.log",
                     settings={

@@ -12,7 +12,7 @@ from onionskin.benchmarks.scaling.report import Findings
 from onionskin.benchmarks.turn.run import hardware
 
 
-def find(
+def measure_all(
     console: Console, effort: Effort | None = None, sizes: tuple[int, ...] = SIZES
 ) -> Findings:
     """Measure, showing how far it is.

@@ -7,10 +7,15 @@ from pathlib import Path
 
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from onionskin.benchmarks.turn.counting import count_calls, first_tokens, longest_prompt, slow_model
+from onionskin.benchmarks.turn.call_counts import (
+    count_calls,
+    first_tokens,
+    longest_prompt,
+    slow_model,
+)
 from onionskin.benchmarks.turn.figures import Figures
 from onionskin.benchmarks.turn.load import find_wrk
-from onionskin.benchmarks.turn.loading import Loading, Tell
+from onionskin.benchmarks.turn.load_rounds import Loading, Tell
 from onionskin.benchmarks.turn.plan import Plan
 from onionskin.benchmarks.turn.sides import (
     BARE,
@@ -24,7 +29,7 @@ from onionskin.benchmarks.turn.sides import (
     missing,
     open_sides,
 )
-from onionskin.benchmarks.turn.starting import embedder_ms, first_answer_seconds, import_seconds
+from onionskin.benchmarks.turn.startup import embedder_ms, first_answer_seconds, import_seconds
 from onionskin.memory.profiles import load_profiles
 from onionskin.service.console import progress
 

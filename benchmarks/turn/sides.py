@@ -135,7 +135,7 @@ def _onionskin(name: str, asked: str, data: Path, start: Callable[..., Server]) 
     settings = {"ONIONSKIN_MODEL_BASE_URL": f"{asked}/v1", "ONIONSKIN_MODEL": "bench"}
     if name == REMOTE:
         settings |= {"ONIONSKIN_EMBEDDER": "openai", "ONIONSKIN_EMBEDDER_BASE_URL": f"{asked}/v1"}
-    served = ("service", "serve", "--port", "0", "--data-dir", str(data))
+    served = ("onionskin.service", "serve", "--port", "0", "--data-dir", str(data))
     server = start(*served, **settings)
     rest = ',"profile":"none"' if name == NONE else ""
     return Side(name, server, rest, data, asked)

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from onionskin.experiments.conversations import Said
-from onionskin.experiments.judging import token_f1
-from onionskin.experiments.playing import pairs
+from onionskin.experiments.playback import pairs
+from onionskin.experiments.scoring import token_f1
 from onionskin.memory.types.messages import Message
 from onionskin.service.cli.main import app
 from tests.conftest import repository

@@ -12,8 +12,8 @@ import msgspec
 from langchain_core.language_models import BaseChatModel
 
 from onionskin.experiments.conversations import Conversation
-from onionskin.experiments.judging import Judged, judge_all
-from onionskin.experiments.playing import Played, pairs, play
+from onionskin.experiments.playback import Played, pairs, play
+from onionskin.experiments.scoring import Judged, judge_all
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval import Embedder, TextPipeline
 from onionskin.memory.store import Connection, RedisStore

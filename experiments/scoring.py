@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from onionskin.experiments.playing import Asked
+from onionskin.experiments.playback import Asked
 
 _JUDGE = """\
 Question: {question}
