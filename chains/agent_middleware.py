@@ -128,10 +128,10 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         history: Literal["thread", "window"] = "thread",
     ) -> None:
         super().__init__()
-        if profile not in onionskin.records:
-            known = ", ".join(sorted(onionskin.records))
+        if profile not in onionskin.memories:
+            known = ", ".join(sorted(onionskin.memories))
             raise UnknownProfileError(f"No memory profile {profile!r}; there are: {known}.")
-        self._onionskin, self._memory = onionskin, onionskin.records[profile]
+        self._onionskin, self._memory = onionskin, onionskin.memories[profile]
         self._user, self._tenant, self._history = user, tenant, history
         self._recalled: OrderedDict[Any, RecallResult] = OrderedDict()
 

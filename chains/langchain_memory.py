@@ -92,11 +92,11 @@ class OnionskinMemory(BaseMemory):
         return ExternalSession(self.onionskin, self.user, self.session)
 
     async def _recall(self, text: str) -> RecallResult:
-        memory = self.onionskin.records[self.profile]
+        memory = self.onionskin.memories[self.profile]
         return await self._session.recall(memory, memory.privacy.prepare_message(text).for_storage)
 
     async def _remember(self, text: str, reply: str) -> None:
-        memory = self.onionskin.records[self.profile]
+        memory = self.onionskin.memories[self.profile]
         said, recalled = memory.privacy.prepare_message(text), self._recalled
         if recalled is None or recalled.turn.text != said.for_storage:
             recalled = await self._recall(text)

@@ -1,6 +1,6 @@
-"""The transcript as LangChain's chat message history, as `RunnableWithMessageHistory` wants one.
+"""A session as LangChain's chat message history, for `RunnableWithMessageHistory`.
 
-`BaseChatMessageHistory` goes with langchain-core 2.0: nothing else of Onionskin's imports this module.
+langchain-core 2.0 removes `BaseChatMessageHistory`, so no other module imports this one.
 """
 
 import time
@@ -17,69 +17,68 @@ from onionskin.memory.types.messages import Entry, Message, User
 
 
 class OnionskinHistory(BaseChatMessageHistory):
-    """What a user and the assistant said in one session.
+    """The messages of a user and the assistant in one session.
 
-    Instructions, calls of tools and their results are no part of it. What is private or not to be
-    stored of a message is left out, as the service leaves it out.
+    System messages, tool calls and tool results are not stored. Private text and redacted data are
+    removed as in the service.
 
     Args:
-        onionskin: where it is kept.
-        user: whose session.
-        session: its name, such as LangChain's `session_id`: any text.
+        onionskin: The open memory.
+        user: Owner of the session.
+        session: Name of the session, such as LangChain's `session_id`; any text.
     """
 
     def __init__(self, onionskin: Onionskin, user: User, session: str) -> None:
         self._session = ExternalSession(onionskin, user, session)
-        self._portal, self._discretion = onionskin.event_loop, onionskin.privacy
+        self._event_loop, self._privacy = onionskin.event_loop, onionskin.privacy
 
     @property
     def messages(self) -> list[BaseMessage]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """As `aget_messages`, from a thread without an event loop."""
-        return self._portal.run_blocking(self.aget_messages())
+        return self._event_loop.run_blocking(self.aget_messages())
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `aadd_messages`."""
-        self._portal.run_blocking(self.aadd_messages(messages))
+        self._event_loop.run_blocking(self.aadd_messages(messages))
 
     def clear(self) -> None:
         """As `aclear`."""
-        self._portal.run_blocking(self.aclear())
+        self._event_loop.run_blocking(self.aclear())
 
     async def aget_messages(self) -> list[BaseMessage]:
         """All messages of the session, oldest first."""
-        return [_chat_message(one) for one in await self._portal.run(self._session.read())]
+        return [_chat_message(entry) for entry in await self._event_loop.run(self._session.read())]
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Store what was said, at once and in order."""
-        if kept := _kept(messages, self._discretion):
-            await self._portal.run(self._session.append(kept))
+        """Store messages in one commit, in order."""
+        if stored := _prepare(messages, self._privacy):
+            await self._event_loop.run(self._session.append(stored))
 
     async def aclear(self) -> None:
         """Delete the session."""
-        await self._portal.run(self._session.clear())
+        await self._event_loop.run(self._session.clear())
 
 
-def _kept(messages: Sequence[BaseMessage], discretion: PrivacyPolicy) -> list[Message]:
-    """What is stored of messages: of an answer, nothing of what was private in its question."""
+def _prepare(messages: Sequence[BaseMessage], privacy: PrivacyPolicy) -> list[Message]:
+    """The messages as stored; an answer loses what it repeats of its question's private text."""
     now = time.time()
-    kept: list[Message] = []
+    stored: list[Message] = []
     for before, message in pairwise((None, *messages)):
         text = str(message.text) if message else ""
         if isinstance(message, HumanMessage):
-            kept.append(
-                Message(
-                    "user", discretion.prepare_message(text).for_storage, now, author=message.name
-                )
+            stored.append(
+                Message("user", privacy.prepare_message(text).for_storage, now, author=message.name)
             )
         elif isinstance(message, AIMessage):
-            asked = (
-                discretion.prepare_message(str(before.text))
+            question = (
+                privacy.prepare_message(str(before.text))
                 if isinstance(before, HumanMessage)
                 else None
             )
-            secrets = asked.private_texts if asked else ()
-            kept.append(Message("assistant", discretion.answer_for_storage(text, secrets), now))
-    return [one for one in kept if one.content.strip()]
+            private_texts = question.private_texts if question else ()
+            answer = privacy.answer_for_storage(text, private_texts)
+            stored.append(Message("assistant", answer, now))
+    return [message for message in stored if message.content.strip()]
 
 
 def _chat_message(entry: Entry) -> BaseMessage:

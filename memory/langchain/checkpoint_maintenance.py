@@ -1,4 +1,4 @@
-"""What is done with the checkpoints of a thread as a whole: pruned, copied, deleted by run."""
+"""Copies and prunes threads, and deletes the checkpoints of runs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ _DELTAS = "counters_since_delta_snapshot"
 async def copy_thread(
     store: RedisStore, source: Thread, target: Thread, serde: SerializerProtocol
 ) -> None:
-    """Copy every checkpoint with its channels and writes, the oldest first."""
+    """Copy every checkpoint with its channels and writes, oldest first."""
     rows = [row async for row in store.langgraph_checkpoints.list(source)]
     for row in sorted(rows, key=lambda one: one.id):
         here = replace(source, namespace=row.namespace)
@@ -34,7 +34,7 @@ async def copy_thread(
 async def drop_runs(
     store: RedisStore, user: User, run_ids: Collection[str], serde: SerializerProtocol
 ) -> None:
-    """Delete the checkpoints of all of a user's threads that some runs made."""
+    """Delete the checkpoints of some runs from all threads of a user."""
     for thread_id in await store.langgraph_checkpoints.threads(user):
         thread = Thread(user, thread_id)
         rows = [row async for row in store.langgraph_checkpoints.list(thread)]
@@ -43,7 +43,7 @@ async def drop_runs(
 
 
 async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProtocol) -> None:
-    """Keep the latest checkpoint of each namespace, and those that its delta channels stand on."""
+    """Keep the latest checkpoint of each namespace and those that its delta channels need."""
     rows = [row async for row in store.langgraph_checkpoints.list(thread)]
     at = {(row.namespace, row.id): row for row in rows}
     latest = {row.namespace: row for row in sorted(rows, key=lambda one: one.id)}
@@ -68,7 +68,7 @@ async def _drop(
     gone: list[Row],
     serde: SerializerProtocol,
 ) -> None:
-    """Delete some of a thread's checkpoints, and what only they held."""
+    """Delete checkpoints of a thread, and the channel values that only they use."""
     if not gone:
         return
     kept = {_at(row) for row in rows} - {_at(row) for row in gone}

@@ -1,4 +1,4 @@
-"""Checkpoints as LangGraph knows them, from what is stored of a thread."""
+"""Reads stored checkpoints as LangGraph's `CheckpointTuple`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
 
 @dataclass(frozen=True, slots=True)
 class CheckpointQuery:
-    """Which checkpoints are asked for.
+    """A query for checkpoints.
 
     Attributes:
-        namespace: only of this one; None for all.
-        id: only the one of this id; empty for all.
-        before: only those with a lesser id.
-        metadata: what theirs must hold.
-        limit: the most.
+        namespace: Only this namespace; None for all.
+        id: Only this checkpoint; empty for all.
+        before: Only checkpoints with a smaller id; empty for all.
+        metadata: Values that the metadata must contain.
+        limit: Most checkpoints; None for all.
     """
 
     namespace: str | None
@@ -44,7 +44,7 @@ class CheckpointQuery:
         before: RunnableConfig | None,
         limit: int | None,
     ) -> Self:
-        """What LangGraph's arguments of `list` ask for."""
+        """The query for the arguments of LangGraph's `list`."""
         return cls(
             config.get("configurable", {}).get("checkpoint_ns") if config else None,
             (get_checkpoint_id(config) if config else None) or "",
@@ -54,7 +54,7 @@ class CheckpointQuery:
         )
 
     def matches(self, row: Row) -> bool:
-        """Whether a checkpoint is one of them, as far as can be told without its metadata."""
+        """Whether a checkpoint matches, apart from its metadata."""
         return (
             (self.namespace is None or row.namespace == self.namespace)
             and (not self.id or row.id == self.id)
@@ -65,24 +65,24 @@ class CheckpointQuery:
 async def read_tuple(
     store: RedisStore, thread: Thread, checkpoint_id: str | None, serde: SerializerProtocol
 ) -> CheckpointTuple | None:
-    """One checkpoint, or the latest; None where there is none."""
+    """One checkpoint, or the latest without an id; None if there is none."""
     found = await store.langgraph_checkpoints.get(thread, checkpoint_id)
     return await _tuple(store, thread, *found, serde) if found else None
 
 
 async def list_tuples(
-    store: RedisStore, threads: Sequence[Thread], wanted: CheckpointQuery, serde: SerializerProtocol
+    store: RedisStore, threads: Sequence[Thread], query: CheckpointQuery, serde: SerializerProtocol
 ) -> AsyncIterator[CheckpointTuple]:
-    """The checkpoints of threads that are wanted, the latest of each namespace first."""
-    left = wanted.limit
+    """The checkpoints that match a query, latest of each namespace first."""
+    left = query.limit
     for thread in threads:
         async for row in store.langgraph_checkpoints.list(thread):
             if left is not None and left <= 0:
                 return
-            if not wanted.matches(row):
+            if not query.matches(row):
                 continue
             metadata = serde.loads_typed(row.metadata)
-            if any(metadata.get(name) != value for name, value in wanted.metadata.items()):
+            if any(metadata.get(name) != value for name, value in query.metadata.items()):
                 continue
             found = await read_tuple(store, replace(thread, namespace=row.namespace), row.id, serde)
             if found:

@@ -1,9 +1,9 @@
-"""What is made of the stored bytes of a checkpoint: plain data, messages, and what was allowed.
+"""A safe serializer for checkpoints: plain data, messages, and types that the program allows.
 
-LangGraph's serializer imports and calls whatever a stored value names, unless it is told not to;
-it can fall back to pickle, and reads an older format with LangChain's loader. Here nothing is built
-but the types on LangGraph's own list of safe ones (messages, documents, dates, numbers, sets) and
-those that the program names; of any other type the data come back as they are.
+By default LangGraph's serializer imports and calls what a stored value names, can fall back to
+pickle, and reads an older format with LangChain's loader. This one builds only the types on
+LangGraph's own safe list (messages, documents, dates, numbers, sets) and the program's types.
+Values of other types come back as plain data.
 """
 
 from collections.abc import Iterable
@@ -20,19 +20,19 @@ class PlainSerializer(JsonPlusSerializer):
     """LangGraph's serializer without pickle, without loaders, and with a closed list of types.
 
     Args:
-        allow: further types of the program's own that may be built from what is stored, such as
-            the Pydantic models of a graph's state.
+        allow: Further types that stored values may be decoded to, such as the Pydantic models of
+            a graph's state.
     """
 
     def __init__(self, allow: Iterable[type] = ()) -> None:
-        # An empty list would mean what None means; and True would mean every type.
+        # LangGraph reads an empty list as None, and True as every type.
         super().__init__(pickle_fallback=False, allowed_msgpack_modules=tuple(allow) or None)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """The value of `dumps_typed`.
+        """The value that `dumps_typed` encoded.
 
         Raises:
-            CorruptValueError: it is of a format that is not read here, such as pickle.
+            CorruptValueError: The format is not allowed, such as pickle.
         """
         if data[0] not in _READ:
             raise CorruptValueError(

@@ -1,4 +1,4 @@
-"""Opening Onionskin as a library: what LangChain's classes over it are made of."""
+"""Opens Onionskin as a library, for the LangChain classes of this package."""
 
 import asyncio
 import threading
@@ -33,32 +33,32 @@ _MOST_BYTES = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Onionskin:
-    """What LangChain's classes over Onionskin share.
+    """The open resources that the LangChain classes share.
 
     Attributes:
-        store: the source of truth.
-        views: indexes of users.
-        embedder: of texts and queries.
-        memories: the profiles, by name.
-        portal: the way to the event loop that all of it lives on.
-        discretion: what is kept of what is said outside of a profile.
-        agenda: where a service on the same Redis finds what is due; None where there is none.
+        store: Access to Redis, the source of truth.
+        indexes: Cached indexes of users.
+        embedder: Embeds texts and queries.
+        memories: The memory of each profile, by profile name.
+        event_loop: Runs coroutines on the event loop that owns the connections.
+        privacy: Privacy policy for text outside of a profile.
+        task_queue: Queue of background tasks for a service on the same Redis; None for no queue.
     """
 
     store: RedisStore
     indexes: IndexCache
     embedder: Embedder
-    records: Mapping[str, CombinedMemory]
+    memories: Mapping[str, CombinedMemory]
     event_loop: EventLoopThread
     privacy: PrivacyPolicy = UNREDACTED
     task_queue: TaskQueue | None = None
 
-    async def schedule(self, *dues: Task) -> None:
-        """Note what is due for a service or worker: folds, vectors and extractions."""
-        for due in dues:
-            quiet = due.quiet if isinstance(due, ExtractTask) else 0.0
-            if self.task_queue and isinstance(due, SummarizeTask | EmbedTask | ExtractTask):
-                await self.task_queue.schedule(due, after=quiet, reschedule=False)
+    async def schedule(self, *tasks: Task) -> None:
+        """Queue summaries, embeddings and extractions for a service or worker on the same Redis."""
+        for task in tasks:
+            quiet = task.quiet if isinstance(task, ExtractTask) else 0.0
+            if self.task_queue and isinstance(task, SummarizeTask | EmbedTask | ExtractTask):
+                await self.task_queue.schedule(task, after=quiet, reschedule=False)
 
 
 @asynccontextmanager
@@ -74,21 +74,21 @@ async def open_onionskin(
     masters: MasterKeys | None = None,
     redact: Redact = "off",
 ) -> AsyncGenerator[Onionskin]:
-    """Onionskin on the running event loop, as long as the block lasts.
+    """Open Onionskin on the running event loop until the block ends.
 
     Args:
-        redis_url: where users are kept, as `ONIONSKIN_REDIS_URL`; an embedded Redis if None.
-        data_dir: where the embedded one keeps its data.
-        embedder: as `ONIONSKIN_EMBEDDER`; the same as a service's on the same Redis.
-        embedder_options: how a remote embedder is reached.
-        language: as `ONIONSKIN_LANGUAGE`.
-        profiles: a TOML file of further profiles.
-        model: for classic memories that call one.
-        masters: master keys, where values are stored encrypted.
-        redact: as `ONIONSKIN_REDACT`.
+        redis_url: URL as in `ONIONSKIN_REDIS_URL`; None starts an embedded Redis.
+        data_dir: Data directory of the embedded Redis.
+        embedder: As `ONIONSKIN_EMBEDDER`; must match a service on the same Redis.
+        embedder_options: Connection options of a remote embedder.
+        language: As `ONIONSKIN_LANGUAGE`.
+        profiles: TOML file with further profiles.
+        model: Chat model for the classic memories that need one.
+        masters: Master keys, if stored values are encrypted.
+        redact: As `ONIONSKIN_REDACT`.
 
     Raises:
-        ConfigurationError: one of these cannot be used.
+        ConfigurationError: An argument cannot be used.
     """
     async with AsyncExitStack() as stack:
         options = embedder_options or EmbedderOptions()
@@ -100,10 +100,10 @@ async def open_onionskin(
         stack.push_async_callback(connection.aclose)
         keyring = await Keyring.open(connection, masters)
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
-        text_pipeline = TextPipeline.for_language(language)
-        indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=_MOST_BYTES)
-        known = load_profiles(profiles)
-        discretions = load_privacy_policies(profiles, known, redact)
+        pipeline = TextPipeline.for_language(language)
+        indexes = IndexCache(store, lambda: UserIndex(pipeline), max_bytes=_MOST_BYTES)
+        all_profiles = load_profiles(profiles)
+        policies = load_privacy_policies(profiles, all_profiles, redact)
         memories = {
             name: CombinedMemory(
                 name,
@@ -112,9 +112,9 @@ async def open_onionskin(
                 embedder=opened,
                 indexes=indexes,
                 model=model,
-                privacy=discretions.of(profile.redact),
+                privacy=policies.of(profile.redact),
             )
-            for name, profile in known.items()
+            for name, profile in all_profiles.items()
             if model or not profile.needs_model
         }
         yield Onionskin(
@@ -123,18 +123,18 @@ async def open_onionskin(
             opened,
             memories,
             EventLoopThread(asyncio.get_running_loop()),
-            discretions.default,
+            policies.default,
             TaskQueue(connection),
         )
 
 
 @contextmanager
 def onionskin_in_thread(redis_url: str | None = None, **options: Any) -> Generator[Onionskin]:
-    """The same on an event loop in a thread of its own, for programs that have none.
+    """Open Onionskin on an event loop in its own thread, for synchronous programs.
 
     Args:
-        redis_url: as for `open_onionskin`.
-        options: as for `open_onionskin`.
+        redis_url: As for `open_onionskin`.
+        options: Further arguments of `open_onionskin`.
     """
     with asyncio.Runner() as runner:
         loop = runner.get_loop()

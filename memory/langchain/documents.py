@@ -1,7 +1,7 @@
 """A user's memories and messages as LangChain's documents, and documents as memories.
 
-A document that comes with an id of its own is the memory that holds the topic `document:<id>`:
-added again under that id, it replaces what was there. One without is known by its memory's id.
+A document with its own id becomes the memory with the topic `document:<id>`; adding it again under
+that id replaces the memory. A document without an id is identified by the memory's id.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 
 Filter: TypeAlias = Mapping[str, Any] | Callable[[Document], bool] | None
-"""What a document's metadata must hold, or a function of the document."""
+"""Values that the metadata must contain, or a predicate on the document."""
 _TOPIC = "document:"
 
 
 def draft_of(text: str, metadata: Mapping[str, Any], document_id: str | None) -> dict[str, Any]:
-    """The fields of the memory that a document becomes."""
+    """The fields of a document's memory."""
     topic = None if document_id is None else f"{_TOPIC}{document_id}"
     return {"content": text, "kind": "note", "metadata": dict(metadata), "topic": topic}
 
@@ -45,31 +45,31 @@ def document_of_message(entry: Entry) -> Document:
 
 
 def document_id(record: Record) -> str:
-    """The id that a memory has as a document."""
+    """The document id of a memory."""
     topic = record.topic or ""
     return topic.removeprefix(_TOPIC) if topic.startswith(_TOPIC) else record.id
 
 
 def records_with(records: RecordIndex, ids: Iterable[str]) -> list[Record]:
-    """The memories of documents, in the order of their ids; ids that nothing has are left out."""
+    """The memories of the documents `ids`, in that order; unknown ids are skipped."""
     known = {document_id(record): record for record in records}
-    return [known[one] for one in dict.fromkeys(ids) if one in known]
+    return [known[document] for document in dict.fromkeys(ids) if document in known]
 
 
-def passes(document: Document, wanted: Filter) -> bool:
+def passes(document: Document, condition: Filter) -> bool:
     """Whether a document passes a filter."""
-    if wanted is None:
+    if condition is None:
         return True
-    if callable(wanted):
-        return wanted(document)
-    return all(document.metadata.get(name) == one for name, one in wanted.items())
+    if callable(condition):
+        return condition(document)
+    return all(document.metadata.get(name) == value for name, value in condition.items())
 
 
 def metadata_of(texts: Sequence[str], metadatas: Sequence[dict[str, Any]] | None) -> list[Any]:
-    """The metadata of each text.
+    """The metadata of each text; empty if none are given.
 
     Raises:
-        InvalidInputError: they are not as many.
+        InvalidInputError: Texts and metadata differ in number.
     """
     given = list(metadatas or [{} for _ in texts])
     if len(given) != len(texts):

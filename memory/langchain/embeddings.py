@@ -1,4 +1,4 @@
-"""Onionskin's embedder as LangChain's."""
+"""Onionskin's embedder as LangChain `Embeddings`."""
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -10,15 +10,15 @@ class OnionskinEmbeddings(Embeddings):
     """The embedder of an open Onionskin.
 
     Args:
-        onionskin: whose embedder.
+        onionskin: The open memory.
     """
 
     def __init__(self, onionskin: Onionskin) -> None:
-        self._embedder, self._portal = onionskin.embedder, onionskin.event_loop
+        self._embedder, self._event_loop = onionskin.embedder, onionskin.event_loop
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `aembed_documents`, from a thread without an event loop."""
-        return self._portal.run_blocking(self.aembed_documents(texts))
+        return self._event_loop.run_blocking(self.aembed_documents(texts))
 
     def embed_query(self, text: str) -> list[float]:
         """As `aembed_query`."""
@@ -26,7 +26,7 @@ class OnionskinEmbeddings(Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector of unit length for each text."""
-        vectors = await self._portal.run(self._embedder.embed(texts))
+        vectors = await self._event_loop.run(self._embedder.embed(texts))
         return np.asarray(vectors).tolist()
 
     async def aembed_query(self, text: str) -> list[float]:

@@ -1,6 +1,6 @@
-"""From any thread and any event loop to the one loop that Onionskin's connections live on.
+"""Runs coroutines on the event loop that owns Onionskin's connections, from any thread or loop.
 
-LangChain's classes have a synchronous and an asynchronous face; all of the former go through here.
+The synchronous methods of the LangChain classes use it to call the asynchronous ones.
 """
 
 import asyncio
@@ -13,61 +13,61 @@ T = TypeVar("T")
 
 
 class EventLoopThread:
-    """The way to an event loop.
+    """Access to a running event loop.
 
     Args:
-        loop: on which what is asked for runs, and which runs itself in some thread.
+        loop: The loop that runs the coroutines; it runs in some thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def run_blocking(self, asked: Coroutine[Any, Any, T]) -> T:
-        """Run something there, and wait in this thread.
+    def run_blocking(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, and block this thread until it ends.
 
         Raises:
-            InvalidInputError: this is the loop's own thread, which would wait for itself.
+            InvalidInputError: This is the loop's own thread, which would deadlock.
         """
         if _running() is self._loop:
-            asked.close()
+            coroutine.close()
             raise InvalidInputError(
-                "A synchronous call on the event loop of Onionskin's connections would wait for "
-                "itself. Await the asynchronous method (`ainvoke`, `aget_messages`, ...), or open "
-                "Onionskin in a thread: `with onionskin_in_thread(...)`."
+                "A synchronous call on the event loop of Onionskin's connections would "
+                "deadlock. Await the asynchronous method (`ainvoke`, `aget_messages`, ...), or "
+                "open Onionskin in a thread: `with onionskin_in_thread(...)`."
             )
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    async def run(self, asked: Coroutine[Any, Any, T]) -> T:
-        """Run something there, and await it on this loop."""
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, and await it from the current loop."""
         if _running() is self._loop:
-            return await asked
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
+            return await coroutine
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """What an asynchronous iterator yields there, in this thread; closed when this is."""
+        """Iterate in this thread over an asynchronous iterator that runs on the loop."""
         try:
-            while (one := self.run_blocking(_following(items))) is not None:
-                yield one[0]
+            while (item := self.run_blocking(_next(items))) is not None:
+                yield item[0]
         finally:
-            self.run_blocking(_closed(items))
+            self.run_blocking(_close(items))
 
     async def iterate_async(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """What an asynchronous iterator yields there, on this loop; closed when this is."""
+        """Iterate on the current loop over an asynchronous iterator that runs on the other loop."""
         try:
-            while (one := await self.run(_following(items))) is not None:
-                yield one[0]
+            while (item := await self.run(_next(items))) is not None:
+                yield item[0]
         finally:
-            await self.run(_closed(items))
+            await self.run(_close(items))
 
 
-async def _following(items: AsyncIterator[T]) -> tuple[T] | None:
+async def _next(items: AsyncIterator[T]) -> tuple[T] | None:
     try:
         return (await anext(items),)
     except StopAsyncIteration:
         return None
 
 
-async def _closed(items: AsyncIterator[Any]) -> None:
+async def _close(items: AsyncIterator[Any]) -> None:
     if isinstance(items, AsyncGenerator):
         await cast("AsyncGenerator[Any]", items).aclose()
 

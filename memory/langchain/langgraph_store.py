@@ -116,7 +116,7 @@ class OnionskinStore(BaseStore):
         tenant: str = "default",
         fields: Sequence[str] = (_WHOLE,),
     ) -> None:
-        self._store, self._embedder, self._portal = (
+        self._store, self._embedder, self._event_loop = (
             onionskin.store,
             onionskin.embedder,
             onionskin.event_loop,
@@ -125,7 +125,7 @@ class OnionskinStore(BaseStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """As `abatch`, from a thread without an event loop."""
-        return self._portal.run_blocking(self._batch(list(ops)))
+        return self._event_loop.run_blocking(self._batch(list(ops)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do operations: all that read, then all that write.
@@ -134,7 +134,7 @@ class OnionskinStore(BaseStore):
             InvalidInputError: one names no user, or reaches over users, or its value is no plain
                 data.
         """
-        return await self._portal.run(self._batch(list(ops)))
+        return await self._event_loop.run(self._batch(list(ops)))
 
     async def _batch(self, operations: Sequence[Op]) -> list[Result]:
         for one in operations:

@@ -1,7 +1,7 @@
-"""Sessions under names of somebody else's: a thread of LangGraph's, a session id of LangChain's.
+"""Sessions with external names: a LangGraph thread id or a LangChain session id.
 
-The id of the session follows from the name, so that nothing is looked up. Under a name there is
-always a session to go on with: it begins with the first turn, and one that was closed is opened.
+The session id is a hash of the name, so no lookup is needed. A named session can always be
+continued: the first turn creates it, and a closed one is reopened.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ _EMBED_SECONDS = 30.0
 
 
 def external_session_id(name: str) -> str:
-    """The id of the session of a name; each user has their own."""
+    """The session id for a name, unique within a user."""
     return f"s_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalSession:
-    """A user's session under a name."""
+    """A user's session with an external name."""
 
     onionskin: Onionskin
     user: User
@@ -38,18 +38,18 @@ class ExternalSession:
 
     @property
     def store(self) -> RedisStore:
-        """Where it is kept."""
+        """The store of the session."""
         return self.onionskin.store
 
     @property
     def id(self) -> str:
-        """Of the session."""
+        """The session id."""
         return external_session_id(self.name)
 
     async def recall(
         self, memory: CombinedMemory, text: str, *, lock: SessionLock | None = None
     ) -> RecallResult:
-        """What a profile has to say to `text`; of a session that begins if there is none."""
+        """Recall memory for `text`; a missing session starts with this turn."""
         now = time.time()
         try:
             return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
@@ -58,15 +58,15 @@ class ExternalSession:
             return await memory.recall(self.user, text, session_id=self.id, now=now, lock=lock)
         except UnknownSessionError:
             await self.store.deletion.expire_session(self.user, self.id)
-            begun = await memory.recall(
+            recalled = await memory.recall(
                 self.user, text, session_id=None, now=now, lock=lock, new_session=True
             )
-            snapshot = begun.turn.snapshot
+            snapshot = recalled.turn.snapshot
             named = replace(snapshot, session=replace(snapshot.session, id=self.id))
-            return replace(begun, turn=replace(begun.turn, snapshot=named))
+            return replace(recalled, turn=replace(recalled.turn, snapshot=named))
 
     async def read(self) -> tuple[Entry, ...]:
-        """All that was said in it, oldest first."""
+        """All messages of the session, oldest first."""
         try:
             session = await self.store.sessions.get(self.user, self.id)
         except UnknownSessionError:
@@ -76,10 +76,12 @@ class ExternalSession:
         )
 
     async def append(self, messages: Sequence[Message]) -> None:
-        """Store messages at its end."""
+        """Append messages to the session."""
         embedder = self.onionskin.embedder
         vectors = (
-            await embed_with_timeout(embedder, [one.spoken for one in messages], _EMBED_SECONDS)
+            await embed_with_timeout(
+                embedder, [message.spoken for message in messages], _EMBED_SECONDS
+            )
             if embedder.local
             else [None] * len(messages)
         )
@@ -90,14 +92,14 @@ class ExternalSession:
             await self.onionskin.schedule(EmbedTask(self.user))
 
     async def clear(self) -> None:
-        """Delete it, if it is there."""
+        """Delete the session if it exists."""
         try:
             await self.store.sessions.delete(self.user, self.id)
         except UnknownSessionError:
             return
 
     async def _session(self, title: str) -> tuple[Session, bool]:
-        """How it stands, open; and whether it is to begin."""
+        """The session, reopened if it was closed; and whether it is new."""
         try:
             session = await self.store.sessions.get(self.user, self.id)
         except UnknownSessionError:

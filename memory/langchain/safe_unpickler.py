@@ -1,9 +1,9 @@
-"""Reads the documents out of a pickle of LangChain's FAISS without unpickling it.
+"""Reads documents from a pickle of LangChain's FAISS without unpickling it.
 
-A pickle is a program that can import and call anything. Here its instructions are taken apart by
-`pickletools`, which runs none of them, and followed as far as they build plain data: a class that
-is named becomes its name, an object its name and state. Nothing is imported, nothing is called, and
-a pickle that names anything but LangChain's documents and their store is refused.
+A pickle is a program that can import and call anything. `pickletools` parses its instructions
+without running them. This module interprets those that build plain data: a class becomes its name,
+an object its class and state. Nothing is imported or called. A pickle that names a class other than
+LangChain's documents, their store and `set` is rejected.
 """
 
 import pickletools
@@ -39,67 +39,67 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 @dataclass(slots=True)
 class PickleGlobal:
-    """A class that a pickle names."""
+    """A class that the pickle names."""
 
     name: str
 
 
 @dataclass(slots=True)
 class PickleObject:
-    """An object that a pickle would make: of which class, and with which state."""
+    """An object that unpickling would create: its class and state."""
 
     kind: PickleGlobal
     state: Any = None
 
 
 def read_pickle(data: bytes) -> Any:
-    """What a pickle holds: plain data, `Named` and `Made`.
+    """The content of a pickle: plain data, `PickleGlobal` and `PickleObject`.
 
     Raises:
-        InvalidInputError: it is no pickle, names something else, or does what is not followed here.
+        InvalidInputError: It is malformed, names another class, or uses another instruction.
     """
-    machine = PickleReader()
+    reader = PickleReader()
     try:
         for instruction, argument, _ in pickletools.genops(data):
             if instruction.name == "STOP":
-                return machine.stack.pop()
-            machine.execute(instruction.name, argument)
+                return reader.stack.pop()
+            reader.execute(instruction.name, argument)
     except _BROKEN as error:
         raise InvalidInputError(f"The pickle cannot be read: {error}.") from error
-    raise InvalidInputError("The pickle cannot be read: it has no end.")
+    raise InvalidInputError("The pickle cannot be read: its end is missing.")
 
 
 class PickleReader:
-    """A stack and a memo, as the pickle's instructions expect them."""
+    """Interpreter for the allowed pickle instructions, with their stack and memo."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
     def execute(self, name: str, argument: Any) -> None:
-        """Follow one instruction."""
+        """Execute one instruction."""
         if name in _LITERALS:
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
         elif name not in {"PROTO", "FRAME"}:
-            step = getattr(self, f"_{name.lower()}", None)
-            if step is None:
-                raise InvalidInputError(f"The pickle does what no documents need: {name}.")
-            step(argument)
+            handler = getattr(self, f"_{name.lower()}", None)
+            if handler is None:
+                raise InvalidInputError(f"The pickle uses a forbidden instruction: {name}.")
+            handler(argument)
 
-    def _marked(self) -> list[Any]:
-        at = max(place for place, one in enumerate(self.stack) if one is _MARK)
-        found = self.stack[at + 1 :]
-        del self.stack[at:]
-        return found
+    def _pop_to_mark(self) -> list[Any]:
+        mark = max(place for place, item in enumerate(self.stack) if item is _MARK)
+        items = self.stack[mark + 1 :]
+        del self.stack[mark:]
+        return items
 
-    def _popped(self, count: int) -> list[Any]:
+    def _pop(self, count: int) -> list[Any]:
         if len(self.stack) < count:
             raise IndexError("its stack is empty")
-        found = self.stack[-count:]
+        items = self.stack[-count:]
         del self.stack[-count:]
-        return found
+        return items
 
     def _memoize(self, _: Any) -> None:
         self._memo[len(self._memo)] = self.stack[-1]
@@ -115,68 +115,68 @@ class PickleReader:
     _long_binget = _binget
 
     def _tuple(self, _: Any) -> None:
-        self.stack.append(tuple(self._marked()))
+        self.stack.append(tuple(self._pop_to_mark()))
 
     def _tuple1(self, _: Any) -> None:
-        self.stack.append(tuple(self._popped(1)))
+        self.stack.append(tuple(self._pop(1)))
 
     def _tuple2(self, _: Any) -> None:
-        self.stack.append(tuple(self._popped(2)))
+        self.stack.append(tuple(self._pop(2)))
 
     def _tuple3(self, _: Any) -> None:
-        self.stack.append(tuple(self._popped(3)))
+        self.stack.append(tuple(self._pop(3)))
 
     def _append(self, _: Any) -> None:
-        (one,) = self._popped(1)
-        self.stack[-1].append(one)
+        (item,) = self._pop(1)
+        self.stack[-1].append(item)
 
     def _appends(self, _: Any) -> None:
-        added = self._marked()
-        self.stack[-1].extend(added)
+        items = self._pop_to_mark()
+        self.stack[-1].extend(items)
 
     def _setitem(self, _: Any) -> None:
-        name, one = self._popped(2)
-        self.stack[-1][name] = one
+        name, value = self._pop(2)
+        self.stack[-1][name] = value
 
     def _setitems(self, _: Any) -> None:
-        added = self._marked()
-        self.stack[-1].update(zip(added[::2], added[1::2], strict=True))
+        items = self._pop_to_mark()
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
     def _additems(self, _: Any) -> None:
-        added = self._marked()
-        self.stack[-1].update(added)
+        items = self._pop_to_mark()
+        self.stack[-1].update(items)
 
     def _stack_global(self, _: Any) -> None:
-        module, name = self._popped(2)
-        self.stack.append(_named(f"{module}.{name}"))
+        module, name = self._pop(2)
+        self.stack.append(_pickle_global(f"{module}.{name}"))
 
     def _global(self, argument: str) -> None:
-        self.stack.append(_named(argument.replace(" ", ".", 1)))
+        self.stack.append(_pickle_global(argument.replace(" ", ".", 1)))
 
     def _newobj(self, _: Any) -> None:
-        kind, _arguments = self._popped(2)
-        self.stack.append(_made(kind))
+        kind, _arguments = self._pop(2)
+        self.stack.append(_pickle_object(kind))
 
     def _reduce(self, _: Any) -> None:
-        kind, _arguments = self._popped(2)
-        self.stack.append(_made(kind))
+        kind, _arguments = self._pop(2)
+        self.stack.append(_pickle_object(kind))
 
     def _build(self, _: Any) -> None:
-        (state,) = self._popped(1)
+        (state,) = self._pop(1)
         if not isinstance(self.stack[-1], PickleObject):
-            raise TypeError("it gives a state to what has none")
+            raise TypeError("it sets the state of something that is no object")
         self.stack[-1].state = state
 
 
-def _named(name: str) -> PickleGlobal:
+def _pickle_global(name: str) -> PickleGlobal:
     if not _ALLOWED.fullmatch(name):
         raise InvalidInputError(
-            f"The pickle names {name!r}: that belongs to no index of documents, and is not run."
+            f"The pickle names {name!r}, which is not part of an index of documents."
         )
     return PickleGlobal(name)
 
 
-def _made(kind: Any) -> PickleObject:
+def _pickle_object(kind: Any) -> PickleObject:
     if not isinstance(kind, PickleGlobal):
-        raise TypeError("it makes an object of what is no class")
+        raise TypeError("it creates an object of something that is no class")
     return PickleObject(kind)

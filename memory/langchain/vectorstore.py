@@ -24,83 +24,15 @@ from onionskin.memory.langchain.documents import (
     records_with,
 )
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
-from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.langchain.vectorstore_search import IndexSearch
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import VectorHit, embed_with_timeout
 from onionskin.memory.types.messages import User, Vector
 
-
-class WaitingVectors(VectorStore):
-    """A vector store that is asynchronous, for programs that are not.
-
-    Attributes:
-        portal: the way to the event loop.
-    """
-
-    portal: EventLoopThread
-
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        *,
-        ids: list[str] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """As `aadd_texts`."""
-        return self.portal.run_blocking(self.aadd_texts(texts, metadatas, ids=ids, **kwargs))
-
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
-        """As `adelete`."""
-        return self.portal.run_blocking(self.adelete(ids, **kwargs))
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """As `aget_by_ids`."""
-        return self.portal.run_blocking(self.aget_by_ids(ids))
-
-    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """As `asimilarity_search`."""
-        return self.portal.run_blocking(self.asimilarity_search(query, k, **kwargs))
-
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """As `asimilarity_search_with_score`."""
-        return self.portal.run_blocking(self.asimilarity_search_with_score(query, k, **kwargs))
-
-    def similarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """As `asimilarity_search_by_vector`."""
-        return self.portal.run_blocking(self.asimilarity_search_by_vector(embedding, k, **kwargs))
-
-    def max_marginal_relevance_search(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """As `amax_marginal_relevance_search`."""
-        asked = self.amax_marginal_relevance_search(query, k, fetch_k, lambda_mult, **kwargs)
-        return self.portal.run_blocking(asked)
-
-    def max_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """As `amax_marginal_relevance_search_by_vector`."""
-        asked = self.amax_marginal_relevance_search_by_vector(
-            embedding, k, fetch_k, lambda_mult, **kwargs
-        )
-        return self.portal.run_blocking(asked)
-
-
 _EMBED_SECONDS = 30.0
 
 
-class OnionskinVectorStore(WaitingVectors):
+class OnionskinVectorStore(VectorStore):
     """The index of one user, and of nobody else.
 
     What is added is kept as a memory (a note): the API lists it, recall finds it, erasing the user
@@ -115,7 +47,7 @@ class OnionskinVectorStore(WaitingVectors):
 
     def __init__(self, onionskin: Onionskin, user: User, *, messages: bool = True) -> None:
         self._onionskin, self._user, self._messages = onionskin, user, messages
-        self.portal = onionskin.event_loop
+        self._event_loop = onionskin.event_loop
         self._memories = RecordService(
             onionskin.store,
             onionskin.indexes,
@@ -147,7 +79,7 @@ class OnionskinVectorStore(WaitingVectors):
         own: list[str | None] = list(ids) if ids else [None] * len(added)
         if len(own) != len(added):
             raise InvalidInputError(f"There are {len(added)} texts, and {len(own)} ids.")
-        return await self.portal.run(self._add(added, metadata_of(added, metadatas), own))
+        return await self._event_loop.run(self._add(added, metadata_of(added, metadatas), own))
 
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """Delete memories; ids that nothing has are passed over. Messages go with their session.
@@ -158,11 +90,11 @@ class OnionskinVectorStore(WaitingVectors):
         del kwargs
         if ids is None:
             raise InvalidInputError("Say which documents to delete, by their ids.")
-        return await self.portal.run(self._delete(ids))
+        return await self._event_loop.run(self._delete(ids))
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The memories of some ids; those that nothing has are left out."""
-        records = await self.portal.run(self._memories.index(self._user))
+        records = await self._event_loop.run(self._memories.index(self._user))
         return [document_of_record(one) for one in records_with(records, ids)]
 
     async def asimilarity_search(
@@ -175,7 +107,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """What bears on a query, ranked as in recall; what does not, behind it, up to `k`."""
         del kwargs
-        return await self.portal.run(self._ranked(query, k, filter))
+        return await self._event_loop.run(self._ranked(query, k, filter))
 
     async def asimilarity_search_with_score(
         self,
@@ -191,7 +123,7 @@ class OnionskinVectorStore(WaitingVectors):
             EmbedderError: the query could not be embedded.
         """
         del kwargs
-        return await self.portal.run(self._near(query, k, filter))
+        return await self._event_loop.run(self._near(query, k, filter))
 
     async def asimilarity_search_by_vector(
         self,
@@ -203,7 +135,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """What is nearest to a vector of Onionskin's embedder."""
         del kwargs
-        found = await self.portal.run(self._nearest(embedding, k, filter))
+        found = await self._event_loop.run(self._nearest(embedding, k, filter))
         return [document for document, _ in found]
 
     async def amax_marginal_relevance_search_by_vector(
@@ -218,7 +150,7 @@ class OnionskinVectorStore(WaitingVectors):
     ) -> list[Document]:
         """Of the `fetch_k` nearest to a vector, `k` that say different things."""
         del kwargs
-        found = await self.portal.run(self._nearest(embedding, fetch_k, filter))
+        found = await self._event_loop.run(self._nearest(embedding, fetch_k, filter))
         held = [near.vector.tolist() for _, near in found]
         asked = np.asarray(embedding, np.float32)
         chosen = maximal_marginal_relevance(asked, held, lambda_mult, k)
@@ -228,10 +160,68 @@ class OnionskinVectorStore(WaitingVectors):
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """The same for a query."""
-        vector = await self.portal.run(self._embedded(query))
+        vector = await self._event_loop.run(self._embedded(query))
         return await self.amax_marginal_relevance_search_by_vector(
             vector.tolist(), k, fetch_k, lambda_mult, **kwargs
         )
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """As `aadd_texts`."""
+        return self._event_loop.run_blocking(self.aadd_texts(texts, metadatas, ids=ids, **kwargs))
+
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
+        """As `adelete`."""
+        return self._event_loop.run_blocking(self.adelete(ids, **kwargs))
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """As `aget_by_ids`."""
+        return self._event_loop.run_blocking(self.aget_by_ids(ids))
+
+    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
+        """As `asimilarity_search`."""
+        return self._event_loop.run_blocking(self.asimilarity_search(query, k, **kwargs))
+
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """As `asimilarity_search_with_score`."""
+        return self._event_loop.run_blocking(self.asimilarity_search_with_score(query, k, **kwargs))
+
+    def similarity_search_by_vector(
+        self, embedding: list[float], k: int = 4, **kwargs: Any
+    ) -> list[Document]:
+        """As `asimilarity_search_by_vector`."""
+        return self._event_loop.run_blocking(
+            self.asimilarity_search_by_vector(embedding, k, **kwargs)
+        )
+
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """As `amax_marginal_relevance_search`."""
+        asked = self.amax_marginal_relevance_search(query, k, fetch_k, lambda_mult, **kwargs)
+        return self._event_loop.run_blocking(asked)
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """As `amax_marginal_relevance_search_by_vector`."""
+        asked = self.amax_marginal_relevance_search_by_vector(
+            embedding, k, fetch_k, lambda_mult, **kwargs
+        )
+        return self._event_loop.run_blocking(asked)
 
     @classmethod
     def from_texts(

@@ -1,4 +1,4 @@
-"""Writing conversations down, line by line: an answer is heard with the message before it."""
+"""Redacts conversations line by line; an answer also loses its message's private text."""
 
 from collections import OrderedDict
 from dataclasses import replace
@@ -6,14 +6,14 @@ from dataclasses import replace
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.messages import Message
 
-_MOST_LABELS = 1000
+_MAX_CONVERSATIONS = 1000
 
 
 class ConversationRedactor:
-    """Writes one conversation down.
+    """Redacts one conversation.
 
     Args:
-        discretion: what is kept of it.
+        privacy: Privacy policy for its lines.
     """
 
     def __init__(self, privacy: PrivacyPolicy) -> None:
@@ -21,19 +21,19 @@ class ConversationRedactor:
         self._private_texts: tuple[str, ...] = ()
 
     def redact_line(self, role: str, text: str) -> str:
-        """What is kept of the next line."""
+        """The next line as it is stored."""
         if role == "assistant":
             return self._privacy.answer_for_storage(text, self._private_texts)
-        said = self._privacy.prepare_message(text)
-        self._private_texts = said.private_texts
-        return said.for_storage
+        message = self._privacy.prepare_message(text)
+        self._private_texts = message.private_texts
+        return message.for_storage
 
 
 class ConversationRedactors:
-    """Writes several conversations down whose lines come mixed.
+    """Redacts several conversations with interleaved lines.
 
     Args:
-        discretion: what is kept of them.
+        privacy: Privacy policy for their lines.
     """
 
     def __init__(self, privacy: PrivacyPolicy) -> None:
@@ -41,11 +41,11 @@ class ConversationRedactors:
         self._redactors: OrderedDict[str, ConversationRedactor] = OrderedDict()
 
     def redact_message(self, label: str, message: Message) -> Message:
-        """The next message of the conversation `label`, as it is kept."""
-        listener = self._redactors.setdefault(label, ConversationRedactor(self._privacy))
+        """The next message of conversation `label` as it is stored."""
+        redactor = self._redactors.setdefault(label, ConversationRedactor(self._privacy))
         self._redactors.move_to_end(label)
-        if len(self._redactors) > _MOST_LABELS:
+        if len(self._redactors) > _MAX_CONVERSATIONS:
             self._redactors.popitem(last=False)
-        content = listener.redact_line(message.role, message.content)
+        content = redactor.redact_line(message.role, message.content)
         author = message.author and self._privacy.for_storage(message.author)
         return replace(message, content=content, author=author)

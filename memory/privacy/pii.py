@@ -1,8 +1,7 @@
-"""Finding personal data: e-mail addresses, cards, IP addresses, phone numbers.
+"""Detectors of personal data: e-mail addresses, cards, IP addresses, phone numbers.
 
-Each detector takes a text and gives places in it, in order and apart. None takes a time that grows
-faster than the text: what may repeat is possessive or bounded, and no pattern looks twice at what
-another start has seen.
+Each detector yields ordered, disjoint spans of a text in linear time: repetitions are possessive or
+bounded, and no pattern scans a character again from another start.
 """
 
 import ipaddress
@@ -41,7 +40,7 @@ _PHONE = re.compile(
 
 
 def emails(text: str) -> Iterator[Span]:
-    """E-mail addresses, of whatever script."""
+    """E-mail addresses in any script."""
     end = 0
     for domain in _DOMAIN.finditer(text):
         start = domain.start()
@@ -55,7 +54,7 @@ def emails(text: str) -> Iterator[Span]:
 
 
 def cards(text: str) -> Iterator[Span]:
-    """Numbers of payment cards: of an issuer's form, and right by Luhn."""
+    """Payment card numbers: an issuer's format and a valid Luhn checksum."""
     for run in _DIGITS.finditer(text):
         digits = [one.start() for one in _DIGIT.finditer(text, run.start(), run.end())]
         number, first = "".join(text[place] for place in digits), 0
@@ -67,24 +66,24 @@ def cards(text: str) -> Iterator[Span]:
 
 
 def _card_at(number: str, digits: list[int], first: int) -> int:
-    """How many digits of a card's number begin at a group's beginning; 0 where none does."""
+    """The length of the card number that starts at a digit group; 0 if none does."""
     if first and digits[first] == digits[first - 1] + 1:
         return 0
     for end in range(min(first + _MOST_CARD, len(digits)), first + _LEAST_CARD - 1, -1):
         if end < len(digits) and digits[end] == digits[end - 1] + 1:
-            continue  # it would end in the midst of a group
-        if _CARD.fullmatch(number, first, end) and _by_luhn(number[first:end]):
+            continue  # it would end inside a group
+        if _CARD.fullmatch(number, first, end) and _has_luhn_checksum(number[first:end]):
             return end - first
     return 0
 
 
-def _by_luhn(number: str) -> bool:
+def _has_luhn_checksum(number: str) -> bool:
     doubled = [int(one) * (1 + place % 2) for place, one in enumerate(reversed(number))]
     return sum(one // 10 + one % 10 for one in doubled) % 10 == 0
 
 
 def ip_addresses(text: str) -> Iterator[Span]:
-    """IP addresses of versions 4 and 6."""
+    """IPv4 and IPv6 addresses."""
     found = [place for pattern in (_IPV4, _IPV6) for place in _addresses(pattern, text)]
     end = 0
     for place in sorted(found):
@@ -115,6 +114,6 @@ def _is_address(written: str) -> bool:
 
 
 def phones(text: str) -> Iterator[Span]:
-    """Phone numbers: with a country's code, in North America's groups, or in groups after a 0."""
+    """Phone numbers: with a country code, in North American groups, or in groups after a 0."""
     for match in _PHONE.finditer(text):
         yield match.start(), match.start() + len(match[0].rstrip(" ./-\u00a0"))

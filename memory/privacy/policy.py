@@ -1,7 +1,4 @@
-"""The one place where words are prepared: what the model sees of them, and what is stored.
-
-What the TOML file says of privacy, and the policies it makes.
-"""
+"""Privacy policies: which text the model sees and which is stored, and their TOML options."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,18 +14,18 @@ from onionskin.memory.privacy.redaction import Kind, Redactor
 from onionskin.memory.types.messages import Entry
 
 Redact: TypeAlias = Literal["off", "stored", "model"]
-"""Personal data: left alone; not stored; neither stored nor shown to the model."""
+"""Personal data are kept (`off`), not stored (`stored`), or hidden from the model too (`model`)."""
 _DEEPEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedMessage:
-    """What a user says.
+    """A user's message under a privacy policy.
 
     Attributes:
-        seen: what the model sees of it.
-        kept: what everything else sees of it: stored, embedded, searched by, told to observers.
-        secrets: its private texts, to be taken out of what answers it.
+        for_model: The text for the model.
+        for_storage: The text for everything else: storage, embedding, search, observers.
+        private_texts: Its private texts, which are removed from the answer.
     """
 
     for_model: str = field(repr=False)
@@ -37,66 +34,67 @@ class PreparedMessage:
 
     @property
     def has_private_text(self) -> bool:
-        """Whether the model sees something that nobody else may."""
+        """Whether only the model may see some of the text."""
         return self.for_model != self.for_storage or bool(self.private_texts)
 
 
-def _as_it_is(text: str) -> str:
+def _unchanged(text: str) -> str:
     return text
 
 
 class PrivacyPolicy:
-    """A policy, as a pure function of text. Private spans are respected by every one.
+    """A policy for text. Every policy removes private spans from what is stored.
 
     Args:
-        mode: what becomes of personal data.
-        redact: a text without personal data; applied twice it changes nothing more.
+        mode: Treatment of personal data.
+        redact: Idempotent function that removes personal data from a text.
     """
 
-    def __init__(self, mode: Redact = "off", redact: Callable[[str], str] = _as_it_is) -> None:
+    def __init__(self, mode: Redact = "off", redact: Callable[[str], str] = _unchanged) -> None:
         self.mode: Redact = mode
-        self.redact = _as_it_is if mode == "off" else redact
+        self.redact = _unchanged if mode == "off" else redact
 
     @property
     def redacts(self) -> bool:
-        """Whether personal data are not stored."""
+        """Whether personal data are removed before storage."""
         return self.mode != "off"
 
     def prepare_message(self, text: str) -> PreparedMessage:
-        """A user's words, for the model and for all others."""
+        """A user's message, prepared for the model and for storage."""
         parts = split(text)
         return PreparedMessage(
             self.for_model(parts.for_model), self.redact(parts.for_storage), parts.private_texts
         )
 
     def for_storage(self, text: str) -> str:
-        """What is stored of somebody's words."""
+        """A text of a user as it is stored."""
         return self.redact(split(text).for_storage)
 
     def answer_for_storage(self, text: str, private_texts: tuple[str, ...] = ()) -> str:
-        """What is stored of an answer to a message with these secrets."""
+        """An answer as it is stored, without the private texts of its message."""
         return self.redact(remove_echoes(without_pairs(text), private_texts))
 
     def for_model(self, text: str) -> str:
-        """What the model sees of a text that is no user's message: memories, instructions."""
+        """A memory or an instruction as the model sees it."""
         return self.redact(text) if self.mode == "model" else text
 
     def for_model_outside_turn(self, text: str) -> str:
-        """What the model sees of a text that is part of no turn: nothing private."""
+        """A text outside of a turn as the model sees it: without private spans."""
         return self.for_model(split(text).for_storage)
 
     def redact_entry(self, entry: Entry) -> Entry:
-        """A message that was stored before the policy was what it is."""
+        """An entry that was stored under an earlier policy, redacted by this one."""
         message = entry.message
         content = self.redact(message.content)
-        same = content == message.content
-        return entry if same else replace(entry, message=replace(message, content=content))
+        if content == message.content:
+            return entry
+        return replace(entry, message=replace(message, content=content))
 
     def redact_json(self, value: Any, *, depth: int = 0) -> Any:
-        """What is stored of plain data: the same, with each text in it as `kept` has it.
+        """Plain data with every text in it as `for_storage` returns it.
 
         Raises:
-            InvalidInputError: it is nested too deeply.
+            InvalidInputError: The data are nested too deeply.
         """
         if depth > _DEEPEST:
             raise InvalidInputError(f"Data may be nested {_DEEPEST} levels deep.")
@@ -106,17 +104,17 @@ class PrivacyPolicy:
                 return self.for_storage(value)
             case Mapping():
                 items = cast("Mapping[str, Any]", value).items()
-                return {self.for_storage(name): inner(one) for name, one in items}
+                return {self.for_storage(name): inner(item) for name, item in items}
             case list():
-                return [inner(one) for one in cast("list[Any]", value)]
+                return [inner(item) for item in cast("list[Any]", value)]
             case tuple():
-                return tuple(inner(one) for one in cast("tuple[Any, ...]", value))
+                return tuple(inner(item) for item in cast("tuple[Any, ...]", value))
             case _:
                 return value
 
 
 UNREDACTED = PrivacyPolicy()
-"""Personal data are left alone."""
+"""The policy that keeps personal data."""
 
 
 _MOST_PATTERNS = 50
@@ -124,35 +122,35 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}\Z")]
 
 
 class RedactionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[redaction]`: what personal data are, wherever they are redacted."""
+    """`[redaction]`: the kinds of personal data and further patterns to redact."""
 
     kinds: tuple[Kind, ...] = ("email", "card", "ip", "phone")
     patterns: Annotated[dict[_Name, str], msgspec.Meta(max_length=_MOST_PATTERNS)] = {}
 
 
 class PrivacyPolicies:
-    """The policies of a service: one by default, and others of profiles that have their own.
+    """The privacy policies of a deployment: a default, and those of individual profiles.
 
     Args:
-        options: what personal data are.
-        mode: what becomes of them by default.
-        others: what becomes of them in profiles.
+        options: The kinds of personal data to redact.
+        mode: Default treatment of personal data.
+        others: Treatments that profiles choose instead.
 
     Raises:
-        ConfigurationError: a pattern cannot be used.
+        ConfigurationError: A pattern is invalid.
     """
 
     def __init__(
         self, options: RedactionOptions, mode: Redact = "off", *, others: frozenset[Redact]
     ) -> None:
         redactor = Redactor(options.kinds, options.patterns)
-        self._of: dict[Redact, PrivacyPolicy] = {
-            one: PrivacyPolicy(one, redactor) for one in ("off", "stored", "model")
+        self._by_mode: dict[Redact, PrivacyPolicy] = {
+            each: PrivacyPolicy(each, redactor) for each in ("off", "stored", "model")
         }
-        self.default = self._of[mode]
+        self.default = self._by_mode[mode]
         redacts = (others | {mode}) - {"off"}
-        self.strictest = self._of["stored"] if redacts else self._of["off"]
+        self.strictest = self._by_mode["stored"] if redacts else self._by_mode["off"]
 
     def of(self, mode: Redact | None) -> PrivacyPolicy:
-        """The policy of a profile; the default where it says nothing."""
-        return self.default if mode is None else self._of[mode]
+        """The policy for a mode; the default for None."""
+        return self.default if mode is None else self._by_mode[mode]

@@ -1,16 +1,16 @@
-"""`<private>...</private>` in a text: what stands between the tags is for the model alone.
+"""Parses `<private>...</private>`: only the model sees the text between the tags.
 
-Whatever is in doubt is private. A tag without its counterpart reaches to the end of the text that
-it faces; tags count in any case, with blanks and invisible characters anywhere inside them, with
-attributes, and without their closing bracket. Every pattern is possessive: a text is read in a time
-that grows with its length and no faster.
+Doubtful text is private. An unmatched opening tag extends to the end of the text, an unmatched
+closing tag to its beginning. Tags match in any case, with spaces and invisible characters inside,
+with attributes, and without their closing bracket. Patterns are possessive, so parsing takes linear
+time.
 """
 
 import re
 from dataclasses import dataclass, field
 
 MARK = "[private]"
-"""What stands for a span in all that is stored."""
+"""Replaces a private span in stored text."""
 
 _GAP = "[\\s\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]*+"
 _NAME = _GAP.join("private")
@@ -22,12 +22,12 @@ _TAG = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A text taken apart.
+    """A parsed text.
 
     Attributes:
-        seen: all of it, without tags.
-        kept: without what is private, `MARK` in its places.
-        secrets: what was private, tags aside, without blanks at its ends.
+        for_model: The whole text without tags.
+        for_storage: The text with `MARK` in place of private spans.
+        private_texts: The private spans, stripped and without tags.
     """
 
     for_model: str = field(repr=False)
@@ -36,14 +36,14 @@ class Split:
 
 
 def split(text: str) -> Split:
-    """What of a user's words is for the model alone."""
+    """Parse a user's text."""
     return _split(text, lone=True)
 
 
 def without_pairs(text: str) -> str:
-    """A text of somebody else's: only what stands between two tags is private.
+    """The stored form of an assistant's text, where only text between two tags is private.
 
-    An answer that explains a tag by naming it is not cut off there.
+    An answer that mentions a single tag is not truncated there.
     """
     return _split(text, lone=False).for_storage
 
@@ -53,19 +53,19 @@ def _split(text: str, *, lone: bool) -> Split:
     if not tags:
         return Split(text, text)
     regions = _regions(text, tags, lone=lone)
-    kept: list[str] = []
-    secrets: list[str] = []
+    stored: list[str] = []
+    private_texts: list[str] = []
     end = 0
     for start, until in regions:
-        kept += (text[end:start], MARK)
-        secrets += filter(None, map(str.strip, _untagged(text[start:until])))
+        stored += (text[end:start], MARK)
+        private_texts += filter(None, map(str.strip, _untagged(text[start:until])))
         end = until
-    kept.append(text[end:])
-    return Split("".join(_untagged(text)), "".join(kept), tuple(dict.fromkeys(secrets)))
+    stored.append(text[end:])
+    return Split("".join(_untagged(text)), "".join(stored), tuple(dict.fromkeys(private_texts)))
 
 
 def _regions(text: str, tags: list[re.Match[str]], *, lone: bool) -> list[tuple[int, int]]:
-    """The private parts of a text, tags included: apart from each other, in order."""
+    """The private regions of a text including tags, disjoint and in order."""
     regions: list[tuple[int, int]] = []
     opened: list[int] = []
     for tag in tags:

@@ -1,6 +1,7 @@
-"""Redaction: personal data give way to marks such as `[email]`.
+"""Replaces personal data by marks such as `[email]`.
 
-Detectors from elsewhere: patterns of one's own, and LangChain's; imported where wanted.
+Besides the built-in detectors it uses custom RE2 patterns and LangChain's detectors, imported only
+when configured.
 """
 
 import re
@@ -15,10 +16,10 @@ _LONGEST = 1000
 
 
 def pattern_detector(name: str, pattern: str) -> Detector:
-    """A detector of what a pattern finds, by RE2: in linear time, whatever pattern and text are.
+    """A detector for a custom RE2 pattern, which matches in linear time.
 
     Raises:
-        ConfigurationError: RE2 cannot read the pattern, or it finds an empty text.
+        ConfigurationError: RE2 rejects the pattern, it is too long, or it matches an empty text.
     """
     re2: Any = import_module("re2")
     options = re2.Options()
@@ -27,12 +28,12 @@ def pattern_detector(name: str, pattern: str) -> Detector:
         compiled = re2.compile(pattern, options)
     except re2.error as error:
         raise ConfigurationError(
-            f"[redaction.patterns] {name!r} is no pattern of RE2, which knows neither "
-            f"backreferences nor lookaround: {error}."
+            f"[redaction.patterns] {name!r} is no RE2 pattern (RE2 has no "
+            f"backreferences and no lookaround): {error}."
         ) from error
     if compiled.search("") or len(pattern) > _LONGEST:
         raise ConfigurationError(
-            f"[redaction.patterns] {name!r} finds an empty text, or has more than {_LONGEST} "
+            f"[redaction.patterns] {name!r} matches an empty text, or has more than {_LONGEST} "
             "characters."
         )
 
@@ -46,7 +47,7 @@ def pattern_detector(name: str, pattern: str) -> Detector:
 
 
 def langchain_detector(name: str) -> Detector:
-    """A detector of `langchain.agents.middleware`'s, such as `detect_mac_address`."""
+    """A detector of `langchain.agents.middleware`, such as `detect_mac_address`."""
     find = getattr(import_module("langchain.agents.middleware.pii"), name)
 
     def detect(text: str) -> Iterator[Span]:
@@ -64,19 +65,19 @@ _DETECTORS: Mapping[Kind, Callable[[], Detector]] = {
     "mac": lambda: langchain_detector("detect_mac_address"),
     "phone": lambda: phones,
 }
-"""In the order in which they are asked: what one takes, no later one sees."""
+"""In order of precedence: text that one detector replaces is not passed to later ones."""
 _ROUNDS = 4
 
 
 class Redactor:
-    """Takes personal data out of texts. Marks are left alone: done twice, it changes no more.
+    """Replaces personal data in texts by marks. It is idempotent: marks are never redacted.
 
     Args:
-        kinds: what to look for.
-        patterns: what else, each by what its mark is to say, as RE2 writes patterns.
+        kinds: Kinds of personal data to detect.
+        patterns: Further RE2 patterns, by the name in their mark.
 
     Raises:
-        ConfigurationError: a pattern cannot be used.
+        ConfigurationError: A pattern is invalid.
     """
 
     def __init__(self, kinds: Sequence[Kind], patterns: Mapping[str, str]) -> None:
@@ -86,8 +87,8 @@ class Redactor:
         self._marks = re.compile(rf"(\[(?:{names})\])")
 
     def __call__(self, text: str) -> str:
-        """The text, with marks in the places of personal data."""
-        for _ in range(_ROUNDS):  # a mark may uncover what its neighbour hid
+        """The text with marks in place of personal data."""
+        for _ in range(_ROUNDS):  # a mark may expose a neighbouring match
             redacted = self._once(text)
             if redacted == text:
                 break

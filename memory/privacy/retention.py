@@ -1,8 +1,8 @@
-"""For how long what is stored is kept: by sort, for all users, for a tenant's, for one user.
+"""Retention periods for sessions, traces and memories: by default, per tenant and per user.
 
-A session goes as a whole, with its messages, vectors and summary, when nothing was said in it for
-so long; a memory, so long after it was last changed, unless it is pinned. What is past its time is
-not read any more, whether it has been swept yet or not.
+A session expires as a whole, with messages, vectors and summary, some time after its last message.
+A memory expires some time after its last change, unless it is pinned. Expired data are never read,
+even before the sweeper deletes them.
 """
 
 import time
@@ -17,11 +17,11 @@ from onionskin.memory.types.messages import User
 from onionskin.memory.types.prompt_trace import TRACE_SECONDS
 from onionskin.memory.types.records import HISTORY_SECONDS, KINDS, Kind, Record
 
-_FOR_EVER, _NEVER_BEFORE = timedelta(), -1e12
+_UNLIMITED, _NEVER_BEFORE = timedelta(), -1e12
 
 
 class RetentionPeriods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For how long; `PT0S` for ever, or, of traces, for a week."""
+    """Retention periods; `PT0S` means unlimited, and a week for traces."""
 
     sessions: timedelta | None = None
     traces: timedelta | None = None
@@ -29,82 +29,83 @@ class RetentionPeriods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetentionOptions(RetentionPeriods, frozen=True, forbid_unknown_fields=True):
-    """`[retention]`; `tenants` and `users` (as `<tenant>/<user>`) say what is different there."""
+    """`[retention]`; `tenants` and `users` (as `<tenant>/<user>`) override it."""
 
     tenants: dict[str, RetentionPeriods] = {}
     users: dict[str, RetentionPeriods] = {}
 
 
 class Retention:
-    """The policy.
+    """The retention policy.
 
     Args:
-        options: of the TOML file; what stands there goes before the settings.
-        sessions, memories: for how long by default; zero for ever.
-        clock: seconds since the epoch.
+        options: Options of the TOML file; they override the settings.
+        sessions: Default period for sessions; zero for unlimited.
+        memories: Default period for memories; zero for unlimited.
+        clock: Current time in Unix seconds.
 
     Raises:
-        ConfigurationError: a time is negative.
+        ConfigurationError: A period is negative.
     """
 
     def __init__(
         self,
         options: RetentionOptions | None = None,
         *,
-        sessions: timedelta = _FOR_EVER,
-        memories: timedelta = _FOR_EVER,
+        sessions: timedelta = _UNLIMITED,
+        memories: timedelta = _UNLIMITED,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = options or RetentionOptions()
         self._default = RetentionPeriods(sessions=sessions, memories=dict.fromkeys(KINDS, memories))
         self.clock = clock
-        if any(span < _FOR_EVER for span in self._all()):
-            raise ConfigurationError("[retention] has a time below zero; PT0S is for ever.")
+        if any(span < _UNLIMITED for span in self._all()):
+            raise ConfigurationError("[retention] has a negative period; PT0S means unlimited.")
 
     @property
     def shortest(self) -> timedelta | None:
-        """The shortest time after which anything goes, of anybody; None where all is kept."""
+        """The shortest period of any user; None if nothing expires."""
         return min((span for span in self._all() if span), default=None)
 
     def horizon(self, user: User) -> float:
-        """What was last active at this moment or before is gone; Unix seconds."""
+        """Sessions last active at this time or before have expired; Unix seconds."""
         span = self._first(spans.sessions for spans in self._of(user))
         return self.clock() - span.total_seconds() if span else _NEVER_BEFORE
 
     def trace_seconds(self, user: User) -> int:
-        """For how long it is kept what prompts showed."""
+        """How long prompt traces are kept."""
         span = self._first(spans.traces for spans in self._of(user))
         return max(1, round(span.total_seconds())) if span else TRACE_SECONDS
 
     def trace_horizon(self, user: User) -> float:
-        """Traces of this moment or before are gone; Redis itself forgets them after a week."""
-        kept = self.trace_seconds(user)
-        return self.clock() - kept if kept < TRACE_SECONDS else _NEVER_BEFORE
+        """Traces from this time or before have expired; Redis expires all after a week."""
+        seconds = self.trace_seconds(user)
+        return self.clock() - seconds if seconds < TRACE_SECONDS else _NEVER_BEFORE
 
     def history_seconds(self, user: User) -> int:
-        """For how long changes of memories are kept: never longer than memories of any kind."""
+        """How long the history of memories is kept: at most the shortest period of memories."""
         spans = [span for span in self._memories(user).values() if span]
         shortest = min(spans, default=timedelta(seconds=HISTORY_SECONDS))
         return max(1, min(HISTORY_SECONDS, round(shortest.total_seconds())))
 
     def history_horizon(self, user: User) -> float:
-        """Changes of this moment or before are gone; Redis itself forgets them after a month."""
-        kept = self.history_seconds(user)
-        return self.clock() - kept if kept < HISTORY_SECONDS else _NEVER_BEFORE
+        """Changes from this time or before have expired; Redis expires all after a month."""
+        seconds = self.history_seconds(user)
+        return self.clock() - seconds if seconds < HISTORY_SECONDS else _NEVER_BEFORE
 
     def with_expiry(self, user: User, record: Record) -> Record:
-        """A record with the time until which it is kept."""
+        """A record with the end of its retention."""
         span = self._memories(user).get(record.kind)
         until = record.updated + span.total_seconds() if span else None
         return record if until == record.kept_until else replace(record, kept_until=until)
 
     def is_expired(self, user: User, record: Record) -> bool:
-        """Whether a record is past its time."""
+        """Whether a record's retention has ended."""
         until = self.with_expiry(user, record).kept_until
         return until is not None and until <= self.clock() and not record.pinned
 
     def expires_memories(self) -> bool:
-        """Whether memories of anybody go."""
+        """Whether memories of any user expire."""
         return any(span for spans in self._everywhere() for span in spans.memories.values())
 
     def _memories(self, user: User) -> Mapping[Kind, timedelta]:
@@ -114,16 +115,16 @@ class Retention:
         return merged
 
     def _of(self, user: User) -> Iterable[RetentionPeriods]:
-        """What is said of a user, the most particular first."""
+        """The periods that apply to a user, most specific first."""
         options = self._options
-        for found in (
+        for periods in (
             options.users.get(f"{user.tenant}/{user.id}"),
             options.tenants.get(user.tenant),
             options,
             self._default,
         ):
-            if found is not None:
-                yield found
+            if periods is not None:
+                yield periods
 
     def _everywhere(self) -> list[RetentionPeriods]:
         options = self._options

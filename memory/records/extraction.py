@@ -1,4 +1,4 @@
-"""What a model draws from what was said: when it is due, and what of its answer can be used."""
+"""When records are extracted from a session, and validation of the model's answer."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from onionskin.memory.types.messages import Entry, Session
 
 ExtractedKind: TypeAlias = Literal["fact", "preference", "entity", "relationship"]
 LONGEST_CONTENT = 300
-"""In characters: a record says one thing."""
-_MOST_DRAWN = 200
+"""In characters: a record states one fact."""
+_MAX_RECORDS = 200
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionPolicy:
-    """When a session is drawn from.
+    """When records are extracted from a session.
 
     Attributes:
-        messages: so many new ones make it due at once.
-        quiet_seconds: fewer are due when nothing has been said for so long.
-        batch: the most messages of one call of the model.
-        known: the most records that the model is shown to compare with.
+        messages: Number of new messages that triggers extraction at once.
+        quiet_seconds: Time without a message after which fewer new messages suffice.
+        batch: Most messages per model call.
+        known: Most existing records that the model sees for comparison.
     """
 
     messages: int = 6
@@ -35,12 +35,12 @@ class ExtractionPolicy:
 
 
 class ExtractedRecord(msgspec.Struct, frozen=True):
-    """One thing that the model drew.
+    """One record of the model's answer. Numbers count from 1.
 
     Attributes:
-        line: the number of the line that says it, from 1.
-        same_as: the number of the known record that says the same, from 1.
-        replaces: the numbers of known records that are no longer true.
+        line: Number of the line that states it.
+        same_as: Number of the known record with the same content.
+        replaces: Numbers of known records that it makes untrue.
     """
 
     line: Annotated[int, Meta(ge=1)]
@@ -53,11 +53,11 @@ class ExtractedRecord(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct):
-    memories: Annotated[list[Any], Meta(max_length=_MOST_DRAWN)]
+    memories: Annotated[list[Any], Meta(max_length=_MAX_RECORDS)]
 
 
 def extraction_end(policy: ExtractionPolicy, session: Session, *, final: bool) -> int | None:
-    """The position up to which a session is due to be drawn from, or None."""
+    """The position up to which extraction from a session is due; None if it is not."""
     waiting = session.length - session.extracted_upto
     if waiting <= 0 or (waiting < policy.messages and not (final or session.closed)):
         return None
@@ -67,41 +67,46 @@ def extraction_end(policy: ExtractionPolicy, session: Session, *, final: bool) -
 def validate_extraction(
     answer: Any, lines: Sequence[Entry], known: int
 ) -> tuple[list[ExtractedRecord] | None, int]:
-    """What of a model's answer can be used, and how many of its parts cannot.
+    """The valid records of a model's answer, and the number of invalid ones.
 
     Args:
-        answer: what it said, as plain data.
-        lines: what it was to draw from.
-        known: how many known records it was shown.
+        answer: The answer as plain data.
+        lines: The lines that the model read.
+        known: Number of known records that the model saw.
 
     Returns:
-        None for an answer that has not the form that was asked for.
+        None instead of records if the answer lacks the requested structure.
     """
     try:
         parts = msgspec.convert(answer, _Answer).memories
     except msgspec.ValidationError:
         return None, 0
-    drawn = [_extracted_record(part, lines, known) for part in parts]
-    return [one for one in drawn if one], sum(one is None for one in drawn)
+    records = [_extracted_record(part, lines, known) for part in parts]
+    return [record for record in records if record], sum(record is None for record in records)
 
 
 def _extracted_record(part: Any, lines: Sequence[Entry], known: int) -> ExtractedRecord | None:
     try:
-        one = msgspec.convert(part, ExtractedRecord)
+        record = msgspec.convert(part, ExtractedRecord)
     except msgspec.ValidationError:
         return None
-    told = max((one.same_as or 0, *one.replaces))
-    if one.line > len(lines) or told > known or not one.content.strip() or "\0" in one.content:
+    number = max((record.same_as or 0, *record.replaces))
+    if record.line > len(lines) or number > known:
         return None
-    said = lines[one.line - 1].message
-    return one if _same_script(one.content, said.content + (said.author or "")) else None
+    if not record.content.strip() or "\0" in record.content:
+        return None
+    message = lines[record.line - 1].message
+    source = message.content + (message.author or "")
+    return record if _same_script(record.content, source) else None
 
 
-def _same_script(content: str, said: str) -> bool:
-    """Whether they share a script: what was said in one language is not kept in another."""
-    written, spoken = _scripts(content), _scripts(said)
-    return not written or not spoken or bool(written & spoken)
+def _same_script(content: str, source: str) -> bool:
+    """Whether both texts share a script: a record stays in the language of its source."""
+    content_scripts, source_scripts = _scripts(content), _scripts(source)
+    if not content_scripts or not source_scripts:
+        return True
+    return bool(content_scripts & source_scripts)
 
 
 def _scripts(text: str) -> set[str]:
-    return {unicodedata.name(one, "?").split()[0] for one in text if one.isalpha()}
+    return {unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha()}

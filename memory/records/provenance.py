@@ -1,4 +1,4 @@
-"""Why a record is believed: the turns that said it, and what it made untrue."""
+"""Provenance of a record: its source turns, and the records it supersedes."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from onionskin.memory.types.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a record rests on.
+    """Where a record comes from.
 
     Attributes:
-        turns: by id, those that said it, the first one first; None for one that was deleted.
-        supersedes: the records that it made untrue.
-        superseded_by: the record that made it untrue.
+        turns: The turns that stated it by id, oldest first; None for a deleted turn.
+        supersedes: The records that it made untrue.
+        superseded_by: The record that made it untrue.
     """
 
     record: Record
@@ -28,10 +28,10 @@ class Provenance:
 async def find_provenance(
     store: RedisStore, memories: RecordService, user: User, record_id: str
 ) -> Provenance:
-    """Why a record is believed.
+    """The provenance of a record.
 
     Raises:
-        UnknownRecordError: the user has none of this id.
+        UnknownRecordError: The user has no such record.
     """
     record = await memories.get(user, record_id)
     index = await memories.index(user)

@@ -1,7 +1,4 @@
-"""What can be done with a user's records: keep, change, find, forget, undo.
-
-From what is asked for to the record that is stored: the rules of terms, pins and topics.
-"""
+"""A user's long-term memories: create, update, search, archive, delete and restore records."""
 
 import contextlib
 import time
@@ -35,28 +32,35 @@ from onionskin.memory.types.records import (
     new_record_id,
 )
 
+_ATTEMPTS = 5
+
 
 def redact_fields(fields: Mapping[str, Any], privacy: PrivacyPolicy) -> dict[str, Any]:
-    """Fields of a record without what is not kept.
+    """The fields of a record without private text and redacted data.
 
     Raises:
-        InvalidInputError: the topic would not be the same without it, and two could become one.
+        InvalidInputError: The topic contains such text; two topics could become equal without it.
     """
     topic = fields.get("topic")
     if topic is not None and privacy.for_storage(topic) != topic:
         raise InvalidInputError(
             "The topic holds private text or personal data, which is not stored. Choose another."
         )
-    said = ("content", "tags", "entities", "metadata")
-    return {name: privacy.redact_json(one) if name in said else one for name, one in fields.items()}
+    texts = ("content", "tags", "entities", "metadata")
+    return {
+        name: privacy.redact_json(value) if name in texts else value
+        for name, value in fields.items()
+    }
 
 
 def build_write(
     draft: Mapping[str, Any], vector: Vector | None, records: Iterable[Record], now: float
 ) -> RecordWrite:
-    """The write for a draft: of a new record, or of the one that holds its topic."""
+    """The write for a draft: of a new record, or of the existing record with its topic."""
     topic = draft.get("topic")
-    before = next((one for one in records if topic is not None and one.topic == topic), None)
+    before = next(
+        (record for record in records if topic is not None and record.topic == topic), None
+    )
     if before is None:
         plain = Record(new_record_id(), draft["content"], "fact", "long", created=now, updated=now)
         fresh = replace(plain, **draft)
@@ -70,7 +74,7 @@ def build_write(
 
 
 def apply_defaults(record: Record, given: Mapping[str, Any], now: float) -> Record:
-    """Pinned records are long-lived; short-term ones expire; long-term ones only if told to."""
+    """Set the expiry: pinned records have none, short-term ones a default, others if given."""
     if record.pinned:
         return replace(record, archived=False, expires=None)
     if given.get("term") == "long" and "expires" not in given:
@@ -83,29 +87,26 @@ def apply_defaults(record: Record, given: Mapping[str, Any], now: float) -> Reco
 def find_revision(
     steps: Sequence[RecordChange], revision: int | None, *, deleted: bool
 ) -> Record | None:
-    """The record to bring back: of a revision, before its deletion, or before its last change."""
+    """The record to restore: at `revision`, before its deletion, or before its last change."""
     if revision is not None:
-        found = [step.record for step in steps if step.record.revision == revision]
-        return found[-1] if found else None
+        matching = [step.record for step in steps if step.record.revision == revision]
+        return matching[-1] if matching else None
     if deleted:
         return steps[-1].record if steps else None
     return steps[-2].record if len(steps) > 1 else None
 
 
-_TRIES = 5
-
-
 class RecordService:
-    """The records of every user, over one store.
+    """Reads and writes the records of every user.
 
     Args:
-        store: the source of truth.
-        views: the worker's indexes.
-        embedder: of contents and queries.
-        embed_seconds: how long a write waits for the embedder; its vector is made later, then.
-        most: the most records of a user; 0 for any number.
-        clock: seconds since the epoch.
-        discretion: what is kept of what records say.
+        store: Access to Redis, the source of truth.
+        indexes: Cached indexes of this process.
+        embedder: Embeds contents and queries.
+        embed_seconds: Time limit for the embedder; later vectors are made in the background.
+        limit: Most records of one user; 0 for no limit.
+        clock: Current time in Unix seconds.
+        privacy: Privacy policy for the contents.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class RecordService:
         self.privacy = privacy
 
     async def index(self, user: User) -> RecordIndex:
-        """The user's records as they are now."""
+        """The current index of the user's records."""
         changes = await self._store.transcripts.changes_since(user, self._indexes.cursor(user))
         return (await self._indexes.catch_up(user, changes)).records
 
@@ -132,7 +133,7 @@ class RecordService:
         """One record.
 
         Raises:
-            UnknownRecordError: the user has none of this id, or it has expired.
+            UnknownRecordError: The user has no such record, or it has expired.
         """
         record = (await self.index(user)).get(record_id)
         if record is None or not record.is_alive(self.clock()):
@@ -140,20 +141,20 @@ class RecordService:
         return record
 
     async def create(self, user: User, drafts: Sequence[Mapping[str, Any]]) -> list[Record]:
-        """Keep new records, all or none; one with a topic replaces what held the topic.
+        """Create records, all or none; a draft with a known topic updates that record.
 
         Args:
-            user: whose.
-            drafts: fields of `Record`; at least `content`.
+            user: Owner of the records.
+            drafts: Fields of `Record`, at least `content`.
 
         Raises:
-            InvalidInputError: a topic holds what is not kept.
+            InvalidInputError: A topic contains text that may not be stored.
         """
         drafts = [redact_fields(draft, self.privacy) for draft in drafts]
         vectors = await embed_with_timeout(
             self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
         )
-        for tries in range(1, _TRIES + 1):
+        for attempt in range(1, _ATTEMPTS + 1):
             index, now = await self.index(user), self.clock()
             writes = [
                 build_write(draft, vector, index, now)
@@ -162,19 +163,19 @@ class RecordService:
             try:
                 await self._store.records.write(user, writes, limit=self._limit)
             except (RecordConflictError, TopicTakenError):
-                if tries == _TRIES:
+                if attempt == _ATTEMPTS:
                     raise
             else:
                 return [write.record for write in writes if write.record]
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
-        """Change some fields of a record.
+        """Update some fields of a record.
 
         Raises:
-            UnknownRecordError: the user has none of this id.
-            TopicTakenError: another record holds the topic.
-            InvalidInputError: the topic holds what is not kept.
+            UnknownRecordError: The user has no such record.
+            TopicTakenError: Another record has the topic.
+            InvalidInputError: The topic contains text that may not be stored.
         """
         fields = redact_fields(fields, self.privacy)
         vector = None
@@ -190,7 +191,7 @@ class RecordService:
         return after
 
     async def promote(self, user: User, record_id: str) -> Record:
-        """Make a record long-term: it no longer expires."""
+        """Make a record long-term, so that it no longer expires."""
         before, now = await self.get(user, record_id), self.clock()
         after = replace(before.promoted(now), revision=before.revision + 1)
         step = RecordChange(now, "promoted", after)
@@ -198,29 +199,31 @@ class RecordService:
         return after
 
     async def delete(self, user: User, record_ids: Sequence[str]) -> int:
-        """Delete records, all or none; how many there were. Each can be restored for a while.
+        """Delete records, all or none, and return their number; they can be restored for a while.
 
         Raises:
-            UnknownRecordError: the user has none of one of these ids.
+            UnknownRecordError: The user lacks one of the records.
         """
         now = self.clock()
-        found = [await self.get(user, one) for one in dict.fromkeys(record_ids)]
+        records = [await self.get(user, record_id) for record_id in dict.fromkeys(record_ids)]
         try:
-            await self._delete(user, found, now)
-        except RecordConflictError:  # one was shown meanwhile
-            await self._delete(user, [await self.get(user, one.id) for one in found], now)
-        return len(found)
+            await self._delete(user, records, now)
+        except RecordConflictError:  # an access was counted since
+            records = [await self.get(user, record.id) for record in records]
+            await self._delete(user, records, now)
+        return len(records)
 
     async def delete_where(self, user: User, where: Callable[[Record], bool]) -> int:
-        """Delete all records for which `where` holds; how many."""
+        """Delete all records that match `where`, and return their number."""
         now = self.clock()
-        found = [one for one in await self.index(user) if one.is_alive(now) and where(one)]
-        await self._delete(user, found, now)
-        return len(found)
+        index = await self.index(user)
+        records = [record for record in index if record.is_alive(now) and where(record)]
+        await self._delete(user, records, now)
+        return len(records)
 
     async def archive(self, user: User, stale: StaleFilter) -> list[str]:
-        """Archive what is stale; the ids. Pinned records stay."""
-        for tries in range(1, _TRIES + 1):
+        """Archive stale records and return their ids; pinned records are never stale."""
+        for attempt in range(1, _ATTEMPTS + 1):
             now = self.clock()
             writes: list[RecordWrite] = []
             for before in await self.index(user):
@@ -235,12 +238,12 @@ class RecordService:
             try:
                 if writes:
                     await self._store.records.write(user, writes)
-            except RecordConflictError:  # one was shown or changed meanwhile
-                if tries == _TRIES:
+            except RecordConflictError:  # a record changed since it was read
+                if attempt == _ATTEMPTS:
                     raise
             else:
                 return [write.record.id for write in writes if write.record]
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     async def search(
         self,
@@ -251,7 +254,7 @@ class RecordService:
         where: Callable[[Record], bool],
         selection: Selection = EVERYTHING,
     ) -> list[RecordHit]:
-        """The records that answer `query` best; expired ones are none."""
+        """The best matches for `query` among the records that have not expired."""
         query = self.privacy.for_storage(query)
         vector = (await embed_with_timeout(self._embedder, [query], self._embed_seconds))[0]
         index, now = await self.index(user), self.clock()
@@ -264,40 +267,40 @@ class RecordService:
         )
 
     async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
-        """What was done to a record in the last thirty days, the oldest step first.
+        """The changes of a record in the last thirty days, oldest first.
 
         Raises:
-            UnknownRecordError: nothing is known of it.
+            UnknownRecordError: The record has neither a history nor a value.
         """
         steps = await self._store.records.history(user, record_id)
         since = self.clock() - self._store.retention.history_seconds(user)
-        kept = tuple(step for step in steps if step.at > since)
-        if not kept:
+        recent = tuple(step for step in steps if step.at > since)
+        if not recent:
             await self.get(user, record_id)
-        return kept
+        return recent
 
     async def restore(self, user: User, record_id: str, revision: int | None = None) -> Record:
-        """Bring a record back as it was: before its deletion, or as it was at a revision.
+        """Restore a record: to a revision, to before its deletion, or to before its last change.
 
         Raises:
-            UnknownRecordError: nothing is known of it, or not of that revision.
-            InvalidInputError: there is nothing to undo.
+            UnknownRecordError: The record has neither a history nor a value.
+            InvalidInputError: The history lacks the revision, or there is nothing to undo.
         """
         current = (await self.index(user)).get(record_id)
         epoch = self._indexes.cursor(user).epoch
         steps, now = await self.history(user, record_id), self.clock()
-        wanted = find_revision(steps, revision, deleted=current is None)
-        if wanted is None:
+        earlier = find_revision(steps, revision, deleted=current is None)
+        if earlier is None:
             raise InvalidInputError(
-                f"Memory {record_id!r} cannot be brought back to revision {revision!r}: its "
-                "history, kept for thirty days, does not hold it."
+                f"Memory {record_id!r} cannot be restored to revision {revision!r}: its history, "
+                "stored for thirty days, does not contain it."
             )
-        vector = (await embed_with_timeout(self._embedder, [wanted.content], self._embed_seconds))[
+        vector = (await embed_with_timeout(self._embedder, [earlier.content], self._embed_seconds))[
             0
         ]
         newest = max(step.record.revision for step in steps)
         newest = max(newest, current.revision if current else 0)
-        after = replace(wanted, revision=newest + 1, updated=now)
+        after = replace(earlier, revision=newest + 1, updated=now)
         if not after.is_alive(now):
             after = replace(after, expires=now + SHORT_TERM_SECONDS)
         write = RecordWrite(after, current, vector, RecordChange(now, "restored", after))
@@ -305,18 +308,23 @@ class RecordService:
         return after
 
     async def record_accesses(self, user: User, times: Mapping[str, int]) -> None:
-        """Note that records were shown; after the answer, never on its path."""
+        """Count accesses of records; called after the answer, never before it."""
         index, now = await self.index(user), self.clock()
-        known = [(index.get(one), count) for one, count in times.items()]
-        writes = [RecordWrite(one.accessed(count, now), one) for one, count in known if one]
+        counts = [(index.get(record_id), count) for record_id, count in times.items()]
+        writes = [
+            RecordWrite(record.accessed(count, now), record) for record, count in counts if record
+        ]
         try:
             await self._store.records.write(user, writes)
-        except RecordConflictError:  # one was changed meanwhile; the others still count
+        except RecordConflictError:  # a record changed since; the others still count
             for write in writes:
                 with contextlib.suppress(RecordConflictError):
                     await self._store.records.write(user, [write])
 
     async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
-        writes = [RecordWrite(None, one, step=RecordChange(now, "deleted", one)) for one in records]
+        writes = [
+            RecordWrite(None, record, step=RecordChange(now, "deleted", record))
+            for record in records
+        ]
         if writes:
             await self._store.records.write(user, writes)

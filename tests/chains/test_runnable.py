@@ -33,7 +33,7 @@ class _Told(AsyncCallbackHandler):
 async def chain(redis: RedisClient, redis_url: str) -> Any:
     assert redis
     async with open_onionskin(redis_url) as onionskin:
-        yield ConversationChain(onionskin.records, OfflineChatModel())
+        yield ConversationChain(onionskin.memories, OfflineChatModel())
 
 
 @pytest.fixture
