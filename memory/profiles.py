@@ -70,7 +70,7 @@ class ExtractionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[profiles.<name>]`: which layers, in the order in which they are loaded."""
+    """`[profiles.<name>]`: the layers in loading order, and their options."""
 
     layers: tuple[LayerName, ...]
     on_conflict: OnConflict = "queue"
@@ -84,7 +84,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def summary_policy(self) -> SummaryPolicy | None:
-        """When sessions are folded; None where no layer shows a summary."""
+        """When sessions are summarized; None without a summary layer."""
         if "summary" not in self.layers:
             return None
         return SummaryPolicy(
@@ -97,7 +97,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def extraction_policy(self) -> ExtractionPolicy | None:
-        """When records are drawn from sessions; None where they are not."""
+        """When records are extracted from sessions; None if extraction is off."""
         options = self.extraction
         if not options.enabled:
             return None
@@ -110,7 +110,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def budgets(self) -> dict[str, int]:
-        """The most tokens of each layer that has a bound."""
+        """The token budget of each layer that has one."""
         bounds = {
             "window": self.window.budget_tokens,
             "summary": self.summary.budget_tokens + self.summary.carry_tokens,
@@ -121,17 +121,17 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def searches(self) -> bool:
-        """Whether a layer looks into the user's indexes."""
+        """Whether a layer searches the user's indexes."""
         return "vector" in self.layers or "facts" in self.layers
 
     @property
     def needs_model(self) -> bool:
-        """Whether a layer cannot be made without a chat model."""
+        """Whether a layer needs a chat model."""
         return "classic" in self.layers and self.classic.memory in WITH_MODEL
 
     @property
     def window_size(self) -> int:
-        """The most messages of the session that a turn reads; 0 for all unfolded ones."""
+        """The most session messages that a turn reads; 0 for all that are not summarized."""
         if "summary" in self.layers:
             return 0
         return 2 * self.window.keep_pairs if "window" in self.layers else 1
@@ -144,10 +144,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_profiles(path: Path | None = None) -> dict[str, Profile]:
-    """The built-in profiles, with those of the file at `path` added.
+    """The built-in profiles and those of the file at `path`, which override them.
 
     Raises:
-        ConfigurationError: the file cannot be read, or says something unknown.
+        ConfigurationError: The file cannot be read, or has an unknown option.
     """
     profiles = _read(Path(__file__).with_name("profiles.toml")).profiles
     return profiles | (_read(path).profiles if path else {})
@@ -156,26 +156,28 @@ def load_profiles(path: Path | None = None) -> dict[str, Profile]:
 def load_privacy_policies(
     path: Path | None, profiles: Mapping[str, Profile], mode: Redact
 ) -> PrivacyPolicies:
-    """What becomes of personal data, by the `[redaction]` of the file at `path`.
+    """The privacy policies, from the `[redaction]` table of the file at `path`.
 
     Args:
-        path: of the file, if there is one.
-        profiles: which may have modes of their own.
-        mode: of those that have none, and of what belongs to no profile.
+        path: The profiles file, if any.
+        profiles: Profiles, which may choose their own mode.
+        mode: Mode of other profiles, and of text outside of any profile.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a pattern cannot be used.
+        ConfigurationError: The file cannot be read, or a pattern is invalid.
     """
     options = _read(path).redaction if path else RedactionOptions()
-    others: frozenset[Redact] = frozenset(one.redact for one in profiles.values() if one.redact)
+    others: frozenset[Redact] = frozenset(
+        profile.redact for profile in profiles.values() if profile.redact
+    )
     return PrivacyPolicies(options, mode, others=others)
 
 
 def load_retention(path: Path | None) -> RetentionOptions:
-    """For how long what is stored is kept, by the `[retention]` of the file at `path`.
+    """The retention periods, from the `[retention]` table of the file at `path`.
 
     Raises:
-        ConfigurationError: the file cannot be read.
+        ConfigurationError: The file cannot be read.
     """
     return _read(path).retention if path else RetentionOptions()
 
@@ -184,7 +186,7 @@ def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:
     """The layers of a profile.
 
     Raises:
-        ConfigurationError: a layer needs a chat model and there is none.
+        ConfigurationError: A layer needs a chat model and none is configured.
     """
     return tuple(_FACTORIES[name](profile, sources) for name in profile.layers)
 

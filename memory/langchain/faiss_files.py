@@ -1,8 +1,8 @@
-"""A user's index as a folder of LangChain's `FAISS`, and such a folder taken up.
+"""Exports a user's index as a folder of LangChain's `FAISS`, and imports such folders.
 
-The folder is what `FAISS.save_local` writes: vectors in `index.faiss`, documents in a pickle. It is
-written by LangChain's own class. When one is taken up, nothing of it is unpickled, and its vectors
-are made anew: those of two embedders are never mixed.
+The folder is what `FAISS.save_local` writes: vectors in `index.faiss`, documents in a pickle.
+LangChain's own class writes it. An import unpickles nothing and computes vectors again, because
+vectors of two embedders must not be mixed.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ _MOST_VALUES, _DEEPEST = 1_000_000, 50
 async def export_faiss(
     onionskin: Onionskin, user: User, folder: Path, *, name: str = "index"
 ) -> int:
-    """Write a user's messages and memories as a folder; how many.
+    """Write a user's messages and memories into a folder, and return their number.
 
     Load it with `FAISS.load_local(folder, OnionskinEmbeddings(onionskin), ...)`.
 
     Raises:
-        InvalidInputError: there is nothing to write.
+        InvalidInputError: The user has no data.
     """
     return await onionskin.event_loop.run(_export(onionskin, user, folder, name))
 
@@ -46,51 +46,51 @@ async def export_faiss(
 async def import_faiss(
     onionskin: Onionskin, user: User, folder: Path, *, name: str = "index"
 ) -> int:
-    """Take up the documents of a folder; how many.
+    """Import the documents of a folder, and return their number.
 
-    Those that `export_faiss` made of messages become messages again, in sessions of their own; all
-    others become memories. A folder that is taken up twice changes nothing the second time.
+    Documents that `export_faiss` made from messages become messages again, in new sessions; all
+    others become memories. Importing a folder again changes nothing.
 
     Raises:
-        InvalidInputError: it is no such folder, or holds what no documents need.
+        InvalidInputError: The folder is not an index, or its pickle is not allowed.
     """
     return await onionskin.event_loop.run(_import(onionskin, user, folder, name))
 
 
 async def _export(onionskin: Onionskin, user: User, folder: Path, name: str) -> int:
     documents: list[Document] = []
-    held: list[Entry] = []
+    stored: list[Entry] = []
     async for entries in onionskin.store.transcripts.read_all(user):
         documents += map(document_of_message, entries)
-        held += entries
+        stored += entries
     async for entry, record in onionskin.store.records.read_all(user):
         documents.append(document_of_record(record))
-        held.append(entry)
+        stored.append(entry)
     if not documents:
         raise InvalidInputError("Nothing is stored of this user: there is no index to write.")
-    missing = [place for place, entry in enumerate(held) if entry.vector is None]
+    missing = [place for place, entry in enumerate(stored) if entry.vector is None]
     made = dict(
-        zip(missing, await _embedded(onionskin, [held[one] for one in missing]), strict=True)
+        zip(missing, await _embedded(onionskin, [stored[place] for place in missing]), strict=True)
     )
-    rows = [made.get(place, entry.vector) for place, entry in enumerate(held)]
+    rows = [made.get(place, entry.vector) for place, entry in enumerate(stored)]
     vectors = np.stack(rows).astype(np.float32)
     await asyncio.to_thread(_write, onionskin, folder, name, vectors, documents)
     return len(documents)
 
 
 async def _embedded(onionskin: Onionskin, entries: list[Entry]) -> list[Any]:
-    found: list[Any] = []
+    vectors: list[Any] = []
     for start in range(0, len(entries), _BATCH):
-        texts = [one.message.spoken for one in entries[start : start + _BATCH]]
-        found.extend(await onionskin.embedder.embed(texts))
-    return found
+        texts = [entry.message.spoken for entry in entries[start : start + _BATCH]]
+        vectors.extend(await onionskin.embedder.embed(texts))
+    return vectors
 
 
 def _write(
     onionskin: Onionskin, folder: Path, name: str, vectors: Any, documents: list[Document]
 ) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the package's end
+        warnings.simplefilter("ignore")  # the package announces its end
         from langchain_community.docstore.in_memory import InMemoryDocstore  # noqa: PLC0415
         from langchain_community.vectorstores.faiss import FAISS  # noqa: PLC0415
     index: Any = faiss.IndexFlatL2(vectors.shape[1])
@@ -108,9 +108,9 @@ async def _import(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
     except OSError as error:
         raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
     documents = list(documents_of(await asyncio.to_thread(read_pickle, data)))
-    said = [one for one in documents if _is_message(one)]
-    noted = [one for one in documents if not _is_message(one)]
-    if said:
+    messages = [document for document in documents if _is_message(document)]
+    notes = [document for document in documents if not _is_message(document)]
+    if messages:
         importer = Importer(
             onionskin.store,
             onionskin.embedder,
@@ -118,18 +118,18 @@ async def _import(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
             privacy=onionskin.privacy,
         )
         digest = hashlib.sha256(data).hexdigest()
-        await importer.run(user, f"faiss-{digest[:16]}", _lines(said))
+        await importer.run(user, f"faiss-{digest[:16]}", _lines(messages))
     store = OnionskinVectorStore(onionskin, user)
-    for start in range(0, len(noted), _BATCH):
-        await store.aadd_documents(noted[start : start + _BATCH])
+    for start in range(0, len(notes), _BATCH):
+        await store.aadd_documents(notes[start : start + _BATCH])
     return len(documents)
 
 
 def documents_of(found: Any) -> Iterator[Document]:
-    """The documents in what `read_pickle` read, in the order of the index.
+    """The documents in the result of `read_pickle`, in index order.
 
     Raises:
-        InvalidInputError: it has not the shape that `FAISS.save_local` gives it.
+        InvalidInputError: It lacks the structure that `FAISS.save_local` writes.
     """
     try:
         docstore, order = found
@@ -146,7 +146,7 @@ def documents_of(found: Any) -> Iterator[Document]:
 
 
 def _plain(value: Any, left: list[int], depth: int) -> Any:
-    """Plain data, copied: a pickle can hold one thing a billion times, and things in themselves."""
+    """A bounded copy of plain data: a pickle may nest an object in itself or repeat it."""
     left[0] -= 1
     if left[0] < 0 or depth > _DEEPEST:
         raise InvalidInputError("The metadata of the documents are too many, or nested too deeply.")
@@ -160,7 +160,9 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
             return value
         case _:
             kind = value.kind.name if isinstance(value, PickleObject) else type(value).__name__
-            raise InvalidInputError(f"The metadata of a document hold a {kind}: no plain data.")
+            raise InvalidInputError(
+                f"The metadata of a document contain a {kind}, which is not plain data."
+            )
 
 
 def _is_message(document: Document) -> bool:
@@ -169,7 +171,7 @@ def _is_message(document: Document) -> bool:
 
 
 async def _lines(documents: list[Document]) -> AsyncIterator[bytes]:
-    """As an import reads them."""
+    """The documents as lines of an import."""
     for one in documents:
         known = one.metadata
         line = {"content": one.page_content, "role": known["role"], "time": known["at"]}

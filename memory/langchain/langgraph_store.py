@@ -1,7 +1,4 @@
-"""LangGraph's long-term store on plain Redis or Valkey: items under namespaces, of one user.
-
-Which items and namespaces LangGraph's operations ask for.
-"""
+"""LangGraph's long-term store on plain Redis or Valkey: a user's items, under namespaces."""
 
 import json
 import time
@@ -44,10 +41,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
-    """Whether an item's value passes a filter.
+    """Whether an item's value matches a filter.
 
     Raises:
-        InvalidInputError: the filter has an operator that there is not.
+        InvalidInputError: The filter has an unknown operator.
     """
     return all(_fits(value.get(name), one) for name, one in (wanted or {}).items())
 
@@ -77,11 +74,11 @@ def _fits(value: Any, wanted: Any) -> bool:
 def _compares(value: Any, operator: str, wanted: Any) -> bool:
     if operator not in _OPERATORS:
         known = ", ".join(_OPERATORS)
-        raise InvalidInputError(f"No operator {operator!r} in a filter; there are: {known}.")
+        raise InvalidInputError(f"Unknown operator {operator!r} in a filter; use {known}.")
     try:
         return _OPERATORS[operator](value, wanted)
     except (TypeError, ValueError):
-        return False  # what is no number is neither more nor less
+        return False  # only numbers are greater or smaller
 
 
 def _is_under(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
@@ -98,14 +95,14 @@ _WHOLE = "$"
 
 
 class OnionskinStore(BaseStore):
-    """Keeps items of users; erasing a user erases them. Searched by Onionskin's embedder.
+    """Stores and searches items of users, with Onionskin's embedder; erasing a user erases them.
 
     Args:
-        onionskin: where they are kept.
-        user: whose items they are. None for a graph that serves many users: then the first name of
-            each namespace is the user's id, and what would reach over users is refused.
-        tenant: of the users that namespaces name.
-        fields: what of a value is embedded, as paths (`text`, `a.b[*].c`); `$` is all of it.
+        onionskin: The open memory.
+        user: Owner of the items. None for a graph that serves many users: the first name of each
+            namespace is then the user's id, and operations across users are rejected.
+        tenant: Tenant of the users that namespaces name.
+        fields: Paths of the embedded parts of a value (`text`, `a.b[*].c`); `$` is all of it.
     """
 
     def __init__(
@@ -128,10 +125,10 @@ class OnionskinStore(BaseStore):
         return self._event_loop.run_blocking(self._batch(list(ops)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do operations: all that read, then all that write.
+        """Execute operations: first all reads, then all writes.
 
         Raises:
-            InvalidInputError: one names no user, or reaches over users, or its value is no plain
+            InvalidInputError: An operation names no user or several, or its value is not plain
                 data.
         """
         return await self._event_loop.run(self._batch(list(ops)))
@@ -211,14 +208,14 @@ class OnionskinStore(BaseStore):
         vector = None
         if operation.query:
             (vector,) = await embed_with_timeout(self._embedder, [operation.query], _EMBED_SECONDS)
-        scored = [(self._nearness(one, vector), one) for one in found]
+        scored = [(self._similarity(one, vector), one) for one in found]
         if vector is not None:
             scored.sort(key=lambda pair: -2.0 if pair[0] is None else pair[0], reverse=True)
         page = scored[operation.offset : operation.offset + operation.limit]
         return [SearchItem(**_fields(one), score=score) for score, one in page]
 
-    def _nearness(self, item: StoredItem, query: Vector | None) -> float | None:
-        """The greatest cosine of what was embedded of it; None where nothing was."""
+    def _similarity(self, item: StoredItem, query: Vector | None) -> float | None:
+        """The greatest cosine similarity of an item's vectors; None if it has none."""
         if query is None:
             return None
         held = [unpack_vector(one, self._embedder.tag) for one in item.content.vectors]
@@ -238,7 +235,7 @@ class OnionskinStore(BaseStore):
             return self._user
         if not namespace:
             raise InvalidInputError(
-                "Say whose items: the first name of a namespace is the user's id, as in "
+                "Name the user of the items: the first name of a namespace is the user's id, as in "
                 '("alice", "notes"); or give the store a user.'
             )
         return User(namespace[0], self._tenant)
@@ -248,11 +245,11 @@ def _text(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _fields(kept: StoredItem) -> dict[str, Any]:
+def _fields(item: StoredItem) -> dict[str, Any]:
     return {
-        "value": kept.content.value,
-        "key": kept.name,
-        "namespace": kept.namespace,
-        "created_at": datetime.fromtimestamp(kept.began, UTC),
-        "updated_at": datetime.fromtimestamp(kept.content.updated, UTC),
+        "value": item.content.value,
+        "key": item.name,
+        "namespace": item.namespace,
+        "created_at": datetime.fromtimestamp(item.began, UTC),
+        "updated_at": datetime.fromtimestamp(item.content.updated, UTC),
     }

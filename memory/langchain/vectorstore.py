@@ -1,6 +1,6 @@
-"""A user's index as LangChain's vector store: what was said and noted, found and added to.
+"""A user's index as a LangChain vector store of messages and memories.
 
-The synchronous face of a vector store: each call waits for the asynchronous one.
+Synchronous methods run the asynchronous ones on Onionskin's event loop.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ _EMBED_SECONDS = 30.0
 
 
 class OnionskinVectorStore(VectorStore):
-    """The index of one user, and of nobody else.
+    """The messages and memories of one user.
 
-    What is added is kept as a memory (a note): the API lists it, recall finds it, erasing the user
-    erases it. `similarity_search` ranks as recall does, by words and meaning; with scores, by a
-    vector, or by maximum marginal relevance, the cosine decides.
+    Added texts become memories (notes): the API lists them, recall finds them, erasing the user
+    erases them. `similarity_search` ranks like recall, by words and meaning. Searches with scores,
+    by vector, or by maximum marginal relevance use the cosine similarity.
 
     Args:
-        onionskin: where it is kept.
-        user: whose.
-        messages: whether what the user and the assistant said is found, too.
+        onionskin: The open memory.
+        user: Owner of the index.
+        messages: Whether searches include messages besides memories.
     """
 
     def __init__(self, onionskin: Onionskin, user: User, *, messages: bool = True) -> None:
@@ -69,10 +69,10 @@ class OnionskinVectorStore(VectorStore):
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Keep texts as memories; under an id that is known, in place of what it has.
+        """Store texts as memories; a text with a known id replaces its memory.
 
         Raises:
-            InvalidInputError: there are not as many metadata or ids as texts.
+            InvalidInputError: Texts, metadata and ids differ in number.
         """
         del kwargs
         added = list(texts)
@@ -82,20 +82,20 @@ class OnionskinVectorStore(VectorStore):
         return await self._event_loop.run(self._add(added, metadata_of(added, metadatas), own))
 
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
-        """Delete memories; ids that nothing has are passed over. Messages go with their session.
+        """Delete memories and skip unknown ids; messages are only deleted with their session.
 
         Raises:
-            InvalidInputError: no ids are given; all of a user is erased with the user.
+            InvalidInputError: No ids are given; only erasing the user deletes everything.
         """
         del kwargs
         if ids is None:
-            raise InvalidInputError("Say which documents to delete, by their ids.")
+            raise InvalidInputError("Pass the ids of the documents to delete.")
         return await self._event_loop.run(self._delete(ids))
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The memories of some ids; those that nothing has are left out."""
+        """The memories with these ids; unknown ids are skipped."""
         records = await self._event_loop.run(self._memories.index(self._user))
-        return [document_of_record(one) for one in records_with(records, ids)]
+        return [document_of_record(record) for record in records_with(records, ids)]
 
     async def asimilarity_search(
         self,
@@ -105,7 +105,7 @@ class OnionskinVectorStore(VectorStore):
         filter: Filter = None,  # noqa: A002 - LangChain's name
         **kwargs: Any,
     ) -> list[Document]:
-        """What bears on a query, ranked as in recall; what does not, behind it, up to `k`."""
+        """The `k` best documents, ranked as in recall, filled up with the nearest ones."""
         del kwargs
         return await self._event_loop.run(self._ranked(query, k, filter))
 
@@ -117,10 +117,10 @@ class OnionskinVectorStore(VectorStore):
         filter: Filter = None,  # noqa: A002 - LangChain's name
         **kwargs: Any,
     ) -> list[tuple[Document, float]]:
-        """What is nearest to a query, with its cosine.
+        """The documents nearest to a query, with their cosine similarity.
 
         Raises:
-            EmbedderError: the query could not be embedded.
+            EmbedderError: The query could not be embedded.
         """
         del kwargs
         return await self._event_loop.run(self._near(query, k, filter))
@@ -133,7 +133,7 @@ class OnionskinVectorStore(VectorStore):
         filter: Filter = None,  # noqa: A002 - LangChain's name
         **kwargs: Any,
     ) -> list[Document]:
-        """What is nearest to a vector of Onionskin's embedder."""
+        """The documents nearest to a vector of Onionskin's embedder."""
         del kwargs
         found = await self._event_loop.run(self._nearest(embedding, k, filter))
         return [document for document, _ in found]
@@ -148,18 +148,18 @@ class OnionskinVectorStore(VectorStore):
         filter: Filter = None,  # noqa: A002 - LangChain's name
         **kwargs: Any,
     ) -> list[Document]:
-        """Of the `fetch_k` nearest to a vector, `k` that say different things."""
+        """`k` diverse documents among the `fetch_k` nearest to a vector."""
         del kwargs
-        found = await self._event_loop.run(self._nearest(embedding, fetch_k, filter))
-        held = [near.vector.tolist() for _, near in found]
-        asked = np.asarray(embedding, np.float32)
-        chosen = maximal_marginal_relevance(asked, held, lambda_mult, k)
-        return [found[one][0] for one in chosen]
+        nearest = await self._event_loop.run(self._nearest(embedding, fetch_k, filter))
+        vectors = [near.vector.tolist() for _, near in nearest]
+        query = np.asarray(embedding, np.float32)
+        chosen = maximal_marginal_relevance(query, vectors, lambda_mult, k)
+        return [nearest[place][0] for place in chosen]
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """The same for a query."""
+        """`k` diverse documents among the `fetch_k` nearest to a query."""
         vector = await self._event_loop.run(self._embedded(query))
         return await self.amax_marginal_relevance_search_by_vector(
             vector.tolist(), k, fetch_k, lambda_mult, **kwargs
@@ -233,10 +233,10 @@ class OnionskinVectorStore(VectorStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """A store with texts in it; `onionskin` and `user` as for the class.
+        """A store with texts; `onionskin` and `user` as for the class.
 
         Raises:
-            InvalidInputError: an `embedding` is given that is not the store's own.
+            InvalidInputError: `embedding` is not Onionskin's own.
         """
         store = cls(**kwargs)
         if embedding is not None and not isinstance(embedding, OnionskinEmbeddings):
@@ -298,5 +298,5 @@ class OnionskinVectorStore(VectorStore):
 
 
 def _relevance(cosine: float) -> float:
-    """0 to 1, as LangChain's thresholds have it."""
+    """A relevance from 0 to 1, as LangChain's score thresholds expect."""
     return min(max(cosine, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""What a user's index answers as a vector store: by the ranking of recall, or by cosine alone."""
+"""Search for the vector store: by recall's ranking, or by cosine similarity alone."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +22,13 @@ _RANK_CONSTANT = 60
 
 @dataclass(frozen=True, slots=True)
 class IndexSearch:
-    """A view of a user, as of now, with what may be found in it.
+    """A search in a user's cached index.
 
     Attributes:
-        messages: whether what was said is searched beside memories.
-        wanted: a filter of documents.
+        view: The cached index.
+        messages: Whether messages are searched besides memories.
+        wanted: Filter of documents.
+        now: Current time in Unix seconds.
     """
 
     view: CachedIndex
@@ -35,33 +37,33 @@ class IndexSearch:
     now: float = field(default_factory=time.time)
 
     def ranked(self, query: str, vector: Vector | None, top_k: int) -> list[Document]:
-        """The best of both, by reciprocal rank; then, where these are too few, the nearest.
+        """The best memories and messages by reciprocal rank, filled up with the nearest.
 
         Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion" (2009).
         """
-        noted = self.view.records.search(
+        record_hits = self.view.records.search(
             query, vector, top_k=top_k, where=self._admits_record, selection=Selection()
         )
-        ranks = [[document_of_record(one.record) for one in noted]]
+        ranks = [[document_of_record(hit.record) for hit in record_hits]]
         if self.messages:
             selection = Selection(where=self._admits_message)
-            told = self.view.index.search(query, vector, top_k=top_k, selection=selection)
-            ranks.append([document_of_message(one.entry) for one in told])
-        weighed = [
+            message_hits = self.view.index.search(query, vector, top_k=top_k, selection=selection)
+            ranks.append([document_of_message(hit.entry) for hit in message_hits])
+        scored = [
             (1 / (_RANK_CONSTANT + place), document)
-            for documents in ranks
-            for place, document in enumerate(documents)
+            for ranking in ranks
+            for place, document in enumerate(ranking)
         ]
-        weighed.sort(key=lambda one: -one[0])
-        found = [document for _, document in weighed]
-        if vector is not None and len(found) < top_k:
-            known = {one.id for one in found}
-            others = (one for one, _ in self.nearest(vector, top_k + len(known)))
-            found += [one for one in others if one.id not in known]
-        return found[:top_k]
+        scored.sort(key=lambda pair: -pair[0])
+        documents = [document for _, document in scored]
+        if vector is not None and len(documents) < top_k:
+            known = {document.id for document in documents}
+            others = (document for document, _ in self.nearest(vector, top_k + len(known)))
+            documents += [document for document in others if document.id not in known]
+        return documents[:top_k]
 
     def nearest(self, vector: Vector, top_k: int) -> list[tuple[Document, VectorHit]]:
-        """The documents nearest to a `(dim,)` vector, the nearest first."""
+        """The documents nearest to a `(dim,)` vector, nearest first."""
         found = merge(
             self._near_records(vector, top_k),
             self._near_messages(vector, top_k) if self.messages else iter(()),
@@ -91,5 +93,5 @@ class IndexSearch:
         )
 
     def _admits_message(self, entry: Entry) -> bool:
-        held = entry.id in self.view.quarantine.quarantined_ids
-        return not held and passes(document_of_message(entry), self.wanted)
+        quarantined = entry.id in self.view.quarantine.quarantined_ids
+        return not quarantined and passes(document_of_message(entry), self.wanted)

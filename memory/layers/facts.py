@@ -1,4 +1,4 @@
-"""The facts layer: preferences and pinned records always, others where they bear on the message."""
+"""The facts layer: preferences, rules and pinned records always, other records if relevant."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,12 +12,12 @@ _LINE_OVERHEAD_TOKENS = 12
 
 
 class FactsLayer:
-    """Records of the user: what ConversationEntityMemory keeps, but typed, searchable and editable.
+    """Shows records of the user: like ConversationEntityMemory, but typed, searchable, editable.
 
     Args:
-        top_k: the most records that are searched for.
-        pinned_tokens: the most tokens for preferences, rules and pinned records.
-        budget_tokens: the most tokens for those that were searched for.
+        top_k: Most records that are searched for.
+        pinned_tokens: Most tokens for preferences, rules and pinned records.
+        budget_tokens: Most tokens for the records that were searched for.
     """
 
     name = "facts"
@@ -31,33 +31,32 @@ class FactsLayer:
         if turn.records is None or not len(turn.records):
             return Section(self.name)
         recalled = _recalled(turn)
-        standing = [one for one in turn.records if is_always_shown(one) and recalled(one)]
-        standing.sort(key=lambda one: (not one.pinned, -one.importance, -one.updated))
-        shown = _fitting(standing, self._pinned_tokens)
-        found = turn.records.search(
+        always = [record for record in turn.records if is_always_shown(record) and recalled(record)]
+        always.sort(key=lambda record: (not record.pinned, -record.importance, -record.updated))
+        hits = turn.records.search(
             turn.text,
             turn.query,
             top_k=self._top_k,
-            where=lambda one: not is_always_shown(one) and recalled(one),
+            where=lambda record: not is_always_shown(record) and recalled(record),
             selection=EVERYTHING,
         )
-        fitting = _fitting((one.record for one in found), self._budget_tokens)
-        records = (*shown, *fitting)
+        records = _fitting(always, self._pinned_tokens)
+        records += _fitting((hit.record for hit in hits), self._budget_tokens)
         return Section(self.name, tokens=sum(map(_tokens, records)), records=records)
 
 
 def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
-    return lambda one: (
-        one.is_recalled(turn.at)
-        and one.entry().id not in turn.quarantined_ids
-        and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, one))
+    return lambda record: (
+        record.is_recalled(turn.at)
+        and record.entry().id not in turn.quarantined_ids
+        and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, record))
     )
 
 
 def _is_from(sessions: frozenset[str], record: Record) -> bool:
-    """Whether it was said in these sessions, and in no other."""
-    told = [one.partition(".")[0] for one in (record.source, *record.confirmed) if one]
-    return bool(told) and sessions.issuperset(told)
+    """Whether all source turns of a record are in `sessions`."""
+    sources = [turn.partition(".")[0] for turn in (record.source, *record.confirmed) if turn]
+    return bool(sources) and sessions.issuperset(sources)
 
 
 def is_always_shown(record: Record) -> bool:
@@ -66,12 +65,12 @@ def is_always_shown(record: Record) -> bool:
 
 
 def _fitting(records: Iterable[Record], budget_tokens: int) -> tuple[Record, ...]:
-    kept: list[Record] = []
+    fitting: list[Record] = []
     for record in records:
         if (tokens := _tokens(record)) <= budget_tokens:
-            kept.append(record)
+            fitting.append(record)
             budget_tokens -= tokens
-    return tuple(kept)
+    return tuple(fitting)
 
 
 def _tokens(record: Record) -> int:

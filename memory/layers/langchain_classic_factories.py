@@ -1,4 +1,4 @@
-"""Makers of LangChain's classic memories, on our embedder and any chat model."""
+"""Creates LangChain's classic memories with Onionskin's embedder and any chat model."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 EVENT_LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("event_loop")
-"""Where the embedder lives; set before a memory runs in a thread."""
+"""Event loop of the embedder; set before a memory runs in a thread."""
 
 ClassicName = Literal[
     "ConversationBufferMemory",
@@ -48,7 +48,7 @@ _INPUT, _OUTPUT = "input", "output"
 
 
 class ClassicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[profiles.<name>.classic]`; `k` and `max_token_limit` go to the classes that have them."""
+    """`[profiles.<name>.classic]`; `k` and `max_token_limit` apply to classes that have them."""
 
     memory: ClassicName = "ConversationBufferMemory"
     k: Annotated[int, msgspec.Meta(ge=1)] = 5
@@ -58,10 +58,13 @@ class ClassicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What layers are made of; the chat model only where one is needed.
+    """Dependencies of layers.
 
     Attributes:
-        outside: a vector database that stands behind the vector layer, if one does.
+        store: Access to Redis.
+        embedder: Embeds texts and queries.
+        model: Chat model, for classic memories that need one.
+        vector_database: External vector database behind the vector layer, if configured.
     """
 
     store: RedisStore
@@ -70,8 +73,8 @@ class Sources:
     vector_database: "VectorDatabaseMirror | None" = None
 
 
-class _Bridge(Embeddings):
-    """Our embedder to LangChain's synchronous memories, which run in a thread."""
+class _BlockingEmbeddings(Embeddings):
+    """Onionskin's embedder for LangChain's synchronous memories, which run in a thread."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -86,8 +89,8 @@ class _Bridge(Embeddings):
         return self.embed_documents([text])[0]
 
 
-class _Counting(BaseChatModel):
-    """The chat model, its tokens estimated: a provider's tokenizer comes from the network."""
+class _TokenEstimatingModel(BaseChatModel):
+    """The chat model with estimated token counts: a provider's tokenizer needs the network."""
 
     inner: BaseChatModel
 
@@ -108,13 +111,13 @@ class _Counting(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def get_num_tokens(self, text: str) -> int:
-        """The estimate that budgets are kept by."""
+        """The same estimate as for budgets."""
         return count_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """The same, over messages."""
+        """The estimate for messages."""
         del tools
         return count_tokens(get_buffer_string(messages))
 
@@ -141,19 +144,21 @@ def _with_model(options: ClassicOptions, sources: Sources) -> Any:
         limits["max_token_limit"] = options.max_token_limit
     if options.memory == "ConversationEntityMemory":
         limits["k"] = options.k
-    return getattr(classic, options.memory)(llm=_Counting(inner=sources.model), **limits)
+    return getattr(classic, options.memory)(
+        llm=_TokenEstimatingModel(inner=sources.model), **limits
+    )
 
 
 def _vector(options: ClassicOptions, sources: Sources, key: str = "history") -> Any:
     from langchain_classic.memory import VectorStoreRetrieverMemory  # noqa: PLC0415
 
-    store = InMemoryVectorStore(_Bridge(sources.embedder))
+    store = InMemoryVectorStore(_BlockingEmbeddings(sources.embedder))
     retriever = store.as_retriever(search_kwargs={"k": options.k})
     return VectorStoreRetrieverMemory(retriever=retriever, memory_key=key, input_key=_INPUT)
 
 
 def _combined(options: ClassicOptions, sources: Sources) -> Any:
-    """The three that people combine by hand: a window, a summary and a vector store."""
+    """The usual combination: a window, a summary and a vector store."""
     import langchain_classic.memory as classic  # noqa: PLC0415
 
     if sources.model is None:
@@ -163,7 +168,7 @@ def _combined(options: ClassicOptions, sources: Sources) -> Any:
         memories=[
             classic.ConversationBufferWindowMemory(k=options.k, memory_key="window", **keys),
             classic.ConversationSummaryMemory(
-                llm=_Counting(inner=sources.model), memory_key="summary", **keys
+                llm=_TokenEstimatingModel(inner=sources.model), memory_key="summary", **keys
             ),
             _vector(options, sources, key="recalled"),
         ]
@@ -171,7 +176,7 @@ def _combined(options: ClassicOptions, sources: Sources) -> Any:
 
 
 def load_classic() -> None:
-    """Import them before warnings are silenced: the import has them shown again."""
+    """Import the classes before warnings are silenced, because the import enables them again."""
     import_module("langchain_classic.memory")
 
 
@@ -179,7 +184,7 @@ def make_memory(options: ClassicOptions, sources: Sources) -> Any:
     """A new, empty memory.
 
     Raises:
-        ConfigurationError: it needs a chat model and there is none.
+        ConfigurationError: The memory needs a chat model and none is configured.
     """
     return _FACTORIES[options.memory](options, sources)
 

@@ -1,4 +1,4 @@
-"""The summary: a fold of what stands before the window, and what earlier sessions left."""
+"""The summary layer: the summary of this session and digests of earlier ones."""
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.window import newest_within, window_tokens
@@ -9,14 +9,14 @@ from onionskin.memory.types.snapshot import Section, SessionDigest
 
 
 class SummaryLayer:
-    """The session's running summary, and the digests of the sessions before it.
+    """Shows the session's running summary and the digests of earlier sessions.
 
-    Like ConversationSummaryMemory, but folded after the answer, never before it.
+    Like ConversationSummaryMemory, but the summary is written after the answer, never before it.
 
     Args:
-        budget_tokens: the most tokens for this session's summary.
-        carry_tokens: the most tokens for earlier sessions, the latest first.
-        show_unfolded: also show what is not folded yet, for a profile without a window.
+        budget_tokens: Most tokens for this session's summary.
+        carry_tokens: Most tokens for earlier sessions, latest first.
+        show_unfolded: Also show messages that are not summarized, for a profile without a window.
     """
 
     name = "summary"
@@ -26,11 +26,15 @@ class SummaryLayer:
         self._show_unfolded = show_unfolded
 
     async def load(self, turn: TurnContext) -> Section:
-        """Summary, digests and, where no window shows them, the unfolded messages."""
+        """The summary, the digests and, without a window layer, the remaining messages."""
         snapshot = turn.snapshot
         text = summary_text(snapshot.session.summary_state, self._budget_tokens)
         digests = self._within_budget(
-            tuple(one for one in snapshot.digests if one.session_id not in turn.excluded_sessions),
+            tuple(
+                digest
+                for digest in snapshot.digests
+                if digest.session_id not in turn.excluded_sessions
+            ),
             turn.quarantined_ids,
         )
         messages = snapshot.unfolded if self._show_unfolded else ()
@@ -38,33 +42,33 @@ class SummaryLayer:
         return Section(self.name, tokens=tokens, messages=messages, text=text, digests=digests)
 
     def _within_budget(
-        self, digests: tuple[SessionDigest, ...], held: frozenset[str]
+        self, digests: tuple[SessionDigest, ...], quarantined_ids: frozenset[str]
     ) -> tuple[SessionDigest, ...]:
-        kept: list[SessionDigest] = []
+        fitting: list[SessionDigest] = []
         left = self._carry_tokens
         for digest in digests:
             summary = summary_text(digest.summary_state, left)
             tail = newest_within(
-                without_quarantined(digest.tail, held), left - count_tokens(summary)
+                without_quarantined(digest.tail, quarantined_ids), left - count_tokens(summary)
             )
             if not summary and not tail:
                 continue
-            fold = SummaryState(
+            state = SummaryState(
                 digest.summary_state.compacted_upto, digest.summary_state.compacted_upto, summary
             )
-            shown = SessionDigest(digest.session_id, digest.active, fold, tail)
-            left -= digest_tokens(shown)
-            kept.append(shown)
-        return tuple(kept)
+            clipped = SessionDigest(digest.session_id, digest.active, state, tail)
+            left -= digest_tokens(clipped)
+            fitting.append(clipped)
+        return tuple(fitting)
 
 
-def summary_text(fold: SummaryState, budget_tokens: int) -> str:
-    """All that is folded: the model's summary, then the extract that awaits the model."""
-    extract = clip_tokens(fold.fallback_summary, budget_tokens)
-    summary = clip_tokens(fold.summary, budget_tokens - count_tokens(extract))
+def summary_text(state: SummaryState, budget_tokens: int) -> str:
+    """The model's summary, then the extract that the model has yet to summarize."""
+    extract = clip_tokens(state.fallback_summary, budget_tokens)
+    summary = clip_tokens(state.summary, budget_tokens - count_tokens(extract))
     return "\n".join(part for part in (summary, extract) if part)
 
 
 def digest_tokens(digest: SessionDigest) -> int:
-    """The estimated tokens of what an earlier session left."""
+    """The estimated tokens of an earlier session's digest."""
     return count_tokens(digest.summary_state.summary) + window_tokens(digest.tail)

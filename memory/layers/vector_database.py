@@ -1,4 +1,4 @@
-"""The vector layer over a vector database: found there, read in Redis."""
+"""The vector layer over an external vector database; hits are read from Redis."""
 
 import asyncio
 import logging
@@ -13,14 +13,14 @@ _log = logging.getLogger("onionskin.memory")
 
 
 class VectorDatabaseLayer:
-    """Messages of all the user's sessions, nearest first; by meaning alone, not by words.
+    """Recalls messages of all the user's sessions by vector similarity alone, nearest first.
 
     Args:
-        outside: the database.
-        store: where a hit is read.
-        top_k: the most messages.
-        budget_tokens: the most tokens.
-        seconds: how long a turn waits for the database before it goes on without.
+        vector_database: The database with the vectors.
+        store: Store that hits are read from.
+        top_k: Most messages.
+        budget_tokens: Most tokens.
+        timeout_seconds: Time limit for the search; a slower one leaves the layer empty.
     """
 
     name = "vector"
@@ -34,25 +34,23 @@ class VectorDatabaseLayer:
         budget_tokens: int,
         timeout_seconds: float = 2.0,
     ) -> None:
-        self._outside, self._store = vector_database, store
+        self._vector_database, self._store = vector_database, store
         self._top_k, self._budget_tokens, self._seconds = top_k, budget_tokens, timeout_seconds
 
     async def load(self, turn: TurnContext) -> Section:
         """The hits that fit the budget, best first."""
         if turn.vector is None:
             return Section(self.name)
-        left_out = turn.excluded_messages
-        copies = 1 + len(
-            turn.excluded_sessions
-        )  # of a message, where sessions are forks of each other
-        most = (self._top_k + len(turn.shown) + len(turn.quarantined_ids)) * copies
+        excluded = turn.excluded_messages
+        copies = 1 + len(turn.excluded_sessions)  # forked sessions hold copies of a message
+        limit = (self._top_k + len(turn.shown) + len(turn.quarantined_ids)) * copies
         try:
             async with asyncio.timeout(self._seconds):
-                ids = await self._outside.search(turn.user, turn.vector, top_k=most)
-        except Exception as error:  # noqa: BLE001 - every database has errors of its own
+                ids = await self._vector_database.search(turn.user, turn.vector, top_k=limit)
+        except Exception as error:  # noqa: BLE001 - every database has its own errors
             _log.warning("vector store failed", extra={"error": type(error).__name__})
             return Section(self.name, missing="vector_store")
-        wanted = [one for one in ids if one not in left_out][: self._top_k]
+        wanted = [one for one in ids if one not in excluded][: self._top_k]
         found = await self._store.transcripts.entries(turn.user, wanted)
         ranked = [found[one] for one in wanted if one in found]
         hits = [Hit(entry, 1 / place, {"rank": 1 / place}) for place, entry in enumerate(ranked, 1)]

@@ -1,4 +1,4 @@
-"""The window: the tail of the session, verbatim."""
+"""The window layer: the newest messages of the session, in full."""
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.tokens import count_tokens
@@ -6,19 +6,19 @@ from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.snapshot import Section
 
 MESSAGE_OVERHEAD_TOKENS = 4
-"""What a chat format adds to each message."""
+"""Overhead of a chat format per message."""
 
 
 class WindowLayer:
-    """Every message not yet folded into the summary, or the newest pairs where there is no summary.
+    """Shows every message that is not in the summary yet; without a summary, the newest pairs.
 
-    Unlike ConversationBufferWindowMemory, what leaves the window of a profile with a summary has
-    always been folded first.
+    Unlike ConversationBufferWindowMemory, a message leaves the window of a profile with a summary
+    only after it has been summarized.
 
     Args:
-        keep_pairs: pairs shown in a profile without summary; None shows all that is unfolded.
-        budget_tokens: the most tokens. With a summary the overflow is folded before the turn, so
-            that nothing is cut here; without one the oldest messages give way.
+        keep_pairs: Pairs shown in a profile without a summary; None shows all messages.
+        budget_tokens: Most tokens. With a summary, overflow is compacted before the turn, so that
+            nothing is cut here; without one, the oldest messages are dropped.
     """
 
     name = "window"
@@ -27,7 +27,7 @@ class WindowLayer:
         self._keep_pairs, self._budget_tokens = keep_pairs, budget_tokens
 
     async def load(self, turn: TurnContext) -> Section:
-        """The unfolded tail, oldest first."""
+        """The newest messages, oldest first."""
         entries = turn.snapshot.unfolded
         if self._keep_pairs is not None:
             entries = newest_within(entries[-2 * self._keep_pairs :], self._budget_tokens)
@@ -35,12 +35,12 @@ class WindowLayer:
 
 
 def message_tokens(entry: Entry) -> int:
-    """The estimated tokens of a message in a chat."""
+    """The estimated tokens of one chat message."""
     return count_tokens(entry.message.content) + MESSAGE_OVERHEAD_TOKENS
 
 
 def window_tokens(entries: tuple[Entry, ...]) -> int:
-    """The estimated tokens of messages in a chat."""
+    """The estimated tokens of chat messages."""
     return sum(message_tokens(entry) for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""Exporting a user: all that is known of them, as lines, a page at a time."""
+"""Exports all data of a user as JSON lines, page by page."""
 
 from collections.abc import AsyncIterator
 
@@ -22,13 +22,13 @@ _KNOWN = frozenset(SESSION_FIELDS) - {"metadata"}
 
 
 async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
-    """Everything of a user but vectors, as JSON lines; the same bytes for the same data.
+    """All data of a user except vectors, as JSON lines; the same data give the same bytes.
 
-    What is held at once is a page of messages or a memory with its history, and the ids of sessions
-    and memories. Each session is of one instant; what comes while this runs may be left out.
+    In memory are one page of messages or one memory with its history, and the ids of sessions and
+    memories. Each session is read atomically; data stored during the export may be missing.
 
     Raises:
-        UnknownSessionError: a session was deleted while its messages were read; the export ends.
+        UnknownSessionError: A session was deleted while its messages were read; the export ends.
     """
     lines = 0
     async for page in _pages(store, user):
@@ -43,7 +43,7 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     for session_id in sessions:
         fields = await store.sessions.fields(user, session_id)
         if not fields or float(fields["active"]) <= store.retention.horizon(user):
-            continue  # deleted meanwhile, or past its time
+            continue  # deleted since, or expired
         line = _session_line(session_id, fields)
         yield to_json(line)
         for start in range(0, line.messages, _PAGE):
@@ -81,7 +81,9 @@ async def _messages(store: RedisStore, user: User, session: SessionLine, start: 
 
 
 def _session_line(session_id: str, fields: dict[str, bytes]) -> SessionLine:
-    more = {name: _shown(value) for name, value in sorted(fields.items()) if name not in _KNOWN}
+    more = {
+        name: _text_or_binary(value) for name, value in sorted(fields.items()) if name not in _KNOWN
+    }
     return SessionLine(
         id=session_id,
         created=float(fields["created"]),
@@ -100,7 +102,7 @@ def _session_line(session_id: str, fields: dict[str, bytes]) -> SessionLine:
     )
 
 
-def _shown(value: bytes) -> str | Binary:
+def _text_or_binary(value: bytes) -> str | Binary:
     try:
         return value.decode()
     except UnicodeDecodeError:

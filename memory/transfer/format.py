@@ -1,10 +1,8 @@
-"""The lines of an export: what is carried from one Onionskin to another, and back.
+"""The export format: line types, and a reader of JSON lines from network chunks.
 
-The first line is the header. Then come the sessions, sorted by id, each with its messages; then the
-memories, sorted by id, each followed by the steps of its history; then the end, which counts the
-lines before it. Vectors are made anew.
-
-JSON lines as they come over a network: in chunks that end anywhere, each line bounded.
+The first line is the header. Sessions follow, sorted by id, each with its messages; then memories,
+sorted by id, each with the steps of its history; then the end, which counts the lines before it.
+Vectors are not exported; a restore computes them.
 """
 
 from collections.abc import AsyncIterator
@@ -18,10 +16,11 @@ from onionskin.memory.types.records import Record, RecordChange
 
 EXPORT_KIND = "onionskin-export"
 EXPORT_VERSION = 1
+LONGEST_LINE_BYTES = 1 << 20
 SessionId: TypeAlias = Annotated[str, Meta(pattern=r"^s_[0-9a-f]{16}\Z")]
 RecordId: TypeAlias = Annotated[str, Meta(pattern=r"^m_[0-9a-f]{16}\Z")]
 Time: TypeAlias = Annotated[float, Meta(ge=-62_135_596_800, lt=253_402_300_800)]
-"""Unix seconds of the years 1 to 9999."""
+"""Unix seconds, years 1 to 9999."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -32,7 +31,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="kind", tag=EXPORT_KIND):
 
 
 class Binary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes that are no text."""
+    """Bytes that are not valid UTF-8."""
 
     base64: bytes
 
@@ -40,10 +39,10 @@ class Binary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SessionLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="session", forbid_unknown_fields=True
 ):
-    """A session; so many `messages` follow it.
+    """A session, followed by `messages` message lines.
 
     Attributes:
-        more: what else its hash holds, as text, or as `{"base64": ...}` where it is none.
+        more: Further fields of its hash, as text or as `{"base64": ...}`.
     """
 
     id: SessionId
@@ -65,7 +64,7 @@ class SessionLine(
 class MessageLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="message", forbid_unknown_fields=True
 ):
-    """A message where it stood; `time` is in Unix seconds, `profile` empty where none is known."""
+    """A message with its position; `time` in Unix seconds, `profile` empty if unknown."""
 
     session: SessionId
     position: Count
@@ -80,7 +79,7 @@ class MessageLine(
 class MemoryLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="memory", forbid_unknown_fields=True
 ):
-    """A memory with every field of it."""
+    """A memory with all fields."""
 
     record: Record
 
@@ -88,51 +87,48 @@ class MemoryLine(
 class StepLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="step", forbid_unknown_fields=True
 ):
-    """A step in the history of a memory, which may be deleted itself."""
+    """A history step of a memory; the memory itself may be deleted."""
 
     memory: RecordId
     step: RecordChange
 
 
 class EndLine(msgspec.Struct, frozen=True, tag_field="kind", tag="end", forbid_unknown_fields=True):
-    """The last line: an export without it was cut off."""
+    """The last line; an export without it is truncated."""
 
     lines: Count
 
 
 Line: TypeAlias = SessionLine | MessageLine | MemoryLine | StepLine | EndLine
-"""Every line but the first."""
+"""Any line after the header."""
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Line)
 
 
 def to_json(*lines: Header | Line) -> bytes:
-    """Lines as JSON, each with its end of line."""
+    """Lines as JSON, each with a newline."""
     return b"".join(_encoder.encode(line) + b"\n" for line in lines)
 
 
 def from_json(raw: bytes) -> Line:
-    """The line of `to_json`.
+    """The line that `to_json` encoded.
 
     Raises:
-        msgspec.MsgspecError: it is none.
+        msgspec.MsgspecError: `raw` is not a line.
     """
     return _decoder.decode(raw)
-
-
-LONGEST_LINE_BYTES = 1 << 20
 
 
 async def read_lines(
     chunks: AsyncIterator[bytes], *, longest: int = LONGEST_LINE_BYTES
 ) -> AsyncIterator[bytes]:
-    """The lines of `chunks`, without their ends; of one longer than `longest`, a beginning."""
+    """The lines of `chunks` without newlines; a line over `longest` bytes is truncated."""
     rest = b""
     async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
             yield line
         if len(rest) > longest:
-            yield rest  # too long already; who reads it refuses it
+            yield rest  # too long: the caller rejects it
     if rest.strip():
         yield rest

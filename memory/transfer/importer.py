@@ -1,9 +1,9 @@
-"""Taking up conversations from elsewhere: JSON lines, a batch at a time, resumable.
+"""Imports conversations of other systems from JSON lines, in resumable batches.
 
 A line is `{"role": "user" | "assistant", "content": "...", "author": "...", "time": "...",
-"session": "..."}`: content, and role or author, are needed; a line with an author alone is the
-user's. Time is ISO 8601 (UTC where it names no zone) or Unix seconds. Lines of one `session` label
-become one session.
+"session": "..."}`. Content and one of role and author are required; a line with only an author is
+the user's. Time is ISO 8601 (UTC without a zone) or Unix seconds. Lines with one `session` label
+form one session.
 """
 
 import hashlib
@@ -36,14 +36,14 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How an import ended.
+    """The result of an import.
 
     Attributes:
-        lines: all lines that are stored now, blank ones included.
-        resumed_after: lines that an earlier try had stored.
-        messages: messages that this try stored.
-        sessions: ids of the sessions that this try wrote to, in order.
-        memories: memories that this try stored.
+        lines: Lines stored so far, blank ones included.
+        resumed_after: Lines that earlier attempts stored.
+        messages: Messages stored by this attempt.
+        sessions: Ids of the sessions that this attempt wrote to, in order.
+        memories: Memories stored by this attempt.
     """
 
     import_id: str
@@ -61,13 +61,13 @@ class _Batch:
 
 
 class Importer:
-    """Stores imported lines as sessions. Memory use does not grow with the length of the input.
+    """Stores imported lines as sessions, in constant memory.
 
     Args:
-        store: where they go.
-        embedder: a local one embeds at once; a remote one's vectors come after.
-        clock: the time of lines without one.
-        discretion: what is kept of lines.
+        store: Destination of the lines.
+        embedder: A local one embeds at once; vectors of a remote one are made later.
+        clock: Time of lines that have none.
+        privacy: Privacy policy for the lines.
     """
 
     def __init__(
@@ -79,28 +79,28 @@ class Importer:
         privacy: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
-        self._discretion = privacy
+        self._privacy = privacy
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
-        """Store all lines of `chunks`; lines that an earlier try stored are passed over.
+        """Store all lines of `chunks`, skipping those that an earlier attempt stored.
 
         Raises:
-            InvalidInputError: a line cannot be used. Those before it are stored; the message says
-                how to go on.
-            ImportConflictError: another import under the same id is under way.
+            InvalidInputError: A line is invalid. The lines before it are stored; the message says
+                how to resume.
+            ImportConflictError: Another import with this id is running.
         """
         done = resumed = await self._store.transfer.lines_stored(user, import_id)
         batch: _Batch | None = None
         written: dict[str, None] = {}
         number = stored = 0
-        listeners = ConversationRedactors(self._discretion)
+        redactors = ConversationRedactors(self._privacy)
         try:
             async for raw in read_lines(chunks):
                 number += 1
                 if not raw.strip():
                     continue
                 label, message = _parse(raw, number, self._clock)
-                message = listeners.redact_message(label, message)
+                message = redactors.redact_message(label, message)
                 if number <= resumed:
                     continue
                 session_id = _session_id(import_id, label)
@@ -108,17 +108,17 @@ class Importer:
                     stored += await self._flush(user, import_id, batch, done, number - 1)
                     batch, done = None, number - 1
                 if batch is None:
-                    title = self._discretion.for_storage(label or message.content)
+                    title = self._privacy.for_storage(label or message.content)
                     batch = _Batch(_session(session_id, title, message))
                     written[session_id] = None
                 batch.messages.append(message)
         except InvalidInputError as error:
             if batch:
                 await self._flush(user, import_id, batch, done, number - 1)
-            kept = max(resumed, number - 1) if batch else done
+            line_count = max(resumed, number - 1) if batch else done
             raise InvalidInputError(
-                f"{error} {kept} lines are stored. "
-                f"Mend it and send all lines again with import_id={import_id!r} to go on."
+                f"{error} {line_count} lines are stored. "
+                f"Correct it and send all lines again with import_id={import_id!r} to resume."
             ) from error
         if batch:
             stored += await self._flush(user, import_id, batch, done, number)
@@ -127,7 +127,9 @@ class Importer:
     async def _flush(
         self, user: User, import_id: str, batch: _Batch, before: int, after: int
     ) -> int:
-        vectors = await embed_in_batches(self._embedder, [said.spoken for said in batch.messages])
+        vectors = await embed_in_batches(
+            self._embedder, [message.spoken for message in batch.messages]
+        )
         pairs = list(zip(batch.messages, vectors, strict=True))
         step = ImportStep(import_id, before, after)
         await self._store.transcripts.commit(user, batch.session, pairs, create=True, step=step)
@@ -139,7 +141,7 @@ def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Me
         raise InvalidInputError(f"Line {number} is longer than {LONGEST_LINE_BYTES} bytes.")
     try:
         line = msgspec.json.decode(raw, type=_Line)
-        at = _moment(line.time, clock)
+        at = _timestamp(line.time, clock)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
     if line.role is None and not line.author:
@@ -149,7 +151,7 @@ def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Me
     return line.session or "", Message(line.role or "user", line.content, at, line.author or None)
 
 
-def _moment(time: str | float | None, clock: Callable[[], float]) -> float:
+def _timestamp(time: str | float | None, clock: Callable[[], float]) -> float:
     if time is None:
         return clock()
     if isinstance(time, str):

@@ -1,6 +1,6 @@
-"""Restoring an export: the same sessions, positions, times, folds and memories, resumable.
+"""Restores an export: the same sessions, positions, times, summaries and memories, resumable.
 
-Lines of an export under the policy of who restores it, whatever that of who wrote it was.
+The privacy policy of the restoring deployment applies, whatever policy the exporter had.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -38,46 +38,45 @@ from onionskin.memory.transfer.validation import ExportOrderError, ExportValidat
 from onionskin.memory.types.messages import ImportStep, Message, User
 from onionskin.memory.types.records import Record
 
+_BATCH, _BATCH_BYTES = 200, 1 << 21
+_LONGEST_LINE_BYTES = 1 << 22
+_INVALID = (msgspec.MsgspecError, ExportOrderError, OverflowError, RecursionError, UnicodeError)
+
 
 def redact_line(line: Line, redactors: ConversationRedactors, privacy: PrivacyPolicy) -> Line:
-    """What is kept of a line.
+    """A line as it is stored.
 
     Raises:
-        InvalidInputError: a memory's topic holds what is not kept.
+        InvalidInputError: A memory's topic contains text that may not be stored.
     """
     match line:
         case MessageLine():
-            said = Message(line.role, line.content, line.time, line.author)
-            kept = redactors.redact_message(line.session, said)
-            return msgspec.structs.replace(line, content=kept.content, author=kept.author)
+            message = Message(line.role, line.content, line.time, line.author)
+            message = redactors.redact_message(line.session, message)
+            return msgspec.structs.replace(line, content=message.content, author=message.author)
         case SessionLine():
             texts = {name: getattr(line, name) for name in ("title", "summary", "extract")}
             more = privacy.redact_json(line.more)
             return msgspec.structs.replace(line, **privacy.redact_json(texts), more=more)
         case MemoryLine():
-            return MemoryLine(_kept_record(line.record, privacy))
+            return MemoryLine(_redact_record(line.record, privacy))
         case StepLine():
-            record = _kept_record(line.step.record, privacy)
+            record = _redact_record(line.step.record, privacy)
             return StepLine(line.memory, replace(line.step, record=record))
         case _:
             return line
 
 
-def _kept_record(record: Record, discretion: PrivacyPolicy) -> Record:
-    said = ("topic", "content", "tags", "entities", "metadata")
+def _redact_record(record: Record, privacy: PrivacyPolicy) -> Record:
+    names = ("topic", "content", "tags", "entities", "metadata")
     return replace(
-        record, **redact_fields({name: getattr(record, name) for name in said}, discretion)
+        record, **redact_fields({name: getattr(record, name) for name in names}, privacy)
     )
-
-
-_BATCH, _BATCH_BYTES = 200, 1 << 21
-_LONGEST_LINE_BYTES = 1 << 22
-_UNUSABLE = (msgspec.MsgspecError, ExportOrderError, OverflowError, RecursionError, UnicodeError)
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Lines that are stored together; a step's with its number in the history."""
+    """Lines that are stored together, each with its number in the history if it is a step."""
 
     before: int
     lines: list[tuple[Line, int]] = field(default_factory=list[tuple[Line, int]])
@@ -103,13 +102,13 @@ class _Tally:
 
 
 class Restorer:
-    """Stores the lines of an export. Memory use does not grow with the length of the input.
+    """Stores the lines of an export, in constant memory.
 
     Args:
-        store: where they go.
-        embedder: a local one embeds at once; a remote one's vectors come after.
-        clock: seconds since the epoch; histories are kept for as long as they would have been.
-        discretion: what is kept of lines.
+        store: Destination of the lines.
+        embedder: A local one embeds at once; vectors of a remote one are made later.
+        clock: Current time in Unix seconds; restored histories expire when they would have.
+        privacy: Privacy policy for the lines.
     """
 
     def __init__(
@@ -121,41 +120,41 @@ class Restorer:
         privacy: PrivacyPolicy,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
-        self._discretion = privacy
+        self._privacy = privacy
 
     async def run(self, user: User, import_id: str, chunks: AsyncIterator[bytes]) -> ImportReport:
-        """Store all lines of `chunks`; lines that an earlier try stored are passed over.
+        """Store all lines of `chunks`, skipping those that an earlier attempt stored.
 
         Raises:
-            InvalidInputError: a line cannot be used. Those before it are stored; the message says
-                how to go on.
-            ImportConflictError: a session or a memory is there already, or another import under
-                the same id is under way.
+            InvalidInputError: A line is invalid. The lines before it are stored; the message says
+                how to resume.
+            ImportConflictError: A session or memory already exists, or another import with this id
+                is running.
         """
         resumed = await self._store.transfer.lines_stored(user, import_id)
         order, tally, batch = ExportValidator(), _Tally(), _Batch(resumed)
-        listeners = ConversationRedactors(self._discretion)
-        number, good, begun = 0, 0, False
+        redactors = ConversationRedactors(self._privacy)
+        number, accepted, has_header = 0, 0, False
         try:
             async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
                 number += 1
                 if raw.strip():
-                    line = _parse(raw, number, order) if begun else _check_header(raw)
-                    begun = True
-                    line = line and redact_line(line, listeners, self._discretion)
+                    line = _parse(raw, number, order) if has_header else _check_header(raw)
+                    has_header = True
+                    line = line and redact_line(line, redactors, self._privacy)
                     if line and number > resumed:
                         if batch.is_full:
-                            batch = await self._flush(user, import_id, batch, good, tally)
+                            batch = await self._flush(user, import_id, batch, accepted, tally)
                         batch.lines.append((line, order.steps - 1))
                         batch.size_bytes += len(raw)
-                good = number
+                accepted = number
             _check_end(order, number)
         except InvalidInputError as error:
             if batch.lines:
-                batch = await self._flush(user, import_id, batch, good, tally)
+                batch = await self._flush(user, import_id, batch, accepted, tally)
             raise InvalidInputError(
                 f"{error} {batch.before} lines are stored. "
-                f"Mend it and send all lines again with import_id={import_id!r} to go on."
+                f"Correct it and send all lines again with import_id={import_id!r} to resume."
             ) from error
         if batch.lines:
             await self._flush(user, import_id, batch, number, tally)
@@ -181,14 +180,14 @@ class Restorer:
                 case SessionLine():
                     pieces.append(_session(line))
                 case MessageLine():
-                    said = (_message(line), next(vectors))
+                    message = (_message(line), next(vectors))
                     last = pieces[-1] if pieces else None
                     if isinstance(last, MessagesPiece):
                         pieces[-1] = MessagesPiece(
-                            last.session_id, last.first, [*last.messages, said]
+                            last.session_id, last.first, [*last.messages, message]
                         )
                     else:
-                        pieces.append(MessagesPiece(line.session, line.position, [said]))
+                        pieces.append(MessagesPiece(line.session, line.position, [message]))
                 case MemoryLine():
                     pieces.append(RecordPiece(line.record, next(vectors)))
                 case StepLine():
@@ -202,10 +201,13 @@ def _check_header(raw: bytes) -> None:
     try:
         version = msgspec.json.decode(raw, type=Header).version
     except msgspec.MsgspecError as error:
-        raise InvalidInputError(f"The first line is no header of an export: {error}.") from error
+        raise InvalidInputError(
+            f"The first line is not the header of an export: {error}."
+        ) from error
     if version != EXPORT_VERSION:
         raise InvalidInputError(
-            f"The export has version {version!r}; this Onionskin reads {EXPORT_VERSION!r}. Upgrade it."
+            f"The export has version {version!r}; this Onionskin reads {EXPORT_VERSION!r}. "
+            "Upgrade it."
         )
 
 
@@ -215,7 +217,7 @@ def _parse(raw: bytes, number: int, order: ExportValidator) -> Line:
     try:
         line = from_json(raw)
         order.accept(line)
-    except _UNUSABLE as error:
+    except _INVALID as error:
         raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
     return line
 
@@ -224,7 +226,7 @@ def _check_end(order: ExportValidator, number: int) -> None:
     try:
         order.end()
     except ExportOrderError as error:
-        raise InvalidInputError(f"It ends after line {number}: {error}.") from error
+        raise InvalidInputError(f"The export ends after line {number}: {error}.") from error
 
 
 def _text(line: Line) -> str | None:

@@ -1,4 +1,4 @@
-"""What is sent to be taken up: a conversation from elsewhere, or an export of Onionskin's own."""
+"""Uploads: conversations of other systems, and exports of Onionskin."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -13,7 +13,7 @@ from onionskin.memory.transfer.restorer import Restorer
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, Task
 
-_LONGEST_HEADER_BYTES, _ASKED_EVERY_BYTES = 4096, 1 << 20
+_LONGEST_HEADER_BYTES, _QUOTA_CHECK_BYTES = 4096, 1 << 20
 
 
 class _Kind(msgspec.Struct):
@@ -21,15 +21,15 @@ class _Kind(msgspec.Struct):
 
 
 class UploadHandler:
-    """Hands lines to who can read them; the first line tells.
+    """Routes an upload to the importer or the restorer, depending on its first line.
 
     Args:
-        store: where they go.
-        embedder: a local one embeds at once.
-        clock: seconds since the epoch.
-        after: is told what is due then: the vectors of an embedder that is not local.
-        discretion: what is kept of them.
-        admit: is asked now and then while lines come; raises when the user may store no more.
+        store: Destination of the lines.
+        embedder: A local one embeds at once.
+        clock: Current time in Unix seconds.
+        on_task: Receives the task to embed the messages, unless the embedder is local.
+        privacy: Privacy policy for the lines.
+        check_quota: Called during the upload; raises when the user may store no more.
     """
 
     def __init__(
@@ -67,20 +67,20 @@ class UploadHandler:
     async def _admitted(
         self, user: User, read: bytes, chunks: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """All that comes, as long as the user may store it."""
+        """All chunks, with a quota check at the start and after each MiB."""
         await self._admit(user)
         yield read
-        came = 0
+        unchecked = 0
         async for chunk in chunks:
-            came += len(chunk)
-            if came > _ASKED_EVERY_BYTES:
-                came = 0
+            unchecked += len(chunk)
+            if unchecked > _QUOTA_CHECK_BYTES:
+                unchecked = 0
                 await self._admit(user)
             yield chunk
 
 
 async def _admit(_user: User) -> None:
-    """Anything."""
+    """No quota."""
 
 
 def _is_header(read: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What the lines of an export must be beyond their types: in order, complete, and in bounds."""
+"""Validates an export beyond its types: order, completeness and value bounds."""
 
 import re
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ _MOST_REVISIONS = 2**53
 
 
 class ExportOrderError(ValueError):
-    """A line that does not belong where it stands, or whose values cannot be."""
+    """A line is out of order, or has a value out of bounds."""
 
 
 @dataclass(slots=True)
 class ExportValidator:
-    """Where a reader of an export stands.
+    """Checks the lines of an export one by one.
 
     Attributes:
-        session: the last session.
-        messages: how many of its messages came.
-        memory: the id of the last memory.
-        steps: how many steps of its history came.
-        lines: how many lines came, the header too.
-        ended: whether the last one came.
+        session: The last session.
+        messages: Number of its messages so far.
+        memory: Id of the last memory.
+        steps: Number of its history steps so far.
+        lines: Number of lines so far, the header included.
+        ended: Whether the end line has been accepted.
     """
 
     session: SessionLine | None = None
@@ -44,20 +44,20 @@ class ExportValidator:
     ended: bool = False
 
     def accept(self, line: Line) -> None:
-        """Go on by a line.
+        """Check the next line.
 
         Raises:
-            DisorderError: it does not belong here.
-            OverflowError: it holds a number that cannot be stored.
+            ExportOrderError: It is out of order or out of bounds.
+            OverflowError: It contains a number that cannot be stored.
         """
         if self.ended:
-            raise ExportOrderError("it stands after the end")
+            raise ExportOrderError("it follows the end")
         self.lines += 1
         match line:
             case SessionLine():
-                self._take_session(line)
+                self._accept_session(line)
             case MessageLine():
-                self._take_message(line)
+                self._accept_message(line)
             case MemoryLine():
                 _check_record(line.record)
                 self._begin_memory(line.record.id)
@@ -72,51 +72,53 @@ class ExportValidator:
                 self.steps += 1
 
     def end(self) -> None:
-        """Raise DisorderError unless the end came."""
+        """Raise ExportOrderError unless the end line was accepted."""
         self.end_session()
         if not self.ended:
-            raise ExportOrderError("the end is missing: the export was cut off")
+            raise ExportOrderError("the end is missing: the export is truncated")
 
     def _end(self, line: EndLine) -> None:
         self.end_session()
         if line.lines != self.lines - 1:
-            raise ExportOrderError(f"{line.lines!r} lines should stand before the end")
+            raise ExportOrderError(
+                f"the end counts {line.lines!r} lines, {self.lines - 1} came before it"
+            )
         self.ended = True
 
     def end_session(self) -> None:
-        """Raise DisorderError unless all messages of the last session came."""
+        """Raise ExportOrderError unless all messages of the last session were accepted."""
         if self.session and self.messages != self.session.messages:
             raise ExportOrderError(
                 f"session {self.session.id!r} has {self.session.messages} messages, but "
                 f"{self.messages} came before this"
             )
 
-    def _take_session(self, line: SessionLine) -> None:
+    def _accept_session(self, line: SessionLine) -> None:
         self.end_session()
         if self.memory:
-            raise ExportOrderError("a session stands after the memories")
+            raise ExportOrderError("a session follows the memories")
         if self.session and line.id <= self.session.id:
-            raise ExportOrderError(f"session {line.id!r} stands after {self.session.id!r}")
+            raise ExportOrderError(f"session {line.id!r} follows {self.session.id!r}")
         if not line.summarized_upto <= line.folded_upto <= line.messages:
-            raise ExportOrderError(f"session {line.id!r} is folded further than it reaches")
+            raise ExportOrderError(f"session {line.id!r} is summarized beyond its end")
         if line.extracted_upto > line.messages:
-            raise ExportOrderError(f"session {line.id!r} is extracted further than it reaches")
+            raise ExportOrderError(f"session {line.id!r} is extracted beyond its end")
         self.session, self.messages = line, 0
 
-    def _take_message(self, line: MessageLine) -> None:
+    def _accept_message(self, line: MessageLine) -> None:
         if self.session is None or self.memory or line.session != self.session.id:
             raise ExportOrderError(f"the message does not follow its session {line.session!r}")
         if line.position != self.messages or self.messages == self.session.messages:
             raise ExportOrderError(
-                f"message {line.position!r} stands where {self.messages!r} of "
-                f"{self.session.messages!r} is due"
+                f"message {line.position!r} came where {self.messages!r} of "
+                f"{self.session.messages!r} was expected"
             )
         self.messages += 1
 
     def _begin_memory(self, memory_id: str) -> None:
         self.end_session()
         if memory_id <= self.memory:
-            raise ExportOrderError(f"memory {memory_id!r} stands after {self.memory!r}")
+            raise ExportOrderError(f"memory {memory_id!r} follows {self.memory!r}")
         self.memory = memory_id
 
 
@@ -132,11 +134,13 @@ def _check_record(record: Record) -> None:
         if time is not None and not _EARLIEST <= time <= _LATEST:
             raise ExportOrderError(f"the time {time!r} is out of bounds")
     if not _RECORD_ID.fullmatch(record.id):
-        raise ExportOrderError(f"{record.id!r} is no id of a memory")
+        raise ExportOrderError(f"{record.id!r} is no memory id")
     if not 1 <= record.revision <= _MOST_REVISIONS or not 0 <= record.importance <= 1:
         raise ExportOrderError(
             f"memory {record.id!r} has a revision or an importance out of bounds"
         )
     if not record.content.strip() or record.topic == "":
         raise ExportOrderError(f"memory {record.id!r} has an empty content or topic")
-    pack_record(record)  # refuses what cannot be stored, such as integers of more than 64 bits
+    pack_record(
+        record
+    )  # rejects values that cannot be stored, such as integers of more than 64 bits

@@ -1,9 +1,7 @@
-"""Collections of a vector database: one for each user and embedder, not one with a filter.
+"""The vector database interface: one collection per user and embedder.
 
-What is stored in one are ids and vectors. What was said stays in Redis: a hit is read from there,
-under the user's own keys, so that nothing that was deleted, and nothing of anybody else, is shown.
-
-Vectors that are there already, as LangChain's stores want to be given them.
+A collection stores ids and vectors only. Message text stays in Redis and is read there under the
+user's own keys, so deleted messages and those of other users are never shown.
 """
 
 import hashlib
@@ -24,26 +22,26 @@ class VectorDatabase(Protocol):
     """A vector database. Its methods run in threads.
 
     Attributes:
-        most_at_once: how many of them; 1 for one that is not made for threads.
+        batch_limit: Most concurrent calls; 1 if the client is not thread-safe.
     """
 
     batch_limit: int
 
     def open(self, name: str, embeddings: Embeddings, dimensions: int) -> VectorStore:
-        """The collection of a name, made if it is not there."""
+        """Open a collection, creating it if needed."""
         ...
 
     def drop(self, name: str) -> None:
-        """Delete the collection of a name, if it is there."""
+        """Delete a collection if it exists."""
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the client."""
         ...
 
 
 def collection_name(user: User, embedder_tag: str) -> str:
-    """The name of a user's collection: it says nothing of the user, and nobody else has it."""
+    """The name of a user's collection: unique, and a hash that does not reveal the user."""
     owner = f"{prefix(user)}{embedder_tag}".encode()
     return f"onionskin-{hashlib.sha256(owner).hexdigest()[:40]}"
 
@@ -52,19 +50,19 @@ def open_vector_database(kind: str, url: str, key: SecretStr | None) -> VectorDa
     """The vector database of the settings.
 
     Args:
-        kind: `qdrant`, `chroma`, or the dotted path of a class or function that is called with the
-            two others and makes `Collections`.
-        url: where it is: an address, or a folder for one that lives in this process.
-        key: for those that want one.
+        kind: `qdrant`, `chroma`, or the dotted path of a callable that takes `url` and `key` and
+            returns a `VectorDatabase`.
+        url: URL of a server, or folder of an in-process database.
+        key: API key, if the database needs one.
 
     Raises:
-        ConfigurationError: there is none of this name, or its package is missing.
+        ConfigurationError: The kind is unknown, or its package is missing.
     """
     module, _, name = _KINDS.get(kind, kind).rpartition(".")
     if not module:
         known = ", ".join(sorted(_KINDS))
         raise ConfigurationError(
-            f"ONIONSKIN_VECTOR_STORE {kind!r} is not known; use {known}, or a dotted path."
+            f"ONIONSKIN_VECTOR_STORE {kind!r} is unknown; use {known}, or a dotted path."
         )
     try:
         make: Callable[[str, SecretStr | None], VectorDatabase]
@@ -83,19 +81,19 @@ _KINDS: Mapping[str, str] = {
 
 
 class PrecomputedEmbeddings(Embeddings):
-    """Answers with the vectors that it was made with.
+    """LangChain embeddings that return precomputed vectors.
 
     Args:
-        vectors: by the text that stands for each.
+        vectors: Vectors by text.
     """
 
     def __init__(self, vectors: Mapping[str, list[float]]) -> None:
         self._vectors = vectors
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The vectors that stand under these texts."""
+        """The vectors of `texts`."""
         return [self._vectors[text] for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector that stands under this text."""
+        """The vector of `text`."""
         return self._vectors[text]

@@ -1,4 +1,4 @@
-"""Chroma: a server by its URL and key, or a folder for one that lives in this process."""
+"""Chroma, on a server or in a local folder."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,17 +13,22 @@ from pydantic import SecretStr
 
 
 class ChromaDatabase:
-    """A collection of Chroma's for each user."""
+    """A Chroma collection per user.
+
+    Args:
+        url: URL of a server, or a local folder.
+        key: API key of the server.
+    """
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
         self.batch_limit = 8 if "://" in url else 1
-        settings, at = Settings(anonymized_telemetry=False), urlsplit(url)
+        settings, parts = Settings(anonymized_telemetry=False), urlsplit(url)
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._client: Any = (
             chromadb.HttpClient(
-                host=at.hostname or "localhost",
-                port=at.port or 8000,
-                ssl=at.scheme == "https",
+                host=parts.hostname or "localhost",
+                port=parts.port or 8000,
+                ssl=parts.scheme == "https",
                 headers=headers,
                 settings=settings,
             )
@@ -32,19 +37,19 @@ class ChromaDatabase:
         )
 
     def open(self, name: str, embeddings: Embeddings, dimensions: int) -> VectorStore:
-        """The collection of a name, made if it is not there."""
-        del dimensions  # those of the first vector
+        """Open a collection, creating it if needed."""
+        del dimensions  # Chroma takes them from the first vector
         return Chroma(name, embeddings, client=self._client, collection_metadata=_COSINE)
 
     def drop(self, name: str) -> None:
-        """Delete the collection of a name, if it is there."""
+        """Delete a collection if it exists."""
         try:
             self._client.delete_collection(name)
         except NotFoundError:
             return
 
     def close(self) -> None:
-        """Nothing: Chroma's clients close themselves."""
+        """Do nothing: Chroma's clients need no closing."""
 
 
 _COSINE = {"hnsw:space": "cosine"}

@@ -1,4 +1,4 @@
-"""A user's messages in a vector database: filled from the transcript, searched, dropped."""
+"""Mirrors users' message vectors into a vector database."""
 
 import asyncio
 import uuid
@@ -19,17 +19,15 @@ from onionskin.memory.vector_databases.base import (
 
 T = TypeVar("T")
 _IDS = uuid.UUID("6f2f6a5e-3c5b-4e0e-9d8a-0c8f1f1f5a01")
-_ASKED, _BATCH = "what is asked for", 256
+_QUERY, _BATCH = "query", 256
 
 
 class VectorDatabaseMirror:
-    """A view of every user in a vector database.
-
-    Nothing in it is the truth: what is lost is filled again from Redis.
+    """A copy of the message vectors in a vector database, which can be rebuilt from Redis.
 
     Args:
-        collections: the database.
-        store: the source of truth.
+        database: The vector database.
+        store: Access to Redis, the source of truth.
     """
 
     def __init__(self, database: VectorDatabase, store: RedisStore) -> None:
@@ -37,26 +35,26 @@ class VectorDatabaseMirror:
         self._slots = asyncio.Semaphore(database.batch_limit)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
-        """The ids of the messages nearest to a `(dim,)` vector, the nearest first."""
+        """The ids of the messages nearest to a `(dim,)` vector, nearest first."""
         name = collection_name(user, self._store.embedder_tag)
         if not (await self._store.vector_database_cursors.get(user, name)).epoch:
             return []
-        handed = PrecomputedEmbeddings({_ASKED: vector.tolist()})
+        embeddings = PrecomputedEmbeddings({_QUERY: vector.tolist()})
 
         def ask(collection: VectorStore) -> list[str]:
-            return [one.page_content for one in collection.similarity_search(_ASKED, k=top_k)]
+            return [hit.page_content for hit in collection.similarity_search(_QUERY, k=top_k)]
 
-        return await self._on(name, handed, len(vector), ask)
+        return await self._on(name, embeddings, len(vector), ask)
 
     async def sync(self, user: User) -> None:
-        """Bring a user's collection to where the transcript stands."""
+        """Apply new changes of a user's transcript to their collection."""
         name = collection_name(user, self._store.embedder_tag)
         cursor, more = await self._store.vector_database_cursors.get(user, name), True
         while more:
             changes = await self._store.transcripts.changes_since(user, cursor)
             if not changes.cursor.epoch:
-                return  # nothing is stored of them
-            if _begins_anew(cursor, changes):
+                return  # nothing is stored for the user
+            if _needs_refill(cursor, changes):
                 await self._refill(user, name)
             else:
                 for change in changes.items:
@@ -92,7 +90,7 @@ class VectorDatabaseMirror:
         texts = list(vectors)
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
-            ids = [str(uuid.uuid5(_IDS, one)) for one in batch]
+            ids = [str(uuid.uuid5(_IDS, entry_id)) for entry_id in batch]
             size = len(vectors[batch[0]])
             await self._on(
                 name,
@@ -104,29 +102,29 @@ class VectorDatabaseMirror:
     async def _on(
         self,
         name: str,
-        handed: PrecomputedEmbeddings,
+        embeddings: PrecomputedEmbeddings,
         dimensions: int,
         do: Callable[[VectorStore], T],
     ) -> T:
-        return await self._thread(lambda: do(self._database.open(name, handed, dimensions)))
+        return await self._thread(lambda: do(self._database.open(name, embeddings, dimensions)))
 
     async def _thread(self, do: Callable[[], T]) -> T:
-        """A call that is given up holds its slot until its thread is done with it."""
+        """Run a call in a thread; a cancelled call holds its slot until the thread is done."""
         await self._slots.acquire()
-        under_way = asyncio.get_running_loop().run_in_executor(None, do)
-        under_way.add_done_callback(self._done)
-        return await asyncio.shield(under_way)
+        running = asyncio.get_running_loop().run_in_executor(None, do)
+        running.add_done_callback(self._done)
+        return await asyncio.shield(running)
 
     def _done(self, call: asyncio.Future[Any]) -> None:
         self._slots.release()
         if not call.cancelled():
-            call.exception()  # whoever waited for it was told, or has gone
+            call.exception()  # retrieved: the caller has it or was cancelled
 
 
-def _begins_anew(cursor: Cursor, changes: Changes) -> bool:
-    """Whether a collection cannot go on from where it stands."""
+def _needs_refill(cursor: Cursor, changes: Changes) -> bool:
+    """Whether a collection must be rebuilt: the changes cannot be applied to it."""
     return (
         changes.reload
         or changes.cursor.epoch != cursor.epoch
-        or any(isinstance(one, DropSession) for one in changes.items)
+        or any(isinstance(change, DropSession) for change in changes.items)
     )

@@ -1,4 +1,4 @@
-"""Qdrant: a server by its URL and key, or a folder for one that lives in this process."""
+"""Qdrant, on a server or in a local folder."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,12 @@ from qdrant_client.models import Distance, VectorParams
 
 
 class QdrantDatabase:
-    """A collection of Qdrant's for each user."""
+    """A Qdrant collection per user.
+
+    Args:
+        url: URL of a server, or a local folder.
+        key: API key of the server.
+    """
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
         self.batch_limit = 8 if "://" in url else 1
@@ -23,14 +28,14 @@ class QdrantDatabase:
         )
 
     def open(self, name: str, embeddings: Embeddings, dimensions: int) -> VectorStore:
-        """The collection of a name, made if it is not there."""
+        """Open a collection, creating it if needed."""
         if not self._client.collection_exists(name):
             params = VectorParams(size=dimensions, distance=Distance.COSINE)
             self._client.create_collection(name, vectors_config=params)
         return QdrantVectorStore(self._client, name, embeddings, validate_collection_config=False)
 
     def drop(self, name: str) -> None:
-        """Delete the collection of a name, if it is there."""
+        """Delete a collection if it exists."""
         self._client.delete_collection(name)
 
     def close(self) -> None:

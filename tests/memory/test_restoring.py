@@ -80,24 +80,24 @@ def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> UploadH
         (1, _SESSION | {"id": "s_1"}, "id"),
         (1, _SESSION | {"id": "s_0123456789abcdef\n"}, "id"),
         (1, _SESSION | {"colour": "blue"}, "colour"),
-        (1, _SESSION | {"folded_upto": 3}, "folded further"),
+        (1, _SESSION | {"folded_upto": 3}, "summarized beyond"),
         (1, _SESSION | {"created": 1e300}, "created"),
         (1, _SESSION | {"more": {"x": _NO_TEXT}}, "base64"),
         (1, _SESSION | {"messages": -1}, "messages"),
         (1, _SESSION | {"title": "\ud800"}, "Line 2"),
-        (2, _MESSAGE | {"position": 1}, "stands where 0"),
+        (2, _MESSAGE | {"position": 1}, "came where 0"),
         (2, _MESSAGE | {"session": "s_1123456789abcdef"}, "does not follow"),
         (2, _MESSAGE | {"role": "system"}, "system"),
         (3, _SESSION | {"id": "s_1123456789abcdef"}, "1 came before this"),
         (3, _MEMORY, "1 came before this"),
-        (4, _SESSION, "stands after"),
-        (4, _MESSAGE | {"position": 2}, "stands where 2 of 2"),
-        (4, {"kind": "memory", "record": _RECORD | {"id": "x"}}, "no id of a memory"),
+        (4, _SESSION, "follows"),
+        (4, _MESSAGE | {"position": 2}, "came where 2 of 2"),
+        (4, {"kind": "memory", "record": _RECORD | {"id": "x"}}, "no memory id"),
         (4, {"kind": "memory", "record": _RECORD | {"expires": 1e300}}, "out of bounds"),
         (4, {"kind": "memory", "record": _RECORD | {"revision": 0}}, "out of bounds"),
         (4, {"kind": "memory", "record": _RECORD | {"content": " "}}, "empty content"),
         (4, {"kind": "memory", "record": _RECORD | {"metadata": {"x": 2**70}}}, "serialize"),
-        (5, _MEMORY, "stands after"),
+        (5, _MEMORY, "follows"),
         (5, _SESSION | {"id": "s_1123456789abcdef"}, "after the memories"),
         (5, _STEP | {"memory": "m_1123456789abcdef"}, "not one of memory"),
     ],
@@ -136,7 +136,7 @@ async def test_an_export_that_ends_early_is_told(intake: UploadHandler, user: Us
 async def test_an_export_that_was_cut_off_between_two_lines_is_told(
     intake: UploadHandler, user: User, count: int
 ) -> None:
-    with pytest.raises(InvalidInputError, match="the export was cut off"):
+    with pytest.raises(InvalidInputError, match="the export is truncated"):
         await intake.run(user, "one", _sent(*_WHOLE[:count]))
     assert (await intake.run(user, "one", _sent(*_WHOLE))).lines == len(_WHOLE)
 

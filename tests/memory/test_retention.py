@@ -168,7 +168,7 @@ def test_tenants_and_users_have_policies_of_their_own(store: RedisStore, clock: 
     assert store.retention.horizon(User("bob", "acme")) == clock() - 7200
     assert store.retention.shortest == timedelta(minutes=30)
     assert Retention().shortest is None
-    with pytest.raises(ConfigurationError, match="below zero"):
+    with pytest.raises(ConfigurationError, match="negative period"):
         Retention(sessions=-_HOUR)
 
 
