@@ -123,9 +123,9 @@ async def test_one_graph_serves_many_users_and_no_thread_is_nobodys(onionskin: O
         assert state["steps"] == 1
     state = await graph.ainvoke(_said("Again."), _config(user_id="bob"))
     assert state["steps"] == 2
-    with pytest.raises(InvalidInputError, match="whose thread"):
+    with pytest.raises(InvalidInputError, match="user of the thread"):
         await graph.ainvoke(_said("Hello."), _config())
-    with pytest.raises(InvalidInputError, match="whose it is"):
+    with pytest.raises(InvalidInputError, match="does not name its user"):
         await OnionskinSaver(onionskin).adelete_thread("t")
     with pytest.raises(InvalidInputError, match="'bob'"):
         await OnionskinSaver(onionskin, User("alice")).aget_tuple(_config(user_id="bob"))

@@ -91,7 +91,7 @@ async def test_a_document_is_a_memory_and_goes_with_the_user(
     assert kept["Two."].kind == "note"
     await onionskin.store.deletion.erase_user(user)
     assert await store.asimilarity_search("new", k=9) == []
-    with pytest.raises(InvalidInputError, match="which documents"):
+    with pytest.raises(InvalidInputError, match="ids of the documents"):
         await store.adelete()
     with pytest.raises(InvalidInputError, match="metadata for 2"):
         await store.aadd_texts(["a"], [{}, {}])
