@@ -65,7 +65,7 @@ class ClassicLayer:
         """The memory's text for the message."""
         session = turn.snapshot.session
         key = (turn.user.tenant, turn.user.id, session.id)
-        told = self._memories.get(key)
+        memory = self._memories.get(key)
         if memory is None or memory.upto > session.length:
             memory = self._memories[key] = _SessionMemory(await asyncio.to_thread(self._make))
         self._memories.move_to_end(key)
