@@ -244,7 +244,11 @@ def test_names_say_nothing_and_never_meet() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("nothing", "is unknown"), ("no.such.thing", "cannot be used"), ("sys.path", "cannot be used")],
+    [
+        ("nothing", "is unknown"),
+        ("no.such.thing", "cannot be used"),
+        ("sys.path", "cannot be used"),
+    ],
 )
 def test_one_that_there_is_not_is_told_at_the_start(kind: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
