@@ -82,7 +82,7 @@ async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
 
 
 def test_programs_without_an_event_loop_use_it_too(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.records, OfflineChatModel(), event_loop=waiting.event_loop)
+    chain = ConversationChain(waiting.memories, OfflineChatModel(), event_loop=waiting.event_loop)
     assert chain.invoke(_turn("My dog is called Biscuit.")).turn_id
     *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
     assert "Biscuit" in answer.reply
@@ -90,7 +90,7 @@ def test_programs_without_an_event_loop_use_it_too(waiting: Onionskin) -> None:
 
 
 def test_who_stops_listening_leaves_nothing_stored(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.records, OfflineChatModel(), event_loop=waiting.event_loop)
+    chain = ConversationChain(waiting.memories, OfflineChatModel(), event_loop=waiting.event_loop)
     session_id = chain.invoke(_turn("Hello.")).session_id
     pieces: Any = chain.stream(_turn("Never mind."))
     assert next(pieces).session_id == session_id
