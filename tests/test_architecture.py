@@ -46,7 +46,7 @@ _PARALLEL_NAMES = {"__init__", "base", "errors", "routes", "schemas", "cli", "do
 """File names that several folders share, because each has the same parts."""
 _NOUNS_OF_THE_FIELD = {
     *("combined", "embedded", "instrumented", "keyring", "quoting", "session_matching"),
-    *("streaming", "task_planning", "tracing", "learning"),
+    *("streaming", "task_planning", "tracing"),
 }
 """Module names that only look like participles."""
 
