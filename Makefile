@@ -25,7 +25,7 @@ test: lint ## lint, type-check and run every test; report line and branch covera
 	@echo "==> running the tests (real Redis, real HTTP, a browser), and pyright beside them"
 	@rm -rf .coverage; mkdir .coverage
 	@$(BIN)/pyright >.types.log 2>&1 & types=$$!; failed=0; \
-	  $(BIN)/coverage run -m pytest -n 4 --dist loadfile $(ARGS) || failed=1; \
+	  $(BIN)/coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) || failed=1; \
 	  $(BIN)/coverage combine --quiet && $(BIN)/python scripts/coverage_summary.py || failed=1; \
 	  wait $$types && echo "==> pyright (strict): no errors" || { cat .types.log; failed=1; }; \
 	  exit $$failed

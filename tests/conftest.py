@@ -165,3 +165,40 @@ async def eventually(check: Callable[[], object], *, within: float = 60.0) -> No
 def repository() -> Path:
     """The root of the repository."""
     return Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: with a file per process, none is left to run alone at the end."""
+    items.sort(key=lambda item: -_FILE_SECONDS.get(item.path.name, 0))
+
+
+_FILE_SECONDS = {
+    "test_bench_scaling.py": 90,
+    "test_bench_turn.py": 60,
+    "test_tracing.py": 60,
+    "test_exit_codes.py": 50,
+    "test_playground.py": 50,
+    "test_cli.py": 50,
+    "test_terminal_docs.py": 45,
+    "test_readme.py": 45,
+    "test_encryption.py": 45,
+    "test_stopping.py": 45,
+    "test_langchain_docs.py": 40,
+    "test_reaper.py": 40,
+    "test_journeys.py": 40,
+    "test_users.py": 30,
+    "test_auth.py": 30,
+    "test_doctor.py": 30,
+    "test_durability.py": 30,
+    "test_tracing_off.py": 30,
+    "test_memories.py": 25,
+    "test_agent_middleware.py": 25,
+    "test_middleware.py": 25,
+    "test_rotating.py": 25,
+    "test_serving_many.py": 25,
+    "test_hostile.py": 20,
+    "test_fuzz.py": 20,
+    "test_isolation.py": 20,
+    "test_packaging.py": 20,
+}
+"""Roughly how long the longest files take, in seconds on a quiet machine."""
