@@ -44,10 +44,10 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/python scripts/generate_sync_client.py --check
 
 fuzz: $(VENV)/installed-dev ## fuzz the whole API with Schemathesis, ten minutes
-	@$(BIN)/python -m tests.fuzzing $(ARGS)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 retries: $(VENV)/installed-dev ## lose 1,000 answers in transit; each turn must be stored once
-	@$(BIN)/python -m tests.retrying $(ARGS)
+	@$(BIN)/python -m tests.retry_campaign $(ARGS)
 
 faults: $(VENV)/installed-dev ## inject thousands of faults; resumes where it stopped, hours
 	@$(BIN)/python -m tests.faults $(ARGS)

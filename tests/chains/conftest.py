@@ -15,7 +15,7 @@ from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
-from tests.chains.notebook import Notebook, not_counted
+from tests.chains.scripted_extractor import Notebook, not_counted
 from tests.conftest import Clock
 from tests.openai_server import OpenAIServer
 

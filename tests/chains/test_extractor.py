@@ -2,7 +2,7 @@
 
 from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.store import RedisStore
-from tests.chains.notebook import POLICY, Notebook, note
+from tests.chains.scripted_extractor import POLICY, Notebook, note
 from tests.openai_server import Request
 
 

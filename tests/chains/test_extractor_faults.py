@@ -11,7 +11,7 @@ from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
-from tests.chains.notebook import POLICY, Notebook, not_counted, note
+from tests.chains.scripted_extractor import POLICY, Notebook, not_counted, note
 from tests.openai_server import Fault
 
 

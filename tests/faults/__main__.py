@@ -27,19 +27,19 @@ from rich.progress import (
 )
 
 from tests.faults import (
-    cancelling,
+    cancellation,
     concurrency,
     crashes,
-    everything,
     failover,
+    mixed_load,
     model,
     network,
     power_losses,
     soak,
 )
-from tests.faults.ledger import Ledger
 from tests.faults.plan import FULL, QUICK
 from tests.faults.report import table
+from tests.faults.results_file import Ledger
 
 Part = Callable[[Ledger, Path], Coroutine[Any, Any, None]]
 PARTS: dict[str, Part] = {
@@ -48,9 +48,9 @@ PARTS: dict[str, Part] = {
     "failover": failover.run,
     "network": network.run,
     "concurrency": concurrency.run,
-    "cancellations": cancelling.run,
+    "cancellations": cancellation.run,
     "model": model.run,
-    "everything": everything.run,
+    "everything": mixed_load.run,
     "soak": soak.run,
 }
 

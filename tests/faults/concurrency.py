@@ -19,10 +19,10 @@ from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User
-from tests.faults.ledger import Ledger
-from tests.faults.machine import answer_to, working
-from tests.faults.truth import stored_turns
-from tests.faults.wire import Line
+from tests.faults.deployment import answer_to, working
+from tests.faults.http_connection import Line
+from tests.faults.results_file import Ledger
+from tests.faults.stored_state import stored_turns
 from tests.faults.workers import Workers
 from tests.openai_server import Fault
 

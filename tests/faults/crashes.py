@@ -11,12 +11,12 @@ from pathlib import Path
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis, answers
-from tests.faults.ledger import Ledger
-from tests.faults.machine import working
-from tests.faults.speaking import Speaker
-from tests.faults.truth import check_told, stored_turns
-from tests.faults.views import Watcher
-from tests.faults.wire import Line
+from tests.faults.deployment import working
+from tests.faults.http_connection import Line
+from tests.faults.index_comparison import Watcher
+from tests.faults.results_file import Ledger
+from tests.faults.simulated_users import Speaker
+from tests.faults.stored_state import check_told, stored_turns
 from tests.faults.workers import Workers
 
 WORKERS, REDIS = "workers killed", "Redis killed"

@@ -10,10 +10,10 @@ from typing import Protocol
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Connection, RedisStore, keys
 from tests.faults.crashes import erase, look, new_cast
-from tests.faults.ledger import Ledger
-from tests.faults.machine import working
-from tests.faults.speaking import Speaker
-from tests.faults.views import Watcher
+from tests.faults.deployment import working
+from tests.faults.index_comparison import Watcher
+from tests.faults.results_file import Ledger
+from tests.faults.simulated_users import Speaker
 from tests.faults.workers import Workers
 from tests.topologies.cluster import running_cluster
 from tests.topologies.node import Node, until

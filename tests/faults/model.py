@@ -9,11 +9,11 @@ from pathlib import Path
 from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.memory.types.messages import User
-from tests.faults.ledger import Ledger
-from tests.faults.machine import answer_to, echo
+from tests.faults.deployment import answer_to, echo
+from tests.faults.http_connection import Answer, Line
 from tests.faults.model_faults import EMBEDDING, FAULTS, ModelFault
-from tests.faults.truth import stored_turns
-from tests.faults.wire import Answer, Line
+from tests.faults.results_file import Ledger
+from tests.faults.stored_state import stored_turns
 from tests.faults.workers import Workers
 from tests.openai_server import OpenAIServer
 

@@ -10,13 +10,13 @@ from onionskin.memory.store import Connection, RedisStore
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.conftest import plain_client
 from tests.faults.crashes import erase, look, new_cast
-from tests.faults.ledger import Ledger
-from tests.faults.machine import working
+from tests.faults.deployment import working
+from tests.faults.http_connection import Line, LostError
+from tests.faults.index_comparison import Watcher
 from tests.faults.network_faults import FAULTS, NetworkFault, Scene
 from tests.faults.proxy import proxying
-from tests.faults.speaking import Speaker
-from tests.faults.views import Watcher
-from tests.faults.wire import Line, LostError
+from tests.faults.results_file import Ledger
+from tests.faults.simulated_users import Speaker
 from tests.faults.workers import Workers
 
 _WORKERS, _SPEAKERS, _TRIES, _TALK_SECONDS = 2, 4, 3, 0.15

@@ -1,11 +1,11 @@
 """How often each thing is to happen."""
 
 from tests.faults import (
-    cancelling,
+    cancellation,
     concurrency,
     crashes,
-    everything,
     failover,
+    mixed_load,
     model_faults,
     network_faults,
     power_losses,
@@ -19,9 +19,9 @@ FULL = {
     "network": {fault.name: 50 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.turns(policy): 12_000 for policy in concurrency.POLICIES}
     | {concurrency.echoed(policy): 1_000 for policy in concurrency.POLICIES},
-    "cancellations": {cancelling.CANCELLED: 50_000},
-    "everything": {everything.turns(policy): 1_000 for policy in concurrency.POLICIES}
-    | {cancelling.CANCELLED: 2_000},
+    "cancellations": {cancellation.CANCELLED: 50_000},
+    "everything": {mixed_load.turns(policy): 1_000 for policy in concurrency.POLICIES}
+    | {cancellation.CANCELLED: 2_000},
     "soak": {soak.SECONDS: 1_800},
     "model": {fault.name: 20 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }
@@ -31,8 +31,8 @@ QUICK = {
     "failover": {failover.CLUSTER: 1, failover.SENTINEL: 1},
     "network": {fault.name: 1 for fault in network_faults.FAULTS},
     "concurrency": {concurrency.echoed(policy): 100 for policy in concurrency.POLICIES},
-    "cancellations": {cancelling.CANCELLED: 1_000},
-    "everything": {everything.turns("queue"): 100, cancelling.CANCELLED: 100},
+    "cancellations": {cancellation.CANCELLED: 1_000},
+    "everything": {mixed_load.turns("queue"): 100, cancellation.CANCELLED: 100},
     "soak": {soak.SECONDS: 20},
     "model": {fault.name: 1 for fault in (*model_faults.FAULTS, *model_faults.EMBEDDING)},
 }

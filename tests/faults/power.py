@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from onionskin.memory.store.redis.embedded import answers, configuration, find_server, socket_path
 
-_SOURCE = Path(__file__).with_name("losing_power.c")
+_SOURCE = Path(__file__).with_name("power_loss.c")
 _HEAD, _FILE, _SIZE = struct.Struct("iiQ"), struct.Struct("QQ"), 1 << 14
 Moment = Literal["before an fsync", "after an fsync", "at any time"]
 

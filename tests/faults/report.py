@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from tests.faults.ledger import Ledger
+from tests.faults.results_file import Ledger
 
 
 def table(ledgers: Mapping[str, Ledger]) -> Table:

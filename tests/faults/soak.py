@@ -18,13 +18,13 @@ from onionskin.memory.errors import OnionskinError
 from onionskin.memory.store import Connection, RedisStore, keys
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from tests.faults.crashes import back
-from tests.faults.ledger import Ledger
-from tests.faults.machine import working
-from tests.faults.samples import KILOBYTE, MEGABYTE, Samples
+from tests.faults.deployment import working
+from tests.faults.http_connection import Line
+from tests.faults.resource_samples import KILOBYTE, MEGABYTE, Samples
+from tests.faults.results_file import Ledger
 from tests.faults.soak_plot import draw
-from tests.faults.soaking import Soaker, share
-from tests.faults.truth import check_told
-from tests.faults.wire import Line
+from tests.faults.soak_run import Soaker, share
+from tests.faults.stored_state import check_told
 from tests.faults.workers import Workers
 
 SECONDS = "seconds"

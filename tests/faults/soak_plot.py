@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from tests.faults.samples import MEGABYTE, Process, Sample, Samples
+from tests.faults.resource_samples import MEGABYTE, Process, Sample, Samples
 
 _SIZE = (9.0, 8.0)
 

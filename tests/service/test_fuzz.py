@@ -1,6 +1,6 @@
 """A short run of Schemathesis; `make fuzz` is the long one."""
 
-from tests.fuzzing import fuzz
+from tests.fuzz import fuzz
 
 
 def test_no_answer_is_undocumented_or_a_5xx() -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.openai_faults import Fault
+from tests.polling import until
 from tests.service.conftest import Backend
-from tests.waiting import until
 
 
 def _send(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend
-from tests.service.searching import found_in_files, found_in_redis
+from tests.service.file_search import found_in_files, found_in_redis
 from tests.services import running_service
 
 _SAID = "Canary@example.org, 4111 1111 1111 1111, 2001:db8::77, +49 171 7654321, B-123456"

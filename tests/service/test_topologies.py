@@ -13,30 +13,30 @@ import pytest
 
 from onionskin.memory.store.encryption.master_keys import drawn_master_key
 from tests.openai_server import OpenAIServer
-from tests.service.conftest import Backend, running_backend
-from tests.service.searching import found_in_files
-from tests.service.test_chat import (
+from tests.service.chat.test_routes import (
     test_a_turn_is_answered_with_all_that_the_api_promises,
     test_the_session_is_folded_after_the_answer,
     test_what_was_said_long_ago_is_recalled_with_its_reasons,
 )
-from tests.service.test_fork import test_a_fork_goes_on_by_itself
-from tests.service.test_idempotency import (
-    test_a_request_that_failed_may_be_tried_again,
-    test_the_same_request_is_answered_the_same_by_one_model_call,
-)
-from tests.service.test_import import test_an_import_that_was_cut_off_goes_on
-from tests.service.test_memories import (
+from tests.service.conftest import Backend, running_backend
+from tests.service.file_search import found_in_files
+from tests.service.memories.test_routes import (
     test_a_search_explains_its_hits,
     test_preferences_and_pins_are_in_every_prompt,
     test_what_is_kept_can_be_read_changed_and_deleted,
 )
-from tests.service.test_sessions import test_a_deleted_session_is_gone_from_everything
-from tests.service.test_turns import (
+from tests.service.sessions.test_fork import test_a_fork_goes_on_by_itself
+from tests.service.sessions.test_routes import test_a_deleted_session_is_gone_from_everything
+from tests.service.sessions.test_turns import (
     test_closing_folds_what_is_left,
     test_title_and_metadata_can_be_changed,
 )
-from tests.service.test_users import test_an_export_moves_a_user
+from tests.service.test_idempotency import (
+    test_a_request_that_failed_may_be_tried_again,
+    test_the_same_request_is_answered_the_same_by_one_model_call,
+)
+from tests.service.users.test_import import test_an_import_that_was_cut_off_goes_on
+from tests.service.users.test_routes import test_an_export_moves_a_user
 from tests.topologies.cluster import Cluster, running_cluster
 from tests.topologies.sentinel import Watched, running_sentinels
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import repository
+from tests.polling import until
 from tests.support.reaper import MARK, left_over
-from tests.waiting import until
 
 _RUN = """
 import os, pytest

@@ -9,7 +9,7 @@ from onionskin.memory.store.transcripts import COMMIT_TURN
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Message, User
 from tests.conftest import RedisClient
-from tests.memory.store.relay import relaying
+from tests.memory.store.tcp_proxy import relaying
 
 
 async def _turn(store: RedisStore, user: User, now: float) -> Committed:

@@ -9,7 +9,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam as Param
 
 from tests.service.conftest import Backend
-from tests.service.openai.talk import ask, asked_last, from_assistant, from_user
+from tests.service.openai.sdk_calls import ask, asked_last, from_assistant, from_user
 
 
 def _prompt(backend: Backend) -> str:

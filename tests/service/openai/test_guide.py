@@ -10,7 +10,7 @@ from onionskin.service.openai.schemas import PASSED_ON
 from tests.conftest import repository
 from tests.service.conftest import Backend
 from tests.service.openai.node import CLIENTS, NODE
-from tests.service.openai.talk import asked_last
+from tests.service.openai.sdk_calls import asked_last
 
 _GUIDE = repository() / "docs" / "openai.md"
 

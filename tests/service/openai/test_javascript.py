@@ -9,7 +9,7 @@ import pytest
 
 from tests.openai_server import Request
 from tests.service.conftest import Backend
-from tests.service.openai.losing import Loss, losing_relay
+from tests.service.openai.lossy_proxy import Loss, losing_relay
 from tests.service.openai.node import CLIENTS, NODE
 from tests.services import environment
 

@@ -13,7 +13,7 @@ from openai import OpenAI
 from onionskin.service.limits.headers import Quota
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend, running_backend
-from tests.service.openai.talk import ask, from_user
+from tests.service.openai.sdk_calls import ask, from_user
 
 _LIMITS = {
     "ONIONSKIN_RATE_PRINCIPAL": "1000/hour",

@@ -12,10 +12,10 @@ import pytest
 
 from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
-from tests.retrying import KINDS, campaign
+from tests.polling import until
+from tests.retry_campaign import KINDS, campaign
 from tests.service.conftest import Backend, running_backend
-from tests.service.openai.talk import answers_asked, from_user, transcripts
-from tests.waiting import until
+from tests.service.openai.sdk_calls import answers_asked, from_user, transcripts
 
 
 def test_each_turn_is_stored_once_however_its_answer_is_lost(workers: list[Backend]) -> None:

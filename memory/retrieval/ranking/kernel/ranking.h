@@ -1,6 +1,6 @@
 /* Ranks a user's messages by their words and their meaning: what memory/retrieval/ranking/candidates.py and the
    brief parts of memory/retrieval/ranking/features.py do with NumPy, in one walk. The two are held to the same
-   results by tests/memory/recall/test_kernel.py; whoever changes one changes the other.
+   results by tests/memory/retrieval/ranking/test_kernel.py; whoever changes one changes the other.
 
    Rows are numbered from 0 in the order of arrival; -1 is no row. */
 

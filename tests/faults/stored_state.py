@@ -1,0 +1,53 @@
+"""What is stored, held against what users were told."""
+
+from collections import Counter
+
+from onionskin.memory.store import RedisStore
+from onionskin.memory.types.messages import Entry, User
+from tests.faults.deployment import answer_to
+from tests.faults.results_file import Ledger
+from tests.faults.simulated_users import Speaker
+
+_ALL = 1_000_000
+
+
+async def stored_turns(
+    store: RedisStore, user: User, ledger: Ledger
+) -> dict[str, tuple[Entry, Entry]]:
+    """Every turn of a user by its id, once each session is seen to be made of whole pairs."""
+    turns: dict[str, tuple[Entry, Entry]] = {}
+    for session in await store.sessions.list(user, after=None, count=_ALL):
+        found = await store.transcripts.read(user, session.id, start=0, count=_ALL)
+        where = f"{user.id} {session.id}"
+        ledger.check("positions have no gap", len(found) == session.length, where)
+        ledger.check(
+            "window and summary tile", session.summary_state.compacted_upto <= len(found), where
+        )
+        if not ledger.check("turns are stored whole", len(found) % 2 == 0, where):
+            continue
+        for said, replied in zip(found[::2], found[1::2], strict=True):
+            pair = (said.message.role, replied.message.role) == ("user", "assistant")
+            ledger.check("pairs do not interleave", pair, f"{where} {said.position}")
+            turns[f"{session.id}.{said.position}"] = (said, replied)
+    return turns
+
+
+async def check_told(store: RedisStore, speaker: Speaker, ledger: Ledger) -> None:
+    """Every acknowledged turn is there once, whole and in order; others whole or not at all."""
+    turns = await stored_turns(store, speaker.user, ledger)
+    said = Counter(said.message.content for said, _ in turns.values())
+    for one, count in said.items():
+        ledger.check("no turn is stored twice", count == 1, one)
+        ledger.check("nothing is stored that was not said", one in speaker.sent, one)
+    for one, replied in turns.values():
+        fits = replied.message.content == answer_to(one.message.content)
+        ledger.check("a reply belongs to its message", fits, one)
+    last: dict[str, int] = {}
+    for text, turn_id in speaker.told:
+        there = turn_id in turns and turns[turn_id][0].message.content == text
+        ledger.check("acknowledged means stored", there, f"{text!r} as {turn_id}")
+        session_id, _, position = turn_id.partition(".")
+        ordered = int(position) > last.get(session_id, -1)
+        ledger.check("turns stand in order", ordered, f"{text!r} as {turn_id}")
+        last[session_id] = int(position)
+    ledger.add("acknowledged turns found again", len(speaker.told))
