@@ -38,7 +38,7 @@ async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
 
 
 async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
-    sessions = await store.sessions.ids(user)
+    sessions = sorted(await store.sessions.ids(user))
     yield to_json(Header())
     for session_id in sessions:
         fields = await store.sessions.fields(user, session_id)

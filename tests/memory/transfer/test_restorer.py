@@ -98,7 +98,7 @@ def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> UploadH
         (4, {"kind": "memory", "record": _RECORD | {"content": " "}}, "empty content"),
         (4, {"kind": "memory", "record": _RECORD | {"metadata": {"x": 2**70}}}, "serialize"),
         (5, _MEMORY, "follows"),
-        (5, _SESSION | {"id": "s_1123456789abcdef"}, "after the memories"),
+        (5, _SESSION | {"id": "s_1123456789abcdef"}, "follows the memories"),
         (5, _STEP | {"memory": "m_1123456789abcdef"}, "not one of memory"),
     ],
 )
