@@ -4,108 +4,110 @@
 typedef struct {
     double score;
     int64_t row;
-} Scored;
+} Hit;
 
-static int is_worse(Scored one, Scored other) {
-    return one.score < other.score || (one.score == other.score && one.row > other.row);
+static int is_worse(Hit a, Hit b) {
+    return a.score < b.score || (a.score == b.score && a.row > b.row);
 }
 
-static int best_first(const void *one, const void *other) {
-    Scored a = *(const Scored *)one, b = *(const Scored *)other;
+static int compare_hits(const void *left, const void *right) {
+    Hit a = *(const Hit *)left, b = *(const Hit *)right;
     return is_worse(a, b) - is_worse(b, a);
 }
 
-/* Let the worst of a heap sink to where it belongs. */
-static void sink(Scored *heap, int64_t size, int64_t at) {
+/* Restore the order of a heap, whose root is its worst hit, below `at`. */
+static void sift_down(Hit *heap, int64_t size, int64_t at) {
     for (;;) {
         int64_t worst = at;
         for (int64_t child = 2 * at + 1; child <= 2 * at + 2 && child < size; child++)
             if (is_worse(heap[child], heap[worst])) worst = child;
         if (worst == at) return;
-        Scored moved = heap[at];
+        Hit hit = heap[at];
         heap[at] = heap[worst];
-        heap[worst] = moved;
+        heap[worst] = hit;
         at = worst;
     }
 }
 
-/* The SEEDS rows with the best scores by words, best first; rows marked `dead` are passed over. */
-static int64_t best_by_words(const Messages *messages, const Question *question, Scored *best) {
-    const uint32_t dead = scratch.in_use, seen = new_mark();
+/* The SEEDS best rows by BM25, best first; rows with the current mark, the deleted ones, are
+   skipped. */
+static int64_t search_words(const Messages *messages, const Query *query, Hit *best) {
+    const uint32_t deleted = scratch.current_mark, scored = new_mark();
     int64_t size = 0;
-    for (int64_t term = 0; term < question->count; term++) {
-        const Term *held = &question->terms[term];
-        const float weight = rarity(messages->rows, held->holding);
-        for (int64_t at = 0; at < held->holding; at++) {
-            const uint32_t row = held->rows[at];
-            if (scratch.mark[row] == dead) continue;
-            if (scratch.mark[row] != seen) scratch.mark[row] = seen, scratch.score[row] = 0;
-            scratch.score[row] += by_words(weight, held->counts[at]);
+    for (int64_t term = 0; term < query->term_count; term++) {
+        const Postings *postings = &query->terms[term];
+        const float weight = idf(messages->rows, postings->row_count);
+        for (int64_t at = 0; at < postings->row_count; at++) {
+            const uint32_t row = postings->rows[at];
+            if (scratch.mark[row] == deleted) continue;
+            if (scratch.mark[row] != scored) scratch.mark[row] = scored, scratch.score[row] = 0;
+            scratch.score[row] += bm25(weight, postings->counts[at]);
         }
     }
-    for (int64_t term = 0; term < question->count; term++) {
-        const Term *held = &question->terms[term];
-        for (int64_t at = 0; at < held->holding; at++) {
-            const uint32_t row = held->rows[at];
-            if (scratch.mark[row] != seen) continue; /* dead, or taken with an earlier term */
+    for (int64_t term = 0; term < query->term_count; term++) {
+        const Postings *postings = &query->terms[term];
+        for (int64_t at = 0; at < postings->row_count; at++) {
+            const uint32_t row = postings->rows[at];
+            if (scratch.mark[row] != scored) continue; /* deleted, or seen with an earlier term */
             scratch.mark[row] = 0;
-            const Scored scored = {scratch.score[row], row};
+            const Hit hit = {scratch.score[row], row};
             if (size < SEEDS) {
-                best[size++] = scored;
+                best[size++] = hit;
                 if (size == SEEDS)
-                    for (int64_t root = size / 2; root-- > 0;) sink(best, size, root);
-            } else if (is_worse(best[0], scored)) {
-                best[0] = scored;
-                sink(best, size, 0);
+                    for (int64_t root = size / 2; root-- > 0;) sift_down(best, size, root);
+            } else if (is_worse(best[0], hit)) {
+                best[0] = hit;
+                sift_down(best, size, 0);
             }
         }
     }
-    qsort(best, size, sizeof *best, best_first);
+    qsort(best, size, sizeof *best, compare_hits);
     return size;
 }
 
 static int is_row(const Messages *messages, int64_t row) { return row >= 0 && row < messages->rows; }
 
-static void mark_dead(const Messages *messages) {
-    const uint32_t dead = new_mark();
-    for (int64_t at = 0; at < messages->deads; at++)
-        if (is_row(messages, messages->dead[at])) scratch.mark[messages->dead[at]] = dead;
+static void mark_deleted(const Messages *messages) {
+    const uint32_t deleted = new_mark();
+    for (int64_t at = 0; at < messages->deleted_count; at++)
+        if (is_row(messages, messages->deleted[at])) scratch.mark[messages->deleted[at]] = deleted;
 }
 
-static int ascending(const void *one, const void *other) {
-    const int64_t a = *(const int64_t *)one, b = *(const int64_t *)other;
+static int compare_rows(const void *left, const void *right) {
+    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
     return (a > b) - (a < b);
 }
 
-int64_t find_candidates(const Messages *messages, const Question *question, int64_t *found) {
+int64_t generate_candidates(const Messages *messages, const Query *query, int64_t *rows) {
     int64_t count = 0;
     if (messages->rows <= EVERY_ROW) {
-        for (; count < messages->rows; count++) found[count] = count;
+        for (; count < messages->rows; count++) rows[count] = count;
         return count;
     }
-    Scored words[SEEDS];
-    int64_t seeds[2][SEEDS], sizes[2] = {0, 0};
-    mark_dead(messages);
-    for (int64_t at = 0; at < question->nears && sizes[1] < SEEDS; at++)
-        if (is_row(messages, question->near[at]) &&
-            scratch.mark[question->near[at]] != scratch.in_use)
-            seeds[1][sizes[1]++] = question->near[at];
-    sizes[0] = best_by_words(messages, question, words);
-    for (int64_t at = 0; at < sizes[0]; at++) seeds[0][at] = words[at].row;
+    enum { BY_WORDS, BY_VECTOR, SEARCHES };
+    Hit hits[SEEDS];
+    int64_t seeds[SEARCHES][SEEDS], sizes[SEARCHES] = {0};
+    mark_deleted(messages);
+    for (int64_t at = 0; at < query->nearest_count && sizes[BY_VECTOR] < SEEDS; at++)
+        if (is_row(messages, query->nearest[at]) &&
+            scratch.mark[query->nearest[at]] != scratch.current_mark)
+            seeds[BY_VECTOR][sizes[BY_VECTOR]++] = query->nearest[at];
+    sizes[BY_WORDS] = search_words(messages, query, hits);
+    for (int64_t at = 0; at < sizes[BY_WORDS]; at++) seeds[BY_WORDS][at] = hits[at].row;
 
-    const uint32_t taken = new_mark();
-    for (int kind = 0; kind < 2; kind++)
-        for (int64_t at = 0; at < sizes[kind]; at++) {
-            const int64_t row = seeds[kind][at];
-            const int64_t reached[] = {row, step(messages, row, -1), step(messages, row, 1),
-                                       step(messages, row, 2)};
-            for (int way = 0; way < (at < WIDENED ? 4 : 1); way++) {
-                const int64_t one = reached[way];
-                if (one < 0 || scratch.mark[one] == taken) continue;
-                scratch.mark[one] = taken;
-                found[count++] = one;
+    const uint32_t added = new_mark();
+    for (int search = 0; search < SEARCHES; search++)
+        for (int64_t at = 0; at < sizes[search]; at++) {
+            const int64_t seed = seeds[search][at];
+            const int64_t group[] = {seed, step(messages, seed, -1), step(messages, seed, 1),
+                                     step(messages, seed, 2)};
+            for (int member = 0; member < (at < WITH_NEIGHBOURS ? 4 : 1); member++) {
+                const int64_t row = group[member];
+                if (row < 0 || scratch.mark[row] == added) continue;
+                scratch.mark[row] = added;
+                rows[count++] = row;
             }
         }
-    qsort(found, count, sizeof *found, ascending);
+    qsort(rows, count, sizeof *rows, compare_rows);
     return count;
 }

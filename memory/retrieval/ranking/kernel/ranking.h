@@ -1,8 +1,8 @@
-/* Ranks a user's messages by their words and their meaning: what memory/retrieval/ranking/candidates.py and the
-   brief parts of memory/retrieval/ranking/features.py do with NumPy, in one walk. The two are held to the same
-   results by tests/memory/retrieval/ranking/test_kernel.py; whoever changes one changes the other.
+/* Ranks a user's messages by their words and vectors. The same in NumPy is candidates.py and the
+   fast features of features.py, in the folder above; tests compare the results of both, so a change
+   of one needs the same change of the other.
 
-   Rows are numbered from 0 in the order of arrival; -1 is no row. */
+   Rows are numbered from 0 in the order of the messages; -1 is no row. */
 
 #ifndef ONIONSKIN_RANKING_H
 #define ONIONSKIN_RANKING_H
@@ -12,78 +12,87 @@
 #include <stdlib.h>
 
 enum {
-    FORMS = 8,          /* columns of a message's form; see Rows.form */
-    FORM_TIMES = 4,     /* the one that counts words of time */
-    STEPS = 5,          /* a row, two before it and two after it, in its session */
-    HERE = 2,           /* where among them the row itself stands */
-    MOST_TERMS = 48,    /* of a query */
-    EVERY_ROW = 400,    /* with no more rows than this, all are candidates */
-    SEEDS = 128,        /* the best by words, and the best by meaning */
-    WIDENED = 64,       /* of which so many bring their neighbours */
-    MOST_ROWS = SEEDS * 2 + WIDENED * 2 * 3, /* that are candidates, EVERY_ROW among them */
+    FORMS = 8,            /* columns of a message's form; FORM in message_features.py */
+    FORM_TIMES = 4,       /* the column that counts words of time */
+    REACH = 2,            /* messages before and after a row in its window */
+    WINDOW = 2 * REACH + 1, /* rows of a window, in one session */
+    MAX_TERMS = 48,       /* terms of a query */
+    EVERY_ROW = 400,      /* an index of at most this many rows is ranked as a whole */
+    SEEDS = 128,          /* hits taken from each of the two searches */
+    WITH_NEIGHBOURS = 64, /* the best of each search add their neighbours */
+    MAX_CANDIDATES = 2 * SEEDS + 2 * 3 * WITH_NEIGHBOURS, /* at least EVERY_ROW */
 };
 
-/* What a candidate's score is made of, in the order of KERNEL_FEATURES in memory/retrieval/ranking/ranker.py. */
-enum { WORDS, WORDS_AROUND, COSINE, MEANING, MEANING_AROUND, WHEN_TIMES, FORM, PARTS = FORM + FORMS };
+/* A candidate's features, in the order of KERNEL_FEATURES in ranker.py. */
+enum {
+    WORDS,
+    WORDS_AROUND,
+    COSINE,
+    MEANING,
+    MEANING_AROUND,
+    WHEN_TIMES,
+    FORM,
+    FEATURES = FORM + FORMS
+};
 
-/* The messages that hold one term of a query, ascending. */
+/* The posting list of a term: the rows with the term, ascending, and its count in each. */
 typedef struct {
     const uint32_t *rows;
     const uint16_t *counts;
-    int64_t holding;
-} Term;
+    int64_t row_count;
+} Postings;
 
-/* A user's messages. */
+/* The messages of a user. */
 typedef struct {
     int64_t rows;
-    const int64_t *previous, *next; /* (rows,): of the same session */
-    const float *form;              /* (rows, FORMS) */
-    float *lengths;                 /* (rows,): of vectors with those before; NAN: not reckoned */
-    const int64_t *dead;            /* (deads,): rows that were deleted */
-    int64_t deads;
-    const uint8_t *codes;           /* (vectors, dim): signed bytes, 128 added */
+    const int64_t *previous, *next; /* (rows,): neighbours in the session */
+    const float *forms;             /* (rows, FORMS) */
+    float *context_norms;           /* (rows,): NaN where not computed yet; see context_norms.py */
+    const int64_t *deleted;         /* (deleted_count,): deleted rows */
+    int64_t deleted_count;
+    const uint8_t *codes; /* (vectors, dim): components as signed bytes plus 128 */
     int64_t vectors, dim;
-    const int64_t *place;           /* (placed,): where a row's vector stands, -1 for none */
+    const int64_t *places; /* (placed,): place of each row's vector in `codes`; -1 for none */
     int64_t placed;
 } Messages;
 
-/* What is looked for. */
+/* A parsed query. */
 typedef struct {
-    Term terms[MOST_TERMS];
-    int64_t count;
-    const float *vector;  /* (dim,); NULL to go by words alone */
-    const int64_t *near;  /* (nears,): rows by meaning, the nearest first */
-    int64_t nears;
+    Postings terms[MAX_TERMS];
+    int64_t term_count;
+    const float *vector;    /* (dim,); NULL for words alone */
+    const int64_t *nearest; /* (nearest_count,): rows by similarity, best first */
+    int64_t nearest_count;
     int asks_when;
-} Question;
+} Query;
 
-/* The rows worth ranking, ascending, into `found` (MOST_ROWS); returns how many. */
-int64_t find_candidates(const Messages *messages, const Question *question, int64_t *found);
+/* Write the rows worth ranking, ascending, to `rows` (MAX_CANDIDATES); returns their number. */
+int64_t generate_candidates(const Messages *messages, const Query *query, int64_t *rows);
 
-/* Their parts, `(count, width)`, part `p` in column `columns[p]`; other columns are left alone.
-   Returns 0, or -1 where there is no memory. */
-int measure(const Messages *messages, const Question *question, const int64_t *rows, int64_t count,
-            float *parts, int64_t width, const int32_t *columns);
+/* Write the candidates' features to a table, `(count, width)`: feature `f` to column `columns[f]`.
+   Other columns are not changed. Returns 0, or -1 if memory is short. */
+int compute_features(const Messages *messages, const Query *query, const int64_t *rows,
+                     int64_t count, float *table, int64_t width, const int32_t *columns);
 
-/* Small things that both halves need. */
+static inline float larger(float a, float b) { return a > b ? a : b; }
 
-static inline float greater(float one, float other) { return one > other ? one : other; }
+static inline float smaller(float a, float b) { return a < b ? a : b; }
 
-/* BM25 of one term, with k1 = 0.4 and without length normalisation. */
-static inline float by_words(float weight, float count) {
+/* The BM25 score of one term, with k1 = 0.4 and without length normalisation. */
+static inline float bm25(float weight, float count) {
     return weight * count * 1.4f / (count + 0.4f);
 }
 
-/* How little a term is held by: its inverse frequency among `rows`. */
-static inline float rarity(int64_t rows, int64_t holding) {
-    return log1pf((rows - holding + 0.5f) / (holding + 0.5f));
+/* The inverse frequency of a term that is in `row_count` of `rows` rows. */
+static inline float idf(int64_t rows, int64_t row_count) {
+    return log1pf((rows - row_count + 0.5f) / (row_count + 0.5f));
 }
 
-/* The row `steps` messages on, or back, in its session; -1 where there is none. */
-static inline int64_t step(const Messages *messages, int64_t row, int steps) {
-    const int64_t *way = steps > 0 ? messages->next : messages->previous;
-    for (int left = abs(steps); left && row >= 0; left--) {
-        row = way[row];
+/* The row at an offset, in messages of the same session; -1 if there is none. */
+static inline int64_t step(const Messages *messages, int64_t row, int offset) {
+    const int64_t *links = offset > 0 ? messages->next : messages->previous;
+    for (int left = abs(offset); left && row >= 0; left--) {
+        row = links[row];
         if (row >= messages->rows) row = -1;
     }
     return row;

@@ -5,36 +5,36 @@
 
 struct scratch scratch;
 
-/* Twice as much as is needed, where there is too little; 0 if that fails. */
-static int grow(void *block, int64_t wanted, size_t size) {
-    void **held = block, *made = realloc(*held, wanted * size);
-    if (made) *held = made;
-    return made != NULL;
+/* Resize the array that `array` points to; returns 0 if memory is short, and keeps the old one. */
+static int resize(void *array, int64_t count, size_t item_size) {
+    void **pointer = array, *resized = realloc(*pointer, count * item_size);
+    if (resized) *pointer = resized;
+    return resized != NULL;
 }
 
-int make_room(int64_t rows) {
+int reserve_rows(int64_t rows) {
     if (rows <= scratch.rows) return 0;
-    const int64_t wanted = rows * 2 + 1024;
-    if (!grow(&scratch.mark, wanted, sizeof *scratch.mark) ||
-        !grow(&scratch.number, wanted, sizeof *scratch.number) ||
-        !grow(&scratch.score, wanted, sizeof *scratch.score))
+    const int64_t capacity = rows * 2 + 1024;
+    if (!resize(&scratch.mark, capacity, sizeof *scratch.mark) ||
+        !resize(&scratch.number, capacity, sizeof *scratch.number) ||
+        !resize(&scratch.score, capacity, sizeof *scratch.score))
         return -1;
-    memset(scratch.mark + scratch.rows, 0, (wanted - scratch.rows) * sizeof *scratch.mark);
-    scratch.rows = wanted;
+    memset(scratch.mark + scratch.rows, 0, (capacity - scratch.rows) * sizeof *scratch.mark);
+    scratch.rows = capacity;
     return 0;
 }
 
 uint32_t new_mark(void) {
-    if (++scratch.in_use == 0) { /* after four thousand million */
+    if (++scratch.current_mark == 0) { /* overflow, after 2^32 marks */
         memset(scratch.mark, 0, scratch.rows * sizeof *scratch.mark);
-        scratch.in_use = 1;
+        scratch.current_mark = 1;
     }
-    return scratch.in_use;
+    return scratch.current_mark;
 }
 
-float *block_of(int64_t size) {
+float *reserve_block(int64_t size) {
     if (size > scratch.block_size) {
-        if (!grow(&scratch.block, size * 2, sizeof *scratch.block)) return NULL;
+        if (!resize(&scratch.block, size * 2, sizeof *scratch.block)) return NULL;
         scratch.block_size = size * 2;
     }
     return scratch.block;

@@ -1,29 +1,29 @@
-/* What a search writes on while it runs; kept from one to the next, so that none has to ask for
-   memory. One thread at a time. */
+/* Buffers that are reused from one search to the next, so that a search allocates nothing. Not
+   thread-safe: the caller holds Python's GIL. */
 
 #ifndef ONIONSKIN_SCRATCH_H
 #define ONIONSKIN_SCRATCH_H
 
 #include <stdint.h>
 
-/* A row bears a mark if `mark[row]` is that mark, so that none need be wiped off. */
+/* A row is marked if `mark[row]` equals the current mark; a new mark unmarks all rows at once. */
 struct scratch {
     uint32_t *mark, *number;
     double *score;
     int64_t rows;
-    uint32_t in_use;
+    uint32_t current_mark;
     float *block;
     int64_t block_size;
 };
 extern struct scratch scratch;
 
-/* Room for so many rows; -1 where there is none. */
-int make_room(int64_t rows);
+/* Make room for this many rows; returns 0, or -1 if memory is short. */
+int reserve_rows(int64_t rows);
 
-/* A mark that no row bears. */
+/* A mark that no row has. */
 uint32_t new_mark(void);
 
-/* A block of so many numbers, of any value; NULL where there is no memory. */
-float *block_of(int64_t size);
+/* A block of this many uninitialised numbers; NULL if memory is short. */
+float *reserve_block(int64_t size);
 
 #endif

@@ -167,6 +167,7 @@ def test_it_is_compiled_where_it_can_be(tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(
         _ROOT / "memory/retrieval/ranking/kernel", tmp_path / "memory/retrieval/ranking/kernel"
     )
+    monkeypatch.delenv("CC", raising=False)
     built = tmp_path / "memory/retrieval/ranking/_kernel.abi3.so"
     assert compile_kernel(tmp_path) == ""
     assert built.stat().st_size > 10_000
@@ -176,6 +177,6 @@ def test_it_is_compiled_where_it_can_be(tmp_path: Path, monkeypatch: pytest.Monk
     )
     assert not built.exists()
     monkeypatch.undo()
-    (tmp_path / "memory/retrieval/ranking/kernel/parts.c").write_text("this is not C")
+    (tmp_path / "memory/retrieval/ranking/kernel/features.c").write_text("this is not C")
     assert "error" in compile_kernel(tmp_path)
     assert not list(built.parent.glob("_kernel*"))
