@@ -154,8 +154,11 @@ class CombinedMemory:
                 "without one, a turn continues the latest session."
             )
         cached = await self._indexes.catch_up(user, snapshot.changes) if snapshot.changes else None
-        index, records = (cached.index, cached.records) if cached else (None, None)
-        quarantined_ids = cached.quarantine.quarantined_ids if cached else frozenset[str]()
+        index = records = None
+        quarantined_ids = frozenset[str]()
+        if cached is not None:
+            index, records = cached.index, cached.records
+            quarantined_ids = cached.quarantine.quarantined_ids
         snapshot = await self._compacted(user, snapshot, quarantined_ids)
         turn = replace(
             turn,
@@ -165,12 +168,13 @@ class CombinedMemory:
             query=await self._prefetcher.query_vector(turn.text, turn.vector, index),
             quarantined_ids=quarantined_ids,
         )
-        sections: list[Section] = []
+        sections, degraded = list[Section](), list[str]()
         for layer in self._layers:
             section = await layer.load(turn)
             sections.append(section)
             turn = replace(turn, shown=turn.shown | section.ids_shown())
-        degraded = [section.missing for section in sections if section.missing]
+            if section.missing:
+                degraded.append(section.missing)
         if self.extraction_policy and not self._can_extract:
             degraded.insert(0, "extraction")
         if self._stores_vectors and turn.vector is None:
@@ -233,7 +237,7 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
             lock_token=turn.lock.token if turn.lock else "",
             nonce=nonce,
-            trace=pack_trace([layer_trace(section) for section in recalled.sections]),
+            trace=pack_trace(map(layer_trace, recalled.sections)),
             epoch=turn.snapshot.epoch,
         )
         if self._needs_index and committed.sequence:

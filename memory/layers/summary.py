@@ -29,28 +29,21 @@ class SummaryLayer:
         """The summary, the digests and, without a window layer, the remaining messages."""
         snapshot = turn.snapshot
         text = summary_text(snapshot.session.summary_state, self._budget_tokens)
-        digests = self._within_budget(
-            tuple(
-                digest
-                for digest in snapshot.digests
-                if digest.session_id not in turn.excluded_sessions
-            ),
-            turn.quarantined_ids,
-        )
+        digests = self._digests(turn)
         messages = snapshot.unfolded if self._show_unfolded else ()
         tokens = count_tokens(text) + window_tokens(messages) + sum(map(digest_tokens, digests))
         return Section(self.name, tokens=tokens, messages=messages, text=text, digests=digests)
 
-    def _within_budget(
-        self, digests: tuple[SessionDigest, ...], quarantined_ids: frozenset[str]
-    ) -> tuple[SessionDigest, ...]:
+    def _digests(self, turn: TurnContext) -> tuple[SessionDigest, ...]:
+        """The digests of earlier sessions that fit the budget."""
         fitting: list[SessionDigest] = []
         left = self._carry_tokens
-        for digest in digests:
+        for digest in turn.snapshot.digests:
+            if digest.session_id in turn.excluded_sessions:
+                continue
             summary = summary_text(digest.summary_state, left)
-            tail = newest_within(
-                without_quarantined(digest.tail, quarantined_ids), left - count_tokens(summary)
-            )
+            tail = without_quarantined(digest.tail, turn.quarantined_ids)
+            tail = newest_within(tail, left - count_tokens(summary))
             if not summary and not tail:
                 continue
             state = SummaryState(
@@ -66,7 +59,7 @@ def summary_text(state: SummaryState, budget_tokens: int) -> str:
     """The model's summary, then the extract that the model has yet to summarize."""
     extract = clip_tokens(state.fallback_summary, budget_tokens)
     summary = clip_tokens(state.summary, budget_tokens - count_tokens(extract))
-    return "\n".join(part for part in (summary, extract) if part)
+    return "\n".join(filter(None, (summary, extract)))
 
 
 def digest_tokens(digest: SessionDigest) -> int:

@@ -41,7 +41,8 @@ def message_tokens(entry: Entry) -> int:
 
 def window_tokens(entries: tuple[Entry, ...]) -> int:
     """The estimated tokens of chat messages."""
-    return sum(message_tokens(entry) for entry in entries)
+    contents = sum(count_tokens(entry.message.content) for entry in entries)
+    return contents + MESSAGE_OVERHEAD_TOKENS * len(entries)
 
 
 def newest_within(entries: tuple[Entry, ...], budget_tokens: int) -> tuple[Entry, ...]:

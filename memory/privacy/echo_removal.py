@@ -25,6 +25,8 @@ def remove_echoes(answer: str, private_texts: Sequence[str]) -> str:
         answer: A complete or interrupted answer.
         private_texts: Private texts of the message that it answers.
     """
+    if not private_texts:
+        return answer
     candidates = (
         text for text in private_texts if len(text) >= MIN_LENGTH and text.casefold() not in MARK
     )

@@ -9,7 +9,7 @@ import msgspec
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.echo_removal import remove_echoes
-from onionskin.memory.privacy.private_spans import split, without_pairs
+from onionskin.memory.privacy.private_spans import split
 from onionskin.memory.privacy.redaction import Kind, Redactor
 from onionskin.memory.types.messages import Entry
 
@@ -72,7 +72,7 @@ class PrivacyPolicy:
 
     def answer_for_storage(self, text: str, private_texts: tuple[str, ...] = ()) -> str:
         """An answer as it is stored, without the private texts of its message."""
-        return self.redact(remove_echoes(without_pairs(text), private_texts))
+        return self.redact(remove_echoes(split(text, lone=False).for_storage, private_texts))
 
     def for_model(self, text: str) -> str:
         """A memory or an instruction as the model sees it."""

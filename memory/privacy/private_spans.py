@@ -35,20 +35,14 @@ class Split:
     private_texts: tuple[str, ...] = field(default=(), repr=False)
 
 
-def split(text: str) -> Split:
-    """Parse a user's text."""
-    return _split(text, lone=True)
+def split(text: str, *, lone: bool = True) -> Split:
+    """Parse a text.
 
-
-def without_pairs(text: str) -> str:
-    """The stored form of an assistant's text, where only text between two tags is private.
-
-    An answer that mentions a single tag is not truncated there.
+    Args:
+        text: A user's or an assistant's text.
+        lone: Whether a tag without its counterpart counts. It does not in an assistant's text: an
+            answer that mentions a single tag is not truncated there.
     """
-    return _split(text, lone=False).for_storage
-
-
-def _split(text: str, *, lone: bool) -> Split:
     tags = list(_TAG.finditer(text))
     if not tags:
         return Split(text, text)

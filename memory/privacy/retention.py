@@ -6,7 +6,7 @@ even before the sweeper deletes them.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -69,12 +69,12 @@ class Retention:
 
     def horizon(self, user: User) -> float:
         """Sessions last active at this time or before have expired; Unix seconds."""
-        span = self._first(spans.sessions for spans in self._of(user))
+        span = self._periods(user).sessions
         return self.clock() - span.total_seconds() if span else _NEVER_BEFORE
 
     def trace_seconds(self, user: User) -> int:
         """How long prompt traces are kept."""
-        span = self._first(spans.traces for spans in self._of(user))
+        span = self._periods(user).traces
         return max(1, round(span.total_seconds())) if span else TRACE_SECONDS
 
     def trace_horizon(self, user: User) -> float:
@@ -84,7 +84,7 @@ class Retention:
 
     def history_seconds(self, user: User) -> int:
         """How long the history of memories is kept: at most the shortest period of memories."""
-        spans = [span for span in self._memories(user).values() if span]
+        spans = [span for span in self._periods(user).memories.values() if span]
         shortest = min(spans, default=timedelta(seconds=HISTORY_SECONDS))
         return max(1, min(HISTORY_SECONDS, round(shortest.total_seconds())))
 
@@ -95,7 +95,7 @@ class Retention:
 
     def with_expiry(self, user: User, record: Record) -> Record:
         """A record with the end of its retention."""
-        span = self._memories(user).get(record.kind)
+        span = self._periods(user).memories.get(record.kind)
         until = record.updated + span.total_seconds() if span else None
         return record if until == record.kept_until else replace(record, kept_until=until)
 
@@ -108,23 +108,21 @@ class Retention:
         """Whether memories of any user expire."""
         return any(span for spans in self._everywhere() for span in spans.memories.values())
 
-    def _memories(self, user: User) -> Mapping[Kind, timedelta]:
-        merged: dict[Kind, timedelta] = {}
-        for spans in reversed(list(self._of(user))):
-            merged |= spans.memories
-        return merged
-
-    def _of(self, user: User) -> Iterable[RetentionPeriods]:
-        """The periods that apply to a user, most specific first."""
-        options = self._options
-        for periods in (
-            options.users.get(f"{user.tenant}/{user.id}"),
-            options.tenants.get(user.tenant),
+    def _periods(self, user: User) -> RetentionPeriods:
+        """The periods that apply to a user; the most specific option sets each."""
+        options, periods = self._options, self._default
+        for specific in (
             options,
-            self._default,
+            options.tenants.get(user.tenant),
+            options.users.get(f"{user.tenant}/{user.id}"),
         ):
-            if periods is not None:
-                yield periods
+            if specific is not None:
+                periods = RetentionPeriods(
+                    sessions=periods.sessions if specific.sessions is None else specific.sessions,
+                    traces=periods.traces if specific.traces is None else specific.traces,
+                    memories=periods.memories | specific.memories,
+                )
+        return periods
 
     def _everywhere(self) -> list[RetentionPeriods]:
         options = self._options
@@ -137,7 +135,3 @@ class Retention:
             for span in (spans.sessions, spans.traces, *spans.memories.values())
         ]
         return [span for span in given if span is not None]
-
-    @staticmethod
-    def _first(spans: Iterable[timedelta | None]) -> timedelta | None:
-        return next((span for span in spans if span is not None), None)

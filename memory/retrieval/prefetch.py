@@ -39,7 +39,7 @@ class QueryPrefetcher:
             return None
         vector = await self.embed(text)
         cached = self._indexes.peek(user) if self._indexes else None
-        if cached:
+        if cached is not None:
             query_vector = await self.query_vector(text, vector, cached.index)
             cached.index.prefetch_ranking(text, query_vector)
         return vector

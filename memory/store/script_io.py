@@ -116,16 +116,16 @@ def parse_entries(
     messages = cipher.decrypt_all(
         (f"messages:{session_id}:{position}" for position in positions), packed
     )
-    padded_vectors = cipher.decrypt_all(
-        (f"vectors:{session_id}:{position}" for position in positions),
-        vectors or [None] * len(packed),
-    )
+    padded_vectors: Sequence[bytes | None] = [None] * len(packed)
+    if vectors:
+        places = (f"vectors:{session_id}:{position}" for position in positions)
+        padded_vectors = cipher.decrypt_all(places, vectors)
     return tuple(
         Entry(
             session_id,
             position,
             unpack_message(message or b""),
-            unpack_vector(vector, embedder_tag),
+            unpack_vector(vector, embedder_tag) if vector else None,
         )
         for position, (message, vector) in enumerate(
             zip(messages, padded_vectors, strict=True), first

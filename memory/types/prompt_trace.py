@@ -1,6 +1,6 @@
 """The trace of a prompt: what each layer showed, by ids and scores; stored for a week."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -38,9 +38,9 @@ class LayerTrace:
 _decoder = msgspec.msgpack.Decoder(tuple[LayerTrace, ...])
 
 
-def pack_trace(layers: Sequence[LayerTrace]) -> bytes:
+def pack_trace(layers: Iterable[LayerTrace]) -> bytes:
     """The trace of a turn as MessagePack."""
-    return _encoder.encode(layers)
+    return _encoder.encode(tuple(layers))
 
 
 def unpack_trace(data: bytes) -> tuple[LayerTrace, ...]:
@@ -60,7 +60,7 @@ def layer_trace(section: Section) -> LayerTrace:
     return LayerTrace(
         layer=section.layer,
         tokens=section.tokens,
-        messages=tuple(entry.id for entry in section.messages_shown()),
+        messages=section.quoted_ids,
         text=section.text,
         sessions=tuple(digest.session_id for digest in section.digests),
         hits=tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from onionskin.memory.types.change_log import Changes
 from onionskin.memory.types.messages import Entry, Session, SummaryState
@@ -52,7 +53,7 @@ class Hit:
     context: tuple[Entry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
     """What one layer adds to the prompt.
 
@@ -75,11 +76,18 @@ class Section:
     records: tuple[Record, ...] = ()
     missing: str = ""
 
-    def messages_shown(self) -> tuple[Entry, ...]:
-        """The messages of this and of earlier sessions that the prompt shows in full."""
-        return self.messages + tuple(entry for digest in self.digests for entry in digest.tail)
+    @cached_property
+    def quoted_ids(self) -> tuple[str, ...]:
+        """Ids of the messages of this and of earlier sessions that the prompt shows in full."""
+        ids = [entry.id for entry in self.messages]
+        for digest in self.digests:
+            ids += [entry.id for entry in digest.tail]
+        return tuple(ids)
 
-    def ids_shown(self) -> frozenset[str]:
-        """The ids of all messages in the section, including recalled ones and their context."""
-        recalled = tuple(entry for hit in self.hits for entry in (hit.entry, *hit.context))
-        return frozenset(entry.id for entry in self.messages_shown() + recalled)
+    def ids_shown(self) -> set[str]:
+        """Ids of all messages in the section, including recalled ones and their context."""
+        ids = set(self.quoted_ids)
+        for hit in self.hits:
+            ids.add(hit.entry.id)
+            ids.update(entry.id for entry in hit.context)
+        return ids

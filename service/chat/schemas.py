@@ -86,7 +86,7 @@ def _section_fields(section: Section) -> dict[str, Any]:
     return {
         "layer": section.layer,
         "tokens": section.tokens,
-        "messages": [entry.id for entry in section.messages_shown()],
+        "messages": section.quoted_ids,
         "summary": section.text,
         "earlier_sessions": [digest.session_id for digest in section.digests],
         "recalled": [_hit_fields(hit) for hit in section.hits],

@@ -145,7 +145,7 @@ class IndexCache:
     def cursor(self, user: User) -> Cursor:
         """This worker's position in the user's change log; the start if nothing is cached."""
         cached = self._indexes.get(user)
-        return cached.cursor if cached else Cursor()
+        return Cursor() if cached is None else cached.cursor
 
     def forget(self, epochs: Container[str]) -> None:
         """Evict users who were erased, by their former epochs."""
@@ -156,7 +156,7 @@ class IndexCache:
     async def catch_up(self, user: User, changes: Changes) -> CachedIndex:
         """The user's index with `changes` applied; further changes are read from Redis."""
         cached = self._indexes.get(user)
-        if cached:
+        if cached is not None:
             self.hits += 1
         else:
             self.misses += 1

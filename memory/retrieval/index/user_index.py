@@ -186,7 +186,7 @@ class UserIndex:
         rows: list[int] = ranked.rows.tolist()
         chosen = select(
             ranked.scores,
-            lambda place: self.entries[rows[place]],
+            list(map(self.entries.__getitem__, rows)),
             has_evidence=EvidenceFilter(
                 ranked.features,
                 ranked.candidates,

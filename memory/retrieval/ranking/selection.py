@@ -108,7 +108,7 @@ Chosen = tuple[int, float, dict[str, float]]
 
 def select(
     scores: Floats,
-    entry_at: Callable[[int], Entry | None],
+    entries: Sequence[Entry | None],
     *,
     has_evidence: Callable[[int], bool],
     similarities: Floats | None,
@@ -122,7 +122,7 @@ def select(
 
     Args:
         scores: `(m,)`.
-        entry_at: Returns the candidate at a place; None for a deleted one.
+        entries: The `m` candidates; None for a deleted one.
         has_evidence: Whether the candidate at a place matches the query at all; called last.
         similarities: `(m,)` cosines with the query; None where there are none.
         vectors: Makes `(m, dim)`, unit length, zero for a message without one; called if needed.
@@ -145,7 +145,7 @@ def select(
     admitted = (
         place
         for place in order
-        if (entry := entry_at(place))
+        if (entry := entries[place])
         and entry.id not in exclude
         and (excluded is None or _normalized(entry.message.content) != excluded)
         and selection.admits(entry)
@@ -159,12 +159,12 @@ def select(
         passes = (similarities >= selection.min_similarity) | ~vectors().any(axis=1)
         places = [place for place in places if passes[place]]
     times = [
-        entry.message.at for place in order if (entry := entry_at(place)) and has_evidence(place)
+        entry.message.at for place in order if (entry := entries[place]) and has_evidence(place)
     ]
     now = selection.now if selection.now is not None else max(times, default=0.0)
     chosen: list[Chosen] = []
     for place in places:
-        if entry := entry_at(place):
+        if entry := entries[place]:
             bonuses = selection.preference(entry, now)
             chosen.append((place, float(scores[place]) + sum(bonuses.values()), bonuses))
     chosen.sort(key=lambda candidate: -candidate[1])

@@ -84,7 +84,7 @@ class PlainCipher:
     def decrypt(self, place: str, data: bytes) -> bytes:
         """The value itself, unless it is encrypted."""
         del place
-        if is_encrypted(data):
+        if data.startswith(MARK):
             raise EncryptedValueError(self._missing)
         return data
 
@@ -93,7 +93,7 @@ class PlainCipher:
     ) -> Sequence[bytes | None]:
         """The values themselves; only the first is checked, unpacking fails on the others."""
         del places
-        if values and values[0] and is_encrypted(values[0]):
+        if values and values[0] and values[0].startswith(MARK):
             raise EncryptedValueError(self._missing)
         return values
 
