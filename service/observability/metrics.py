@@ -123,9 +123,9 @@ class Metrics:
         """Count a call of a remote embedder: `embedded`, `cancelled`, or an error's code."""
         self._embeddings.labels(outcome).inc()
 
-    def job(self, name: str, outcome: str) -> None:
+    def job(self, kind: str, outcome: str) -> None:
         """Count the run of a background task."""
-        self._jobs.labels(name, outcome).inc()
+        self._jobs.labels(kind, outcome).inc()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Measure a request."""

@@ -12,6 +12,7 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import Embedder
+from onionskin.memory.store import kind_of
 from onionskin.memory.store.store import TranscriptsFactory
 from onionskin.memory.store.transcripts import Transcripts
 from onionskin.memory.types.tasks import Task
@@ -131,5 +132,5 @@ class Instrumentation:
         """The span of a background task, in the trace of the request that submitted it."""
         if self._tracing is None:
             return nullcontext()
-        kind = type(task).__name__
+        kind = kind_of(task)
         return self._tracing.span(f"job {kind}", {"onionskin.job": kind})

@@ -14,7 +14,7 @@ from typing import Self
 
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import OnionskinError, UnknownSessionError
-from onionskin.memory.store import TaskQueue
+from onionskin.memory.store import TaskQueue, kind_of
 from onionskin.memory.types.tasks import ExtractTask, Task
 
 _log = logging.getLogger("onionskin.jobs")
@@ -129,7 +129,7 @@ class TaskRunner:
         self._claimed.clear()
 
     def _start(self, task: Task, *, claimed: bool) -> None:
-        name = f"task-{type(task).__name__}"
+        name = f"task-{kind_of(task)}"
         self._tasks[task] = asyncio.create_task(self._work(task, claimed=claimed), name=name)
 
     async def _schedule(self, task: Task, after: float) -> None:
@@ -163,7 +163,7 @@ class TaskRunner:
 
     async def _run_and_finish(self, task: Task) -> None:
         """Run a claimed task and record its outcome."""
-        kind, outcome = type(task).__name__, "done"
+        kind, outcome = kind_of(task), "done"
         try:
             await self._run(task)
         except UnknownSessionError:

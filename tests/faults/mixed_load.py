@@ -156,8 +156,8 @@ async def _ask(line: Line, method: str, path: str, body: object = None) -> Answe
 async def _see_that_it_went_on(workers: Workers, ledger: Ledger) -> None:
     """Folds and notes were made: the part would prove little without them."""
     for job, what in (
-        ("SummarizeTask", "folds meanwhile"),
-        ("ExtractTask", "extractions meanwhile"),
+        ("fold", "folds meanwhile"),
+        ("extract", "extractions meanwhile"),
     ):
         done = sum([await _runs(url, job) for url in workers.urls])
         ledger.check("sessions are folded and drawn from meanwhile", done > 0, job)

@@ -173,7 +173,7 @@ def test_a_fold_is_in_the_trace_of_the_turn_that_made_it_due(traced: Traced) -> 
     with traced() as (client, collector):
         for number in range(40):
             _say(client, f"Event number {number} of my life.").raise_for_status()
-    fold = collector.named("job SummarizeTask")[0]
+    fold = collector.named("job fold")[0]
     assert fold.trace_id == _TRACE
     assert collector.children(fold)[0] == "chat test-model"
     (call,) = [span for span in collector.spans if span.parent_id == fold.id][:1]
@@ -197,5 +197,5 @@ def test_what_is_drawn_from_a_session_is_a_job_with_its_call_and_its_write(
         while not figure(client, 'onionskin_extractions_total{outcome="empty"}'):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    job = next(span for span in collector.named("job ExtractTask") if collector.children(span))
+    job = next(span for span in collector.named("job extract") if collector.children(span))
     assert {"chat test-model", "upsert_memory"} <= set(collector.children(job))

@@ -164,7 +164,7 @@ def test_a_service_leaves_its_jobs_to_a_worker(
         with running_worker(tmp_path, **chosen) as worker, worker.client() as figures:
             until(lambda: _session(client)["folded_upto"])
             assert figures.get("/readyz").is_success
-            told = 'onionskin_job_runs_total{job="SummarizeTask",outcome="done"}'
+            told = 'onionskin_job_runs_total{job="fold",outcome="done"}'
             until(lambda: told in figures.get("/metrics").text)
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(20) == 0
