@@ -132,6 +132,6 @@ def test_a_spent_budget_ends_extraction_and_if_so_configured_not_the_answers(
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         for number in range(4):
             _say(client, f"This is remark {number}.")
-            _eventually(lambda: "RecordUsageTask" in client.get("/metrics").text)
+            _eventually(lambda: 'job="spend"' in client.get("/metrics").text)
         _eventually(lambda: 'job="extract",outcome="done"' in client.get("/metrics").text)
         assert not any(map(_is_extraction, model.requests))
