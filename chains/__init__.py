@@ -1,1 +1,1 @@
-"""How one turn is thought: recall, prompt, model, remember."""
+"""One chat turn: recall, build the prompt, call the model, store the turn."""

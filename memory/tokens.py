@@ -1,4 +1,4 @@
-"""Token counts, estimated without a tokenizer.
+"""Token estimates without a tokenizer, and texts clipped by them: excerpts and titles.
 
 Tokenizers differ by model and download their tables. A budget needs an estimate that errs on the
 high side: four ASCII characters per token, one other character per token.

@@ -2,7 +2,8 @@
 
 When a client disconnects, the server cancels its request, and again at every later await, so that
 writes to Redis in the cleanup would fail. Each piece is therefore awaited in its own task, which is
-cancelled once and then awaited.
+cancelled once and then awaited. What is stored of an answer whose client left is decided in
+`ConversationChain.astream`.
 """
 
 import asyncio

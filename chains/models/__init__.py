@@ -1,1 +1,1 @@
-"""TODO."""
+"""Chat models: which one answers, its circuit breaker, and the offline model."""
