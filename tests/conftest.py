@@ -1,4 +1,4 @@
-"""What every test stands on: a real Redis, the built-in embedder, and nothing left behind."""
+"""Fixtures of every test: a real Redis, the built-in embedder, and cleanup."""
 
 import asyncio
 import os

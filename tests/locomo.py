@@ -47,14 +47,14 @@ def load_locomo(path: Path) -> list[Conversation]:
 
 
 def _conversation(sample: dict[str, Any]) -> Conversation:
-    told: dict[str, Any] = sample["conversation"]
+    conversation: dict[str, Any] = sample["conversation"]
     lines: list[str] = []
     texts: dict[str, str] = {}
     number = 1
-    while f"session_{number}_date_time" in told:
-        date = f"{told[f'session_{number}_date_time']} +0000"
+    while f"session_{number}_date_time" in conversation:
+        date = f"{conversation[f'session_{number}_date_time']} +0000"
         time = datetime.strptime(date, "%I:%M %p on %d %B, %Y %z")
-        for turn in told.get(f"session_{number}", []):
+        for turn in conversation.get(f"session_{number}", []):
             content = turn["text"]
             if caption := turn.get("blip_caption"):
                 content = f"{content} [shared a picture: {caption}]".strip()

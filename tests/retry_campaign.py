@@ -50,7 +50,7 @@ class Outcome:
     Attributes:
         loss: how its first answer was lost.
         streamed: how it was asked for.
-        stored: how often it stands in Redis.
+        stored: How often it is stored in Redis.
         is_told: the answer that is stored is the one that the client was given.
     """
 
@@ -114,10 +114,10 @@ def _conversation(
             after_each()
     stored = transcripts(workers[0], user)
     for number, loss in enumerate(first):
-        asked, told = (str(one.get("content")) for one in history[2 * number :][:2])
+        asked, answered = (str(one.get("content")) for one in history[2 * number :][:2])
         answers = [one[one.index(asked) + 1] for one in stored if asked in one]
         count = sum(one.count(asked) for one in stored)
-        yield Outcome(loss, streamed, count, answers == [told])
+        yield Outcome(loss, streamed, count, answers == [answered])
 
 
 def _streamed(chunks: Any) -> str:

@@ -66,15 +66,15 @@ def test_a_run_measures_and_writes_the_page(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="apt-get install wrk"):
             measure_all(Console(file=io.StringIO()), _SMALL, (100,))
         return
-    told = io.StringIO()
-    found = measure_all(Console(file=told), _SMALL, (100,))
+    output = io.StringIO()
+    found = measure_all(Console(file=output), _SMALL, (100,))
     costs, sections = found.constants, tables(found)
     assert set(costs.turns_per_second) == {1, 2}
     assert costs.worker_seconds > costs.redis_seconds > 0
     assert costs.redis_bytes > 100
     assert found.searched[0].own_ms > 0
-    show(sections, Console(file=told, width=160))
-    assert "worker, a turn" in told.getvalue()
+    show(sections, Console(file=output, width=160))
+    assert "worker, a turn" in output.getvalue()
     write(found, sections, tmp_path)
     page = (tmp_path / "docs" / "scaling.md").read_text()
     assert "| 16 | 4 |" in page

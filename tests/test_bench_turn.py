@@ -28,9 +28,9 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
         with pytest.raises(ConfigurationError, match="apt-get install wrk"):
             measure(TINY)
         return
-    told = io.StringIO()
+    output = io.StringIO()
     figures = measure(TINY)
-    show(figures, Console(file=told, width=200))
+    show(figures, Console(file=output, width=200))
     assert {cell.side for cell in figures.cells} == {BARE, NONE, LAYERED, REMOTE, CLASSIC}
     assert all(cell.errors == 0 for cell in figures.cells)
     assert figures.calls_of(BARE).model_calls == 1.0
@@ -42,7 +42,7 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
     assert figures.calls_of(LAYERED).cacheable > figures.calls_of(CLASSIC).cacheable
     assert max(figures.prompt_tokens.values()) <= figures.prompt_budget
     assert len(bounds(figures)) == 13
-    assert "turns a second, layered / classic" in told.getvalue()
+    assert "turns a second, layered / classic" in output.getvalue()
     assert len(json.loads(json.dumps(as_data(figures)))["bounds"]) == 13
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text((repository() / "README.md").read_text())
@@ -57,7 +57,7 @@ def test_a_run_measures_every_side_and_writes_what_it_found(tmp_path: Path) -> N
     assert figures.hardware in (tmp_path / "README.md").read_text()
 
 
-def test_prompts_of_turns_are_told_from_other_calls() -> None:
+def test_prompts_of_turns_are_distinguished_from_other_calls() -> None:
     said = [
         ["hello #u-1#"],
         ["a summary of hello #u-1#"],
@@ -73,7 +73,7 @@ def test_prompts_of_turns_are_told_from_other_calls() -> None:
     assert asked.cacheable == [len(first) / len(second)]
 
 
-def test_a_missing_wrk_is_told(tmp_path: Path) -> None:
+def test_a_missing_wrk_is_reported(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "onionskin.service", "bench", "turn", "--quick"],
         env={"PATH": str(tmp_path)},

@@ -1,4 +1,4 @@
-"""An extractor over a real store, with a model that answers what it is told to."""
+"""An extractor over a real store, with a model of scripted answers."""
 
 import json
 from dataclasses import dataclass, field

@@ -83,9 +83,9 @@ async def _in_another_process(
         stdout=asyncio.subprocess.PIPE,
         cwd=repository(),
     )
-    told, _ = await process.communicate("\n".join(lines).encode())
+    output, _ = await process.communicate("\n".join(lines).encode())
     assert process.returncode == 0
-    return told.decode().splitlines()
+    return output.decode().splitlines()
 
 
 async def test_an_agent_with_tools_remembers_across_threads_and_restarts(
@@ -140,7 +140,7 @@ async def test_the_window_can_stand_in_place_of_the_thread(onionskin: Onionskin)
         assert len(state.values["messages"]) == 18
 
 
-async def test_images_stay_and_what_is_private_is_told_to_the_model_alone(
+async def test_images_stay_and_only_the_model_sees_private_text(
     onionskin: Onionskin,
 ) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}

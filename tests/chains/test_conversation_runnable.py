@@ -16,7 +16,7 @@ from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
 
-class _Told(AsyncCallbackHandler):
+class _CallRecorder(AsyncCallbackHandler):
     """Notes which runs begin, and how they are tagged."""
 
     def __init__(self) -> None:
@@ -52,14 +52,14 @@ def _text(reply: TurnReply) -> str:
 
 
 async def test_it_is_composed_configured_and_observed(chain: ConversationChain) -> None:
-    told = _Told()
+    recorder = _CallRecorder()
     remembering = chain.with_config(run_name="memory", tags=["mine"])
     whole = RunnableLambda(_turn) | remembering | RunnableLambda(_text)
-    await whole.ainvoke("My dog is called Biscuit.", {"callbacks": [told]})
+    await whole.ainvoke("My dog is called Biscuit.", {"callbacks": [recorder]})
     assert "Biscuit" in await whole.ainvoke("What is my dog called?")
-    names = [name for name, _ in told.seen]
+    names = [name for name, _ in recorder.seen]
     assert names.index("memory") < names.index("model")
-    assert "mine" in dict(told.seen)["memory"]
+    assert "mine" in dict(recorder.seen)["memory"]
 
 
 async def test_turns_of_several_users_are_batched(chain: ConversationChain) -> None:

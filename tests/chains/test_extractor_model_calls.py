@@ -1,4 +1,4 @@
-"""Asking a model for data: each call is told, however it ends."""
+"""Structured model calls: observers see each call, however it ends."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -25,7 +25,7 @@ async def server() -> AsyncIterator[OpenAIServer]:
         yield found
 
 
-async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAIServer) -> None:
+async def test_calls_for_data_are_observed_with_outcomes_and_tokens(server: OpenAIServer) -> None:
     telemetry = Metrics()
     async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
         generator = Generator(TimedModel(model, timedelta(seconds=0.3)), telemetry)
@@ -37,8 +37,8 @@ async def test_calls_for_data_are_told_with_their_ends_and_tokens(server: OpenAI
         server.faults.append(Fault(hang=True))
         with pytest.raises(ModelTimeoutError):
             await structured.generate(_PROMPT)
-    told = telemetry.exposition().decode()
+    exposition = telemetry.exposition().decode()
     for outcome in ("answered", "model_failed", "model_timeout"):
         name = f'onionskin_model_calls_total{{outcome="{outcome}",purpose="extract"}}'
-        assert f"{name} 1.0" in told
-    assert 'onionskin_model_tokens_total{kind="output",purpose="extract"}' in told
+        assert f"{name} 1.0" in exposition
+    assert 'onionskin_model_tokens_total{kind="output",purpose="extract"}' in exposition

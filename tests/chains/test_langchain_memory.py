@@ -17,7 +17,7 @@ from onionskin.memory.langchain.named_sessions import external_session_id
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
-_TOLD, _ASKED = "My dog is called Biscuit.", "What is my dog called?"
+_STATEMENT, _ASKED = "My dog is called Biscuit.", "What is my dog called?"
 
 
 @pytest.fixture
@@ -36,10 +36,12 @@ def _chain(memory: Any) -> Any:
 def test_a_classic_chain_remembers_across_sessions_and_restarts(
     onionskin: Onionskin, user: User, redis_url: str
 ) -> None:
-    _chain(OnionskinMemory(onionskin=onionskin, user=user, session="one")).invoke({"input": _TOLD})
+    _chain(OnionskinMemory(onionskin=onionskin, user=user, session="one")).invoke(
+        {"input": _STATEMENT}
+    )
     with onionskin_in_thread(redis_url) as another:
         memory = OnionskinMemory(onionskin=another, user=user, session="two")
-        assert _TOLD in memory.load_memory_variables({"input": _ASKED})["history"]
+        assert _STATEMENT in memory.load_memory_variables({"input": _ASKED})["history"]
         stranger = OnionskinMemory(onionskin=another, user=User("bob"), session="one")
         assert stranger.load_memory_variables({"input": _ASKED}) == {"history": ""}
 
@@ -48,7 +50,7 @@ def test_a_classic_chain_remembers_across_sessions_and_restarts(
 def test_each_layer_is_a_memory(onionskin: Onionskin, user: User, profile: str) -> None:
     memory = OnionskinMemory(onionskin=onionskin, user=user, session="s", profile=profile)
     assert memory.memory_variables == ["history"]
-    memory.save_context({"input": _TOLD}, {"output": "A fine name."})
+    memory.save_context({"input": _STATEMENT}, {"output": "A fine name."})
     later = OnionskinMemory(onionskin=onionskin, user=user, session="s", profile=profile)
     said = later.load_memory_variables({"input": _ASKED})["history"]
     assert ("Biscuit" in said) == (profile != "facts")
@@ -58,9 +60,9 @@ def test_each_layer_is_a_memory(onionskin: Onionskin, user: User, profile: str) 
 
 def test_messages_are_returned_where_they_are_wanted(onionskin: Onionskin, user: User) -> None:
     memory = OnionskinMemory(onionskin=onionskin, user=user, session="s", return_messages=True)
-    memory.save_context({"input": _TOLD}, {"output": "A fine name."})
+    memory.save_context({"input": _STATEMENT}, {"output": "A fine name."})
     *_, said, replied = memory.load_memory_variables({"input": _ASKED})["history"]
-    assert (said.text, replied.text) == (_TOLD, "A fine name.")
+    assert (said.text, replied.text) == (_STATEMENT, "A fine name.")
 
 
 def test_layers_stand_side_by_side_in_langchains_combined_memory(
@@ -78,7 +80,7 @@ def test_layers_stand_side_by_side_in_langchains_combined_memory(
             OnionskinMemory(**kept, profile="vector", memory_key="recalled", saves=False),
         ]
     )
-    combined.save_context({"input": _TOLD}, {"output": "A fine name."})
+    combined.save_context({"input": _STATEMENT}, {"output": "A fine name."})
     loaded = combined.load_memory_variables({"input": _ASKED})
     assert all("Biscuit" in loaded[name] for name in ("window", "recalled"))
     found = onionskin.event_loop.run_blocking(

@@ -67,26 +67,26 @@ class Notes(BaseCallbackHandler):
 
 
 class Listening:
-    """An observer that notes every text it is told."""
+    """An observer that records every text it receives."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.events: list[str] = []
         self.tokens = 0
 
     @contextmanager
     def stage(self, stage: StageEvent) -> abc.Generator[None]:
         yield
-        self.told.append(repr(stage))
+        self.events.append(repr(stage))
 
     @contextmanager
     def model_call(self, call: ModelCall) -> abc.Generator[None]:
         yield
-        self.told.append(repr(call))
+        self.events.append(repr(call))
         if call.message and call.message.usage_metadata:
             self.tokens += call.message.usage_metadata["total_tokens"]
 
     def turn(self, profile: str, outcome: str, sections: Sequence[Section]) -> None:
-        self.told.append(outcome)
+        self.events.append(outcome)
 
 
 async def _answer(chain: ConversationChain, text: str, *, stream: bool, notes: Notes) -> TurnReply:
@@ -120,8 +120,8 @@ async def test_nobody_listens_to_a_private_turn(
     assert model.listeners.pop() == (False, 0)
     assert notes.seen == []
     assert observer.tokens > before
-    assert "canary" not in "".join(observer.told)
-    assert "It is [private]." in "".join(observer.told)
+    assert "canary" not in "".join(observer.events)
+    assert "It is [private]." in "".join(observer.events)
 
 
 async def test_no_callback_of_a_chain_around_it_is_inherited(

@@ -33,7 +33,7 @@ async def test_the_stable_part_of_the_prompt_is_a_prefix_of_the_next_turns(
         assert later[: len(earlier) - 1] == earlier[:-1]
 
 
-async def test_a_message_stands_in_the_prompt_once(memory_of: _Memories, user: User) -> None:
+async def test_a_message_is_in_the_prompt_once(memory_of: _Memories, user: User) -> None:
     memory = memory_of("layered")
     for number in range(30):
         await _say(memory, user, f"The colour of house {number} is blue.", now=1000.0 + number)

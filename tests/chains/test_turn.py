@@ -1,4 +1,4 @@
-"""The reply of a turn that was stored is told from what was stored."""
+"""The reply of a stored turn is rebuilt from the stored messages."""
 
 import pytest
 
@@ -10,12 +10,12 @@ _SESSION = Session("s_0000000000000001", 1.0, 1.0, profile="layered")
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "expected"),
     [("window", "window"), ("", "layered")],
     ids=["named", "of an older version"],
 )
 async def test_a_reply_names_its_own_memory_or_that_of_its_session(
-    store: RedisStore, user: User, stored: str, told: str
+    store: RedisStore, user: User, stored: str, expected: str
 ) -> None:
     said, answer = Message("user", "Hi.", 1.0), Message("assistant", "Hello.", 1.0, profile=stored)
     await store.transcripts.commit(
@@ -23,5 +23,5 @@ async def test_a_reply_names_its_own_memory_or_that_of_its_session(
     )
     reply = await stored_reply(store, user, "one")
     assert reply
-    assert (reply.reply, reply.profile, reply.is_new_session) == ("Hello.", told, True)
+    assert (reply.reply, reply.profile, reply.is_new_session) == ("Hello.", expected, True)
     assert await stored_reply(store, user, "another") is None

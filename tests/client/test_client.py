@@ -69,25 +69,25 @@ def test_both_clients_offer_the_same() -> None:
 
 async def test_a_conversation_is_remembered_streamed_and_read_back(service: Service) -> None:
     async with OnionskinClient(service.url) as onionskin:
-        told = await onionskin.chat("ann", "My dog is called Biscuit.", profile="layered")
-        assert (told.new_session, told.profile) == (True, "layered")
+        reply = await onionskin.chat("ann", "My dog is called Biscuit.", profile="layered")
+        assert (reply.new_session, reply.profile) == (True, "layered")
         pieces = [one async for one in onionskin.stream("ann", "What is my dog called?")]
         *tokens, whole = pieces
         assert isinstance(whole, Reply)
         assert "".join(one.text for one in tokens if isinstance(one, Token)) == whole.reply
         assert "Biscuit" in whole.reply
         assert {one.layer for one in whole.memory} == {"window", "summary", "facts", "vector"}
-        page = await onionskin.messages("ann", told.session_id, limit=3)
+        page = await onionskin.messages("ann", reply.session_id, limit=3)
         assert [one.role for one in page.items] == ["user", "assistant", "user"]
         assert page.items[0].time.tzinfo is not None
-        rest = await onionskin.messages("ann", told.session_id, cursor=page.next_cursor)
+        rest = await onionskin.messages("ann", reply.session_id, cursor=page.next_cursor)
         assert (len(rest.items), rest.next_cursor) == (1, None)
-        assert (await onionskin.session("ann", told.session_id)).messages == 4
-        assert (await onionskin.close_session("ann", told.session_id)).closed
+        assert (await onionskin.session("ann", reply.session_id)).messages == 4
+        assert (await onionskin.close_session("ann", reply.session_id)).closed
         assert [one.session_id for one in (await onionskin.sessions("ann")).items] == [
-            told.session_id
+            reply.session_id
         ]
-        assert await onionskin.delete_session("ann", told.session_id) == 4
+        assert await onionskin.delete_session("ann", reply.session_id) == 4
 
 
 async def test_memories_are_kept_found_changed_and_forgotten(service: Service) -> None:
@@ -124,11 +124,11 @@ async def test_a_user_is_carried_elsewhere_and_erased(service: Service) -> None:
 
 def test_the_synchronous_client_does_the_same(service: Service) -> None:
     with SyncOnionskinClient(service.url) as onionskin:
-        told = onionskin.chat("di", "My dog is called Biscuit.")
-        *_, whole = onionskin.stream("di", "What is my dog called?", session_id=told.session_id)
+        reply = onionskin.chat("di", "My dog is called Biscuit.")
+        *_, whole = onionskin.stream("di", "What is my dog called?", session_id=reply.session_id)
         assert isinstance(whole, Reply)
         assert "Biscuit" in whole.reply
-        assert onionskin.session("di", told.session_id).messages == 4
+        assert onionskin.session("di", reply.session_id).messages == 4
         kept = onionskin.remember("di", "Likes blue.")
         assert onionskin.search("di", "colour blue")[0].memory.id == kept.id
         assert onionskin.import_lines("di-2", b"".join(onionskin.export("di"))).memories == 1
@@ -168,7 +168,7 @@ async def test_a_turn_that_is_sent_again_is_stored_once(service: Service) -> Non
         assert raised.value.code == "idempotency_key_reused"
 
 
-async def test_a_service_that_is_away_is_told_and_a_model_that_fails_too(tmp_path: Path) -> None:
+async def test_an_unreachable_service_and_a_failing_model_are_reported(tmp_path: Path) -> None:
     async with OpenAIServer() as server:
         settings: dict[str, Any] = {
             "ONIONSKIN_MODEL": "m",
@@ -194,7 +194,7 @@ async def test_a_service_that_is_away_is_told_and_a_model_that_fails_too(tmp_pat
                 assert (away.value.code, away.value.status) == ("unreachable", 0)
 
 
-def test_answers_that_are_not_onionskins_are_told() -> None:
+def test_answers_of_another_service_are_reported() -> None:
     error = problem_of(502, None, "7")
     assert (error.code, error.retry_after) == ("unknown", timedelta(seconds=7))
     assert str(error) == "The service answered 502."

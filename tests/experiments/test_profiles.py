@@ -1,4 +1,4 @@
-"""`onionskin experiment profiles` and `replay`: what is played, reported, resumed and left alone."""
+"""`onionskin experiment profiles` and `replay`: what it plays, reports, resumes and keeps."""
 
 import asyncio
 import json

@@ -1,8 +1,8 @@
-"""The fault campaign: everything real is broken, and what was promised is looked for.
+"""The fault campaign breaks real servers and checks the documented guarantees.
 
     .venv/bin/python -m tests.faults [--quick] [--only crashes] [--fresh]
 
-It goes on where it stopped; the counts lie in `.faults/`. Ends with 1 if anything did not hold.
+It resumes where it stopped; the counts are in `.faults/`. Exit code 1 means a failed check.
 """
 
 import argparse
@@ -56,14 +56,14 @@ PARTS: dict[str, Part] = {
 
 
 def main() -> int:
-    """Run the campaign; the exit code."""
+    """Run the campaign and return the exit code."""
     options = _options()
     console = Console()
     home = Path(".faults") / ("quick" if options.quick else "full")
     if options.fresh or options.quick:
         shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("onionskin").setLevel(logging.CRITICAL)  # it is told of every fault
+    logging.getLogger("onionskin").setLevel(logging.CRITICAL)  # it logs every fault
     plan = QUICK if options.quick else FULL
     ledgers = dict[str, Ledger]()
     columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn())
@@ -71,10 +71,10 @@ def main() -> int:
         for name in options.only or PARTS:
             task = progress.add_task(name, total=sum(plan[name].values()))
             ledger = Ledger(home / f"{name}.json", plan[name])
-            ledger.told = partial(_show, progress, task, ledger)
+            ledger.on_change = partial(_show, progress, task, ledger)
             ledgers[name] = ledger
             _run(PARTS[name], ledger)
-            ledger.told()
+            ledger.on_change()
     console.print(table(ledgers))
     for name, ledger in ledgers.items():
         for failure in ledger.failures:
@@ -90,7 +90,7 @@ def _run(part: Part, ledger: Ledger) -> None:
     with tempfile.TemporaryDirectory(prefix="onionskin-faults-") as folder:
         try:
             asyncio.run(part(ledger, Path(folder)))
-        except Exception:  # noqa: BLE001 - a part that breaks off is a failure; others go on
+        except Exception:  # noqa: BLE001 - an aborted part is a failure; the others run
             ledger.fail(traceback.format_exc())
         finally:
             ledger.save()
@@ -98,9 +98,9 @@ def _run(part: Part, ledger: Ledger) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="some minutes, and always from anew")
+    parser.add_argument("--quick", action="store_true", help="a few minutes, always from the start")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="a part; repeatable")
-    parser.add_argument("--fresh", action="store_true", help="forget what was counted before")
+    parser.add_argument("--fresh", action="store_true", help="discard earlier counts")
     return parser.parse_args()
 
 

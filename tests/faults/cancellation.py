@@ -1,4 +1,4 @@
-"""Requests cancelled in mid-flight, among users whose every word bears their mark."""
+"""Cancels requests in flight; every text of a user contains a mark of that user."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ _SOON, _LATE = 0.012, 1.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A user, and the mark on all that is theirs."""
+    """A user and the mark that all their data contain."""
 
     id: str
     mark: str
 
     def request(self) -> tuple[str, str, dict[str, object] | None]:
-        """Something to ask for, that would show the mark."""
+        """A random request whose answer contains the mark."""
         home = f"/v1/users/{self.id}"
         body: dict[str, object] = {
             "user_id": self.id,
@@ -51,7 +51,7 @@ class Canary:
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Cancel until the goal is reached, in blocks of users who are new each time."""
+    """Cancel requests until the goal is reached; each block has new users."""
     offline = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_MODEL_BASE_URL": ""}
     async with (
         EmbeddedRedis(folder / "redis") as redis,
@@ -77,7 +77,7 @@ async def run(ledger: Ledger, folder: Path) -> None:
 
 
 async def plant(url: str, canary: Canary) -> None:
-    """Let a user have something that bears their mark."""
+    """Store turns and a record that contain the user's mark."""
     async with Line(url) as line:
         for number in range(4):
             said = f"The lamp of {canary.mark} is by the river, {number}."
@@ -91,7 +91,7 @@ async def plant(url: str, canary: Canary) -> None:
 async def hang_up_often(
     workers: Workers, canaries: Sequence[Canary], upto: int, ledger: Ledger
 ) -> None:
-    """Ask and hang up; now and then, hear an answer to its end."""
+    """Send requests and disconnect; one in ten reads its whole answer."""
     lines = [Line(url) for url in workers.urls]
     while ledger.wants(CANCELLED) and ledger.counts[CANCELLED] < upto:
         canary, line = random.choice(canaries), random.choice(lines)
@@ -122,7 +122,7 @@ async def hang_up_often(
 
 
 def _silence(heard: bytes, canary: Canary, canaries: Sequence[Canary], ledger: Ledger) -> None:
-    """No other's mark may be heard."""
+    """Check that an answer contains no mark of another user."""
     others = [one.mark for one in canaries if one != canary and one.mark.encode() in heard]
     ledger.check("no byte of another user", not others, f"{canary} heard {others}")
 

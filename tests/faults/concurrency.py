@@ -1,7 +1,7 @@
 """Four workers, 64 clients, one user, one session: every turn once, whole, in its place.
 
-Of those who interrupt there are 16, who think for up to a second: a newer one goes before all who
-wait, so that more of them would keep each other waiting for ever.
+Only 16 clients interrupt, and each pauses for up to a second: a newer turn goes before all that
+wait, so more clients would keep each other waiting without an end.
 """
 
 import asyncio
@@ -36,35 +36,35 @@ _SLOW = Fault(delay=timedelta(seconds=0.8), purpose="completions")
 
 @dataclass(slots=True)
 class Crowd:
-    """What the clients of one session know of it.
+    """The expected content of one session that many clients use.
 
     Attributes:
-        told: text by turn id.
-        interrupted: texts whose turns a newer one stopped.
-        unsure: texts that were answered 503, as a machine out of breath does: stored, or not.
+        acknowledged: Text of each acknowledged turn by turn id.
+        interrupted: Texts of turns that a newer turn stopped.
+        unsure: Texts answered with 503 by an overloaded machine; they may be stored.
     """
 
     user: str
     session_id: str
     policy: OnConflict
     profile: str = "window"
-    told: dict[str, str] = field(default_factory=dict[str, str])
+    acknowledged: dict[str, str] = field(default_factory=dict[str, str])
     interrupted: set[str] = field(default_factory=set[str])
     unsure: set[str] = field(default_factory=set[str])
 
 
 def turns(policy: str) -> str:
-    """What turns of a policy are counted as, before the offline model."""
+    """The counter's name for turns of a policy with the offline model."""
     return f"turns, {policy}"
 
 
 def echoed(policy: str) -> str:
-    """The same before a model whose every answer can be told from the others."""
+    """The counter's name for turns with a model whose answers are all different."""
     return f"turns, {policy}, echoed"
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Every policy, before both models."""
+    """Run every policy with both models."""
     offline = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_MODEL_BASE_URL": ""}
     async with EmbeddedRedis(folder / "redis") as redis:
         for name, settings in ((turns, offline), (echoed, {})):
@@ -87,12 +87,12 @@ async def crowd(
     *,
     profile: str = "window",
 ) -> None:
-    """Up to 3,000 turns of one session by all clients at once, and what is stored of them."""
+    """Run up to 3,000 turns of one session by all clients at once; check what is stored."""
     body = {"user_id": f"crowd-{random.randbytes(4).hex()}", "message": "Hi.", "profile": profile}
     async with Line(workers.urls[0]) as line:
         begun = (await line.ask("POST", "/v1/chat", body)).json
-    told = {begun["turn_id"]: "Hi."}
-    crowd = Crowd(str(body["user_id"]), begun["session_id"], policy, profile, told)
+    acknowledged = {begun["turn_id"]: "Hi."}
+    crowd = Crowd(str(body["user_id"]), begun["session_id"], policy, profile, acknowledged)
     upto = ledger.counts[goal] + _SESSION
     async with _some_slow(workers, policy):
         await asyncio.gather(
@@ -111,7 +111,7 @@ async def crowd(
 
 @asynccontextmanager
 async def _some_slow(workers: Workers, policy: OnConflict) -> AsyncGenerator[None]:
-    """A model that takes its time now and then, so that there is something to interrupt."""
+    """Slow the model down now and then, so that there is a turn to interrupt."""
 
     async def slow_down() -> None:
         while True:
@@ -152,8 +152,8 @@ async def _client(
         answer = await lines[url].ask("POST", "/v1/chat", body)
         if answer.status == 200:
             turn_id = answer.json["turn_id"]
-            ledger.check("no turn id is given twice", turn_id not in crowd.told, turn_id)
-            crowd.told[turn_id] = text
+            ledger.check("no turn id is given twice", turn_id not in crowd.acknowledged, turn_id)
+            crowd.acknowledged[turn_id] = text
             ledger.add(goal)
             if random.random() < _READ:
                 await _read(lines[random.choice(others)], crowd, turn_id, ledger)
@@ -176,7 +176,7 @@ async def _read(line: Line, crowd: Crowd, turn_id: str, ledger: Ledger) -> None:
     found = await line.ask("GET", f"/v1/users/{crowd.user}/turns/{turn_id}")
     if found.code == "store_unavailable":
         return
-    there = found.status == 200 and found.json["said"]["content"] == crowd.told[turn_id]
+    there = found.status == 200 and found.json["said"]["content"] == crowd.acknowledged[turn_id]
     ledger.check("another worker sees a turn at once", there, turn_id)
 
 
@@ -184,10 +184,10 @@ async def _check(store: RedisStore, crowd: Crowd, goal: str, ledger: Ledger) -> 
     found = await stored_turns(store, User(crowd.user), ledger)
     said = [one.message.content for one, _ in found.values()]
     ledger.check("no turn is stored twice", len(said) == len(set(said)), goal)
-    for turn_id, text in crowd.told.items():
+    for turn_id, text in crowd.acknowledged.items():
         there = turn_id in found and found[turn_id][0].message.content == text
         ledger.check("acknowledged means stored", there, f"{goal}: {text!r} as {turn_id}")
-    beyond = set(said) - set(crowd.told.values()) - crowd.interrupted - crowd.unsure
+    beyond = set(said) - set(crowd.acknowledged.values()) - crowd.interrupted - crowd.unsure
     ledger.check("nothing is stored that was not said", not beyond, f"{goal}: {sorted(beyond)[:3]}")
     lost = crowd.interrupted - set(said)
     ledger.check("an interrupted turn leaves its message", not lost, f"{goal}: {sorted(lost)[:3]}")

@@ -16,7 +16,7 @@ from tests.faults.http_connection import Line
 from tests.faults.index_comparison import Watcher
 from tests.faults.results_file import Ledger
 from tests.faults.simulated_users import Speaker
-from tests.faults.stored_state import check_told, stored_turns
+from tests.faults.stored_state import check_acknowledged, stored_turns
 from tests.faults.workers import Workers
 
 WORKERS, REDIS = "workers killed", "Redis killed"
@@ -25,7 +25,7 @@ _QUEUES = 1 / 25  # seldom: a killed worker's hold on a session takes four secon
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Kill until the goals are reached; after each kill, all that was told is looked for."""
+    """Kill until the goals are reached; after each kill, look for all acknowledged turns."""
     async with (
         EmbeddedRedis(folder / "redis") as redis,
         working(folder / "workers", redis.url, _WORKERS) as workers,
@@ -102,9 +102,9 @@ async def back(redis: EmbeddedRedis, workers: Workers, ledger: Ledger) -> None:
 async def look(
     store: RedisStore, watcher: Watcher, workers: Workers, cast: Sequence[Speaker], ledger: Ledger
 ) -> None:
-    """Hold what is stored, and every kind of view, against what was told."""
+    """Compare the stored data and every kind of index with the acknowledged turns."""
     for one in cast:
-        await check_told(store, one, ledger)
+        await check_acknowledged(store, one, ledger)
         await watcher.check(one.user, ledger)
     for url in workers.urls:
         await watcher.check_worker(url, random.choice(cast).user, ledger)

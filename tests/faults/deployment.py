@@ -1,4 +1,4 @@
-"""What is broken in the campaign: workers, the Redis before them, and the model behind them."""
+"""The deployment under test: workers, their Redis and their model."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ async def working(
 
 
 def echo(request: Request) -> str:
-    """The last line said, so that a pair can be told from two halves; nothing for a probe."""
+    """The user's last line, so that each answer fits only its message; empty for a probe."""
     last = request.messages[-1][1].strip().rpartition("\n")[2]
     if last.startswith(PROBE):
         raise ApiError(500, "A probe is not answered.")

@@ -51,7 +51,7 @@ class Topology(Protocol):
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Kill until the goals are reached; after each kill, all that was told is looked for."""
+    """Kill until the goals are reached; after each kill, look for all acknowledged turns."""
     if ledger.wants(CLUSTER):
         async with running_cluster(folder / "cluster") as cluster:
             await _play(CLUSTER, cluster, ledger, folder / "workers-cluster")
@@ -125,8 +125,10 @@ async def _failed_over(
 
 async def _writes_again(what: str, began: float, cast: Sequence[Speaker], ledger: Ledger) -> None:
     """Wait until everybody's turns are acknowledged again, by services that were not restarted."""
-    told = [len(one.told) for one in cast]
-    while any(len(one.told) < count + 2 for one, count in zip(cast, told, strict=True)):
+    acknowledged = [len(one.acknowledged) for one in cast]
+    while any(
+        len(one.acknowledged) < count + 2 for one, count in zip(cast, acknowledged, strict=True)
+    ):
         away = time.monotonic() - began
         if away > _AWAY_SECONDS:
             ledger.check("it recovers without a restart", holds=False, what=what)

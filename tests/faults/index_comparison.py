@@ -1,4 +1,4 @@
-"""Indexes that lived through faults, held against indexes rebuilt from nothing."""
+"""Compares indexes that survived faults with indexes that were rebuilt."""
 
 import json
 import time
@@ -69,12 +69,12 @@ async def _caught_up(store: RedisStore, views: IndexCache, user: User) -> Cached
 
 
 async def _picture(view: CachedIndex, embedder: StaticEmbedder) -> dict[str, object]:
-    """All that can be told of an index, whatever the order in which it was filled."""
-    index, query = view.index, " ".join(WORDS)  # one of which is in every message
+    """A description of an index that is independent of the order in which it was filled."""
+    index, query = view.index, " ".join(WORDS)  # every message contains one of them
     (vector,) = await embedder.embed([query])
     found = {hit.entry.id: hit for hit in index.search(query, vector, top_k=_ALL)}
     waiting = {entry.id for entry in index.unembedded}
-    told: dict[str, object] = {"read": view.cursor, "size": len(index), "waiting": waiting}
+    description: dict[str, object] = {"read": view.cursor, "size": len(index), "waiting": waiting}
     for one, hit in found.items():
-        told[one] = (hit.entry.message, round(hit.score, 3))
-    return told
+        description[one] = (hit.entry.message, round(hit.score, 3))
+    return description

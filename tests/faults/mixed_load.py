@@ -1,4 +1,4 @@
-"""The crowd on one session again, while all else goes on before the same workers.
+"""Many clients on one session, with all other kinds of load on the same workers.
 
 Its session is folded and drawn from. Others hang up in the middle of their requests; others are
 erased and come back, and must know nothing of their life before; others fall silent, and expire.
@@ -99,7 +99,7 @@ async def _hang_up(workers: Workers, ledger: Ledger) -> None:
 
 
 async def _live_again_and_again(workers: Workers, stop: asyncio.Event, ledger: Ledger) -> None:
-    """Be told, be erased, and look on every worker for anything of the life before."""
+    """Store turns, erase the user, and look on every worker for the erased data."""
     user, before = f"reborn-{random.randbytes(4).hex()}", ""
     lines = [Line(url) for url in workers.urls]
     while not stop.is_set():
@@ -156,11 +156,11 @@ async def _ask(line: Line, method: str, path: str, body: object = None) -> Answe
 async def _see_that_it_went_on(workers: Workers, ledger: Ledger) -> None:
     """Folds and notes were made: the part would prove little without them."""
     for job, what in (
-        ("fold", "folds meanwhile"),
-        ("extract", "extractions meanwhile"),
+        ("fold", "summaries during the load"),
+        ("extract", "extractions during the load"),
     ):
         done = sum([await _runs(url, job) for url in workers.urls])
-        ledger.check("sessions are folded and drawn from meanwhile", done > 0, job)
+        ledger.check("background tasks run during the load", done > 0, job)
         ledger.counts[what] = round(done)
 
 

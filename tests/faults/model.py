@@ -94,7 +94,7 @@ async def _back(fault: ModelFault, workers: Workers, user: User, ledger: Ledger)
     while (answer := await _say(workers, user, f"after {fault.name}")).status != 200:
         took = time.monotonic() - began
         waiting = answer.code == "model_unavailable" and took < _BACK_WITHIN
-        if not ledger.check("meanwhile it is said when to try again", waiting, answer):
+        if not ledger.check("the open circuit breaker names a retry time", waiting, answer):
             return
         await asyncio.sleep(0.2)
     ledger.time("turns succeed again after", time.monotonic() - began)
@@ -130,7 +130,7 @@ def _completions(model: OpenAIServer) -> list[object]:
 
 
 def _code(answer: Answer) -> str:
-    """The code of an error, be it in a stream; empty where there is none."""
+    """The code of an error, also inside a stream; empty if there is none."""
     if "event-stream" not in answer.headers.get("content-type", ""):
         return answer.code
     error = answer.body.decode().partition("event: error\ndata: ")[2].partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What a chat model and an embedder can do to a service."""
+"""Faults of a chat model and of an embedder."""
 
 import json
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class ModelFault:
     Attributes:
         name: what happens.
         fault: how the server does it.
-        whole, streamed: codes of the errors that may be told; '' where the turn may succeed.
-        within: seconds until it is told.
+        whole, streamed: Allowed error codes; '' if the turn may succeed.
+        within: Seconds until the client gets the error.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ModelFault:
     within: float = 8.0
 
     def codes(self, stream: bool) -> frozenset[str]:
-        """The codes that may be told."""
+        """The allowed error codes."""
         return self.streamed if stream and self.streamed is not None else self.whole
 
 

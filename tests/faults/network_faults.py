@@ -1,4 +1,4 @@
-"""What a network and a Redis do to a service, and how each is lifted again."""
+"""Faults of the network and of Redis, and how to end each of them."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -27,7 +27,7 @@ class NetworkFault:
     Attributes:
         name: what happens.
         harm: lasts for as long as its block does.
-        status: what a turn is answered meanwhile; None where it may well succeed.
+        status: HTTP status of a turn during the fault; None if the turn may succeed.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How often each thing is to happen."""
+"""How often the campaign injects each fault."""
 
 from tests.faults import (
     cancellation,

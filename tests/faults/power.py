@@ -1,4 +1,4 @@
-"""A Redis that loses its power: what was not on disk for certain may be gone."""
+"""A Redis that loses power: data that were not synced to disk may be lost."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ class PowerlessRedis:
 
     def __init__(self, folder: Path) -> None:
         self._data, self._notes = folder / "data", folder / "synced"
-        self._library = folder / "losing_power.so"
+        self._library = folder / "power_loss.so"
         self._data.mkdir(parents=True)
         self.socket = socket_path(self._data)
         self.url = f"unix://{self.socket}"

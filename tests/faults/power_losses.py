@@ -1,4 +1,4 @@
-"""Power losses of Redis under load: every file is cut back to what was on disk for certain."""
+"""Power losses of Redis under load: every file is cut back to what was synced to disk."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ _REWRITES = 1 / 5
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Lose power until the goal is reached; after each loss, all that was told is looked for."""
+    """Lose power until the goal is reached; after each loss, look for all acknowledged turns."""
     async with (
         PowerlessRedis(folder / "redis") as redis,
         working(folder / "workers", redis.url, _WORKERS) as workers,

@@ -1,4 +1,4 @@
-"""A TCP proxy before Redis that is as bad as a network can be."""
+"""A TCP proxy before Redis that simulates network faults."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The table in which the campaign ends."""
+"""The table of results at the end of the campaign."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What processes and Redis take, looked at every few seconds, and whether it levels off."""
+"""Samples the memory of processes and of Redis every few seconds; measures its growth."""
 
 import json
 import time
@@ -91,19 +91,19 @@ class Samples:
 
     def save(self, path: Path) -> None:
         """Keep them as JSON."""
-        told: Any = msgspec.to_builtins(self.taken)
-        path.write_text(json.dumps(told, indent=1) + "\n")
+        samples: Any = msgspec.to_builtins(self.taken)
+        path.write_text(json.dumps(samples, indent=1) + "\n")
 
 
 def _process(pid: int) -> Process | None:
     """What the kernel says of a process; None if it is gone."""
     home = Path("/proc") / str(pid)
     try:
-        told = dict(line.split(":", 1) for line in _rollup(home) if ":" in line)
+        sizes = dict(line.split(":", 1) for line in _rollup(home) if ":" in line)
         count = sum(1 for _ in (home / "fd").iterdir())
     except OSError:
         return None
-    rss, pss = (int(told[name].split()[0]) * KILOBYTE for name in ("Rss", "Pss"))
+    rss, pss = (int(sizes[name].split()[0]) * KILOBYTE for name in ("Rss", "Pss"))
     return Process(pid, rss, pss, count)
 
 

@@ -1,4 +1,4 @@
-"""What a part of the campaign has counted, kept in a JSON file: it goes on where it stopped."""
+"""Counts, checks and failures of a part of the campaign, in a JSON file to resume from."""
 
 import json
 import time
@@ -15,13 +15,13 @@ class Ledger:
     """The counts, checks and failures of one part.
 
     Args:
-        path: where they are kept.
-        goals: how often each thing is to happen.
+        path: The JSON file.
+        goals: Required count per name.
 
     Attributes:
-        told: called whenever a count has changed.
-        failures: what did not hold, in words; the first fifty.
-        seconds: how long it took up to the last `save`, over all runs.
+        on_change: Called whenever a count has changed.
+        failures: Descriptions of failed checks; the first fifty.
+        seconds: Duration up to the last `save`, over all runs.
     """
 
     def __init__(self, path: Path, goals: Mapping[str, int]) -> None:
@@ -31,7 +31,7 @@ class Ledger:
         self.slowest: dict[str, float] = dict(kept.get("slowest_seconds", {}))
         self.failures: list[str] = list(kept.get("failures", []))
         self._path = path
-        self.told: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         self.seconds, self._counted = float(kept.get("seconds", 0.0)), time.monotonic()
 
     @property
@@ -51,7 +51,7 @@ class Ledger:
     def add(self, name: str, count: int = 1) -> None:
         """Count something that happened."""
         self.counts[name] += count
-        self.told()
+        self.on_change()
 
     def check(self, name: str, holds: object, what: object = "") -> bool:
         """Count a check, and note `what` if it does not hold."""
@@ -85,7 +85,7 @@ class Ledger:
         """Keep it; a run that is killed afterwards loses nothing of it."""
         now = time.monotonic()
         self.seconds, self._counted = self.seconds + now - self._counted, now
-        told = {
+        on_change = {
             "seconds": round(self.seconds, 1),
             "goals": self.goals,
             "counts": dict(sorted(self.counts.items())),
@@ -93,5 +93,5 @@ class Ledger:
             "failures": self.failures,
         }
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps(told, indent=2) + "\n")
+        new.write_text(json.dumps(on_change, indent=2) + "\n")
         new.replace(self._path)

@@ -1,4 +1,4 @@
-"""Users who talk without end, and keep a record of what they were told is stored."""
+"""Simulated users who chat until they are stopped and record the acknowledged turns."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ class Speaker:
 
     Attributes:
         sent: every line that may have reached the service.
-        told: line and turn id of every answer, in order.
+        acknowledged: Text and turn id of every answer, in order.
         patience: seconds that are waited after an error.
         tries: how often a line with a key is said, at the most.
     """
@@ -33,7 +33,7 @@ class Speaker:
     profile: str = "vector"
     on_conflict: str = "parallel"
     sent: set[str] = field(default_factory=set[str])
-    told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    acknowledged: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     patience: float = 0.0
     tries: int = 4
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -85,7 +85,7 @@ class Speaker:
                 ledger.add("answers lost")
                 continue
             if answer.status == 200:
-                self.told.append((text, answer.json["turn_id"]))
+                self.acknowledged.append((text, answer.json["turn_id"]))
                 ledger.add("turns acknowledged")
                 return
             ledger.add(f"answered {answer.status} {answer.code}")

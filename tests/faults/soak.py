@@ -24,7 +24,7 @@ from tests.faults.resource_samples import KILOBYTE, MEGABYTE, Samples
 from tests.faults.results_file import Ledger
 from tests.faults.soak_plot import draw
 from tests.faults.soak_run import Soaker, share
-from tests.faults.stored_state import check_told
+from tests.faults.stored_state import check_acknowledged
 from tests.faults.workers import Workers
 
 SECONDS = "seconds"
@@ -49,7 +49,7 @@ class _Scene:
 
 
 async def run(ledger: Ledger, folder: Path) -> None:
-    """Soak for as long as is asked for, from anew if it was broken off."""
+    """Run for the planned time; an aborted run starts again."""
     if ledger.complete:
         return
     ledger.counts.clear()
@@ -108,7 +108,7 @@ async def _watch(scene: _Scene) -> None:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         passed = time.monotonic() - began
         ledger.counts[SECONDS] = min(round(passed), goal)
-        ledger.told()
+        ledger.on_change()
         with contextlib.suppress(OnionskinError):
             turns = ledger.counts["turns acknowledged"]
             await scene.samples.take(scene.workers.running, turns)
@@ -155,15 +155,15 @@ def _judge(scene: _Scene, witness: int) -> None:
 
 
 async def _count(store: RedisStore, soakers: list[Soaker], ledger: Ledger) -> int:
-    """Hold what is stored against what was told; how many messages there are."""
+    """Compare the stored turns with the acknowledged ones; return the number of messages."""
     for soaker in soakers:
         for speaker in soaker.speakers:
-            await check_told(store, speaker, ledger)
+            await check_acknowledged(store, speaker, ledger)
     return ledger.counts["checked: a reply belongs to its message"] * 2
 
 
 async def _erase_all(scene: _Scene, soakers: list[Soaker]) -> None:
-    """Erase everybody; soon nothing is left but what is documented."""
+    """Erase all users; soon only documented keys are left."""
     async with Line(scene.workers.urls[0]) as line:
         for soaker in soakers:
             for speaker in soaker.speakers:

@@ -1,4 +1,4 @@
-"""The picture of a soak: memory, open files and Redis over its minutes."""
+"""A plot of a soak test: memory, open files and Redis over time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ _SIZE = (9.0, 8.0)
 
 
 def draw(samples: Samples, out: Path) -> None:
-    """Draw it."""
+    """Write the plot to a file."""
     mpl.use("agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - once the backend is chosen
 

@@ -1,4 +1,4 @@
-"""Users who talk, look things up, are erased and come back; and strangers."""
+"""Load of a soak test: users who chat, read, are erased and return; and unknown users."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ Urls = Callable[[], Sequence[str]]
 
 
 def share(users: int, clients: int) -> list[list[Speaker]]:
-    """So many users, by the client that speaks for them."""
+    """Users, grouped by the client that sends their requests."""
     everybody = [
         Speaker(
             f"soak-{one}",
@@ -40,7 +40,7 @@ class Soaker:
         self._lines: dict[str, Line] = {}
 
     async def talk(self, urls: Urls, stop: asyncio.Event) -> None:
-        """Go on until `stop` is set."""
+        """Send requests until `stop` is set."""
         while not stop.is_set():
             speaker = self.speakers[int(len(self.speakers) * random.random() ** 2)]
             chance = random.random()
@@ -58,16 +58,16 @@ class Soaker:
             line.hang_up()
 
     async def _erase(self, speaker: Speaker, urls: Urls) -> None:
-        """Erase a user, who begins anew with the next message."""
+        """Erase a user, who starts again with the next message."""
         path = f"/v1/users/{speaker.id}"
         while await self._ask(urls, "DELETE", path) != 200:  # noqa: ASYNC110 - until it is certain
             await asyncio.sleep(_PAUSE_SECONDS)
-        speaker.told.clear()
+        speaker.acknowledged.clear()
         speaker.sent.clear()
         self._ledger.add("users erased on the way")
 
     async def _look(self, speaker: Speaker, urls: Urls) -> None:
-        """Ask for something of the user's, or of somebody who does not exist."""
+        """Read data of the user, or of a user who does not exist."""
         stranger = f"stranger-{random.randbytes(6).hex()}"
         home = f"/v1/users/{random.choice((speaker.id, stranger))}"
         memory = {"content": f"The {random.choice(WORDS)} of {speaker.id}."}

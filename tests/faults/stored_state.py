@@ -1,4 +1,4 @@
-"""What is stored, held against what users were told."""
+"""Compares the stored turns with those that users saw acknowledged."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ _ALL = 1_000_000
 async def stored_turns(
     store: RedisStore, user: User, ledger: Ledger
 ) -> dict[str, tuple[Entry, Entry]]:
-    """Every turn of a user by its id, once each session is seen to be made of whole pairs."""
+    """Every turn of a user by its id; checks that each session consists of whole pairs."""
     turns: dict[str, tuple[Entry, Entry]] = {}
     for session in await store.sessions.list(user, after=None, count=_ALL):
         found = await store.transcripts.read(user, session.id, start=0, count=_ALL)
@@ -32,8 +32,8 @@ async def stored_turns(
     return turns
 
 
-async def check_told(store: RedisStore, speaker: Speaker, ledger: Ledger) -> None:
-    """Every acknowledged turn is there once, whole and in order; others whole or not at all."""
+async def check_acknowledged(store: RedisStore, speaker: Speaker, ledger: Ledger) -> None:
+    """Check that acknowledged turns are stored once, whole and in order; others whole or not."""
     turns = await stored_turns(store, speaker.user, ledger)
     said = Counter(said.message.content for said, _ in turns.values())
     for one, count in said.items():
@@ -43,11 +43,11 @@ async def check_told(store: RedisStore, speaker: Speaker, ledger: Ledger) -> Non
         fits = replied.message.content == answer_to(one.message.content)
         ledger.check("a reply belongs to its message", fits, one)
     last: dict[str, int] = {}
-    for text, turn_id in speaker.told:
+    for text, turn_id in speaker.acknowledged:
         there = turn_id in turns and turns[turn_id][0].message.content == text
         ledger.check("acknowledged means stored", there, f"{text!r} as {turn_id}")
         session_id, _, position = turn_id.partition(".")
         ordered = int(position) > last.get(session_id, -1)
-        ledger.check("turns stand in order", ordered, f"{text!r} as {turn_id}")
+        ledger.check("turns are in order", ordered, f"{text!r} as {turn_id}")
         last[session_id] = int(position)
-    ledger.add("acknowledged turns found again", len(speaker.told))
+    ledger.add("acknowledged turns found again", len(speaker.acknowledged))

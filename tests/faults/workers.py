@@ -16,7 +16,7 @@ from tests.support import forkserver
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One that listens."""
+    """A worker process that accepts connections."""
 
     pid: int
     url: str
@@ -26,12 +26,12 @@ class Workers:
     """Processes that run `onionskin serve`, each forked from one that has imported it already.
 
     Args:
-        folder: for their files.
-        settings: environment variables of all of them.
+        folder: Folder of the workers' files.
+        settings: Environment variables of all workers.
 
     Attributes:
-        model: what stands behind them, unless their settings name another.
-        log: what they all say.
+        model: The model server of all workers, unless their settings name another.
+        log: Log file of all workers.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str], model: OpenAIServer) -> None:
@@ -43,16 +43,16 @@ class Workers:
 
     @property
     def running(self) -> list[Worker]:
-        """Those that run, the longest running first."""
+        """Running workers, oldest first."""
         return list(self._running)
 
     @property
     def urls(self) -> list[str]:
-        """Where those that run can be reached, the longest running first."""
+        """URLs of the running workers, oldest first."""
         return [worker.url for worker in self._running]
 
     async def start(self, count: int) -> None:
-        """Start some, at once."""
+        """Start workers concurrently."""
         await asyncio.gather(*(self._start() for _ in range(count)))
 
     async def _start(self) -> None:
@@ -79,14 +79,14 @@ class Workers:
         return process.pid
 
     async def kill(self, place: int, how: signal.Signals = signal.SIGKILL) -> None:
-        """Kill one of them; another is started in its place, which takes a moment."""
+        """Kill a worker and start a replacement in the background."""
         worker = self._running.pop(place)
         os.kill(worker.pid, how)
         await _gone(worker.pid)
         self._starting.append(asyncio.create_task(self.start(1)))
 
     async def replaced(self) -> None:
-        """Wait for those that were started in the place of others."""
+        """Wait until all replacements run."""
         while self._starting:
             await self._starting.pop()
 

@@ -37,15 +37,15 @@ test("a conversation goes on, and the next one remembers it", async () => {
   assert.equal((await transcripts("ai1")).length, 2);
 });
 
-test("a stream is stored as it was told, and its session goes on by name", async () => {
+test("a stream is stored as it was sent, and its session goes on by name", async () => {
   const first = streamText({ ...of("ai2"), prompt: "One." });
-  let told = "";
-  for await (const piece of first.textStream) told += piece;
+  let reply = "";
+  for await (const piece of first.textStream) reply += piece;
   assert.ok((await first.usage).totalTokens > 0);
   const { headers } = await first.response;
   const named = { "X-Session-Id": headers["x-session-id"] };
   const { text } = await generateText({ ...of("ai2"), prompt: "Two.", headers: named });
-  assert.deepEqual(await transcripts("ai2"), [["One.", told, "Two.", text]]);
+  assert.deepEqual(await transcripts("ai2"), [["One.", reply, "Two.", text]]);
 });
 
 test("a request that names itself is stored once, though its answer was lost", async () => {

@@ -43,8 +43,8 @@ test("a stream says it in pieces, and its usage when it is wanted", async () => 
   })) {
     chunks.push(chunk);
   }
-  const told = chunks.flatMap((one) => one.choices).map((one) => one.delta.content ?? "");
-  assert.deepEqual(await transcripts("js2"), [["Count.", told.join("")]]);
+  const reply = chunks.flatMap((one) => one.choices).map((one) => one.delta.content ?? "");
+  assert.deepEqual(await transcripts("js2"), [["Count.", reply.join("")]]);
   assert.ok(chunks.length > 4);
   assert.equal(chunks[0].choices[0].delta.role, "assistant");
   assert.equal(chunks.at(-2).choices[0].finish_reason, "stop");
@@ -114,9 +114,9 @@ test("a lost answer is asked for again by the SDK, and stored once", async () =>
     history.push(said(`Turn ${history.length}.`));
     const body = { model: "layered", user: "js7", messages: history, stream };
     const answer = await eager.chat.completions.create(body);
-    let told = stream ? "" : answer.choices[0].message.content;
-    if (stream) for await (const one of answer) told += one.choices[0]?.delta.content ?? "";
-    history.push({ role: "assistant", content: told });
+    let reply = stream ? "" : answer.choices[0].message.content;
+    if (stream) for await (const one of answer) reply += one.choices[0]?.delta.content ?? "";
+    history.push({ role: "assistant", content: reply });
   }
   assert.deepEqual(await transcripts("js7"), [history.map((one) => one.content)]);
 });

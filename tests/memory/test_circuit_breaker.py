@@ -72,7 +72,7 @@ def test_a_probe_that_nothing_is_heard_of_is_followed_by_another(
 ) -> None:
     clock.advance(_open(circuit))
     assert circuit.admit() is None
-    circuit.record_cancellation(_SECOND)  # whoever asked went away: that says nothing
+    circuit.record_cancellation(_SECOND)  # the client disconnected, which is no outcome
     assert circuit.admit()
     clock.advance(11 * _SECOND)
     assert circuit.admit() is None

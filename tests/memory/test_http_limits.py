@@ -1,4 +1,4 @@
-"""What a provider sends is bounded, whichever library its client stands on."""
+"""Responses of a provider are limited, whichever HTTP library its client uses."""
 
 import asyncio
 import gzip

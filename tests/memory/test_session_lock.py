@@ -77,7 +77,7 @@ async def test_many_that_wait_go_on_in_the_order_of_arrival(
     assert not await _is_busy(store, user)
 
 
-async def test_a_place_is_told_and_a_refused_turn_takes_none(
+async def test_a_place_is_reported_and_a_refused_turn_takes_none(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     await _store(store, user)

@@ -1,4 +1,4 @@
-"""Collections that note in a file what is dropped, for tests to look at while a service runs."""
+"""Vector collections that record deletions in a file, which tests read while a service runs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import SecretStr
 
 
-class ToldCollections:
+class RecordingCollections:
     """In memory; each `drop` adds a line to the file that is named as URL."""
 
     most_at_once = 1

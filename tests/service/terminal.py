@@ -15,7 +15,7 @@ def onionskin(
     return run_command(arguments, environment=environment(**settings), folder=folder, typed=typed)
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
+def error_text(done: subprocess.CompletedProcess[str]) -> str:
     """Its standard error, as one line without a traceback."""
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
@@ -41,7 +41,7 @@ def on_a_terminal(*arguments: str, **settings: str) -> tuple[str, str]:
 
 
 def read_all(terminal: int) -> str:
-    """What a terminal sees until whoever writes to it has ended."""
+    """Everything that is written to a terminal until the writer ends."""
     seen = b""
     with open(terminal, "rb", buffering=0) as opened:
         try:

@@ -47,7 +47,7 @@ def test_what_is_no_json_is_refused(backend: Backend, body: bytes) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_body_without_its_content_type_is_told_to_name_it(backend: Backend) -> None:
+def test_a_body_without_its_content_type_is_asked_to_name_it(backend: Backend) -> None:
     content = b'{"user_id": "a", "message": "b"}'
     problem = _assert_problem(
         backend.client.post("/v1/chat", content=content), 422, "invalid_input"

@@ -40,8 +40,8 @@ def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_now_and_then
         assert 1 <= int(refused.headers["retry-after"]) <= 5
         body = {"user_id": "alice", "message": "Hello.", "stream": True}
         with client.stream("POST", "/v1/chat", json=body) as response:
-            *_, (name, told) = read_events(response.iter_lines())
-        assert (name, told["status"], told["code"]) == ("error", 503, "model_unavailable")
+            *_, (name, error) = read_events(response.iter_lines())
+        assert (name, error["status"], error["code"]) == ("error", 503, "model_unavailable")
         openai = {
             "model": "layered",
             "user": "alice",
@@ -92,8 +92,8 @@ def test_retries_of_the_client_lie_within_the_time_limit(
         assert _say(client).status_code == 504  # with all its pauses, 50 tries take minutes
         body = {"user_id": "alice", "message": "Hello.", "stream": True}
         with client.stream("POST", "/v1/chat", json=body) as response:
-            *_, (_, told) = read_events(response.iter_lines())
-        assert told["code"] == "model_timeout"
+            *_, (_, error) = read_events(response.iter_lines())
+        assert error["code"] == "model_timeout"
 
 
 def test_an_embedder_that_is_down_is_left_alone_and_turns_go_on_with_words(

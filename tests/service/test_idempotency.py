@@ -49,7 +49,7 @@ def test_a_key_for_another_request_is_refused(backend: Backend) -> None:
     assert _send(backend, "key-1", user="i3-other").is_success
 
 
-def test_while_the_first_is_under_way_the_second_is_told_so(backend: Backend) -> None:
+def test_while_the_first_is_under_way_the_second_is_refused(backend: Backend) -> None:
     gate = threading.Event()
     backend.model.faults.append(Fault(until=gate, purpose="completions"))
     asked = len(backend.model.requests)

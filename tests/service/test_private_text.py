@@ -124,11 +124,11 @@ def test_a_request_that_is_sent_again_is_answered_from_what_is_stored(backend: W
 
 def test_a_resent_history_is_known_again(backend: Watched) -> None:
     first = _complete(backend, "resent", _said(_SAID)).json()
-    told = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
-    assert _SECRET in told["content"]
-    second = _complete(backend, "resent", _said(_SAID), told, _said("And now?")).json()
+    answer = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
+    assert _SECRET in answer["content"]
+    second = _complete(backend, "resent", _said(_SAID), answer, _said("And now?")).json()
     third = _complete(
-        backend, "resent", told, _said("And now?"), _answer(second), _said("Then?")
+        backend, "resent", answer, _said("And now?"), _answer(second), _said("Then?")
     ).json()
     stored = [one["metadata"]["session_id"] for one in (first, second, third)]
     assert len(set(stored)) == 1
@@ -136,8 +136,8 @@ def test_a_resent_history_is_known_again(backend: Watched) -> None:
 
 
 def test_a_history_that_is_new_is_taken_up_without_it(backend: Watched) -> None:
-    told = {"role": "assistant", "content": f"So it is {_SECRET}."}
-    _complete(backend, "taken", _said(_SAID), told, _said("And now?"))
+    answer = {"role": "assistant", "content": f"So it is {_SECRET}."}
+    _complete(backend, "taken", _said(_SAID), answer, _said("And now?"))
     assert backend.transcript("taken")[:2] == [_KEPT, "So it is [private]."]
 
 

@@ -1,4 +1,4 @@
-"""A remote embedder: late, down, changed; recall goes on with words meanwhile."""
+"""A remote embedder that is late, down or changed; recall then uses words only."""
 
 import time
 from pathlib import Path

@@ -56,7 +56,7 @@ def test_a_named_file_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         (
             "onionskin.toml",
@@ -69,9 +69,9 @@ def test_a_named_file_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (".env", "ONIONSKIN_PORT=x", r"ONIONSKIN_PORT cannot be 'x' \(in .env\)"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_place(file: str, text: str, told: str) -> None:
+def test_what_cannot_be_used_is_reported_with_its_place(file: str, text: str, message: str) -> None:
     Path(file).write_text(text)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         load_settings()
 
 
@@ -86,7 +86,7 @@ def test_no_secret_is_shown(
     printed, said = capsys.readouterr()
     assert "hunter2" not in printed + said
     assert "ONIONSKIN_PROT is no setting; did you mean ONIONSKIN_PORT?" in said
-    told = json.loads(printed.splitlines()[-1])
-    assert told["settings"]["ONIONSKIN_REDIS_URL"] == {"value": "********", "from": "environment"}
-    assert told["settings"]["ONIONSKIN_MODEL"] == {"value": None, "from": "default"}
-    assert told["unknown"] == {"ONIONSKIN_PROT": "ONIONSKIN_PORT"}
+    report = json.loads(printed.splitlines()[-1])
+    assert report["settings"]["ONIONSKIN_REDIS_URL"] == {"value": "********", "from": "environment"}
+    assert report["settings"]["ONIONSKIN_MODEL"] == {"value": None, "from": "default"}
+    assert report["unknown"] == {"ONIONSKIN_PROT": "ONIONSKIN_PORT"}

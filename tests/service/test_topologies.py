@@ -102,7 +102,7 @@ def test_an_erased_user_is_in_no_file_of_a_primary_after_a_minute(
         time.sleep(0.2)
 
 
-def test_a_session_past_its_time_is_deleted(
+def test_an_expired_session_is_deleted(
     topology: Cluster | Watched, model: OpenAIServer, tmp_path: Path
 ) -> None:
     settings = {

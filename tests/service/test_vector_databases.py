@@ -42,9 +42,9 @@ def _settings(kind: str, folder: Path) -> dict[str, str]:
 async def test_it_is_filled_after_the_answer_and_erased(kind: str, tmp_path: Path) -> None:
     settings = _settings(kind, tmp_path)
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
-        told = _turn(client, "My dog is called Biscuit.")["session_id"]
+        session = _turn(client, "My dog is called Biscuit.")["session_id"]
         await eventually(lambda: "Biscuit" in _shown(client), within=20)
-        assert "Biscuit" not in _turn(client, _ASKED, apart_from=[told])["reply"]
+        assert "Biscuit" not in _turn(client, _ASKED, apart_from=[session])["reply"]
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
         assert "Biscuit" in _say(client, _ASKED)
         client.delete("/v1/users/ann").raise_for_status()
@@ -58,15 +58,20 @@ async def test_it_is_filled_after_the_answer_and_erased(kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("how", ["deleted", "past its time"])
 async def test_a_session_that_goes_is_forgotten_there_too(how: str, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    settings = _settings("tests.service.recording_collections.ToldCollections", tmp_path)
-    settings |= {"ONIONSKIN_VECTOR_STORE_URL": str(told), "ONIONSKIN_VECTOR_STORE_KEY": "secret"}
+    recording = tmp_path / "recording"
+    settings = _settings("tests.service.recording_collections.RecordingCollections", tmp_path)
+    settings |= {
+        "ONIONSKIN_VECTOR_STORE_URL": str(recording),
+        "ONIONSKIN_VECTOR_STORE_KEY": "secret",
+    }
     if how != "deleted":
         settings["ONIONSKIN_RETAIN_SESSIONS"] = "2"
     with running_service(tmp_path / "data", **settings) as service, service.client() as client:
         turn = {"user_id": "ann", "message": "My dog is called Biscuit.", "profile": "vector"}
         session_id = client.post("/v1/chat", json=turn).raise_for_status().json()["session_id"]
-        await eventually(lambda: told.exists() and len(told.read_text().splitlines()) == 1)
+        await eventually(
+            lambda: recording.exists() and len(recording.read_text().splitlines()) == 1
+        )
         if how == "deleted":
             client.delete(f"/v1/users/ann/sessions/{session_id}").raise_for_status()
-        await eventually(lambda: len(told.read_text().splitlines()) == 2, within=20)
+        await eventually(lambda: len(recording.read_text().splitlines()) == 2, within=20)

@@ -1,1 +1,1 @@
-"""Redis as it stands in production: a cluster, and a primary that Sentinels watch, on loopback."""
+"""Redis as in production, on loopback: a cluster, and a primary that Sentinels watch."""

@@ -25,7 +25,7 @@ _OPTIONS = (
 
 
 class Cluster:
-    """Nodes, the first of which begin as primaries: `begun`.
+    """Nodes; the first ones begin as primaries (`begun`).
 
     Args:
         folder: for their files.
@@ -79,7 +79,7 @@ class Cluster:
     async def replicas_of(self, primary: Node) -> list[Node]:
         """The nodes that follow a primary."""
         found = [(one, await one.info("replication")) for one in self.nodes if one.runs]
-        return [one for one, told in found if told.get("master_port") == primary.port]
+        return [one for one, info in found if info.get("master_port") == primary.port]
 
     async def is_whole(self) -> bool:
         """Whether all nodes run, agree, and every replica follows its primary."""
@@ -106,8 +106,8 @@ class Cluster:
         return all([await self._is_fine(node) for node in self.nodes])
 
     async def _is_fine(self, node: Node) -> bool:
-        told = str(await node.ask("CLUSTER", "INFO"))
-        return "cluster_state:ok" in told and f"cluster_known_nodes:{len(self.nodes)}" in told
+        info = str(await node.ask("CLUSTER", "INFO"))
+        return "cluster_state:ok" in info and f"cluster_known_nodes:{len(self.nodes)}" in info
 
     async def _slots(self) -> list[tuple[int, int, list[object]]]:
         node = next(node for node in self.nodes if node.runs)

@@ -27,7 +27,7 @@ class Node:
     Args:
         folder: for its files; made if it is missing.
         options: as on its command line.
-        first: what stands before them: Sentinel's configuration.
+        first: Lines before the others: Sentinel's configuration.
     """
 
     def __init__(self, folder: Path, *options: str, first: tuple[str, ...] = ()) -> None:

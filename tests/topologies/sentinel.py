@@ -18,7 +18,7 @@ sentinel parallel-syncs {name} 8
 
 
 class Watched:
-    """Nodes, the first of which begins as the primary (`begun`), and Sentinels.
+    """Nodes and Sentinels; the first node begins as the primary (`begun`).
 
     Args:
         folder: for their files.
@@ -59,7 +59,7 @@ class Watched:
     async def replicas_of(self, primary: Node) -> list[Node]:
         """The nodes that follow the primary."""
         found = [(one, await one.info("replication")) for one in self.nodes if one.runs]
-        return [one for one, told in found if told.get("master_port") == primary.port]
+        return [one for one, info in found if info.get("master_port") == primary.port]
 
     async def is_whole(self) -> bool:
         """Whether every replica follows the primary, and the Sentinels know all of it."""
@@ -85,12 +85,12 @@ class Watched:
             await node.close()
 
     async def _knows_all(self, sentinel: Node, primary: Node) -> bool:
-        told = (await sentinel.info("sentinel")).get("master0", {})
+        info = (await sentinel.info("sentinel")).get("master0", {})
         return (
-            told.get("address") == f"127.0.0.1:{primary.port}"
-            and told.get("slaves") == len(self.nodes) - 1
-            and told.get("sentinels") == len(self.sentinels)
-            and told.get("status") == "ok"
+            info.get("address") == f"127.0.0.1:{primary.port}"
+            and info.get("slaves") == len(self.nodes) - 1
+            and info.get("sentinels") == len(self.sentinels)
+            and info.get("status") == "ok"
         )
 
 

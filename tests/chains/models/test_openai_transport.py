@@ -91,9 +91,9 @@ async def test_a_prompt_of_texts_is_asked_and_answered_as_its_messages_are() -> 
     ours, theirs = answers
     assert ours.content == theirs.content
     assert ours.usage_metadata == theirs.usage_metadata
-    told = ("finish_reason", "model_name", "model_provider")
-    assert [ours.response_metadata[one] for one in told] == [
-        theirs.response_metadata[one] for one in told
+    compared = ("finish_reason", "model_name", "model_provider")
+    assert [ours.response_metadata[one] for one in compared] == [
+        theirs.response_metadata[one] for one in compared
     ]
 
 
@@ -139,7 +139,7 @@ async def test_what_fails_once_is_asked_once_more(fault: Fault) -> None:
         assert len(server.requests) == 3
 
 
-async def test_what_fails_is_told_by_the_sdk() -> None:
+async def test_the_sdk_reports_failures() -> None:
     async with OpenAIServer() as server, _model(server, retries=0) as model:
         server.faults.append(Fault(status=400))
         with pytest.raises(openai.BadRequestError):

@@ -196,9 +196,7 @@ async def test_what_could_name_any_code_is_never_read(
         await OnionskinSaver(onionskin, user).aget_tuple(_config())
 
 
-async def test_a_channel_of_deltas_keeps_what_it_stands_on(
-    onionskin: Onionskin, user: User
-) -> None:
+async def test_a_channel_of_deltas_keeps_its_base(onionskin: Onionskin, user: User) -> None:
     saver, thread = OnionskinSaver(onionskin, user), Thread(user, "t")
     for number, parent in enumerate(["", "0", "1", "2"]):
         bare = {"id": str(number), "channel_versions": {"d": "1"} if number == 1 else {}}

@@ -16,7 +16,7 @@ from onionskin.memory.types.messages import User
 
 _CLASSIC = [name for name in load_profiles() if name.startswith("classic-")]
 _BY_MODEL = {"classic-entity", "classic-summary"}  # the offline model fails them
-_TOLD = "My dog is called Biscuit."
+_STATEMENT = "My dog is called Biscuit."
 
 
 async def _turn(
@@ -33,7 +33,7 @@ async def test_a_classic_memory_remembers_also_in_another_worker(
     name: str, memory_of: Callable[[str], CombinedMemory], user: User
 ) -> None:
     one = memory_of(name)
-    session_id, text = await _turn(one, user, _TOLD, "A fine name.", None)
+    session_id, text = await _turn(one, user, _STATEMENT, "A fine name.", None)
     assert "Biscuit" not in text
     _, text = await _turn(one, user, "What is my dog called?", "Biscuit.", session_id)
     if name not in _BY_MODEL:
@@ -59,7 +59,7 @@ async def test_a_window_of_k_forgets_what_is_older(
 
 async def test_users_are_kept_apart(memory_of: Callable[[str], CombinedMemory], user: User) -> None:
     memory = memory_of("classic-vector")
-    session_id, _ = await _turn(memory, user, _TOLD, "A fine name.", None)
+    session_id, _ = await _turn(memory, user, _STATEMENT, "A fine name.", None)
     other, _ = await _turn(memory, User("bob"), "Hello.", "Hi.", None)
     _, text = await _turn(memory, User("bob"), "What is my dog called?", "?", other)
     assert "Biscuit" not in text

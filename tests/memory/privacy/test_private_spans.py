@@ -46,9 +46,7 @@ def test_what_the_model_sees_and_what_is_kept(text: str, seen: str, kept: str | 
 
 
 @given(st.lists(st.tuples(_PLAIN, _PLAIN), max_size=5), _PLAIN)
-def test_what_stands_between_tags_is_seen_and_not_kept(
-    pairs: list[tuple[str, str]], end: str
-) -> None:
+def test_text_between_tags_is_shown_but_not_stored(pairs: list[tuple[str, str]], end: str) -> None:
     text = "".join(f"{open_}<private>{secret}</private>" for open_, secret in pairs) + end
     found = split(text)
     assert found.for_storage == "".join(f"{open_}{MARK}" for open_, _ in pairs) + end

@@ -1,4 +1,4 @@
-"""What is past its time is not read, from that very moment on, and then deleted."""
+"""Expired data are unreadable from the moment they expire, and then deleted."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -115,7 +115,7 @@ async def test_who_talks_on_keeps_the_whole_session(
     assert not await store.deletion.expire_session(user, turn.session_id)
 
 
-async def test_the_sweeper_deletes_what_is_past_its_time_and_nothing_else(
+async def test_the_sweeper_deletes_only_what_is_expired(
     store: RedisStore, embedder: StaticEmbedder, clock: Clock, user: User, redis: RedisClient
 ) -> None:
     memory = _memory(store, embedder, make_views(store))

@@ -177,7 +177,7 @@ async def test_no_other_user_sees_or_touches_them(memories: RecordService, user:
     assert (await memories.get(user, record.id)).revision == 1
 
 
-async def test_a_view_read_anew_holds_the_same_records(
+async def test_a_rebuilt_index_holds_the_same_records(
     store: RedisStore, embedder: StaticEmbedder, memories: RecordService, user: User
 ) -> None:
     made = await memories.create(user, [{"content": f"number {one}"} for one in range(5)])

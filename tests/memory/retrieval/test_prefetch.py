@@ -64,7 +64,7 @@ async def test_a_turn_ranks_once_and_before_redis_answers(
     assert found.sections
 
 
-async def test_what_another_worker_stored_meanwhile_is_found_all_the_same(
+async def test_what_another_worker_stored_during_the_prefetch_is_found(
     memory_of: Build, store: RedisStore, user: User, ranked: list[str]
 ) -> None:
     memory = memory_of("vector")

@@ -1,4 +1,4 @@
-"""The change log: a view gets what it missed, once; what it cannot get so, it reads anew."""
+"""The change log: an index gets what it missed, once, or else reloads everything."""
 
 from itertools import count
 

@@ -134,7 +134,7 @@ async def test_while_a_slot_is_moved_its_users_are_unavailable_and_not_taken_for
 # redis-py leaves the sockets of nodes that it closes in the middle of a command to the collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-async def test_connections_that_another_command_has_closed_are_told_as_unavailable(
+async def test_connections_that_another_command_has_closed_are_unavailable(
     tmp_path: Path,
 ) -> None:
     async with running_cluster(tmp_path, replicas=0) as cluster:

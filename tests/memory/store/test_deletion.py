@@ -41,7 +41,7 @@ async def _live(store: RedisStore, memories: RecordService, user: User) -> None:
 
 
 async def traces(redis: RedisClient, *texts: str) -> list[str]:
-    """Where any of some texts stands in the whole of Redis, in names or in values."""
+    """Redis keys whose name or value contains any of some texts."""
     found: list[str] = []
     async for name in redis.scan_iter():
         packed = name + (await redis.dump(name) or b"")
@@ -124,7 +124,7 @@ async def test_every_workers_view_is_empty_by_its_next_request(
 
 
 @pytest.mark.parametrize("profile", ["layered", "summary", "vector", "window"])
-@pytest.mark.parametrize("begun_anew", [False, True])
+@pytest.mark.parametrize("starts_again", [False, True])
 async def test_a_turn_under_way_brings_nothing_back(
     redis: RedisClient,
     store: RedisStore,
@@ -132,7 +132,7 @@ async def test_a_turn_under_way_brings_nothing_back(
     user: User,
     profile: str,
     *,
-    begun_anew: bool,
+    starts_again: bool,
 ) -> None:
     memory = memory_of(profile)
     first = await memory.recall(user, f"My {_CANARY} is red.", session_id=None, now=1000.0)
@@ -141,21 +141,21 @@ async def test_a_turn_under_way_brings_nothing_back(
     new = await memory.recall(user, "What is red?", session_id=None, now=90_000.0)
     assert new.turn.snapshot.is_new
     await store.deletion.erase_user(user)
-    if begun_anew:
+    if starts_again:
         fresh = await memory.recall(user, "Hello.", session_id=None, now=90_001.0)
         await memory.remember(fresh, "Hello.", at=90_001.0)
     for under_way in (same, new):
         with pytest.raises(UnknownSessionError):
             await memory.remember(under_way, f"You have a {_CANARY}.", at=90_002.0)
     assert not await traces(redis, _CANARY, stored.session_id)
-    assert (await store.users.stats(user)).messages == (2 if begun_anew else 0)
+    assert (await store.users.stats(user)).messages == (2 if starts_again else 0)
 
 
 async def test_turns_at_the_same_time_leave_nothing_of_before(
     redis: RedisClient, store: RedisStore, memory_of: MemoryOf, user: User
 ) -> None:
     memory = memory_of("layered")
-    told, enough = list[str](), 60
+    received, enough = list[str](), 60
 
     async def talk(talker: int) -> None:
         for turn in range(40):
@@ -166,17 +166,17 @@ async def test_turns_at_the_same_time_leave_nothing_of_before(
                 await memory.remember(found, f"You said {quoted}", at=1000.0)
             except UnknownSessionError:
                 continue
-            told.append(word)
+            received.append(word)
 
     talkers = [asyncio.create_task(talk(number)) for number in range(4)]
-    await eventually(lambda: len(told) > enough)
-    before = list(told)
+    await eventually(lambda: len(received) > enough)
+    before = list(received)
     receipt = await store.deletion.erase_user(user)
-    after = len(told)
+    after = len(received)
     assert receipt.messages >= 2 * len(before)
     await asyncio.gather(*talkers)
-    assert len(told) > after
-    assert await traces(redis, told[-1])
+    assert len(received) > after
+    assert await traces(redis, received[-1])
     assert not await traces(redis, *before)
 
 

@@ -43,7 +43,7 @@ async def test_after_a_minute_only_a_retry_that_says_so_is_one(store: RedisStore
     assert await _begin(store, "n3", now=_NOW + 61) == Attempt("asked", "n3", is_first=True)
 
 
-async def test_an_answer_that_was_told_is_found_by_retries_alone(store: RedisStore) -> None:
+async def test_a_delivered_answer_is_found_by_retries_alone(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await store.idempotency.mark_delivered(_ALICE, first)
     assert await _begin(store, "n2", retried=True) == Attempt("asked", "n1")
@@ -94,7 +94,7 @@ async def test_a_try_that_is_forgotten_is_overtaken_by_a_first_one(store: RedisS
     )
 
 
-async def test_a_failure_that_was_told_is_a_failure_still(store: RedisStore) -> None:
+async def test_a_delivered_failure_stays_a_failure(store: RedisStore) -> None:
     first = await _begin(store, "n1")
     await store.idempotency.mark_failed(_ALICE, first)
     await store.idempotency.mark_delivered(_ALICE, first)

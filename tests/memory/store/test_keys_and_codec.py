@@ -62,7 +62,7 @@ def test_a_message_of_another_time_is_read(later: tuple[bool | str, ...]) -> Non
 
 
 @given(data=st.binary())
-def test_anything_else_is_told_apart(data: bytes) -> None:
+def test_anything_else_is_kept_apart(data: bytes) -> None:
     with pytest.raises(CorruptValueError):
         unpack_message(data)
 

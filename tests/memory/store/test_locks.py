@@ -35,7 +35,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_task_runs(
     assert not await redis.exists(name)
 
 
-async def test_whoever_lost_a_lease_does_not_end_that_of_the_next(
+async def test_a_worker_that_lost_a_lease_does_not_end_that_of_the_next(
     store: RedisStore, user: User, redis: RedisClient
 ) -> None:
     name = keys.lease(user, "fold:s_1")

@@ -70,7 +70,7 @@ def intake(store: RedisStore, embedder: StaticEmbedder, clock: Clock) -> UploadH
 
 
 @pytest.mark.parametrize(
-    ("before", "line", "told"),
+    ("before", "line", "message"),
     [
         (0, _HEADER | {"version": 2}, "version 2"),
         (1, b"nonsense", "Line 2"),
@@ -108,11 +108,11 @@ async def test_a_bad_line_is_named_and_those_before_it_are_kept(
     user: User,
     before: int,
     line: dict[str, Any] | bytes,
-    told: str,
+    message: str,
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:
         await intake.run(user, "one", _sent(*_WHOLE[:before], line, *_WHOLE[before:]))
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert before < 1 or f"Line {before + 1} " in str(refused.value)
     stored = before if before > 1 else 0
     assert f"{stored} lines are stored" in str(refused.value)
@@ -126,14 +126,14 @@ async def test_a_bad_line_is_named_and_those_before_it_are_kept(
     assert kinds == [one["kind"] for one in _WHOLE]
 
 
-async def test_an_export_that_ends_early_is_told(intake: UploadHandler, user: User) -> None:
+async def test_an_export_that_ends_early_is_refused(intake: UploadHandler, user: User) -> None:
     with pytest.raises(InvalidInputError, match=r"ends after line 3.*1 came.*3 lines are stored"):
         await intake.run(user, "one", _sent(*_WHOLE[:3]))
     assert (await intake.run(user, "one", _sent(*_WHOLE))).resumed_after == 3
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6])
-async def test_an_export_that_was_cut_off_between_two_lines_is_told(
+async def test_an_export_that_was_cut_off_between_two_lines_is_refused(
     intake: UploadHandler, user: User, count: int
 ) -> None:
     with pytest.raises(InvalidInputError, match="the export is truncated"):
@@ -142,7 +142,7 @@ async def test_an_export_that_was_cut_off_between_two_lines_is_told(
 
 
 @pytest.mark.parametrize("lines", [[*_WHOLE, _STEP], [*_WHOLE[:-2], _WHOLE[-1]]])
-async def test_an_end_that_is_none_is_told(
+async def test_an_invalid_end_line_is_refused(
     intake: UploadHandler, user: User, lines: list[dict[str, Any]]
 ) -> None:
     with pytest.raises(InvalidInputError, match="the end"):

@@ -144,7 +144,7 @@ async def test_erasure_reaches_it_and_a_late_job_brings_nothing_back(
     assert len(await outside.search(user, vector, top_k=9)) == 2
 
 
-async def test_what_lies_there_tells_no_words(
+async def test_what_lies_there_contains_no_words(
     tmp_path: Path, store: RedisStore, embedder: StaticEmbedder, views: IndexCache, user: User
 ) -> None:
     for kind in ("qdrant", "chroma"):
@@ -250,6 +250,6 @@ def test_names_say_nothing_and_never_meet() -> None:
         ("sys.path", "cannot be used"),
     ],
 )
-def test_one_that_there_is_not_is_told_at_the_start(kind: str, said: str) -> None:
+def test_an_unknown_vector_database_is_refused_at_the_start(kind: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         open_vector_database(kind, "", None)

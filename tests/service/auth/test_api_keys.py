@@ -43,7 +43,7 @@ def _say(client: httpx.Client, user: str, message: str, key: str) -> httpx.Respo
     return client.post("/v1/chat", json=body, headers=_bearer(key))
 
 
-def test_without_a_key_nothing_is_told(guarded: tuple[Service, Path]) -> None:
+def test_without_a_key_nothing_is_answered(guarded: tuple[Service, Path]) -> None:
     service, _ = guarded
     with service.client() as client:
         for headers in (

@@ -37,7 +37,7 @@ class SlowTurn:
 def workers(
     model: OpenAIServer, private_redis: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Backend, Backend]]:
-    """Two workers on one Redis, before a model that takes its time when told to."""
+    """Two workers on one Redis, with a model that is slow on demand."""
     settings = {
         "ONIONSKIN_MODEL_BASE_URL": model.base_url,
         "ONIONSKIN_MODEL": "test-model",

@@ -30,8 +30,8 @@ _NOTED: dict[str, Any] = {
 }
 
 
-def _told(backend: Backend, user: str, **more: object) -> str:
-    """A session in which the boat's name was told."""
+def _name_the_boat(backend: Backend, user: str, **more: object) -> str:
+    """A session in which the user names the boat."""
     answer = backend.say(user, "My boat is called Ondine.", **more).raise_for_status().json()
     return answer["session_id"]
 
@@ -50,7 +50,7 @@ def _prompt(backend: Backend) -> str:
 @pytest.mark.parametrize("profile", ["vector", "layered", "summary"])
 def test_what_was_said_there_is_not_recalled(backend: Backend, profile: str) -> None:
     user = f"apart-{profile}"
-    other = _told(backend, user)
+    other = _name_the_boat(backend, user)
     backend.client.post(f"/v1/users/{user}/sessions/{other}/close").raise_for_status()
     _asked(backend, user, profile=profile, apart_from=[other])
     assert "Ondine" not in _prompt(backend)
@@ -59,7 +59,7 @@ def test_what_was_said_there_is_not_recalled(backend: Backend, profile: str) -> 
 
 
 def test_a_stream_keeps_them_apart_too(backend: Backend) -> None:
-    other = _told(backend, "flowing")
+    other = _name_the_boat(backend, "flowing")
     begun = backend.client.post("/v1/users/flowing/sessions", json={}).json()["session"]
     more = {"session_id": begun["session_id"], "apart_from": [other], "stream": True}
     answer = backend.say("flowing", _ASKED, **more)
@@ -76,13 +76,13 @@ def test_what_was_learned_there_is_not_recalled(model: OpenAIServer, tmp_path: P
     profiles.write_text(_PROFILES)
     settings = {"ONIONSKIN_PROFILES": str(profiles), "ONIONSKIN_PROFILE": "learning"}
     with running_backend(model, tmp_path, **settings) as backend:
-        other = _told(backend, "ann")
+        other = _name_the_boat(backend, "ann")
         url = "/v1/users/ann/memories"
         until(lambda: backend.client.get(url).json()["memories"])
         assert _records(_asked(backend, "ann", apart_from=[other])) == []
         (known,) = backend.client.get(url).json()["memories"]
         assert known["id"] in _records(_asked(backend, "ann"))
-        _told(backend, "ann", session_id=_asked(backend, "ann")["session_id"])
+        _name_the_boat(backend, "ann", session_id=_asked(backend, "ann")["session_id"])
         until(lambda: backend.client.get(f"{url}/{known['id']}").json()["confirmed"])
         assert known["id"] in _records(_asked(backend, "ann", apart_from=[other]))
 
@@ -92,7 +92,7 @@ def _records(answer: dict[str, Any]) -> list[str]:
 
 
 def test_what_is_said_there_while_a_turn_waits_is_not_recalled_either(backend: Backend) -> None:
-    other = _told(backend, "patient", profile="window")
+    other = _name_the_boat(backend, "patient", profile="window")
     begun = backend.client.post("/v1/users/patient/sessions", json={}).json()["session"]
     here = {"session_id": begun["session_id"]}
     backend.model.faults.append(Fault(delay=timedelta(seconds=2), purpose="completions"))
@@ -110,7 +110,7 @@ def test_what_is_said_there_while_a_turn_waits_is_not_recalled_either(backend: B
 
 
 def test_a_turn_is_not_set_apart_from_its_own_session(backend: Backend) -> None:
-    here = _told(backend, "own")
+    here = _name_the_boat(backend, "own")
     for more in ({}, {"session_id": here}):
         answer = backend.say("own", _ASKED, apart_from=[here], **more)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
@@ -128,9 +128,9 @@ def test_what_cannot_be_a_session_is_refused(backend: Backend, apart: object) ->
 
 
 def test_sessions_that_are_gone_or_anothers_make_no_difference(backend: Backend) -> None:
-    others = _told(backend, "somebody")
-    gone = _told(backend, "somebody-else")
+    others = _name_the_boat(backend, "somebody")
+    gone = _name_the_boat(backend, "somebody-else")
     backend.client.delete(f"/v1/users/somebody-else/sessions/{gone}").raise_for_status()
-    _told(backend, "somebody-else")
+    _name_the_boat(backend, "somebody-else")
     _asked(backend, "somebody-else", profile="vector", apart_from=[others, gone])
     assert "Ondine" in _prompt(backend)

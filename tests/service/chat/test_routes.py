@@ -80,7 +80,7 @@ def test_each_profile_answers_and_none_sends_the_bare_message(backend: Backend) 
     assert len(backend.sessions("paul")) == 1
 
 
-def test_a_stream_tells_session_memory_tokens_and_done(backend: Backend) -> None:
+def test_a_stream_sends_session_memory_tokens_and_done(backend: Backend) -> None:
     body = {"user_id": "sam", "message": "Tell me something long.", "stream": True}
     with backend.client.stream("POST", "/v1/chat", json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")

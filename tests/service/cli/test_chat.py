@@ -13,7 +13,7 @@ from pathlib import Path
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.openai_server import Fault, OpenAIServer
 from tests.service.conftest import Backend
-from tests.service.terminal import ONIONSKIN, onionskin, told
+from tests.service.terminal import ONIONSKIN, error_text, onionskin
 from tests.services import environment, running_service
 
 
@@ -102,7 +102,7 @@ def _interrupted(process: subprocess.Popen[bytes]) -> int:
     return process.wait(0)
 
 
-def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path) -> None:
+def test_a_person_sees_that_the_service_is_away_and_goes_on(tmp_path: Path) -> None:
     with (
         running_service(tmp_path / "data", ONIONSKIN_MODEL="offline") as service,
         _typing(service.url) as person,
@@ -116,4 +116,4 @@ def test_a_service_that_goes_away_is_told_to_a_person_who_goes_on(tmp_path: Path
         assert _interrupted(person.process) == ExitCode.INTERRUPTED
     done = onionskin("chat", "--url", service.url, typed="Are you there?\n")
     assert done.returncode == ExitCode.AWAY
-    assert "onionskin serve" in told(done)
+    assert "onionskin serve" in error_text(done)

@@ -1,4 +1,4 @@
-"""`onionskin doctor` tells what is well, what is not, and what to do."""
+"""`onionskin doctor` reports what works, what does not, and what to do."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_on_a_fresh_machine_all_is_well(tmp_path: Path) -> None:
     assert "OPENAI_API_KEY" in found["model"][0]["advice"]
 
 
-async def test_what_is_away_wrong_or_misspelt_is_told(
+async def test_what_is_away_wrong_or_misspelt_is_reported(
     tmp_path: Path, private_redis: EmbeddedRedis, model: OpenAIServer
 ) -> None:
     client = plain_client(private_redis.url)
@@ -60,7 +60,7 @@ async def test_what_is_away_wrong_or_misspelt_is_told(
     assert "disk" not in found
 
 
-def test_what_was_not_compiled_is_told() -> None:
+def test_a_missing_kernel_is_reported() -> None:
     finding = check_recall(compiled=False)
     assert finding.state == "warn"
     assert "C compiler" in finding.advice
@@ -77,7 +77,7 @@ def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("ONIONSKIN_PORT", "x", "ONIONSKIN_PORT cannot be 'x'"),
         (
@@ -87,16 +87,16 @@ def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -
         ),
     ],
 )
-def test_settings_that_cannot_be_used_are_told(
-    tmp_path: Path, name: str, value: str, told: str
+def test_settings_that_cannot_be_used_are_reported(
+    tmp_path: Path, name: str, value: str, message: str
 ) -> None:
     code, found = _doctor(tmp_path, **{name: value})
     assert code == 1
-    assert told in found["settings"][0]["message"]
+    assert message in found["settings"][0]["message"]
 
 
 @pytest.mark.parametrize(
-    ("changed", "name", "told"),
+    ("changed", "name", "message"),
     [
         ({"appends": False}, "redis", "no append-only file"),
         ({"fsync": "everysec"}, "redis", "append-only file everysec"),
@@ -106,10 +106,10 @@ def test_settings_that_cannot_be_used_are_told(
         ({"ahead": -60.0}, "clock", "60 s behind"),
     ],
 )
-def test_what_a_redis_lacks_is_told(changed: dict[str, Any], name: str, told: str) -> None:
+def test_what_a_redis_lacks_is_reported(changed: dict[str, Any], name: str, message: str) -> None:
     assert {finding.state for finding in check_redis(_FACTS, embedded=False)} == {"ok"}
     facts = RedisFacts(**{slot: getattr(_FACTS, slot) for slot in RedisFacts.__slots__} | changed)
     (found,) = (one for one in check_redis(facts, embedded=False) if one.state != "ok")
     assert (found.name, found.state) == (name, "warn")
-    assert told in found.message
+    assert message in found.message
     assert found.advice

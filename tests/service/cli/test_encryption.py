@@ -1,4 +1,4 @@
-"""A service with master keys: its disk tells nothing; a key that is wrong or missing is told."""
+"""A service with master keys: its disk reveals nothing; wrong or missing keys are reported."""
 
 import subprocess
 from collections.abc import Generator
@@ -51,7 +51,7 @@ def _disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in files)
 
 
-def test_the_disk_tells_nothing_and_the_service_everything(tmp_path: Path) -> None:
+def test_the_disk_reveals_nothing_and_the_service_everything(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(drawn_master_key("k1") + "\n")
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
         assert _TEXT in read_transcript(client, "alice")
 
 
-def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
+def test_a_key_that_is_missing_wrong_or_lost_is_reported(tmp_path: Path) -> None:
     first, second = drawn_master_key("k1"), drawn_master_key("k2")
     with _service(tmp_path, first) as client:
         _live(client)
@@ -101,10 +101,10 @@ def test_a_key_that_is_missing_wrong_or_lost_is_told(tmp_path: Path) -> None:
         (drawn_master_key("k1"), "differs from the one"),
         ("k1:short", "'k1' is no key"),
     ):
-        told = _onionskin(tmp_path, keys, "serve", "--port", "0")
-        assert told.returncode == ExitCode.USAGE
-        assert said in " ".join(told.stderr.split())
-        assert "Traceback" not in told.stderr
+        done = _onionskin(tmp_path, keys, "serve", "--port", "0")
+        assert done.returncode == ExitCode.USAGE
+        assert said in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
     assert _onionskin(tmp_path, second, "encryption", "forget", "k1").returncode == 0
     assert _onionskin(tmp_path, second, "encryption", "forget", "k1").returncode == ExitCode.FAILED
     with _service(tmp_path, second) as client:

@@ -9,7 +9,7 @@ import pytest
 
 from onionskin.service.cli.exit_codes import MEANINGS, ExitCode
 from tests.service.conftest import Backend
-from tests.service.terminal import ONIONSKIN, onionskin, told
+from tests.service.terminal import ONIONSKIN, error_text, onionskin
 from tests.services import environment
 
 _NO_REDIS = {"ONIONSKIN_REDIS_URL": "redis://127.0.0.1:1"}
@@ -52,13 +52,13 @@ def test_each_kind_of_ending_has_its_number(
 ) -> None:
     done = onionskin(*arguments, folder=tmp_path, **settings)
     assert done.returncode == code, done
-    told(done)
+    error_text(done)
     if code is not ExitCode.OK and arguments and arguments[0] != "doctor":
         assert done.stdout == ""
         assert done.stderr
 
 
-def test_what_needs_the_service_tells_a_refusal_from_its_absence(
+def test_commands_distinguish_a_refusal_from_an_absent_service(
     backend: Backend, tmp_path: Path
 ) -> None:
     file = tmp_path / "chat.jsonl"
@@ -66,10 +66,10 @@ def test_what_needs_the_service_tells_a_refusal_from_its_absence(
     at = ("--url", backend.service.url)
     done = onionskin("import", str(file), "--user", "bo", *at)
     assert done.returncode == ExitCode.FAILED
-    assert told(done).startswith("onionskin: Line 1 cannot be used")
+    assert error_text(done).startswith("onionskin: Line 1 cannot be used")
     done = onionskin("chat", "--profile", "deep", *at, typed="Hello?\nAnd now?\n")
     assert done.returncode == ExitCode.FAILED
-    assert told(done).startswith("onionskin: No memory profile 'deep'")
+    assert error_text(done).startswith("onionskin: No memory profile 'deep'")
 
 
 def test_ctrl_c_ends_a_command_without_a_word(backend: Backend) -> None:

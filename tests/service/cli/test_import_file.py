@@ -29,8 +29,8 @@ def test_a_history_of_langchains_becomes_a_session(backend: Backend, tmp_path: P
     file.write_text(json.dumps(messages_to_dict(history)))
     assert "2 messages stored in 1 session" in _import(backend, "moved", file, "langchain").stdout
     assert "0 messages" in _import(backend, "moved", file, "langchain").stdout
-    told = json.loads(_import(backend, "moved4", file, "langchain", "--json").stdout)
-    assert told["messages"] == 2
+    report = json.loads(_import(backend, "moved4", file, "langchain", "--json").stdout)
+    assert report["messages"] == 2
     assert backend.transcript("moved") == ["I sold the boat.", "To whom?"]
 
 
@@ -40,13 +40,13 @@ def test_memories_of_mem0_become_facts_once(backend: Backend, tmp_path: Path) ->
     file.write_text(json.dumps({"results": [one | {"user_id": "x", "score": 1} for one in found]}))
     assert "130 memories stored, 0 were there" in _import(backend, "moved2", file, "mem0").stdout
     assert "0 memories stored, 130 were there" in _import(backend, "moved2", file, "mem0").stdout
-    told = json.loads(_import(backend, "moved2", file, "mem0", "--json").stdout)
-    assert told == {"memories": 0, "there_already": 130}
+    report = json.loads(_import(backend, "moved2", file, "mem0", "--json").stdout)
+    assert report == {"memories": 0, "there_already": 130}
     stats = backend.client.get("/v1/users/moved2/memories/stats").json()
     assert stats["total"] == 130
 
 
-def test_what_is_no_such_file_is_told(backend: Backend, tmp_path: Path) -> None:
+def test_a_file_of_another_form_is_refused(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "wrong.json"
     for form, text in (
         ("langchain", '{"a": 1}'),

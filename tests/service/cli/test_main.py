@@ -22,7 +22,7 @@ def _onionskin(
     )
 
 
-def _told(done: subprocess.CompletedProcess[str]) -> str:
+def _error_text(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
 
@@ -48,7 +48,7 @@ def test_a_setting_that_cannot_be_used_stops_the_start_in_one_line(
 ) -> None:
     done = _onionskin("serve", "--port", "0", "--data-dir", str(tmp_path), **settings)
     assert done.returncode == ExitCode.USAGE
-    assert named in _told(done)
+    assert named in _error_text(done)
     assert done.stdout == ""
 
 
@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_said_and_leaves_no_redis(tmp_path: Path) -> Non
         port = str(taken.getsockname()[1])
         done = _onionskin("serve", "--port", port, "--data-dir", str(tmp_path))
     assert done.returncode == ExitCode.USAGE
-    assert "--port" in _told(done)
+    assert "--port" in _error_text(done)
     pid = int((tmp_path / "redis.pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -84,15 +84,15 @@ def test_an_import_goes_up_once_with_a_progress_bar(backend: Backend, tmp_path: 
     file.write_text('{"role": "user"}\n')
     done = _onionskin(*command)
     assert done.returncode == ExitCode.FAILED
-    assert "Line 1 cannot be used" in _told(done)
+    assert "Line 1 cannot be used" in _error_text(done)
 
 
-def test_an_import_of_another_form_is_told_to_name_it(tmp_path: Path) -> None:
+def test_an_import_of_another_form_is_asked_to_name_it(tmp_path: Path) -> None:
     file = tmp_path / "history.json"
     file.write_text('\n[{"type": "human", "data": {"content": "x"}}]')
     done = _onionskin("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
     assert done.returncode == ExitCode.FAILED
-    assert "--form langchain" in _told(done)
+    assert "--form langchain" in _error_text(done)
 
 
 def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_service_that_is_away_is_said_in_one_line(tmp_path: Path) -> None:
     file.write_text('{"role": "user", "content": "x"}\n')
     done = _onionskin("import", str(file), "--user", "bo", "--url", "http://127.0.0.1:9")
     assert done.returncode == ExitCode.AWAY
-    assert "onionskin serve" in _told(done)
+    assert "onionskin serve" in _error_text(done)
 
 
 def test_a_conversation_in_the_terminal(backend: Backend) -> None:
@@ -114,6 +114,6 @@ def test_a_conversation_in_the_terminal(backend: Backend) -> None:
 
 
 def test_help_names_every_command() -> None:
-    told = _onionskin("--help").stdout
+    help_text = _onionskin("--help").stdout
     for command in ("serve", "chat", "import", "demo"):
-        assert command in told
+        assert command in help_text

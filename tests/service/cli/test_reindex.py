@@ -1,4 +1,4 @@
-"""After a change of embedder: all is embedded anew, in the background and by the command."""
+"""After a change of embedder, all is embedded again, in the background and by the command."""
 
 import json
 import re
@@ -73,9 +73,9 @@ def test_reindex_embeds_everything_once_and_goes_on_after_a_failure(
     model.faults.extend([Fault(purpose="embeddings"), fault])
     broken = _reindex(**remote)
     assert broken.returncode == ExitCode.AWAY
-    told = " ".join(broken.stderr.split())
-    assert "Traceback" not in told
-    assert re.search(r"6 vectors of 1 users are stored; run it again", told)
+    error_text = " ".join(broken.stderr.split())
+    assert "Traceback" not in error_text
+    assert re.search(r"6 vectors of 1 users are stored; run it again", error_text)
     done = _reindex(**remote)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
@@ -142,7 +142,7 @@ def test_an_embedder_that_lies_degrades_the_turn_and_nothing_of_it_is_stored(
         assert _meaning(_say(client, "alice", "Which colour has my bicycle?"))
 
 
-def test_a_worker_that_starts_anew_knows_how_long_vectors_are(
+def test_a_restarted_worker_knows_how_long_vectors_are(
     remote: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
     with running_service(tmp_path, **remote) as service, service.client() as client:

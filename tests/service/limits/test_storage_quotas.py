@@ -20,7 +20,7 @@ def _say(client: httpx.Client, message: str) -> httpx.Response:
     return client.post("/v1/chat", json={"user_id": "ann", "message": message})
 
 
-def test_a_full_user_is_told_so_and_can_make_room(tmp_path: Path) -> None:
+def test_a_full_user_gets_an_error_and_can_make_room(tmp_path: Path) -> None:
     chosen = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_BUDGET_USER_BYTES": "3000"}
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         session = _say(client, "x" * 3000).json()["session_id"]

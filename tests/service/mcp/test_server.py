@@ -94,7 +94,7 @@ async def test_the_tools_and_resources_do_what_they_say(backend: Backend, way: s
         assert added["memory_id"] not in [one["memory_id"] for one in again["memories"]]
 
 
-async def test_a_refusal_is_told_to_the_model(backend: Backend) -> None:
+async def test_the_model_sees_a_refusal(backend: Backend) -> None:
     async with _over_http(backend.service.url, X_Onionskin_User="refused") as client:
         assert (
             "no memory"
@@ -102,8 +102,8 @@ async def test_a_refusal_is_told_to_the_model(backend: Backend) -> None:
         )
         assert "empty" in await _refused(client, "get_context", message=" ")
         for name in ("..", "../../bob/sessions", "s/../x", "%2e%2e"):
-            told = await _refused(client, "read_session", session_id=name)
-            assert "session" in told.lower() or "not found" in told.lower()
+            refusal = await _refused(client, "read_session", session_id=name)
+            assert "session" in refusal.lower() or "not found" in refusal.lower()
 
 
 async def test_no_user_reaches_anothers_memory(backend: Backend) -> None:

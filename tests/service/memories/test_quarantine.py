@@ -75,10 +75,10 @@ def test_what_reads_like_an_order_is_held_until_it_is_released(
             assert client.get(f"{base}/quarantine").json() == {"held": []}
         service.kill()
     with running_service(tmp_path, **settings) as service, service.client() as client:
-        assert client.get(f"{base}/quarantine").json() == {"held": []}  # read anew from Redis
+        assert client.get(f"{base}/quarantine").json() == {"held": []}  # read again from Redis
 
 
-def test_no_summary_tells_of_what_is_held(tmp_path: Path, model: OpenAIServer) -> None:
+def test_no_summary_contains_quarantined_text(tmp_path: Path, model: OpenAIServer) -> None:
     model.reply = lambda _: "I see."
     profiles = tmp_path / "profiles.toml"
     profiles.write_text('[profiles.short]\nlayers = ["summary"]\n')

@@ -1,4 +1,4 @@
-"""What stands around every request, also around those that end badly."""
+"""Request ids, logs and metrics of every request, also of failed ones."""
 
 import asyncio
 import contextlib

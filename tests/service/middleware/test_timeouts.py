@@ -1,4 +1,4 @@
-"""A request of which nothing comes is stopped, and nothing of it is stored in part."""
+"""A stalled request times out, and nothing of it is stored in part."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""LangSmith, by LangChain's own variables: nothing of ours stands in its way."""
+"""LangSmith works by LangChain's own variables, without settings of ours."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

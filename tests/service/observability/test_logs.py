@@ -121,11 +121,11 @@ def test_failures_of_the_model_and_of_jobs_tell_no_more(
     assert "canary" not in log.read_text()
     lines = _lines(log)
     (user,) = {line["user"] for line in lines if line["event"] == "request"}
-    told = {line["event"]: line for line in lines}
-    assert told.keys() >= {"request timed out", "job failed", "request failed"}
+    events = {line["event"]: line for line in lines}
+    assert events.keys() >= {"request timed out", "job failed", "request failed"}
     assert {line["user"] for line in lines if "user" in line} == {user}
-    assert told["job failed"]["error"] == "model_failed"
-    assert "at" in told["request failed"]
+    assert events["job failed"]["error"] == "model_failed"
+    assert "at" in events["request failed"]
 
 
 def test_a_name_is_stable_in_a_deployment_and_means_nothing_elsewhere(tmp_path: Path) -> None:

@@ -64,9 +64,12 @@ def test_a_turn_is_a_trace_of_its_stages(traced: Traced, stream: bool) -> None:
     request = collector.only("POST /v1/chat")
     assert (request.trace_id, request.parent_id, request.kind) == (_TRACE, _PARENT, "SERVER")
     assert request.resource["service.name"] == "onionskin"
-    told = request.attributes
-    assert (told["http.route"], told["http.response.status_code"]) == ("/v1/chat", 200)
-    assert (told["onionskin.profile"], told["onionskin.outcome"]) == ("layered", "stored")
+    attributes = request.attributes
+    assert (attributes["http.route"], attributes["http.response.status_code"]) == ("/v1/chat", 200)
+    assert (attributes["onionskin.profile"], attributes["onionskin.outcome"]) == (
+        "layered",
+        "stored",
+    )
     stages = ["search_memory", "prompt", "chat test-model", "remember"]
     assert [name for name in collector.children(request) if "job" not in name] == stages
     recall = collector.only("search_memory")
@@ -74,7 +77,7 @@ def test_a_turn_is_a_trace_of_its_stages(traced: Traced, stream: bool) -> None:
     assert any(name.startswith("embeddings ") for name in collector.children(recall))
     assert "commit" in collector.children(collector.only("remember"))
     assert recall.attributes["gen_ai.operation.name"] == "search_memory"
-    assert recall.attributes["gen_ai.memory.store.id"] == told["enduser.pseudo.id"]
+    assert recall.attributes["gen_ai.memory.store.id"] == attributes["enduser.pseudo.id"]
     assert recall.attributes["gen_ai.memory.record.count"] == 0
     call = collector.only("chat test-model")
     assert call.kind == "CLIENT"
@@ -135,7 +138,7 @@ def test_what_is_done_with_memories_bears_the_conventions_names(traced: Traced) 
         client.post(f"{home}/delete", json={"filter": {}}).raise_for_status()
         assert client.delete(f"{home}/m_0000000000000000").status_code == 404
     spans = [span for span in collector.spans if span.name.endswith("_memory")]
-    told = [
+    operations = [
         (
             str(span.attributes["gen_ai.operation.name"]),
             span.attributes.get("gen_ai.memory.record.id"),
@@ -143,12 +146,12 @@ def test_what_is_done_with_memories_bears_the_conventions_names(traced: Traced) 
         )
         for span in spans
     ]
-    assert [name for name, *_ in told] == [span.name for span in spans]
-    assert told[:2] == [("create_memory", None, 1), ("upsert_memory", None, 1)]
-    assert told[2:4] == [("update_memory", kept, 1)] * 2
-    assert told[4:6] == [("search_memory", None, 2), ("update_memory", None, 2)]
-    assert told[6:8] == [("delete_memory", kept, 1), ("update_memory", kept, 1)]
-    assert told[8][0] == "delete_memory"
+    assert [name for name, *_ in operations] == [span.name for span in spans]
+    assert operations[:2] == [("create_memory", None, 1), ("upsert_memory", None, 1)]
+    assert operations[2:4] == [("update_memory", kept, 1)] * 2
+    assert operations[4:6] == [("search_memory", None, 2), ("update_memory", None, 2)]
+    assert operations[6:8] == [("delete_memory", kept, 1), ("update_memory", kept, 1)]
+    assert operations[8][0] == "delete_memory"
     assert (spans[-1].failed, spans[-1].attributes["error.type"]) == (True, "unknown_memory")
     stores = {span.attributes["gen_ai.memory.store.id"] for span in spans}
     assert len(stores) == 1

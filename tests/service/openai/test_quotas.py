@@ -1,4 +1,4 @@
-"""Rate limits and budgets as OpenAI tells them: in headers, and in errors of its shape."""
+"""Rate limits and budgets in OpenAI's format: in headers and in errors."""
 
 import re
 import time
@@ -35,7 +35,7 @@ def client(limited: Backend) -> Iterator[OpenAI]:
         yield found
 
 
-def _told(client: OpenAI, user: str, **more: Any) -> dict[str, str]:
+def _ask_for_quotas(client: OpenAI, user: str, **more: Any) -> dict[str, str]:
     create: Any = client.chat.completions.with_raw_response.create
     answer = create(model="layered", user=user, messages=[from_user("Hello.")], **more)
     if more.get("stream"):
@@ -49,9 +49,9 @@ def _quotas(headers: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_tells_what_is_left(client: OpenAI, stream: bool) -> None:
+def test_an_answer_names_what_is_left(client: OpenAI, stream: bool) -> None:
     user = f"q1-{stream}"
-    first, second = (_told(client, user, stream=stream) for _ in range(2))
+    first, second = (_ask_for_quotas(client, user, stream=stream) for _ in range(2))
     assert (first["limit-requests"], first["remaining-requests"]) == ("20", "19")
     assert second["remaining-requests"] == "18"
     assert re.fullmatch(r"(1h0m0s|\d+m\d+s|\d+s|\d+ms)", second["reset-requests"])
@@ -69,21 +69,21 @@ def test_tokens_that_were_used_are_gone(client: OpenAI) -> None:
     left: list[int] = []
     while len(left) < 15 and left[-1:] in ([], [20_000]):  # they are counted afterwards
         time.sleep(0.1 * len(left))
-        left.append(int(_told(client, "q2")["remaining-tokens"]))
+        left.append(int(_ask_for_quotas(client, "q2")["remaining-tokens"]))
     assert 20_000 - 15 * used <= left[-1] <= 20_000 - used
 
 
 def test_one_too_many_is_a_rate_limit_error_that_says_when(client: OpenAI) -> None:
-    told = [int(_told(client, "q3")["remaining-requests"]) for _ in range(20)]
-    assert told == list(reversed(range(20)))
+    remaining = [int(_ask_for_quotas(client, "q3")["remaining-requests"]) for _ in range(20)]
+    assert remaining == list(reversed(range(20)))
     with pytest.raises(openai.RateLimitError) as caught:
-        _told(client, "q3")
+        _ask_for_quotas(client, "q3")
     assert (caught.value.type, caught.value.code) == ("rate_limit_error", "rate_limited")
     headers = caught.value.response.headers
     quotas = _quotas(dict(headers))
     assert (quotas["limit-requests"], quotas["remaining-requests"]) == ("20", "0")
     assert 0 < int(headers["retry-after"]) <= 3600
-    assert _told(client, "q4")["remaining-requests"] == "19"
+    assert _ask_for_quotas(client, "q4")["remaining-requests"] == "19"
 
 
 def test_other_routes_tell_it_too(limited: Backend) -> None:
@@ -96,7 +96,7 @@ def test_other_routes_tell_it_too(limited: Backend) -> None:
     assert _quotas(dict(limited.client.get("/healthz").headers)) == {}
 
 
-def test_without_limits_nothing_is_told(backend: Backend) -> None:
+def test_without_limits_there_are_no_headers(backend: Backend) -> None:
     assert _quotas(dict(backend.say("q6", "Hello.").headers)) == {}
 
 

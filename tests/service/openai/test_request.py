@@ -146,7 +146,7 @@ def test_a_stream_that_breaks_off_says_so_and_stores_nothing(
     assert backend.sessions("p6") == []
 
 
-def test_an_answer_tells_where_it_is_stored(client: OpenAI, backend: Backend) -> None:
+def test_an_answer_names_where_it_is_stored(client: OpenAI, backend: Backend) -> None:
     raw = client.chat.completions.with_raw_response.create(
         model="layered", user="p7", messages=[from_user("Hello.")]
     )

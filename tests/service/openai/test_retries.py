@@ -56,7 +56,7 @@ def test_the_same_request_at_once_is_one_turn_even_without_a_count(backend: Back
     asked = len(backend.model.requests)
     answers = [_post(backend, "twice"), _post(backend, "twice")]
     assert [one.status_code for one in answers] == [200, 200]
-    assert sorted(map(len, transcripts(backend, "twice"))) == [2, 2]  # the first had been told
+    assert sorted(map(len, transcripts(backend, "twice"))) == [2, 2]  # the first was delivered
     backend.model.fault = Fault(until=(gate := threading.Event()), purpose="completions")
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(_post, backend, "at-once") for _ in range(2)]
@@ -123,7 +123,7 @@ def test_a_retry_of_a_call_of_a_tool_does_not_wait_for_a_turn(backend: Backend) 
     assert not backend.model.faults
 
 
-def test_a_retry_after_a_failure_asks_anew(backend: Backend) -> None:
+def test_a_retry_after_a_failure_asks_the_model_again(backend: Backend) -> None:
     backend.model.faults.append(Fault(status=500, purpose="completions"))
     assert _post(backend, "failing").status_code == 502
     assert _post(backend, "failing", retry=1).is_success

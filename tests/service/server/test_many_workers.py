@@ -30,7 +30,7 @@ def _say(client: httpx.Client, message: str, user: str = "alice") -> httpx.Respo
     return response.raise_for_status()
 
 
-def test_a_worker_recalls_what_was_told_to_another(workers: list[httpx.Client]) -> None:
+def test_a_worker_recalls_what_was_said_to_another(workers: list[httpx.Client]) -> None:
     one, two = workers
     session_id = _say(one, "The boat is called Delphi.").json()["session_id"]
     assert "Delphi" in _say(two, "What is the boat called?").json()["reply"]

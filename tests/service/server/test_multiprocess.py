@@ -41,7 +41,7 @@ def test_they_share_what_is_remembered_and_one_that_dies_is_replaced(tmp_path: P
         assert not any(Path(f"/proc/{one}").exists() for one in now)
 
 
-def test_what_cannot_be_served_is_told_once(tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_reported_once(tmp_path: Path) -> None:
     settings = environment(ONIONSKIN_DATA_DIR=str(tmp_path / "data"), ONIONSKIN_MODEL="nonsense:x")
     done = subprocess.run(
         [sys.executable, "-P", "-m", "onionskin.service", "serve", "--workers", "2", "--port", "0"],

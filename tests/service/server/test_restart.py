@@ -90,14 +90,14 @@ def test_a_second_service_on_one_data_directory_says_so_and_exits(tmp_path: Path
             check=False,
         )
         assert second.returncode == ExitCode.AWAY
-        told = " ".join(second.stderr.split())
-        assert f"process {service.process.pid}) already runs" in told
-        assert "Traceback" not in told
+        error_text = " ".join(second.stderr.split())
+        assert f"process {service.process.pid}) already runs" in error_text
+        assert "Traceback" not in error_text
         with service.client() as client:
             assert client.get("/readyz").is_success
 
 
-def test_what_stands_due_when_a_worker_starts_is_folded_without_a_turn(tmp_path: Path) -> None:
+def test_a_summary_due_at_the_start_is_written_without_a_turn(tmp_path: Path) -> None:
     with running_service(tmp_path) as service, service.client() as client:
         body = {"user_id": "alice", "message": "Message."}
         url = ""

@@ -164,8 +164,8 @@ def test_a_service_leaves_its_jobs_to_a_worker(
         with running_worker(tmp_path, **chosen) as worker, worker.client() as figures:
             until(lambda: _session(client)["folded_upto"])
             assert figures.get("/readyz").is_success
-            told = 'onionskin_job_runs_total{job="fold",outcome="done"}'
-            until(lambda: told in figures.get("/metrics").text)
+            metric = 'onionskin_job_runs_total{job="fold",outcome="done"}'
+            until(lambda: metric in figures.get("/metrics").text)
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(20) == 0
         assert client.get("/readyz").is_success
@@ -178,11 +178,11 @@ def test_what_was_given_up_is_listed_without_texts_and_tried_again(
     with running_service(tmp_path, **chosen) as service, service.client() as client:
         _make_a_fold_due(client, model, Fault(status=500))
         until(lambda: "onionskin_jobs_dead 1.0" in client.get("/metrics").text)
-        told = _onionskin("jobs", "list", "--json", **chosen)
-        (given_up,) = json.loads(told)
+        listing = _onionskin("jobs", "list", "--json", **chosen)
+        (given_up,) = json.loads(listing)
         assert (given_up["job"], given_up["user"], given_up["failures"]) == ("fold", "alice", 1)
         assert given_up["error"] == "model_failed"
-        assert "Delphi" not in told
+        assert "Delphi" not in listing
         assert _session(client)["folded_upto"] == 0
         assert "1 job is due again" in _onionskin("jobs", "retry", given_up["id"], **chosen)
         until(lambda: _session(client)["folded_upto"] == 2)

@@ -10,7 +10,7 @@ from tests.service.conftest import Backend
 from tests.services import running_service
 
 
-def test_a_turn_tells_what_the_model_was_shown(backend: Backend) -> None:
+def test_a_turn_names_what_the_model_was_shown(backend: Backend) -> None:
     backend.model.reply = lambda _: "I see."
     kept = {"content": "Calls her boat Albatross.", "pinned": True}
     record = backend.client.post("/v1/users/t1/memories", json=kept).json()["id"]

@@ -113,7 +113,7 @@ async def test_a_sweep_brings_forward_and_puts_nothing_off(
     assert (await two.fetch(5)).tasks == ()
     await two.schedule(_DUE, reschedule=False)
     assert (await two.fetch(5)).tasks == (_DUE,)
-    await one.schedule(_DUE, reschedule=False)  # whoever is at it keeps it
+    await one.schedule(_DUE, reschedule=False)  # the worker that holds it keeps it
     assert (await one.fetch(5)).tasks == ()
 
 

@@ -1,4 +1,4 @@
-"""Jobs after the answer: at least once, again when due again, with backoff, and never for ever."""
+"""Tasks after the answer: at least once, again when due again, with backoff and a limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -60,7 +60,7 @@ async def test_a_failing_job_is_tried_again_until_it_works(
     agenda_of: Callable[..., TaskQueue], redis: RedisClient, error: Exception
 ) -> None:
     tries = 0
-    told: list[str] = []
+    outcomes: list[str] = []
 
     async def run(_: Task) -> None:
         nonlocal tries
@@ -69,12 +69,12 @@ async def test_a_failing_job_is_tried_again_until_it_works(
             raise error
 
     def tell(_: str, outcome: str) -> None:
-        told.append(outcome)
+        outcomes.append(outcome)
 
     async with TaskRunner(run, agenda_of(), concurrency=1, poll=_POLL, on_finished=tell) as jobs:
         jobs.submit(_DUE)
-        await eventually(lambda: len(told) == 3)
-    assert told == ["internal", "internal", "done"]
+        await eventually(lambda: len(outcomes) == 3)
+    assert outcomes == ["internal", "internal", "done"]
     assert await _is_empty(redis)
 
 
@@ -82,7 +82,7 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
     agenda_of: Callable[..., TaskQueue], connection: Connection, redis: RedisClient
 ) -> None:
     tries = {"bad": 0, "gone": 0}
-    told: list[str] = []
+    outcomes: list[str] = []
     mended = False
 
     async def run(due: Task) -> None:
@@ -93,12 +93,12 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
             raise OnionskinError("no")
 
     def tell(_: str, outcome: str) -> None:
-        told.append(outcome)
+        outcomes.append(outcome)
 
     async with TaskRunner(run, agenda_of(), concurrency=2, poll=_POLL, on_finished=tell) as jobs:
         for name in tries:
             jobs.submit(EmbedTask(User(name)))
-        await eventually(lambda: "dead" in told)
+        await eventually(lambda: "dead" in outcomes)
         assert tries == {"bad": 4, "gone": 1}
         await eventually(lambda: jobs.dead == 1)
         (given_up,) = await TaskQueue(connection).dead()
@@ -106,12 +106,12 @@ async def test_a_job_is_given_up_in_the_end_and_listed_until_it_is_done(
         assert given_up.error == "internal"
 
         jobs.submit(EmbedTask(User("bad")))  # due again: tried once, and given up again
-        await eventually(lambda: told.count("dead") == 2)
+        await eventually(lambda: outcomes.count("dead") == 2)
         assert tries["bad"] == 5
 
         mended = True
         assert await TaskQueue(connection).retry([given_up.task]) == 1
-        await eventually(lambda: "done" in told)
+        await eventually(lambda: "done" in outcomes)
     assert tries["bad"] == 6
     assert await _is_empty(redis)
 

@@ -1,4 +1,4 @@
-"""Sixty seconds after a user is erased, or a session is past its time, no byte of it is left."""
+"""Sixty seconds after a user is erased, or a session expires, no byte of it is left."""
 
 import json
 import time
@@ -64,7 +64,7 @@ def test_a_rewrite_that_a_killed_service_left_due_is_made_by_the_next(tmp_path: 
         _wait_until_gone(data, "canary")
 
 
-def test_a_session_past_its_time_is_not_read_and_then_deleted(tmp_path: Path) -> None:
+def test_an_expired_session_is_not_read_and_then_deleted(tmp_path: Path) -> None:
     settings = {"ONIONSKIN_MODEL": "offline", "ONIONSKIN_RETAIN_SESSIONS": "1"}
     with running_service(tmp_path, **settings) as service, service.client() as client:
         body = {"user_id": "alice", "message": _SAID}

@@ -82,7 +82,7 @@ def test_erasing_while_turns_are_under_way(
     workers: list[httpx.Client], private_redis: EmbeddedRedis
 ) -> None:
     statuses: list[int] = []
-    told: list[str] = []
+    received: list[str] = []
 
     def talk(talker: int) -> None:
         for turn in range(25):
@@ -90,20 +90,20 @@ def test_erasing_while_turns_are_under_way(
             response = _say(workers[talker % 2], "zebedee", f"My {word} is red. What is red?")
             statuses.append(response.status_code)
             if response.is_success:
-                told.append(word)
+                received.append(word)
 
     talkers = [threading.Thread(target=talk, args=(number,)) for number in range(4)]
     for talker in talkers:
         talker.start()
-    while len(told) < 20:
+    while len(received) < 20:
         talkers[0].join(0.01)
-    before = list(told)
+    before = list(received)
     receipt = workers[0].delete("/v1/users/zebedee").raise_for_status().json()
     for talker in talkers:
         talker.join(60)
     assert receipt["messages"] >= 2 * len(before)
     assert set(statuses) <= {200, 404}
-    assert len(told) > len(before)
+    assert len(received) > len(before)
     assert _traces(private_redis, *(f"My {word} " for word in before)) == []
 
 

@@ -41,7 +41,7 @@ class LengthEmbeddings(Embeddings):
 
 
 class Saying(LengthEmbeddings):
-    """Answers what it is told to."""
+    """Returns the given vectors."""
 
     def __init__(self, rows: list[list[float]]) -> None:
         self.rows = rows

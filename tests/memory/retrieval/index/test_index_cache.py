@@ -50,7 +50,7 @@ async def test_a_deleted_session_is_gone_from_every_view(
         assert await _found(store, views, user, "code") == []
 
 
-async def test_a_view_that_fell_off_the_log_is_read_anew(
+async def test_an_index_that_fell_off_the_log_is_rebuilt(
     connection: Connection, embedder: StaticEmbedder, user: User
 ) -> None:
     store = RedisStore(connection, embedder_tag=embedder.tag, log_length=1)
@@ -79,7 +79,7 @@ async def test_a_long_history_is_caught_up_in_several_reads(
     assert len((await views.catch_up(user, snapshot.changes)).index) == 2401
 
 
-async def test_an_erased_user_begins_anew(
+async def test_an_erased_user_starts_again_from_nothing(
     store: RedisStore, embedder: StaticEmbedder, user: User, redis: RedisClient
 ) -> None:
     views = make_views(store)

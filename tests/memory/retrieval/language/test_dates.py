@@ -53,7 +53,7 @@ def test_what_is_no_day_names_none(text: str) -> None:
     ] == []
 
 
-def test_a_message_tells_of_the_day_before_it_was_said() -> None:
+def test_yesterday_is_the_day_before_the_message() -> None:
     (offset,) = offsets("we went there last friday", _NOW, get_language("english"))
     assert (offset.days, offset.slack) == (7, 0)
 
@@ -72,7 +72,7 @@ def test_an_impossible_time_has_a_day(at: float) -> None:
         ("Où est-ce que le chat dort dans la maison ?", "french"),
     ],
 )
-def test_a_language_is_told_from_the_others(text: str, name: str) -> None:
+def test_a_language_is_distinguished_from_the_others(text: str, name: str) -> None:
     assert looks_like(text, name)
     others = [other for other in load_languages() if other not in {name, "japanese"}]
     assert not any(looks_like(text, other) for other in others)

@@ -64,7 +64,7 @@ async def test_it_says_what_numpy_says(
         np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-3)
 
 
-async def test_what_is_reckoned_ahead_is_reckoned_anew_when_a_vector_comes(
+async def test_a_prefetched_ranking_is_computed_again_when_a_vector_arrives(
     embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, other = [await _index(embedder, 60) for _ in range(2)]

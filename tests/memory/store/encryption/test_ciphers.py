@@ -42,7 +42,7 @@ def test_what_is_encrypted_opens(place: str, data: bytes) -> None:
 
 
 @given(st.binary(min_size=1), st.integers(min_value=0), st.integers(0, 7))
-def test_a_flipped_bit_is_told(data: bytes, at: int, bit: int) -> None:
+def test_a_flipped_bit_is_detected(data: bytes, at: int, bit: int) -> None:
     sealed = bytearray(_CIPHER.encrypt("messages:s_1:7", data))
     sealed[at % len(sealed)] ^= 1 << bit
     strict = UserCipher("onionskin:{default/alice}:", _KEY, plaintext=False)
@@ -189,10 +189,10 @@ def test_master_keys_are_read_in_order() -> None:
 @pytest.mark.parametrize(
     "text", ["k1", "k1:", "k1:c2hvcnQ=", f":{'A' * 43}=", "k1:%%%", f"k/1:{'A' * 43}="]
 )
-def test_a_master_key_that_is_none_is_told_without_showing_it(text: str) -> None:
-    with pytest.raises(ConfigurationError) as told:
+def test_an_invalid_master_key_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
         read_master_keys(text)
-    assert "AAAA" not in str(told.value)
+    assert "AAAA" not in str(error.value)
 
 
 def test_a_master_key_is_there_once() -> None:

@@ -118,14 +118,14 @@ async def test_a_commit_under_an_erased_users_key_stores_nothing_half(
     assert await redis.dbsize() == before
 
 
-@pytest.mark.parametrize("begun_anew", [False, True])
+@pytest.mark.parametrize("starts_again", [False, True])
 async def test_a_write_under_a_key_that_no_longer_exists_is_encrypted_again(
-    connection: Connection, user: User, *, begun_anew: bool
+    connection: Connection, user: User, *, starts_again: bool
 ) -> None:
     mine, others = (store_with(connection, masters("k1")) for _ in range(2))
     await _say(mine, user, "Hello.")
     await others.deletion.erase_user(user)
-    if begun_anew:
+    if starts_again:
         await _say(others, user, "Begun anew.")
     said = [(Message("user", "Written without a look.", 1.0), None)]
     await mine.transcripts.commit(user, Session("s_2", 1.0, 1.0), said, create=True)
@@ -133,7 +133,7 @@ async def test_a_write_under_a_key_that_no_longer_exists_is_encrypted_again(
         assert await _said(store, user, "s_2") == ["Written without a look."]
 
 
-async def test_without_its_master_key_a_user_is_told_and_nothing_is_written(
+async def test_without_its_master_key_a_user_gets_an_error_and_nothing_is_written(
     redis: RedisClient, connection: Connection, embedder: StaticEmbedder, user: User
 ) -> None:
     await live(store_with(connection, masters("k1")), user)
@@ -184,7 +184,7 @@ async def test_a_key_of_somebody_of_whom_nothing_is_stored_goes_in_time(
     assert await redis.ttl(_KEY) == -1
 
 
-async def test_no_more_keys_are_at_hand_than_allowed(connection: Connection) -> None:
+async def test_no_more_keys_are_cached_than_allowed(connection: Connection) -> None:
     small = RedisStore(
         connection, embedder_tag="x", keyring=Keyring(connection, masters("k1"), max_ciphers=2)
     )

@@ -1,4 +1,4 @@
-"""Rotating the master key: data keys are wrapped anew, values stay, and a run may stop anywhere."""
+"""Rotation of the master key: data keys are rewrapped, values stay, and a run may stop anywhere."""
 
 import asyncio
 import base64
@@ -53,12 +53,12 @@ async def test_after_a_rotation_the_old_master_key_can_go(
     await redis.hset("onionskin:{default/user1}:import:x}:key", "lines", 1)
     with pytest.raises(ConfigurationError, match="'k1', which is not among"):
         await Keyring.open(connection, masters("k2"))
-    told: list[int] = []
+    progress: list[int] = []
     rotation = await (await _opened(connection, masters("k2", "k1"))).encryption.rotate_master_key(
-        on_progress=lambda one: told.append(one.rewrapped)
+        on_progress=lambda one: progress.append(one.rewrapped)
     )
     assert (rotation.rewrapped, rotation.failed, rotation.dropped) == (40, 0, ("k1",))
-    assert set(told) == set(range(1, 41))
+    assert set(progress) == set(range(1, 41))
     assert set(await _wrapped_by(redis)) == {"k2"}
     await Keyring.open(connection, masters("k2"))
     await _all_open(connection, masters("k2"), _USERS)
@@ -130,7 +130,7 @@ async def test_a_rotation_that_is_killed_is_run_again(
     await _all_open(connection, masters("k2"), users[::50])
 
 
-async def test_another_key_under_a_known_id_is_told_at_the_start(
+async def test_another_key_under_a_known_id_is_refused_at_the_start(
     redis: RedisClient, connection: Connection
 ) -> None:
     assert await redis.dbsize() == 0

@@ -71,7 +71,7 @@ async def test_a_silent_redis_is_given_up_after_the_timeout(
         assert (await store.transcripts.load_turn(user, now=1.0, since=None)).is_new
 
 
-def test_a_connection_that_has_just_broken_is_made_anew_under_uvloop(tmp_path: Path) -> None:
+def test_a_connection_that_has_just_broken_is_replaced_under_uvloop(tmp_path: Path) -> None:
     async def broken_in_between() -> None:
         async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
             await store.ping()
@@ -90,7 +90,7 @@ def test_a_script_goes_on_where_its_connection_has_just_broken(tmp_path: Path) -
             kept: RedisClient = store.connection
             (connection,) = kept._express._idle
             connection._writer.transport.abort()
-            for _ in range(2):  # the client's way, and then on the same connection, made anew
+            for _ in range(2):  # the client's way, and then on the same connection, reconnected
                 assert (await store.transcripts.load_turn(User("ann"), now=1.0, since=None)).is_new
             assert kept._express._idle == [connection]
             assert connection.is_connected
