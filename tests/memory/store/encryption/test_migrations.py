@@ -125,7 +125,7 @@ async def test_a_rotation_that_is_killed_is_run_again(
     shown = (await again.communicate())[0].decode()
     assert again.returncode == 0
     assert f"{under.count('k1')} data keys rewrapped" in shown
-    assert "'k1' wraps nothing any more" in shown
+    assert "'k1' wraps no data key any more" in shown
     assert set(await _wrapped_by(redis)) == {"k2"}
     await _all_open(connection, masters("k2"), users[::50])
 
