@@ -10,7 +10,7 @@ from pydantic import SecretStr
 class RecordingCollections:
     """In memory; each `drop` adds a line to the file that is named as URL."""
 
-    most_at_once = 1
+    batch_limit = 1
 
     def __init__(self, url: str, key: SecretStr | None) -> None:
         self._file, self._held = Path(url), dict[str, InMemoryVectorStore]()
