@@ -48,7 +48,7 @@ async def test_another_worker_takes_over_what_a_dead_one_was_at(
 async def test_a_worker_that_lives_keeps_its_task(
     agenda_of: Callable[..., TaskQueue], redis: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onionskin.service.tasks.runner._RENEWALS", 3000)  # each 10 ms, of 30 s
+    monkeypatch.setattr("onionskin.service.tasks.runner._HEARTBEATS", 3000)  # each 10 ms, of 30 s
     ran, release = 0, asyncio.Event()
     hold = timedelta(seconds=30)
 
