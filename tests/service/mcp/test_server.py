@@ -143,4 +143,6 @@ async def test_it_asks_for_the_same_credentials(
         async with _over_http(
             service.url, Authorization=f"Bearer {own}", X_Onionskin_User="bob"
         ) as client:
-            assert "no access to a user 'bob'" in await _refused(client, "search_memory", query="own")
+            assert "no access to a user 'bob'" in await _refused(
+                client, "search_memory", query="own"
+            )
