@@ -24,8 +24,7 @@ from onionskin.memory.retrieval import (
     TextPipeline,
     UserIndex,
 )
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.redis.durability import Durability
+from onionskin.memory.store import Connection, Durability, RedisStore
 from onionskin.memory.types.messages import User
 from tests.topologies.node import Node, until
 

@@ -24,10 +24,14 @@ from onionskin.memory.retrieval import (
     TextPipeline,
     UserIndex,
 )
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.encryption.keyring import Keyring
-from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
-from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store import (
+    Connection,
+    EmbeddedRedis,
+    Keyring,
+    RedisStore,
+    generate_master_key,
+    read_master_keys,
+)
 from onionskin.memory.types.messages import Message, Session, User
 
 _BATCH = 200
@@ -39,7 +43,7 @@ class Side:
     """A store with a user in it, and a worker on it."""
 
     def __init__(self, connection: Connection, name: str, embedder: StaticEmbedder) -> None:
-        masters = read_master_keys(drawn_master_key("k1")) if name == _SEALED else None
+        masters = read_master_keys(generate_master_key("k1")) if name == _SEALED else None
         self.user, self.embedder = User(name), embedder
         self.store = RedisStore(
             connection, embedder_tag=embedder.tag, keyring=Keyring(connection, masters)

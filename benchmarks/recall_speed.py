@@ -36,8 +36,7 @@ from onionskin.memory.retrieval import (
     UserIndex,
 )
 from onionskin.memory.retrieval.language.word_vectors import word_vectors
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store import Connection, EmbeddedRedis, RedisStore
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Entry, Message, Session, User, Vectors
 

@@ -25,8 +25,7 @@ from onionskin.memory.records.extraction import (
     extraction_end,
     validate_extraction,
 )
-from onionskin.memory.store import ExtractionRange, RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT
+from onionskin.memory.store import LEASE_TIMEOUT, ExtractionRange, RedisStore
 from onionskin.memory.types.messages import Entry, User
 from onionskin.memory.types.records import Record
 

@@ -14,8 +14,7 @@ from onionskin.chains.quoting import escaped, fenced, quoted_line
 from onionskin.memory.layers.window import message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT
+from onionskin.memory.store import LEASE_TIMEOUT, RedisStore
 from onionskin.memory.summarization import SummaryPolicy, next_compaction
 from onionskin.memory.tokens import clip_tokens
 from onionskin.memory.types.messages import Entry, SummaryState, User

@@ -16,8 +16,7 @@ from onionskin.experiments.playback import Played, pairs, play
 from onionskin.experiments.scoring import Judged, judge_all
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval import Embedder, TextPipeline
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store import Connection, EmbeddedRedis, RedisStore
 from onionskin.memory.tokens import count_tokens
 
 _TIMEOUT = timedelta(seconds=60)

@@ -28,8 +28,7 @@ from onionskin.memory.retrieval import (
     UserIndex,
     open_embedder,
 )
-from onionskin.memory.store import Connection, Continuity, RedisStore
-from onionskin.memory.store.encryption.keyring import Keyring
+from onionskin.memory.store import Connection, Continuity, Keyring, RedisStore
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.authenticators import open_authenticator

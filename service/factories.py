@@ -16,11 +16,16 @@ from onionskin.memory.retrieval import (
     ResilientEmbedder,
     TextPipeline,
 )
-from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.encryption.master_keys import MasterKeys, configured_master_keys
-from onionskin.memory.store.redis.durability import Durability
-from onionskin.memory.store.redis.embedded import EmbeddedRedis, attach_or_start
-from onionskin.memory.store.users import StorageUsage
+from onionskin.memory.store import (
+    Connection,
+    Durability,
+    EmbeddedRedis,
+    MasterKeys,
+    RedisStore,
+    StorageUsage,
+    attach_or_start,
+    configured_master_keys,
+)
 from onionskin.memory.vector_databases.base import open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.limits.budgets import Budget, Budgets

@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 
 from onionskin.memory.errors import InvalidInputError, OnionskinError, StoreUnavailableError
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.store.idempotency import StoredResponse
+from onionskin.memory.store import StoredResponse
 from onionskin.memory.types.messages import User
 from onionskin.service.state import State
 

@@ -42,7 +42,7 @@ from onionskin.benchmarks.turn.peer import (
     model_url,
     serve,
 )
-from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store import EmbeddedRedis
 
 _PROMPT = PromptTemplate.from_template(
     "You are a helpful assistant who remembers this user.\n\nSummary so far:\n{summary}\n\n"

@@ -15,7 +15,7 @@ import redis
 from onionskin.benchmarks.turn.histories import json_lines
 from onionskin.benchmarks.turn.model_server import Counted, Ways
 from onionskin.benchmarks.turn.processes import Server, running
-from onionskin.memory.store.redis.embedded import socket_path
+from onionskin.memory.store import socket_path
 
 BARE, NONE, LAYERED, REMOTE = (
     "bare",

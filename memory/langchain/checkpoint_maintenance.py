@@ -6,8 +6,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.langgraph_checkpoints import Channel, Row, Thread
+from onionskin.memory.store import Channel, RedisStore, Row, Thread
 from onionskin.memory.types.messages import User
 
 _DELTAS = "counters_since_delta_snapshot"

@@ -13,8 +13,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
+from onionskin.memory.store import RedisStore, Row, Thread, Written
 
 
 @dataclass(frozen=True, slots=True)

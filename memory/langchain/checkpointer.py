@@ -30,7 +30,7 @@ from onionskin.memory.langchain.checkpoint_queries import (
 )
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
+from onionskin.memory.store import Row, Thread, Written
 from onionskin.memory.types.messages import User
 
 

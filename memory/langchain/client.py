@@ -22,10 +22,14 @@ from onionskin.memory.retrieval import (
     UserIndex,
     open_embedder,
 )
-from onionskin.memory.store import Connection, RedisStore, TaskQueue
-from onionskin.memory.store.encryption.keyring import Keyring
-from onionskin.memory.store.encryption.master_keys import MasterKeys
-from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store import (
+    Connection,
+    EmbeddedRedis,
+    Keyring,
+    MasterKeys,
+    RedisStore,
+    TaskQueue,
+)
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask, Task
 
 _MOST_BYTES = 1_000_000_000

@@ -8,6 +8,7 @@ vectors of two embedders must not be mixed.
 import asyncio
 import hashlib
 import json
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -114,7 +115,7 @@ async def _import(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
         importer = Importer(
             onionskin.store,
             onionskin.embedder,
-            clock=onionskin.store.retention.clock,
+            clock=time.time,
             privacy=onionskin.privacy,
         )
         digest = hashlib.sha256(data).hexdigest()

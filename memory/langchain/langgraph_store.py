@@ -26,8 +26,7 @@ from langgraph.store.base import (
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.retrieval import embed_with_timeout
-from onionskin.memory.store.codec import pack_vector, unpack_vector
-from onionskin.memory.store.langgraph_items import Content, StoredItem
+from onionskin.memory.store import Content, StoredItem, pack_vector, unpack_vector
 from onionskin.memory.types.messages import User, Vector
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

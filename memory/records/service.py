@@ -272,12 +272,10 @@ class RecordService:
         Raises:
             UnknownRecordError: The record has neither a history nor a value.
         """
-        steps = await self._store.records.history(user, record_id)
-        since = self.clock() - self._store.retention.history_seconds(user)
-        recent = tuple(step for step in steps if step.at > since)
-        if not recent:
+        changes = await self._store.records.history(user, record_id, now=self.clock())
+        if not changes:
             await self.get(user, record_id)
-        return recent
+        return changes
 
     async def restore(self, user: User, record_id: str, revision: int | None = None) -> Record:
         """Restore a record: to a revision, to before its deletion, or to before its last change.

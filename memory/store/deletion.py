@@ -8,6 +8,7 @@ started again, and stays.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from onionskin.memory.errors import RecordConflictError, UnknownRecordError, UnknownSessionError
 from onionskin.memory.store import keys
@@ -91,6 +92,11 @@ class Deletion(Repository):
         if count:
             await self._aof_rewrite.mark_erasure(now=now, epoch=epoch.decode())
         return ErasureResult(sessions, messages, memories, vectors, count)
+
+    @property
+    def shortest_retention(self) -> timedelta | None:
+        """The shortest time after which any data expires; None if nothing does."""
+        return self._retention.shortest
 
     async def expire_session(self, user: User, session_id: str) -> bool:
         """Delete a session if it has expired; whether it had."""

@@ -162,11 +162,36 @@ class Records(Repository):
             ids.add(name.removeprefix(prefix))
         return sorted(ids)
 
-    async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
-        """The history of a record, the oldest change first; empty if there is none."""
+    def with_expiry(self, user: User, record: Record) -> Record:
+        """The record with the time at which retention ends, if it does."""
+        return self._retention.with_expiry(user, record)
+
+    def is_expired(self, user: User, record: Record) -> bool:
+        """Whether a record is older than its retention allows."""
+        return self._retention.is_expired(user, record)
+
+    def can_expire(self) -> bool:
+        """Whether retention limits records of any user."""
+        return self._retention.expires_memories()
+
+    async def history(
+        self, user: User, record_id: str, *, now: float | None = None
+    ) -> tuple[RecordChange, ...]:
+        """The readable history of a record, the oldest change first; empty if there is none.
+
+        Args:
+            user: The owner of the record.
+            record_id: The record, which may be deleted.
+            now: Unix seconds. Changes are left out that are older than the maximum at this time;
+                None for all that retention leaves.
+        """
+        since = self._retention.history_horizon(user)
+        if now is not None:
+            since = now - self._retention.history_seconds(user)
         packed = await self._call(self._commands.lrange(keys.history(user, record_id), 0, -1))
         cipher = await self._keyring.cipher_for(user, packed)
-        return tuple(unpack_step(cipher.decrypt(f"history:{record_id}", step)) for step in packed)
+        changes = (unpack_step(cipher.decrypt(f"history:{record_id}", step)) for step in packed)
+        return tuple(change for change in changes if change.at > since)
 
     async def delete_history(self, user: User, record_id: str) -> None:
         """Delete the history of a record."""

@@ -98,6 +98,10 @@ class Sessions(Repository):
         active = await self._call(self._commands.hget(keys.session(user, session_id), "active"))
         return active is not None and float(active) > self._retention.horizon(user)
 
+    def horizon(self, user: User) -> float:
+        """The time of last activity up to which sessions are expired; Unix seconds."""
+        return self._retention.horizon(user)
+
     async def ids(self, user: User) -> list[str]:
         """The ids of all sessions, the longest inactive first."""
         names = await self._call(self._commands.zrange(keys.sessions(user), 0, -1))

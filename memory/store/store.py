@@ -1,6 +1,7 @@
 """RedisStore: the repositories of everything that is stored, over one connection to Redis."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeAlias
 
 from onionskin.memory.privacy.retention import Retention
@@ -18,6 +19,7 @@ from onionskin.memory.store.records import Records
 from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.repository import StoreContext
 from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.store.task_queue import LOCK_TIMEOUT, Backoff, TaskQueue
 from onionskin.memory.store.transcripts import Continuity, Transcripts
 from onionskin.memory.store.transfer import Transfer
 from onionskin.memory.store.users import Users
@@ -74,6 +76,17 @@ class RedisStore:
         self.deletion = Deletion(
             context, sessions=self.sessions, records=self.records, aof_rewrite=self.aof_rewrite
         )
+
+    def task_queue(
+        self, *, lock_timeout: timedelta = LOCK_TIMEOUT, backoff: Backoff | None = None
+    ) -> TaskQueue:
+        """One worker's access to the task queue.
+
+        Args:
+            lock_timeout: How long a worker holds a task after its last heartbeat.
+            backoff: The pauses between attempts of one task.
+        """
+        return TaskQueue(self.connection, lock_timeout=lock_timeout, backoff=backoff)
 
     async def ping(self) -> None:
         """Raise StoreUnavailableError unless Redis answers."""

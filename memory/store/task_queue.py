@@ -86,6 +86,7 @@ for _, set in ipairs({'waiting', 'dead'}) do
   end
 end
 """)
+LOCK_TIMEOUT = timedelta(seconds=30)
 _KINDS: dict[str, type[Task]] = {
     "fold": SummarizeTask,
     "embed": EmbedTask,
@@ -153,7 +154,7 @@ class TaskQueue:
         self,
         connection: Connection,
         *,
-        lock_timeout: timedelta = timedelta(seconds=30),
+        lock_timeout: timedelta = LOCK_TIMEOUT,
         backoff: Backoff | None = None,
     ) -> None:
         self.lock_timeout = lock_timeout

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 
 from onionskin.memory.errors import UnknownSessionError
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.script_io import SESSION_FIELDS
+from onionskin.memory.store import SESSION_FIELDS, RedisStore
 from onionskin.memory.transfer.format import (
     Binary,
     EndLine,
@@ -42,7 +41,7 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     yield to_json(Header())
     for session_id in sessions:
         fields = await store.sessions.fields(user, session_id)
-        if not fields or float(fields["active"]) <= store.retention.horizon(user):
+        if not fields or float(fields["active"]) <= store.sessions.horizon(user):
             continue  # deleted since, or expired
         line = _session_line(session_id, fields)
         yield to_json(line)
@@ -50,11 +49,10 @@ async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
             yield await _messages(store, user, line, start)
     for record_id in await store.records.ids_with_history(user):
         record = await store.records.get(user, record_id)
-        if record and store.retention.is_expired(user, record):
+        if record and store.records.is_expired(user, record):
             continue
-        since = store.retention.history_horizon(user)
-        steps = [one for one in await store.records.history(user, record_id) if one.at > since]
-        lines = [StepLine(record_id, step) for step in steps]
+        changes = await store.records.history(user, record_id)
+        lines = [StepLine(record_id, change) for change in changes]
         yield to_json(*([MemoryLine(record)] if record else []), *lines)
 
 

@@ -13,11 +13,11 @@ from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.records.service import redact_fields
 from onionskin.memory.retrieval import Embedder, embed_in_batches
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.transfer import (
+from onionskin.memory.store import (
     MessagesPiece,
     Piece,
     RecordPiece,
+    RedisStore,
     SessionPiece,
     StepPiece,
 )

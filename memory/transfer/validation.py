@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from onionskin.memory.store.codec import pack_record
+from onionskin.memory.store import pack_record
 from onionskin.memory.transfer.format import (
     EndLine,
     Line,

@@ -14,7 +14,7 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import SecretStr
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.store.keys import prefix
+from onionskin.memory.store import keys
 from onionskin.memory.types.messages import User
 
 
@@ -42,7 +42,7 @@ class VectorDatabase(Protocol):
 
 def collection_name(user: User, embedder_tag: str) -> str:
     """The name of a user's collection: unique, and a hash that does not reveal the user."""
-    owner = f"{prefix(user)}{embedder_tag}".encode()
+    owner = f"{keys.prefix(user)}{embedder_tag}".encode()
     return f"onionskin-{hashlib.sha256(owner).hexdigest()[:40]}"
 
 

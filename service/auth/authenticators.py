@@ -5,8 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from onionskin.memory.store import Connection
-from onionskin.memory.store.api_keys import ApiKeyRegistry
+from onionskin.memory.store import ApiKeyRegistry, Connection
 from onionskin.service.auth.jwt import TokenAuthenticator, TokenOptions
 from onionskin.service.auth.principals import (
     Anybody,

@@ -16,9 +16,7 @@ from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import ConfigurationError, OnionskinError
 from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval import is_compiled, open_embedder
-from onionskin.memory.store import Connection
-from onionskin.memory.store.encryption.keyring import Keyring
-from onionskin.memory.store.redis.diagnostics import RedisFacts, inspect_redis
+from onionskin.memory.store import Connection, Keyring, RedisFacts, inspect_redis
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.console import say, say_json
 from onionskin.service.factories import (

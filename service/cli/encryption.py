@@ -11,8 +11,7 @@ from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import progress, remark, say, say_json
 
 if TYPE_CHECKING:
-    from onionskin.memory.store import Connection, RedisStore
-    from onionskin.memory.store.encryption.migrations import EncryptionProgress, RotationProgress
+    from onionskin.memory.store import Connection, EncryptionProgress, RedisStore, RotationProgress
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -30,9 +29,9 @@ _OLD_COPIES = (
 @app.command(epilog=example("onionskin encryption key 2026-11"))
 def key(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Create a master key for ONIONSKIN_ENCRYPTION_KEYS. It is not stored."""
-    from onionskin.memory.store.encryption.master_keys import drawn_master_key
+    from onionskin.memory.store import generate_master_key
 
-    master_key = drawn_master_key(key_id)
+    master_key = generate_master_key(key_id)
     if as_json:
         say_json({"id": key_id, "key": master_key})
     else:
@@ -78,7 +77,7 @@ def seal(*, as_json: AsJson = False) -> None:
 @app.command(epilog=example("onionskin encryption forget 2025-11"))
 def forget(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Declare a master key lost: its data stay unreadable, and the service starts without it."""
-    from onionskin.memory.store.encryption.keyring import MasterKeyRegistry
+    from onionskin.memory.store import MasterKeyRegistry
     from onionskin.service.factories import with_redis
 
     if not with_redis(lambda connection: MasterKeyRegistry(connection).forget(key_id)):
@@ -97,8 +96,7 @@ def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable
     """
     from rich.progress import SpinnerColumn, TextColumn
 
-    from onionskin.memory.store import RedisStore
-    from onionskin.memory.store.encryption.keyring import Keyring
+    from onionskin.memory.store import Keyring, RedisStore
     from onionskin.service.factories import master_keys, with_redis
     from onionskin.service.settings import load_settings
 
@@ -118,7 +116,7 @@ def _migrate(migration: "Callable[[RedisStore, Callable[[str], None]], Awaitable
 
 def _rewrite_embedded() -> bool:
     """Rewrite the append-only file of an embedded Redis; returns whether Redis is embedded."""
-    from onionskin.memory.store.aof_rewrite import AofRewrite
+    from onionskin.memory.store import AofRewrite
     from onionskin.service.factories import with_redis
     from onionskin.service.settings import load_settings
 

@@ -57,8 +57,7 @@ def drop(ids: JobIds = None, *, every: All = False, as_json: AsJson = False) -> 
 
 
 def _finish(ids: list[str], *, every: bool, again: bool) -> int:
-    from onionskin.memory.store import TaskQueue
-    from onionskin.memory.store.task_queue import task_digest
+    from onionskin.memory.store import TaskQueue, task_digest
     from onionskin.service.factories import with_redis
 
     if bool(ids) == every:
@@ -80,7 +79,7 @@ def _counted(count: int) -> str:
 
 
 def _fields(dead: "DeadTask") -> dict[str, object]:
-    from onionskin.memory.store.task_queue import kind_of, task_digest
+    from onionskin.memory.store import kind_of, task_digest
 
     return {
         "id": task_digest(dead.task),

@@ -11,7 +11,7 @@ from onionskin.service.cli.options import AsJson, example
 from onionskin.service.console import remark, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from onionskin.memory.store.api_keys import ApiKey
+    from onionskin.memory.store import ApiKey
 
 app = typer.Typer(
     help="API keys: create, list, revoke.",
@@ -40,7 +40,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create an API key. It is shown only once and stored as a hash."""
-    from onionskin.memory.store.api_keys import ApiKeyRegistry
+    from onionskin.memory.store import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
     api_key, secret = with_redis(
@@ -60,7 +60,7 @@ def create(
 @app.command("list", epilog=example("onionskin keys list --json"))
 def list_all(*, as_json: AsJson = False) -> None:
     """List the keys, without their secrets."""
-    from onionskin.memory.store.api_keys import ApiKeyRegistry
+    from onionskin.memory.store import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
     api_keys = with_redis(lambda connection: ApiKeyRegistry(connection).list())
@@ -77,7 +77,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key; running services reject it within five seconds."""
-    from onionskin.memory.store.api_keys import ApiKeyRegistry
+    from onionskin.memory.store import ApiKeyRegistry
     from onionskin.service.factories import with_redis
 
     if not with_redis(lambda connection: ApiKeyRegistry(connection).revoke(key_id)):

@@ -13,9 +13,7 @@ from onionskin.memory.retrieval import (
     embed_missing,
     open_embedder,
 )
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deployment import Deployment
-from onionskin.memory.store.encryption.keyring import Keyring
+from onionskin.memory.store import Deployment, Keyring, RedisStore
 from onionskin.service.console import progress, say, say_json
 from onionskin.service.factories import (
     attach_redis,

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from onionskin.memory.errors import OnionskinError
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.users import ModelUsage
+from onionskin.memory.store import ModelUsage, RedisStore
 from onionskin.memory.types.messages import User
 from onionskin.service.limits.headers import Quota
 

@@ -13,7 +13,7 @@ from limits.errors import StorageError
 from limits.storage import storage_from_string
 
 from onionskin.memory.errors import ConfigurationError, OnionskinError
-from onionskin.memory.store.redis.connection import unavailable
+from onionskin.memory.store import unavailable
 from onionskin.memory.types.messages import User
 from onionskin.service.limits.headers import Quota
 

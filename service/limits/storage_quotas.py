@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from onionskin.memory.errors import OnionskinError
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.users import StorageUsage
+from onionskin.memory.store import RedisStore, StorageUsage
 from onionskin.memory.types.messages import User
 
 _CACHE_SECONDS = 60.0

@@ -16,10 +16,7 @@ from onionskin.memory.retrieval import (
     Selection,
 )
 from onionskin.memory.session_lock import SessionLock
-from onionskin.memory.store import Continuity, ExtractionRange
-from onionskin.memory.store.repository import StoreContext
-from onionskin.memory.store.sessions import Sessions
-from onionskin.memory.store.transcripts import Transcripts
+from onionskin.memory.store import Continuity, ExtractionRange, Sessions, StoreContext, Transcripts
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import (
     Committed,

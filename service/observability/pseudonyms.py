@@ -3,8 +3,7 @@
 import hashlib
 from urllib.parse import quote
 
-from onionskin.memory.store import Connection
-from onionskin.memory.store.deployment import Deployment
+from onionskin.memory.store import Connection, Deployment
 from onionskin.memory.types.messages import User
 from onionskin.service.observability.request_context import PSEUDONYM
 

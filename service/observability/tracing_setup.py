@@ -12,9 +12,7 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import Embedder
-from onionskin.memory.store import kind_of
-from onionskin.memory.store.store import TranscriptsFactory
-from onionskin.memory.store.transcripts import Transcripts
+from onionskin.memory.store import Transcripts, TranscriptsFactory, kind_of
 from onionskin.memory.types.tasks import Task
 from onionskin.service.settings import Settings
 

@@ -15,8 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from onionskin.chains.turn import TurnReply, stored_reply
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.idempotency import Attempt
+from onionskin.memory.store import Attempt, RedisStore
 from onionskin.memory.types.messages import User
 from onionskin.service.openai.schemas import CompletionRequest
 

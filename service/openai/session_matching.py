@@ -14,8 +14,7 @@ from onionskin.memory.privacy.conversation_redactor import ConversationRedactor
 from onionskin.memory.privacy.echo_removal import matches_redacted
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.retrieval import Embedder
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.script_io import new_session_id
+from onionskin.memory.store import RedisStore, new_session_id
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Message, Role, Session, User
 from onionskin.service.openai.request import TranscriptLine

@@ -15,8 +15,7 @@ from onionskin.memory.retrieval import (
     IndexCache,
     embed_missing,
 )
-from onionskin.memory.store import RedisStore
-from onionskin.memory.store.locks import LEASE_TIMEOUT
+from onionskin.memory.store import LEASE_TIMEOUT, RedisStore
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import (
     EmbedTask,

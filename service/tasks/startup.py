@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from onionskin.memory.cancellation import cancel_and_wait
-from onionskin.memory.store import Backoff, TaskQueue
+from onionskin.memory.store import Backoff
 from onionskin.service.observability.metrics import Metrics
 from onionskin.service.settings import Settings
 from onionskin.service.tasks.handlers import TaskHandlers
@@ -32,10 +32,8 @@ async def start_tasks(
         runs_tasks: Whether tasks run in this process; None for what the settings say.
     """
     here = settings.jobs == "here" if runs_tasks is None else runs_tasks
-    queue = TaskQueue(
-        handlers.store.connection,
-        lock_timeout=settings.job_hold,
-        backoff=Backoff(attempts=settings.job_attempts),
+    queue = handlers.store.task_queue(
+        lock_timeout=settings.job_hold, backoff=Backoff(attempts=settings.job_attempts)
     )
     async with TaskRunner(
         handlers.run,

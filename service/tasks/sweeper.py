@@ -9,7 +9,6 @@ from datetime import timedelta
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import EncryptedValueError, OnionskinError, UnknownSessionError
 from onionskin.memory.store import RedisStore
-from onionskin.memory.store.deployment import Deployment
 from onionskin.memory.types.messages import Session, User
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask
 from onionskin.service.tasks.runner import TaskRunner
@@ -47,7 +46,9 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled; only once where no session closes or expires."""
-        spans = [span for span in (self._close_after, self._store.retention.shortest) if span]
+        spans = [
+            span for span in (self._close_after, self._store.deletion.shortest_retention) if span
+        ]
         pause = min(max(min(spans) / 10, _MIN_PAUSE), _MAX_PAUSE) if spans else None
         await self._follow_embedder()
         while True:
@@ -58,13 +59,13 @@ class Sweeper:
 
     async def _follow_embedder(self) -> None:
         """Queue an embedding of every user after a change of embedder."""
-        connection, tag = self._store.connection, self._store.embedder_tag
+        deployment, tag = self._store.deployment, self._store.embedder_tag
         with contextlib.suppress(OnionskinError):  # each user's next turn queues it then
-            if await Deployment(connection).embedder() == tag:
+            if await deployment.embedder() == tag:
                 return
             async for user in self._store.users.all():
                 await self._tasks.schedule(EmbedTask(user))
-            await Deployment(connection).set_embedder(tag)
+            await deployment.set_embedder(tag)
 
     async def sweep(self) -> None:
         """Sweep every session once; stops where Redis cannot be reached."""
@@ -79,7 +80,7 @@ class Sweeper:
                     await self._sweep_session(user, session)
                 except (EncryptedValueError, UnknownSessionError):
                     continue
-            if self._store.retention.expires_memories():
+            if self._store.records.can_expire():
                 async for user in self._store.users.all():
                     with contextlib.suppress(EncryptedValueError):
                         await self._store.deletion.expire_records(user)

@@ -4,8 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from onionskin.memory.store.deletion import ErasureResult
-from onionskin.memory.store.users import UserStats
+from onionskin.memory.store import ErasureResult, UserStats
 from onionskin.service.schemas import utc
 
 

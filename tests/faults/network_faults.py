@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from onionskin.memory.store.transcripts import COMMIT_TURN
+from onionskin.memory.store.commit_request import COMMIT_TURN
 from tests.conftest import RedisClient
 from tests.faults.proxy import Proxy
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from onionskin.memory.store.encryption.master_keys import drawn_master_key
+from onionskin.memory.store.encryption.master_keys import generate_master_key
 from tests.openai_server import OpenAIServer
 from tests.service.chat.test_routes import (
     test_a_turn_is_answered_with_all_that_the_api_promises,
@@ -60,7 +60,7 @@ _RUN: dict[str, Callable[[Path], AbstractAsyncContextManager[Cluster | Watched]]
     "cluster": running_cluster,
     "sentinel": running_sentinels,
 }
-_KEYS = drawn_master_key("k1")
+_KEYS = generate_master_key("k1")
 _WITHIN_SECONDS = 60.0
 
 

@@ -8,8 +8,7 @@ from datetime import timedelta
 from onionskin.memory.circuit_breaker import CircuitBreaker
 from onionskin.memory.errors import EmbedderError, EmbedderUnavailableError
 from onionskin.memory.retrieval.embedders.base import Embedder
-from onionskin.memory.store import Connection
-from onionskin.memory.store.deployment import Deployment
+from onionskin.memory.store import Connection, Deployment
 from onionskin.memory.types.messages import Vectors
 
 

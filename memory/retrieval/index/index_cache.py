@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.quarantine import make_quarantine
 from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.retrieval.index.user_index import UserIndex
@@ -92,15 +91,15 @@ class CachedIndex:
         self.index.drop_session(session_id)
         self.quarantine.drop(session_id)
 
-    def expire(self, retention: Retention, user: User) -> bool:
+    def expire(self, store: RedisStore, user: User) -> bool:
         """Drop expired sessions and records; returns whether a session has expired."""
-        horizon = retention.horizon(user)
+        horizon = store.sessions.horizon(user)
         expired = [session_id for session_id, at in self.newest.items() if at <= horizon]
         for session_id in expired:
             self.drop(session_id)
-        if self.quarantine.quarantined_ids and retention.expires_memories():
+        if self.quarantine.quarantined_ids and store.records.can_expire():
             for record in self.records:
-                if retention.is_expired(user, record):
+                if store.records.is_expired(user, record):
                     self.quarantine.drop(record.id)
         return bool(expired)
 
@@ -167,7 +166,7 @@ class IndexCache:
         async with cached.lock:
             while not await self._apply(user, cached, changes):
                 changes = await self._store.transcripts.changes_since(user, cached.cursor)
-            expired = cached.expire(self._store.retention, user)
+            expired = cached.expire(self._store, user)
         if expired or not cached.is_unchanged:
             self._resize(user, cached)
         return cached
@@ -235,7 +234,7 @@ class IndexCache:
         """The change, with the record's expiry time set by the retention."""
         if not isinstance(change, PutRecord) or change.record is None:
             return change
-        return replace(change, record=self._store.retention.with_expiry(user, change.record))
+        return replace(change, record=self._store.records.with_expiry(user, change.record))
 
     def _empty(self) -> CachedIndex:
         return CachedIndex(self._make_index, quarantines=self.quarantines)

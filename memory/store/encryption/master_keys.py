@@ -141,7 +141,7 @@ def configured_master_keys(keys: str | None, file: Path | None) -> MasterKeys | 
     return read_master_keys(keys) if keys else None
 
 
-def drawn_master_key(key_id: str) -> str:
+def generate_master_key(key_id: str) -> str:
     """A new master key, as `id:base64`.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from onionskin.memory.store import Connection, RedisStore
-from onionskin.memory.store.transcripts import COMMIT_TURN
+from onionskin.memory.store.commit_request import COMMIT_TURN
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Message, User
 from tests.conftest import RedisClient

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from onionskin.memory.store.encryption.master_keys import drawn_master_key, read_master_keys
+from onionskin.memory.store.encryption.master_keys import generate_master_key, read_master_keys
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.services import environment, read_transcript, run_command, running_service
 
@@ -53,7 +53,7 @@ def _disk(folder: Path) -> bytes:
 
 def test_the_disk_reveals_nothing_and_the_service_everything(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text(drawn_master_key("k1") + "\n")
+    file.write_text(generate_master_key("k1") + "\n")
     for _ in range(2):
         more = {"ONIONSKIN_ENCRYPTION_KEYS_FILE": str(file)}
         with _service(tmp_path / "sealed", "", **more) as client:
@@ -77,7 +77,7 @@ def test_the_disk_reveals_nothing_and_the_service_everything(tmp_path: Path) -> 
 
 
 def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
-    keys = drawn_master_key("k1")
+    keys = generate_master_key("k1")
     with _service(tmp_path, "") as client:
         _live(client)
     refused = _onionskin(tmp_path, "", "encryption", "seal")
@@ -92,13 +92,13 @@ def test_plain_data_are_sealed_by_a_command(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_missing_wrong_or_lost_is_reported(tmp_path: Path) -> None:
-    first, second = drawn_master_key("k1"), drawn_master_key("k2")
+    first, second = generate_master_key("k1"), generate_master_key("k2")
     with _service(tmp_path, first) as client:
         _live(client)
     for keys, said in (
         ("", "The stored data are encrypted"),
         (second, "'k1', which is not among"),
-        (drawn_master_key("k1"), "differs from the one"),
+        (generate_master_key("k1"), "differs from the one"),
         ("k1:short", "'k1' is no key"),
     ):
         done = _onionskin(tmp_path, keys, "serve", "--port", "0")

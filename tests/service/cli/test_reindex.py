@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from onionskin.memory.store.encryption.master_keys import drawn_master_key
+from onionskin.memory.store.encryption.master_keys import generate_master_key
 from onionskin.memory.store.redis.embedded import EmbeddedRedis
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.conftest import repository
@@ -101,7 +101,7 @@ def test_a_service_with_a_new_embedder_embeds_all_users_in_the_background(
 def test_reindex_reads_what_is_encrypted_and_its_vectors_are_too(
     settings: dict[str, str], remote: dict[str, str], tmp_path: Path
 ) -> None:
-    sealed = {"ONIONSKIN_ENCRYPTION_KEYS": drawn_master_key("k1")}
+    sealed = {"ONIONSKIN_ENCRYPTION_KEYS": generate_master_key("k1")}
     _talk(tmp_path, settings | sealed)
     assert _reindex(**remote).returncode == ExitCode.USAGE  # without the key nothing is touched
     done = _reindex(**remote, **sealed)

@@ -11,7 +11,7 @@ from onionskin.memory.store.encryption.master_keys import (
     DataKey,
     MasterKeys,
     configured_master_keys,
-    drawn_master_key,
+    generate_master_key,
     names_of,
     read_master_keys,
 )
@@ -179,7 +179,7 @@ def test_a_data_key_unwraps_for_its_user_under_its_master_key_alone() -> None:
 
 
 def test_master_keys_are_read_in_order() -> None:
-    newer, older = drawn_master_key("2026-11"), drawn_master_key("2025")
+    newer, older = generate_master_key("2026-11"), generate_master_key("2025")
     found = read_master_keys(f" {newer},\n{older}\n")
     assert (found.newest, list(found.keys)) == ("2026-11", ["2026-11", "2025"])
     assert newer.partition(":")[2] not in repr(found)
@@ -196,7 +196,7 @@ def test_an_invalid_master_key_is_refused_without_showing_it(text: str) -> None:
 
 
 def test_a_master_key_is_there_once() -> None:
-    made = drawn_master_key("k1")
+    made = generate_master_key("k1")
     for twice in (f"{made},{made}", f"{made},k2:{made.partition(':')[2]}"):
         with pytest.raises(ConfigurationError, match="there twice"):
             read_master_keys(twice)
