@@ -15,7 +15,7 @@ from onionskin.memory.store.redis.scripts import Script
 
 _MARK_ERASURE = Script.inline(
     """
--- Note an erasure: the append-only file is due for a rewrite, and all workers drop the user's index.
+-- Note an erasure: the append-only file is due for a rewrite, and workers drop the user's index.
 -- KEYS[1] the prefix of erasures
 -- ARGV    1 token of the rewrite   2 epoch of the user who was erased, or ''   3 now
 --         4 seconds to keep the epoch

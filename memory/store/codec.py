@@ -1,4 +1,4 @@
-"""How values are packed: msgpack to plain data, validated on the way back, never unpickled."""
+"""Packs values as msgpack, and validates them when they are unpacked; nothing is unpickled."""
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ _VERSION = 1
 
 
 class _Packed(msgspec.Struct, array_like=True, frozen=True):
-    """What is packed of a message; what later versions add comes last, with a default."""
+    """The packed fields of a message; later versions add fields at the end, with a default."""
 
     version: int
     role: Role
@@ -31,7 +31,7 @@ _step_decoder = msgspec.msgpack.Decoder(RecordChange)
 
 
 def pack_message(message: Message) -> bytes:
-    """A message as a msgpack array, its version first."""
+    """A message as a msgpack array that begins with its version."""
     packed = (_VERSION, message.role, message.content, message.at, message.author)
     if message.profile:
         return _encoder.encode((*packed, message.interrupted, message.profile))
@@ -42,29 +42,29 @@ def unpack_message(data: bytes) -> Message:
     """The message of `pack_message`.
 
     Raises:
-        CorruptValueError: `data` is not what `pack_message` makes.
+        CorruptValueError: `data` is no packed message, or has another version.
     """
     try:
-        found = _decoder.decode(data)
+        packed = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptValueError(f"A stored message does not decode: {error}.") from error
-    if found.version != _VERSION:
+    if packed.version != _VERSION:
         raise CorruptValueError(
-            f"A stored message has format {found.version!r}; this version reads {_VERSION!r}. "
+            f"A stored message has format {packed.version!r}; this version reads {_VERSION!r}. "
             "Upgrade Onionskin."
         )
     return Message(
-        found.role, found.content, found.at, found.author, found.interrupted, found.profile
+        packed.role, packed.content, packed.at, packed.author, packed.interrupted, packed.profile
     )
 
 
 def pack_vector(embedder_tag: str, vector: Vector) -> bytes:
-    """A `(dim,)` float32 vector as float16, behind the tag of the embedder that made it."""
+    """A `(dim,)` float32 vector as float16, preceded by the tag of its embedder."""
     return embedder_tag.encode() + _TAG_END + vector.astype("<f2").tobytes()
 
 
 def unpack_vector(data: bytes | None, embedder_tag: str) -> NDArray[np.float16] | None:
-    """The `(dim,)` float16 vector of `pack_vector`, or None where another embedder made it."""
+    """The `(dim,)` float16 vector of `pack_vector`; None if another embedder made it."""
     if not data:
         return None
     tag, _, values = data.partition(_TAG_END)
@@ -82,7 +82,7 @@ def unpack_record(data: bytes) -> Record:
     """The record of `pack_record`.
 
     Raises:
-        CorruptValueError: `data` is not what was stored.
+        CorruptValueError: `data` is no packed record.
     """
     try:
         return _record_decoder.decode(data)
@@ -99,7 +99,7 @@ def unpack_step(data: bytes) -> RecordChange:
     """The step of `pack_step`.
 
     Raises:
-        CorruptValueError: `data` is not what was stored.
+        CorruptValueError: `data` is no packed step.
     """
     try:
         return _step_decoder.decode(data)

@@ -19,7 +19,7 @@ from onionskin.memory.types.messages import Committed, Entry, User
 
 CLAIM_KEY = Script.inline("""
 -- Claim an idempotency key; false if it is free, else what is stored under it.
--- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 claim   3 milliseconds that the claim lasts
+-- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 claim   3 milliseconds to keep it
 local key = KEYS[1] .. 'once:' .. ARGV[1]
 local stored = redis.call('GET', key)
 if stored then
@@ -169,7 +169,7 @@ class Idempotency(Repository):
 
     async def mark_delivered(self, user: User, attempt: Attempt) -> None:
         """Note that the client received the response: an equal request later is a new one."""
-        await self._step(user, "told", attempt)
+        await self._step(user, "delivered", attempt)
 
     async def mark_failed(self, user: User, attempt: Attempt) -> None:
         """Note that an attempt failed: the next one replaces it."""

@@ -1,45 +1,45 @@
-"""Where everything of a user lies in Redis. Every key is made here.
+"""The keys of Redis. Every key is made here.
 
-All keys of a user share the hash slot of `{tenant/user}`, so one script sees them all on a single
-server, under Sentinel and in a cluster. Tenant and user are percent-encoded: no input can contain
-`{`, `}`, `/` or `:`, and no two users can share a prefix.
+Every key of a user begins with `onionskin:{tenant/user}:`. They share one hash slot, so one script
+reaches them all on a single server, under Sentinel and in a cluster. Tenant and user are
+percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can share a prefix.
 
-| key                        | type   | holds                                            | expires |
-|----------------------------|--------|--------------------------------------------------|---------|
-| `<prefix>user`             | hash   | `epoch`, drawn anew when the user begins anew    | never   |
-| `<prefix>key`              | string | the data key of sealed values, itself wrapped    | never*  |
-| `<prefix>sessions`         | zset   | session ids by last activity                     | never   |
-| `<prefix>session:<sid>`    | hash   | a session's metadata and its fold                | never   |
-| `<prefix>messages:<sid>`   | list   | packed messages; index = position                | never   |
-| `<prefix>vectors`          | hash   | `<sid>:<position>` or record id -> vector        | never   |
-| `<prefix>records`          | hash   | record id -> revision and packed record          | never   |
-| `<prefix>topics`           | hash   | topic, or its mask, -> record id                 | never   |
-| `<prefix>history:<id>`     | list   | packed changes of a record                       | 30 days |
-| `<prefix>extraction`       | hash   | how extractions went, counted                    | never   |
-| `<prefix>released`         | set    | ids of what was released from quarantine         | never   |
-| `<prefix>log`              | stream | the change log, `0-<sequence>`, trimmed          | never   |
-| `<prefix>items`            | hash   | path -> when it began and packed item of a store | never   |
-| `<prefix>outside`          | hash   | collection elsewhere -> up to where it is filled | never   |
-| `<prefix>threads`          | set    | threads of LangGraph                             | never   |
-| `<prefix>thread:<t>:ids`   | zset   | `<namespace>:<checkpoint id>`, in their order    | never   |
-| `<prefix>thread:<t>:checkpoints` | hash | the same -> packed checkpoint                | never   |
-| `<prefix>thread:<t>:blobs` | hash   | `<namespace>:<channel>:<version>` -> value       | never   |
-| `<prefix>thread:<t>:writes:<id>` | hash | `<task>:<index>` -> write                    | never** |
-| `<prefix>once:<nonce>`     | string | where a commit went; or that it was overtaken    | minutes |
-| `<prefix>once:http:<name>` | string | the answer to a request that names itself        | a day   |
-| `<prefix>usage:<day>`      | hash   | calls and tokens of the model, where counted     | 3 days  |
-| `<prefix>usage:<day>:<turn id>` | string | that the turn is counted        | 2 hours |
-| `<prefix>once:try:<digest>` | string | which try of a request is under way or was told | minutes |
-| `<prefix>once:try:<digest>:late` | string | the try before it is still due        | minute |
-| `<prefix>shown:<turn id>`  | string | what the turn's prompt showed                    | a week  |
-| `<prefix>import:<id>`      | hash   | how many lines of an import are stored           | days    |
-| `<prefix>lease:<purpose>`  | string | who is at a job                                  | minutes |
-| `<prefix>lease:wait`       | string | nothing: a write that replicas are waited for    | second  |
-| `<prefix>lease:line:<sid>` | list   | which turns wait for a session                   | seconds |
-| `<prefix>lease:here:<sid>:<turn>` | string | that a turn still waits                   | seconds |
+| key                       | type   | content                                           | expires |
+|---------------------------|--------|---------------------------------------------------|---------|
+| `user`                    | hash   | `epoch`, an id per life of the user; stored bytes | never   |
+| `key`                     | string | the wrapped data key of encrypted values          | never*  |
+| `sessions`                | zset   | session ids by last activity                      | never   |
+| `session:<sid>`           | hash   | a session's metadata and summary                  | never   |
+| `messages:<sid>`          | list   | packed messages; index = position                 | never   |
+| `vectors`                 | hash   | `<sid>:<position>` or record id -> vector         | never   |
+| `records`                 | hash   | record id -> revision and packed record           | never   |
+| `topics`                  | hash   | topic, or its blind index -> record id            | never   |
+| `history:<id>`            | list   | packed changes of a record                        | 30 days |
+| `extraction`              | hash   | number of extractions by outcome                  | never   |
+| `released`                | set    | ids released from quarantine                      | never   |
+| `log`                     | stream | the change log, `0-<sequence>`, trimmed           | never   |
+| `items`                   | hash   | path -> creation time and packed LangGraph item   | never   |
+| `outside`                 | hash   | collection of a vector database -> cursor         | never   |
+| `threads`                 | set    | thread ids of LangGraph                           | never   |
+| `thread:<t>:ids`          | zset   | `<namespace>:<checkpoint id>`, in order           | never   |
+| `thread:<t>:checkpoints`  | hash   | the same -> packed checkpoint                     | never   |
+| `thread:<t>:blobs`        | hash   | `<namespace>:<channel>:<version>` -> value        | never   |
+| `thread:<t>:writes:<id>`  | hash   | `<task>:<index>` -> write                         | never** |
+| `once:<nonce>`            | string | the position of a commit, or `overtaken`          | minutes |
+| `once:http:<name>`        | string | the response under an idempotency key             | a day   |
+| `usage:<day>`             | hash   | model calls and tokens, where budgeted            | 3 days  |
+| `usage:<day>:<turn id>`   | string | marks a turn as counted                           | 2 hours |
+| `once:try:<digest>`       | string | the state of the latest attempt of a request      | minutes |
+| `once:try:<digest>:late`  | string | marks that an earlier attempt is expected         | minute  |
+| `shown:<turn id>`         | string | the prompt trace of a turn                        | a week  |
+| `import:<id>`             | hash   | how many lines of an import are stored            | days    |
+| `lease:<purpose>`         | string | the worker that holds a task or session           | minutes |
+| `lease:wait`              | string | empty; a marker for WAIT                          | second  |
+| `lease:line:<sid>`        | list   | the queue of turns that wait for a session        | seconds |
+| `lease:here:<sid>:<turn>` | string | marks that a turn still waits                     | seconds |
 
-*) after days, while no `user` key is there.
-**) after minutes, while the checkpoint is not there.
+*) after days, while there is no `user` key.
+**) after minutes, while there is no checkpoint.
 """
 
 from urllib.parse import quote, unquote
@@ -48,25 +48,25 @@ from onionskin.memory.types.messages import User
 
 NAMESPACE = "onionskin"
 API_KEYS = f"{NAMESPACE}:api-keys"
-"""A hash of every API key, by id; permanent, and of no user."""
+"""A hash of every API key, by id; permanent, of no user."""
 PSEUDONYM_KEY = f"{NAMESPACE}:pseudonym-key"
-"""Random bytes, under which logs hash users; permanent, and of no user."""
+"""Random bytes that key the hashes of users in logs; permanent, of no user."""
 ERASURES = f"{NAMESPACE}:{{erasures}}:"
-"""The prefix of what is noted of erasures, of no user: `rewrite-due` stands until the append-only
-file was rewritten, `epochs` (a zset of random names) for ten minutes."""
+"""The prefix of notes about erasures, of no user: `rewrite-due` exists until the append-only file
+is rewritten, `epochs` (a zset of random ids) for ten minutes."""
 REWRITE_DUE, ERASED_EPOCHS = f"{ERASURES}rewrite-due", f"{ERASURES}epochs"
 TASK_QUEUE = f"{NAMESPACE}:{{due}}:"
-"""The beginning of what is due, for all users: `agenda.py`. Permanent; entries go when done."""
+"""The prefix of the task queue of all users, see `task_queue.py`; permanent."""
 EMBEDDERS = f"{NAMESPACE}:embedders"
-"""A hash: the dimensions of each embedder's vectors, and which one is in use; permanent."""
+"""A hash of the dimensions of each embedder's vectors, and the embedder in use; permanent."""
 MASTER_KEY_CHECKS = f"{NAMESPACE}:master-keys"
-"""A hash of what each master key in use is recognised by; permanent, and of no user."""
+"""A hash of the check value of each master key in use; permanent, of no user."""
 PERMANENT = (
     *("user", "sessions", "session:", "messages:", "vectors", "log"),
     *("records", "topics", "extraction", "released", "key"),
     *("items", "threads", "thread:", "outside"),
 )
-"""What stands after the prefix in keys without a time-to-live."""
+"""Keys without a time-to-live, after the prefix; those ending in `:` are families."""
 SESSION_KEYS = f"{NAMESPACE}:{{*}}:session:*"
 """A SCAN pattern: the metadata of every session of every user."""
 USER_KEYS = f"{NAMESPACE}:{{*/*}}:user"
@@ -78,12 +78,12 @@ DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
 
 
 def prefix(user: User) -> str:
-    """The beginning of every key of `user`: `onionskin:{<tenant>/<user>}:`."""
+    """The prefix of every key of `user`: `onionskin:{<tenant>/<user>}:`."""
     return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
 
 
 def data_key(user: User) -> str:
-    """The user's data key, wrapped."""
+    """The wrapped data key of the user."""
     return f"{prefix(user)}key"
 
 
@@ -108,12 +108,12 @@ def records(user: User) -> str:
 
 
 def topics(user: User) -> str:
-    """Which record holds which topic."""
+    """The record of each topic."""
     return f"{prefix(user)}topics"
 
 
 def released(user: User) -> str:
-    """What was released from quarantine."""
+    """The ids that were released from quarantine."""
     return f"{prefix(user)}released"
 
 
@@ -123,22 +123,22 @@ def history(user: User, record_id: str) -> str:
 
 
 def vectors(user: User) -> str:
-    """The vectors of the user's messages."""
+    """The vectors of the user's messages and records."""
     return f"{prefix(user)}vectors"
 
 
 def idempotency(user: User, name: str) -> str:
-    """What became of a request or a commit that names itself."""
+    """The response of a request or the position of a commit, by idempotency key or nonce."""
     return f"{prefix(user)}once:{name}"
 
 
 def prompt_trace(user: User, turn_id: str) -> str:
-    """What the prompt of a turn showed."""
+    """The prompt trace of a turn."""
     return f"{prefix(user)}shown:{turn_id}"
 
 
 def items(user: User) -> str:
-    """What a user's store holds."""
+    """The user's items of LangGraph's store."""
     return f"{prefix(user)}items"
 
 
@@ -154,22 +154,22 @@ def parse_item(field: str) -> tuple[tuple[str, ...], str]:
 
 
 def vector_database_cursors(user: User) -> str:
-    """Up to where collections outside hold the user's messages."""
+    """The cursors of the vector databases that hold the user's messages."""
     return f"{prefix(user)}outside"
 
 
 def threads(user: User) -> str:
-    """The threads of a user, encoded."""
+    """The encoded ids of the user's threads."""
     return f"{prefix(user)}threads"
 
 
 def thread(thread_id: str) -> str:
-    """What stands behind the user's prefix in every key of a thread but its own parts."""
+    """What follows the user's prefix in every key of a thread."""
     return f"thread:{_encoded(thread_id)}:"
 
 
 def encoded(part: str) -> str:
-    """A text without any character that has a meaning in a key."""
+    """A text without characters that have a meaning in keys."""
     return _encoded(part)
 
 
@@ -179,47 +179,47 @@ def decoded(part: str) -> str:
 
 
 def usage(user: User, day: str) -> str:
-    """What a user has used of the model in a day."""
+    """The model usage of a user on a day."""
     return f"{prefix(user)}usage:{day}"
 
 
 def tenant_usage(tenant: str, day: str) -> str:
-    """What a tenant has used of the model in a day."""
+    """The model usage of a tenant on a day."""
     return f"{NAMESPACE}:tenant:{{{_encoded(tenant)}}}:usage:{day}"
 
 
 def import_progress(user: User, import_id: str) -> str:
-    """How far an import has come."""
+    """The progress of an import."""
     return f"{prefix(user)}import:{import_id}"
 
 
 def lease(user: User, purpose: str) -> str:
-    """Who is at a job for this user."""
+    """The lease on a task or session of the user."""
     return f"{prefix(user)}lease:{purpose}"
 
 
 def script_keys(prefix: str) -> tuple[str, str]:
-    """The keys that a script of a prefix is called with.
+    """The two keys that a script of a prefix is called with.
 
-    There are two of them because a cluster refuses a call of several keys while their slot is moved
-    and one is missing; a call of one key goes to where the slot moves to, and finds nobody there.
+    While a cluster moves a slot, it refuses a call with several keys if one is missing. A call with
+    a single missing key would be sent on to the new node, and find no data there yet.
     """
     return prefix, f"{prefix}user"
 
 
 def durability_marker(key: str) -> str:
-    """A key on the hash slot of `key`, which is written so that there is something to wait for."""
+    """A key on the hash slot of `key`; writing it gives WAIT something to wait for."""
     tag = key.partition("{")[2].partition("}")[0] or key
     return f"{NAMESPACE}:{{{tag}}}:lease:wait"
 
 
 def user_keys(tenant: str) -> str:
-    """A SCAN pattern: the `user` key of every user of a tenant. Encoded, it holds no wildcard."""
+    """A SCAN pattern: the `user` key of every user of a tenant. Encoding removes wildcards."""
     return f"{NAMESPACE}:{{{_encoded(tenant)}/*}}:user"
 
 
 def parse_user(key: str) -> User:
-    """The user of any of their keys."""
+    """The user who owns a key."""
     owner = key.removeprefix(f"{NAMESPACE}:{{").partition("}:")[0]
     tenant, _, user_id = owner.partition("/")
     return User(unquote(user_id), unquote(tenant))

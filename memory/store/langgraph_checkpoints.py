@@ -41,8 +41,8 @@ end
 return {name, packed, redis.call('HGETALL', thread .. 'writes:' .. name)}
 """)
 _PUT_WRITES = Script.inline("""
--- Store the writes of tasks after a checkpoint. They may arrive before the checkpoint, and expire if
--- it never arrives.
+-- Store the writes of tasks after a checkpoint. They may arrive before the checkpoint, and expire
+-- if it never arrives.
 -- KEYS[1] the user's prefix
 -- ARGV    1 thread   2 checkpoint name   3 seconds to wait for the checkpoint
 --         4.. field, 'once' or 'over' (whether it replaces an existing write), packed
@@ -159,7 +159,7 @@ class LangGraphCheckpoints(Repository):
     async def get(
         self, thread: Thread, checkpoint_id: str | None
     ) -> tuple[Row, list[Written]] | None:
-        """A checkpoint, or the latest one, with the writes that follow it; None if there is none."""
+        """A checkpoint, or the latest one, with the writes after it; None if there is none."""
         name = thread.name(checkpoint_id) if checkpoint_id else ""
         namespace = keys.encoded(thread.namespace)
         reply, cipher = await self._keyring.run_read(

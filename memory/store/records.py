@@ -1,4 +1,4 @@
-"""Records: written with compare-and-set, all or none, with their history; and quarantine releases."""
+"""Records: compare-and-set writes, all or none, with their history; and quarantine releases."""
 
 import secrets
 from collections.abc import AsyncIterator, Sequence

@@ -48,7 +48,8 @@ local now = time[1] + time[2] / 1000000
 local waiting = KEYS[1] .. 'waiting'
 local tasks = {}
 if ARGV[3] ~= '0' then
-  tasks = redis.call('ZRANGEBYSCORE', waiting, '-inf', string.format('%.6f', now), 'LIMIT', 0, ARGV[3])
+  local due = string.format('%.6f', now)
+  tasks = redis.call('ZRANGEBYSCORE', waiting, '-inf', due, 'LIMIT', 0, ARGV[3])
 end
 for _, task in ipairs(tasks) do
   redis.call('ZADD', waiting, string.format('%.6f', now + ARGV[1]), task)

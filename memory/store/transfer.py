@@ -37,7 +37,7 @@ class SessionPiece:
 
 @dataclass(frozen=True, slots=True)
 class MessagesPiece:
-    """Messages of a session from position `first` on, each with its `(dim,)` vector if it has one."""
+    """Messages of a session from position `first` on, with their `(dim,)` vectors or None."""
 
     session_id: str
     first: int
@@ -137,7 +137,7 @@ def _refusal(reply: Sequence[Any]) -> str:
     if reply[0] == b"conflict":
         return (
             f"{reply[1]} lines of this import are stored, not as many as this one counted: it runs "
-            "twice, or the user was erased meanwhile. Start again to resume."
+            "twice, or the user was erased in between. Start again to resume."
         )
     name = reply[1].decode()
     return {

@@ -176,12 +176,12 @@ def check_redis(facts: RedisFacts, *, embedded: bool) -> list[Finding]:
                 "Set maxmemory-policy to noeviction: Onionskin then answers 503 and loses nothing.",
             )
         )
-    if facts.most_bytes and facts.used_bytes > _FULL * facts.most_bytes:
+    if facts.max_bytes and facts.used_bytes > _FULL * facts.max_bytes:
         findings.append(
             Finding(
                 "redis",
                 "warn",
-                f"It is {facts.used_bytes / facts.most_bytes:.0%} full.",
+                f"It is {facts.used_bytes / facts.max_bytes:.0%} full.",
                 "Raise maxmemory, set ONIONSKIN_RETAIN_SESSIONS, or use a Redis cluster.",
             )
         )

@@ -221,7 +221,7 @@ class MasterKeyRegistry:
         return removed
 
     async def _verify(self, masters: MasterKeys | None) -> set[str]:
-        """The ids of the master keys in use, all of which are configured and unchanged."""
+        """Check that all master keys in use are configured and unchanged; returns their ids."""
         checks = await self._call(self._commands.hgetall(keys.MASTER_KEY_CHECKS))
         for name, stored in checks.items():
             key_id = name.decode()

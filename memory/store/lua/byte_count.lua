@@ -1,11 +1,12 @@
--- Keeps count of the bytes of a user's messages, memories and vectors. Prepended to what stores them.
+-- Counts the bytes of a user's messages, memories and vectors. Joined before the scripts that store
+-- them.
 local function add_bytes(prefix, bytes)
   if bytes ~= 0 then
     redis.call('HINCRBY', prefix .. 'user', 'bytes', bytes)
   end
 end
 
--- The bytes of fields of a hash that are to be replaced or removed.
+-- The bytes of hash fields that are about to be replaced or removed.
 local function field_bytes(name, fields)
   local bytes = 0
   for _, value in ipairs(redis.call('HMGET', name, unpack(fields))) do

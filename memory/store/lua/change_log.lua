@@ -1,10 +1,10 @@
--- What a view of the user's index has missed. Prepended to the scripts that read it.
+-- Reads the changes that an index has not applied yet. Joined before the scripts that use it.
 --
--- The log's entries are numbered 0-1, 0-2, ... without gaps and name messages by session and
--- position; the messages and vectors themselves are read from where they are stored. A view that
--- was never filled, or that fell off the trimmed end, gets `reload` unless the log is still whole;
--- so does one that is ahead of the log, because a failover lost what it had read.
-local function read_changes(prefix, epoch, sequence, most_messages)
+-- Entries of the log are numbered 0-1, 0-2, ... without gaps. They name messages by session and
+-- position; messages and vectors are read from where they are stored. The reply is `reload` if an
+-- index needs entries that were trimmed, or is ahead of the log because a failover lost entries.
+-- An empty index is filled from the log if the log is still complete.
+local function read_changes(prefix, epoch, sequence, max_messages)
   local current = redis.call('HGET', prefix .. 'user', 'epoch')
   if not current then
     return {'', 0, 'ok', {}}
@@ -26,7 +26,7 @@ local function read_changes(prefix, epoch, sequence, most_messages)
       if number ~= sequence + 1 then
         return {current, last, 'reload', {}}
       end
-      if messages >= most_messages then
+      if messages >= max_messages then
         return {current, sequence, 'more', items}
       end
       local fields = entry[2]

@@ -1,8 +1,8 @@
--- Store a checkpoint of a thread, with the channels that are new in it.
+-- Store a checkpoint of a thread, and the channel versions that are new in it.
 -- KEYS[1] the user's prefix
--- ARGV    1 thread   2 the checkpoint's name   3 that of its parent, ''   4 packed
---         5 epoch for a new user   6.. channel, packed, channel, packed ...
--- Answers 0 where the parent is gone: nothing comes back that was deleted while a graph ran.
+-- ARGV    1 thread   2 checkpoint name   3 name of its parent or ''   4 packed checkpoint
+--         5 epoch for a new user   6.. channel version, packed value, ...
+-- Returns 0 if the parent was deleted: a running graph must not restore a deleted thread.
 local prefix, thread = KEYS[1], KEYS[1] .. 'thread:' .. ARGV[1] .. ':'
 if ARGV[3] ~= '' and not redis.call('ZSCORE', thread .. 'ids', ARGV[3]) then
   return 0

@@ -1,35 +1,37 @@
--- One write for one turn (or one batch of an import): whole, once, or not at all.
+-- Commit a turn, or a batch of an import: completely, once, or not at all.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id   2 '1' if it may be created, '0' if not; or the user's epoch, if it may be
---         while that is theirs: whoever was erased does not come back by a turn under way
---         3 nonce: the same commit, sent again, is answered, not repeated; or refused, if a later try
---         of the request has taken its place
---         4 seconds to remember the nonce   5 time of the first message   6 time of the last
---         7 profile of the turn, '' for none   8 title   9 sessions it follows   10 epoch for a new user
---         11 log entries to keep   12 import id or ''   13 lines stored before   14 lines after
---         15 seconds to remember the import   16 the turn's token, whose hold it gives back, or ''
---         17 what the prompt showed, or ''   18 seconds to keep that
---         19 the position that the messages are sealed for, '' for any: elsewhere they do not open
---         20.. message, vector ('' if none), message, vector ...
+-- ARGV    1 session id   2 '1' if the session may be created, '0' if not; or the user's epoch: it
+--         may be created while the epoch is the same, so that no running turn restores erased data
+--         3 nonce: a repeated commit returns the first reply, and is refused if a later attempt of
+--         the request has superseded it   4 seconds to remember the nonce
+--         5 time of the first message   6 time of the last   7 profile of the turn or ''   8 title
+--         9 sessions that it continues   10 epoch for a new user   11 log entries to keep
+--         12 import id or ''   13 lines stored before   14 lines after   15 seconds to remember the
+--         import   16 token of the session lock to release, or ''   17 prompt trace or ''
+--         18 seconds to keep the trace   19 the position that the messages are encrypted for, the
+--         only one at which they decrypt; '' for any   20.. message, vector ('' if none), ...
+-- Returns {'ok', first position, new length, session id, log sequence}, {'moved', length} if the
+-- messages are encrypted for another position, or the reason of a refusal.
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
-local once, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
+local nonce, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
 
-local function give_back()
+local function release_lock()
   if ARGV[16] ~= '' and redis.call('GET', prefix .. 'lease:turn:' .. sid) == ARGV[16] then
     redis.call('DEL', prefix .. 'lease:turn:' .. sid, prefix .. 'lease:stop:' .. sid)
   end
 end
 
-local done = redis.call('GET', once)
-if done then
-  give_back()
-  if done == 'overtaken' then
-    return {done}
+local committed = redis.call('GET', nonce)
+if committed then
+  release_lock()
+  if committed == 'overtaken' then
+    return {committed}
   end
-  local sid_then, first_then = string.match(done, '^(%S+) (%d+)$')
-  return {'ok', tonumber(first_then), redis.call('LLEN', prefix .. 'messages:' .. sid_then), sid_then, 0}
+  local earlier_sid, earlier_first = string.match(committed, '^(%S+) (%d+)$')
+  local length = redis.call('LLEN', prefix .. 'messages:' .. earlier_sid)
+  return {'ok', tonumber(earlier_first), length, earlier_sid, 0}
 end
 local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
 if not length and ARGV[2] ~= '1' and ARGV[2] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
@@ -75,7 +77,7 @@ redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 add_bytes(prefix, bytes)
 local logged = redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
   'put', sid, 'first', first, 'count', count)
-redis.call('SET', once, sid .. ' ' .. first, 'EX', ARGV[4])
+redis.call('SET', nonce, sid .. ' ' .. first, 'EX', ARGV[4])
 if ARGV[17] ~= '' then
   redis.call('SET', prefix .. 'shown:' .. sid .. '.' .. first, ARGV[17], 'EX', ARGV[18])
 end
@@ -83,5 +85,5 @@ if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
 end
-give_back()
+release_lock()
 return {'ok', first, first + count, sid, tonumber(string.sub(logged, 3))}

@@ -1,9 +1,11 @@
--- Store the beginning of a session as a new one, sealed anew for where it stands: whole, or not at all.
+-- Store the beginning of a session as a new one, encrypted for its new place: completely, or not at
+-- all.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id of the original, which must be there still   2 id of the copy   3 time
---         4 log entries to keep   5 how many fields   6.. field, value ...
---         then message, vector ('' if none), message, vector ...
+-- ARGV    1 session id of the original, which must still exist   2 id of the copy   3 time
+--         4 log entries to keep   5 number of fields   6.. field, value, ...
+--         then message, vector ('' if none), ...
+-- Returns the number of messages, -1 if the original was deleted.
 local prefix, to, fields = KEYS[1], ARGV[2], tonumber(ARGV[5])
 if redis.call('EXISTS', prefix .. 'session:' .. ARGV[1]) == 0 then
   return -1

@@ -1,6 +1,8 @@
--- Delete a session: its transcript, its vectors, its fold; every view hears of it through the log.
+-- Delete a session with its transcript, vectors and summary; indexes learn of it from the log.
 -- KEYS[1] the user's prefix
--- ARGV    1 session id   2 log entries to keep   3 only if it was last active then or before, ''
+-- ARGV    1 session id   2 log entries to keep   3 delete only if last active at this time or
+--         earlier, '' for any time
+-- Returns the number of its messages, -1 if nothing was deleted.
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 if redis.call('EXISTS', session) == 0 then

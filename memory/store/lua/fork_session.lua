@@ -1,8 +1,9 @@
--- Copy the beginning of a session into a new one, vectors included: whole, or not at all.
+-- Copy the beginning of a session with its vectors into a new one: completely, or not at all.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id   2 id of the copy   3 how many messages, -1 for all   4 time   5 profile, ''
---         for that of the original   6 log entries to keep
+-- ARGV    1 session id   2 id of the copy   3 number of messages, -1 for all   4 time
+--         5 profile, '' for that of the original   6 log entries to keep
+-- Returns the number of copied messages, -1 if the session was deleted.
 local prefix, from, to = KEYS[1], ARGV[1], ARGV[2]
 local source, copy = prefix .. 'session:' .. from, prefix .. 'session:' .. to
 local length = tonumber(redis.call('HGET', source, 'length') or -1)

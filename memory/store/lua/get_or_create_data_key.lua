@@ -1,31 +1,31 @@
--- Give a user a data key, or tell the one that there is. The topics of a user who had none are masked
--- at the same instant, because they are found by what stands for them.
+-- Store a data key for a user who has none; returns the user's data key. At the same instant, the
+-- topics of the user's plain records are replaced by their blind indexes, by which they are found.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 the data key   2 seconds to keep it while nothing else is stored of the user
---         3.. topic, its mask, topic, its mask ...
--- Answers {the user's data key, topics without a mask}: the key is '' if some are not given
+-- ARGV    1 wrapped data key   2 seconds to keep it while the user has no other data
+--         3.. topic, its blind index, ...
+-- Returns {data key, {}}, or {'', topics whose blind index is not among the arguments}.
 local prefix = KEYS[1]
-local held = redis.call('GET', prefix .. 'key')
-if held then
-  return {held, {}}
+local stored = redis.call('GET', prefix .. 'key')
+if stored then
+  return {stored, {}}
 end
-local masks, left = {}, {}
+local indexes, missing = {}, {}
 for at = 3, #ARGV, 2 do
-  masks[ARGV[at]] = ARGV[at + 1]
+  indexes[ARGV[at]] = ARGV[at + 1]
 end
 local topics = redis.call('HGETALL', prefix .. 'topics')
 for at = 1, #topics, 2 do
-  if not masks[topics[at]] then
-    left[#left + 1] = topics[at]
+  if not indexes[topics[at]] then
+    missing[#missing + 1] = topics[at]
   end
 end
-if #left > 0 then
-  return {'', left}
+if #missing > 0 then
+  return {'', missing}
 end
 for at = 1, #topics, 2 do
   redis.call('HDEL', prefix .. 'topics', topics[at])
-  redis.call('HSET', prefix .. 'topics', masks[topics[at]], topics[at + 1])
+  redis.call('HSET', prefix .. 'topics', indexes[topics[at]], topics[at + 1])
 end
 redis.call('SET', prefix .. 'key', ARGV[1])
 if redis.call('EXISTS', prefix .. 'user') == 0 then

@@ -1,24 +1,26 @@
--- One read for one turn: the session to go on with, its unfolded messages, what earlier sessions
--- left, and what the index view has missed.
+-- Read all that a turn needs: the session, its unsummarized messages, digests of earlier sessions,
+-- and the changes that the worker's index lacks.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id, or '' for the latest   2 now   3 idle timeout (seconds)
---         4 how many of the last messages (0: all unfolded ones)
---         5 earlier sessions to take up        6 last messages of each, where unfolded
---         7 epoch of the view ('-': no view)   8 its sequence   9 messages of changes at most
---         10 the turn's token, '' to hold nothing   11 milliseconds to hold   12 'reject', 'queue'
---         or 'interrupt': what to do when another turn holds the session (line.lua)
---         13 sessions last active then or before are past their time
+-- ARGV    1 session id, '' for the latest   2 now   3 idle timeout (seconds)
+--         4 number of last messages (0: all unsummarized ones)
+--         5 number of earlier sessions   6 last messages of each, where unsummarized
+--         7 epoch of the index ('-': no index)   8 its sequence   9 maximum number of messages
+--         10 token of the session lock, '' for no lock   11 its milliseconds   12 'reject', 'queue'
+--         or 'interrupt': the policy while another turn holds the lock (session_queue.lua)
+--         13 sessions last active at this time or earlier have expired
+-- Returns {'ok', session id, fields, first position, messages, digests, changes, epoch},
+-- {'unknown'}, or {'busy', session id, place in the queue}.
 local prefix = KEYS[1]
 local sid, now, idle = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local horizon = tonumber(ARGV[13])
-local most, carry, carry_tail = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local tail, carry, carry_tail = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local function session(id)
-  local found = redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
+  local fields = redis.call('HMGET', prefix .. 'session:' .. id, 'created', 'active', 'length', 'title',
     'profile', 'closed', 'folded_upto', 'summarized_upto', 'summary', 'extract', 'follows', 'metadata',
     'extracted_upto')
-  return found[2] and tonumber(found[2]) > horizon and found or {}
+  return fields[2] and tonumber(fields[2]) > horizon and fields or {}
 end
 
 local function messages(id, first)
@@ -34,9 +36,9 @@ if sid ~= '' then
 else
   local latest = redis.call('ZREVRANGE', prefix .. 'sessions', 0, 0)
   if latest[1] then
-    local found = session(latest[1])
-    if found[1] and found[6] ~= '1' and now - tonumber(found[2]) <= idle then
-      sid, fields = latest[1], found
+    local stored = session(latest[1])
+    if stored[1] and stored[6] ~= '1' and now - tonumber(stored[2]) <= idle then
+      sid, fields = latest[1], stored
     end
   end
 end
@@ -51,7 +53,7 @@ end
 local unfolded, first, earlier = {}, 0, {}
 if fields then
   local length = tonumber(fields[3])
-  first = most > 0 and math.max(0, length - most) or tonumber(fields[7])
+  first = tail > 0 and math.max(0, length - tail) or tonumber(fields[7])
   unfolded = messages(sid, first)
   for id in string.gmatch(fields[11] or '', '%S+') do
     earlier[#earlier + 1] = id
@@ -62,11 +64,11 @@ end
 
 local digests = {}
 for _, id in ipairs(carry > 0 and earlier or {}) do
-  local found = session(id)
-  if found[1] then
-    local from = math.max(tonumber(found[7]), tonumber(found[3]) - carry_tail)
+  local digest = session(id)
+  if digest[1] then
+    local from = math.max(tonumber(digest[7]), tonumber(digest[3]) - carry_tail)
     digests[#digests + 1] =
-      {id, found[2], found[7], found[8], found[9], found[10], from, messages(id, from)}
+      {id, digest[2], digest[7], digest[8], digest[9], digest[10], from, messages(id, from)}
   end
 end
 

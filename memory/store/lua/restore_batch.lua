@@ -1,12 +1,13 @@
--- Restore a batch of an export: all of it, once, or nothing. What is there already stays as it is.
+-- Restore a batch of an export: completely, once, or not at all. Existing data stay as they are.
 --
 -- KEYS[1] the user's prefix
 -- ARGV    1 import id   2 lines stored before   3 lines after   4 seconds to remember the import
---         5 epoch for a new user   6 log entries to keep; then pieces, each with its sort first:
---         'session', id, fields, field, value ...
---         'messages', session id, first position, count, message, vector or '' ...
+--         5 epoch for a new user   6 log entries to keep   7.. pieces, which begin with their kind:
+--         'session', id, number of fields, field, value, ...
+--         'messages', session id, first position, count, message, vector or '', ...
 --         'record', id, revision and packed record, topic or '', vector or ''
 --         'step', record id, number, packed step, seconds to keep the history
+-- Returns {'ok'}, or {'conflict', stored lines}, or the kind and id of what exists already.
 local prefix = KEYS[1]
 local import = prefix .. 'import:' .. ARGV[1]
 local stored = tonumber(redis.call('HGET', import, 'lines') or 0)
@@ -17,17 +18,17 @@ if stored ~= tonumber(ARGV[2]) then
   return {'conflict', stored}
 end
 
-local function each(handle)
+local function for_each_piece(handle)
   local at = 7
   while at <= #ARGV do
-    local sort, id = ARGV[at], ARGV[at + 1]
-    local refused = handle[sort](id, at + 2)
+    local kind, id = ARGV[at], ARGV[at + 1]
+    local refused = handle[kind](id, at + 2)
     if refused then
       return refused
     end
-    if sort == 'session' then
+    if kind == 'session' then
       at = at + 3 + 2 * tonumber(ARGV[at + 2])
-    elseif sort == 'messages' then
+    elseif kind == 'messages' then
       at = at + 4 + 2 * tonumber(ARGV[at + 3])
     else
       at = at + 5
@@ -40,7 +41,7 @@ local function messages(id) return prefix .. 'messages:' .. id end
 local function history(id) return prefix .. 'history:' .. id end
 local new, topics = {}, {}
 
-local refused = each({
+local refused = for_each_piece({
   session = function(id)
     if redis.call('EXISTS', session(id)) == 1 then
       return {'session', id}
@@ -49,8 +50,8 @@ local refused = each({
   end,
   messages = function(id, at)
     local length = redis.call('LLEN', messages(id))
-    local there = new[id] or redis.call('EXISTS', session(id)) == 1
-    if not there or length ~= tonumber(ARGV[at]) then
+    local exists = new[id] or redis.call('EXISTS', session(id)) == 1
+    if not exists or length ~= tonumber(ARGV[at]) then
       return {'changed', id}
     end
   end,
@@ -82,7 +83,7 @@ local function log(...)
   redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[6], '0-*', ...)
 end
 
-each({
+for_each_piece({
   session = function(id, at)
     for field = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
       redis.call('HSET', session(id), ARGV[field], ARGV[field + 1])

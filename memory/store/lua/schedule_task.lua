@@ -1,27 +1,27 @@
--- Note what is due.
--- KEYS[1] the agenda's prefix
--- ARGV    1 seconds until it may be taken   2 token of the worker that does it, '' for whoever comes
---         3 '1' to put nothing off that is noted already   4.. what is due
--- For each 1 if it was noted; 0 if it stands as it stood, for it waits to be tried again.
+-- Queue tasks.
+-- KEYS[1] the queue's prefix
+-- ARGV    1 seconds until they are due   2 token of the worker that runs them, '' for any worker
+--         3 '1' to postpone no task that is queued already   4.. tasks
+-- Returns 1 for each task that was scheduled, 0 for one that keeps its schedule.
 local time = redis.call('TIME')
-local till = time[1] + time[2] / 1000000 + ARGV[1]
+local due = time[1] + time[2] / 1000000 + ARGV[1]
 local waiting, workers = KEYS[1] .. 'waiting', KEYS[1] .. 'workers'
-local noted = {}
+local scheduled = {}
 for at = 4, #ARGV do
-  local due = ARGV[at]
-  local stands = redis.call('ZSCORE', waiting, due)
-  local kept = stands and redis.call('HEXISTS', KEYS[1] .. 'failures', due) == 1
-  if stands and ARGV[3] == '1' then
-    kept = kept or redis.call('HEXISTS', workers, due) == 1 or tonumber(stands) <= till
+  local task = ARGV[at]
+  local queued = redis.call('ZSCORE', waiting, task)
+  local is_kept = queued and redis.call('HEXISTS', KEYS[1] .. 'failures', task) == 1
+  if queued and ARGV[3] == '1' then
+    is_kept = is_kept or redis.call('HEXISTS', workers, task) == 1 or tonumber(queued) <= due
   end
-  if not kept then
-    redis.call('ZADD', waiting, string.format('%.6f', till), due)
+  if not is_kept then
+    redis.call('ZADD', waiting, string.format('%.6f', due), task)
     if ARGV[2] == '' then
-      redis.call('HDEL', workers, due)
+      redis.call('HDEL', workers, task)
     else
-      redis.call('HSET', workers, due, ARGV[2])
+      redis.call('HSET', workers, task, ARGV[2])
     end
   end
-  noted[#noted + 1] = kept and 0 or 1
+  scheduled[#scheduled + 1] = is_kept and 0 or 1
 end
-return noted
+return scheduled

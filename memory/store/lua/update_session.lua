@@ -1,17 +1,18 @@
--- Begin an empty session, or change what is noted of one.
+-- Create an empty session, or change fields of an existing one.
 --
 -- KEYS[1] the user's prefix
--- ARGV    1 session id   2 '1' to begin it   3 time   4 epoch for a new user   5 sessions to take up
---         6.. field, value, field, value ...
+-- ARGV    1 session id   2 '1' to create it   3 time   4 epoch for a new user
+--         5 number of earlier sessions that it continues   6.. field, value, ...
+-- Returns 0 if there is no such session.
 local prefix, sid = KEYS[1], ARGV[1]
 local session = prefix .. 'session:' .. sid
 if ARGV[2] == '1' then
-  local follows = redis.call('ZREVRANGE', prefix .. 'sessions', 0, tonumber(ARGV[5]) - 1)
+  local continued_from = redis.call('ZREVRANGE', prefix .. 'sessions', 0, tonumber(ARGV[5]) - 1)
   if tonumber(ARGV[5]) == 0 then
-    follows = {}
+    continued_from = {}
   end
   redis.call('HSET', session, 'created', ARGV[3], 'active', ARGV[3], 'length', 0, 'profile', '',
-    'title', '', 'follows', table.concat(follows, ' '), 'closed', '0', 'folded_upto', 0,
+    'title', '', 'follows', table.concat(continued_from, ' '), 'closed', '0', 'folded_upto', 0,
     'summarized_upto', 0, 'summary', '', 'extract', '', 'metadata', '')
   redis.call('ZADD', prefix .. 'sessions', ARGV[3], sid)
   redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[4])

@@ -1,20 +1,20 @@
 -- How much is stored of a user. KEYS[1] the user's prefix
--- Answers sessions, open ones, messages, folded sessions, memories, vectors, bytes, first and last
--- activity ('' where there is none), and how extractions went. The bytes are what Redis says of each key that stands for good
--- and of the histories of memories; it samples large ones.
+-- Returns the numbers of sessions, open sessions, messages, summarized sessions, memories, vectors
+-- and bytes, the first and last activity ('' if there is none), and the outcomes of extractions.
+-- Bytes are Redis's memory estimate of permanent keys and of histories; it samples large keys.
 local prefix = KEYS[1]
-local open, messages, folded, bytes, first, last = 0, 0, 0, 0, false, false
+local open, messages, summarized, bytes, first, last = 0, 0, 0, 0, false, false
 
 local function add_key(name)
   bytes = bytes + (redis.call('MEMORY', 'USAGE', prefix .. name) or 0)
 end
 
 for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'sessions', 0, -1)) do
-  local created, active, length, closed, upto = unpack(redis.call(
+  local created, active, length, closed, compacted_upto = unpack(redis.call(
     'HMGET', prefix .. 'session:' .. sid, 'created', 'active', 'length', 'closed', 'folded_upto'))
   messages = messages + tonumber(length or 0)
   open = open + (closed == '1' and 0 or 1)
-  folded = folded + (tonumber(upto or 0) > 0 and 1 or 0)
+  summarized = summarized + (tonumber(compacted_upto or 0) > 0 and 1 or 0)
   if created and (not first or tonumber(created) < tonumber(first)) then
     first = created
   end
@@ -36,6 +36,6 @@ for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics'
   'released', 'items'}) do
   add_key(name)
 end
-return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, folded,
+return {redis.call('ZCARD', prefix .. 'sessions'), open, messages, summarized,
   redis.call('HLEN', prefix .. 'records'), redis.call('HLEN', prefix .. 'vectors'), bytes,
   first or '', last or '', redis.call('HGETALL', prefix .. 'extraction')}

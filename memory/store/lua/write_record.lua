@@ -1,63 +1,63 @@
--- Write or delete records, with their vectors, topics and histories: all of them, or none.
+-- Write or delete records with their vectors, topics and histories: all of them, or none.
 --
 -- KEYS[1] the user's prefix
 -- ARGV    1 epoch for a new user   2 log entries to keep   3 seconds to keep history
---         4 the most records, 0 for any number
---         5 the session that they were drawn from, or ''   6 up to where it was extracted   7 up to
---         where it is now   8 how it went   9 how many drawn ones were of no use
+--         4 maximum number of records, 0 for any
+--         5 session that they were extracted from, or ''   6 its extracted_upto as read
+--         7 its new extracted_upto   8 outcome of the extraction   9 number of useless records
 --         10 the epoch that the user must have, '' for any
---         then for each record:
---         id, the revision it must have (0: none), new revision (0: delete), packed, vector or '',
---         topic or '', history or '', the topic it had or ''
-local prefix, each, begin = KEYS[1], 8, 11
+--         11.. for each record: id, the revision it must have (0: none), new revision (0: delete),
+--         packed record, vector or '', topic or '', history entry or '', previous topic or ''
+-- Returns {'ok', number of new records}, or the reason of a refusal.
+local prefix, width, begin = KEYS[1], 8, 11
 local records, topics = prefix .. 'records', prefix .. 'topics'
-local most, added, bytes = tonumber(ARGV[4]), 0, 0
+local limit, added, bytes = tonumber(ARGV[4]), 0, 0
 
 if ARGV[10] ~= '' and ARGV[10] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
   return {'erased'}
 end
 local session = prefix .. 'session:' .. ARGV[5]
 if ARGV[5] ~= '' then
-  local length, upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
+  local length, extracted_upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
   if not length then
     return {'gone'}
   end
-  if tonumber(upto or 0) ~= tonumber(ARGV[6]) then
+  if tonumber(extracted_upto or 0) ~= tonumber(ARGV[6]) then
     return {'passed'}
   end
 end
 
-local taken = {}
-for at = begin, #ARGV, each do
-  local id, wanted, new, topic = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 5]
+local claimed = {}
+for at = begin, #ARGV, width do
+  local id, expected, new, topic = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 5]
   local stored = redis.call('HGET', records, id)
   local revision = stored and tonumber(string.match(stored, '^%d+')) or 0
   if new == 0 and revision == 0 then
     return {'unknown', id}
   end
-  if wanted ~= revision then
+  if expected ~= revision then
     return {'conflict', id}
   end
   if topic ~= '' and new > 0 then
-    local holder = taken[topic] or redis.call('HGET', topics, topic)
+    local holder = claimed[topic] or redis.call('HGET', topics, topic)
     if holder and holder ~= id then
       return {'topic', holder}
     end
-    taken[topic] = id
+    claimed[topic] = id
   end
   if new > 0 and revision == 0 then
     added = added + 1
   end
 end
-if most > 0 and added > 0 and redis.call('HLEN', records) + added > most then
-  return {'full', most}
+if limit > 0 and added > 0 and redis.call('HLEN', records) + added > limit then
+  return {'full', limit}
 end
 
-for at = begin, #ARGV, each do
-  local id, new, topic, had = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
+for at = begin, #ARGV, width do
+  local id, new, topic, previous = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 5], ARGV[at + 7]
   bytes = bytes - field_bytes(records, {id}) - field_bytes(prefix .. 'vectors', {id})
-  if had ~= '' and redis.call('HGET', topics, had) == id then
-    redis.call('HDEL', topics, had)
+  if previous ~= '' and redis.call('HGET', topics, previous) == id then
+    redis.call('HDEL', topics, previous)
   end
   if new > 0 then
     redis.call('HSET', records, id, new .. ' ' .. ARGV[at + 3])

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Redis: clients, connections, Lua scripts, durability, diagnostics and the embedded server."""

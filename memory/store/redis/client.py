@@ -1,13 +1,11 @@
-"""From a URL to a client, whatever stands there: a server, a unix socket, Sentinel, or a cluster.
+"""Clients of redis-py for a URL, and the protocol of the commands that Onionskin calls.
 
-| URL                                          | what it reaches                      |
+| URL                                          | server                               |
 |----------------------------------------------|--------------------------------------|
 | `redis://host:6379/0`, `rediss://...`        | one server (TLS with `rediss`)       |
 | `unix:///path/to/redis.sock`                 | one server on a unix socket          |
 | `redis+sentinel://h1:26379,h2:26379/primary` | the primary that Sentinels name      |
-| `redis+cluster://h1:6379,h2:6379`            | a Redis Cluster, from any node of it |
-
-The Redis commands that Onionskin calls: what it needs of a client, whatever stands behind it.
+| `redis+cluster://h1:6379,h2:6379`            | a Redis Cluster, by any of its nodes |
 """
 
 from collections.abc import AsyncIterator, Awaitable
@@ -30,7 +28,7 @@ from onionskin.memory.errors import ConfigurationError
 
 
 class Commands(Protocol):
-    """The Redis commands that Onionskin calls, as every client of redis-py has them."""
+    """The Redis commands that Onionskin calls; every client of redis-py has them."""
 
     def evalsha(self, sha: str, numkeys: int, *args: Any) -> Awaitable[Any]: ...
     def eval(self, script: str, numkeys: int, *args: Any) -> Awaitable[Any]: ...
@@ -64,7 +62,7 @@ class Commands(Protocol):
 
 
 class Closable(Protocol):
-    """A client that the connection opened on the way."""
+    """A further client that has to be closed, such as one of a Sentinel."""
 
     def aclose(self) -> Awaitable[None]: ...
 
@@ -73,24 +71,24 @@ _SENTINEL_PORT, _PORT = 26379, 6379
 
 
 def create_client(url: str, timeout: float, opened: list[Closable]) -> Commands:
-    """A client for a URL, which connects when it is first used.
+    """A client for a URL, which connects on first use.
 
     Args:
-        url: see above.
-        timeout: of a connection, in seconds.
-        opened: is given what else is to be closed with the client.
+        url: The URL; its forms are in the module's docstring.
+        timeout: Time limit per command, in seconds; a third of it for connecting.
+        opened: Receives further clients that are closed with this one.
 
     Raises:
-        ConfigurationError: the URL cannot be read.
+        ConfigurationError: The URL is invalid.
     """
-    # Commits carry a nonce, so every command may be sent again after a lost connection. After a
-    # timeout it is not: a Redis that hangs would be waited for several times over. A RuntimeError
-    # is what uvloop raises on writing to a connection that has just broken.
-    # What a single server takes too long for is stopped by `Connection.call`; a client of several
-    # has to know which of them it was.
+    # Commits carry a nonce, so every command may be repeated after a lost connection. It is not
+    # repeated after a timeout: a Redis that hangs would be waited for several times. uvloop raises
+    # RuntimeError when it writes to a connection that has just broken.
+    # `Connection.call` limits the time on a single server; clients of several servers need a limit
+    # per socket, to know which server is slow.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
-        "socket_connect_timeout": timeout / 3,  # so that a second Sentinel has its turn
+        "socket_connect_timeout": timeout / 3,  # leaves time for a second Sentinel
     }
     backoff = ExponentialWithJitterBackoff(base=0.01, cap=0.25)
     broken = cast("tuple[type[RedisError], ...]", (ConnectionError, RuntimeError))
@@ -112,9 +110,9 @@ def create_client(url: str, timeout: float, opened: list[Closable]) -> Commands:
 
 
 def _cluster(parts: SplitResult, options: dict[str, Any]) -> Commands:
-    given, at, _ = parts.netloc.rpartition("@")
+    credentials, at, _ = parts.netloc.rpartition("@")
     (host, port), *others = _hosts(parts, _PORT)
-    plain = parts._replace(scheme="redis", netloc=f"{given}{at}{host}:{port}").geturl()
+    plain = parts._replace(scheme="redis", netloc=f"{credentials}{at}{host}:{port}").geturl()
     nodes = [ClusterNode(host, port) for host, port in others]
     return cast("Commands", RedisCluster.from_url(plain, startup_nodes=nodes, **options))
 
@@ -131,9 +129,9 @@ def _primary(parts: SplitResult, options: dict[str, Any], opened: list[Closable]
     return cast("Commands", sentinel.master_for(parts.path.strip("/") or "mymaster"))  # pyright: ignore[reportUnknownMemberType]
 
 
-def _hosts(parts: SplitResult, usual: int) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
-    for one in parts.netloc.rpartition("@")[2].split(","):
-        host, _, port = one.rpartition(":")
-        found.append((host, int(port)) if host else (port, usual))
-    return found
+def _hosts(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:
+    hosts: list[tuple[str, int]] = []
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        host, _, port = address.rpartition(":")
+        hosts.append((host, int(port)) if host else (port, default_port))
+    return hosts

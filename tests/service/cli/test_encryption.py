@@ -99,7 +99,7 @@ def test_a_key_that_is_missing_wrong_or_lost_is_reported(tmp_path: Path) -> None
         ("", "The stored data are encrypted"),
         (second, "'k1', which is not among"),
         (generate_master_key("k1"), "differs from the one"),
-        ("k1:short", "'k1' is no key"),
+        ("k1:short", "'k1' is not 32 bytes"),
     ):
         done = _onionskin(tmp_path, keys, "serve", "--port", "0")
         assert done.returncode == ExitCode.USAGE

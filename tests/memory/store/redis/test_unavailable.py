@@ -88,11 +88,11 @@ def test_a_script_goes_on_where_its_connection_has_just_broken(tmp_path: Path) -
         async with EmbeddedRedis(tmp_path) as server, _store(server.url) as store:
             await store.transcripts.load_turn(User("ann"), now=1.0, since=None)
             kept: RedisClient = store.connection
-            (connection,) = kept._express._idle
+            (connection,) = kept._pinned._idle
             connection._writer.transport.abort()
             for _ in range(2):  # the client's way, and then on the same connection, reconnected
                 assert (await store.transcripts.load_turn(User("ann"), now=1.0, since=None)).is_new
-            assert kept._express._idle == [connection]
+            assert kept._pinned._idle == [connection]
             assert connection.is_connected
 
     uvloop.run(broken_in_between())
