@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from onionskin.memory.store import Channel, RedisStore, Row, Thread
+from onionskin.memory.store import ChannelVersion, CheckpointRow, RedisStore, Thread
 from onionskin.memory.types.messages import User
 
 _DELTAS = "counters_since_delta_snapshot"
@@ -25,7 +25,9 @@ async def copy_thread(
             continue
         channels = await store.langgraph_checkpoints.channels(here, _channels(row, serde))
         known = row.parent in {one.id for one in rows if one.namespace == row.namespace}
-        copied = row if known else Row(row.namespace, row.id, "", row.checkpoint, row.metadata)
+        copied = (
+            row if known else CheckpointRow(row.namespace, row.id, "", row.checkpoint, row.metadata)
+        )
         await store.langgraph_checkpoints.put(there, copied, channels)
         await store.langgraph_checkpoints.put_writes(there, row.id, found[1])
 
@@ -46,11 +48,11 @@ async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProto
     rows = [row async for row in store.langgraph_checkpoints.list(thread)]
     at = {(row.namespace, row.id): row for row in rows}
     latest = {row.namespace: row for row in sorted(rows, key=lambda one: one.id)}
-    kept: list[Row] = []
+    kept: list[CheckpointRow] = []
     for row in latest.values():
         kept.append(row)
         missing = set(serde.loads_typed(row.metadata).get(_DELTAS, ()))
-        before: Row | None = row
+        before: CheckpointRow | None = row
         while missing and (before := at.get((before.namespace, before.parent))):
             here = replace(thread, namespace=before.namespace)
             held = await store.langgraph_checkpoints.channels(here, _channels(before, serde))
@@ -63,8 +65,8 @@ async def prune_thread(store: RedisStore, thread: Thread, serde: SerializerProto
 async def _drop(
     store: RedisStore,
     thread: Thread,
-    rows: list[Row],
-    gone: list[Row],
+    rows: list[CheckpointRow],
+    gone: list[CheckpointRow],
     serde: SerializerProtocol,
 ) -> None:
     """Delete checkpoints of a thread, and the channel values that only they use."""
@@ -77,15 +79,15 @@ async def _drop(
     await store.langgraph_checkpoints.delete(thread.user, thread.id, names, sorted(left))
 
 
-def _at(row: Row) -> tuple[str, str]:
+def _at(row: CheckpointRow) -> tuple[str, str]:
     return row.namespace, row.id
 
 
-def _fields(thread: Thread, row: Row, serde: SerializerProtocol) -> set[str]:
+def _fields(thread: Thread, row: CheckpointRow, serde: SerializerProtocol) -> set[str]:
     here = replace(thread, namespace=row.namespace)
     return {here.field(channel) for channel in _channels(row, serde)}
 
 
-def _channels(row: Row, serde: SerializerProtocol) -> list[Channel]:
+def _channels(row: CheckpointRow, serde: SerializerProtocol) -> list[ChannelVersion]:
     checkpoint: Mapping[str, Any] = serde.loads_typed(row.checkpoint)
     return [(name, str(version)) for name, version in checkpoint["channel_versions"].items()]

@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from onionskin.memory.store import RedisStore, Row, Thread, Written
+from onionskin.memory.store import CheckpointRow, CheckpointWrite, RedisStore, Thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class CheckpointQuery:
             limit,
         )
 
-    def matches(self, row: Row) -> bool:
+    def matches(self, row: CheckpointRow) -> bool:
         """Whether a checkpoint matches, apart from its metadata."""
         return (
             (self.namespace is None or row.namespace == self.namespace)
@@ -104,8 +104,8 @@ def config_of(thread: Thread, checkpoint_id: str) -> RunnableConfig:
 async def _tuple(
     store: RedisStore,
     thread: Thread,
-    row: Row,
-    writes: Sequence[Written],
+    row: CheckpointRow,
+    writes: Sequence[CheckpointWrite],
     serde: SerializerProtocol,
 ) -> CheckpointTuple:
     checkpoint = serde.loads_typed(row.checkpoint)

@@ -30,7 +30,7 @@ from onionskin.memory.langchain.checkpoint_queries import (
 )
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.store import Row, Thread, Written
+from onionskin.memory.store import CheckpointRow, CheckpointWrite, Thread
 from onionskin.memory.types.messages import User
 
 
@@ -98,7 +98,7 @@ class OnionskinSaver(BaseCheckpointSaver[str]):
         without_values = {
             name: value for name, value in checkpoint.items() if name != "channel_values"
         }
-        row = Row(
+        row = CheckpointRow(
             thread.namespace,
             checkpoint["id"],
             get_checkpoint_id(config) or "",
@@ -122,7 +122,7 @@ class OnionskinSaver(BaseCheckpointSaver[str]):
     ) -> None:
         """Store the writes of a task after a checkpoint."""
         packed = [
-            Written(
+            CheckpointWrite(
                 task_id,
                 WRITES_IDX_MAP.get(channel, index),
                 task_path,

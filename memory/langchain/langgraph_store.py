@@ -26,7 +26,7 @@ from langgraph.store.base import (
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.retrieval import embed_with_timeout
-from onionskin.memory.store import Content, StoredItem, pack_vector, unpack_vector
+from onionskin.memory.store import ItemContent, StoredItem, pack_vector, unpack_vector
 from onionskin.memory.types.messages import User, Vector
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -170,7 +170,7 @@ class OnionskinStore(BaseStore):
                 one.key,
                 None
                 if one.value is None
-                else Content(
+                else ItemContent(
                     dict(one.value),
                     now,
                     tuple(packed(vector) for _ in some if (vector := next(vectors)) is not None),

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     )
     from onionskin.memory.store.encryption.migrations import EncryptionProgress, RotationProgress
     from onionskin.memory.store.idempotency import Attempt, StoredResponse
-    from onionskin.memory.store.langgraph_checkpoints import Channel, Row, Thread, Written
-    from onionskin.memory.store.langgraph_items import Content, StoredItem
+    from onionskin.memory.store.langgraph_checkpoints import (
+        ChannelVersion,
+        CheckpointRow,
+        CheckpointWrite,
+        Thread,
+    )
+    from onionskin.memory.store.langgraph_items import ItemContent, StoredItem
     from onionskin.memory.store.locks import LEASE_TIMEOUT
     from onionskin.memory.store.records import ExtractionRange, RecordWrite
     from onionskin.memory.store.redis.connection import Connection, unavailable
@@ -53,9 +58,10 @@ __all__ = [
     "ApiKeyRegistry",
     "Attempt",
     "Backoff",
-    "Channel",
+    "ChannelVersion",
+    "CheckpointRow",
+    "CheckpointWrite",
     "Connection",
-    "Content",
     "Continuity",
     "DeadTask",
     "Deployment",
@@ -64,6 +70,7 @@ __all__ = [
     "EncryptionProgress",
     "ErasureResult",
     "ExtractionRange",
+    "ItemContent",
     "Keyring",
     "MasterKeyRegistry",
     "MasterKeys",
@@ -75,7 +82,6 @@ __all__ = [
     "RedisFacts",
     "RedisStore",
     "RotationProgress",
-    "Row",
     "SessionPiece",
     "Sessions",
     "StepPiece",
@@ -89,7 +95,6 @@ __all__ = [
     "Transcripts",
     "TranscriptsFactory",
     "UserStats",
-    "Written",
     "attach_or_start",
     "configured_master_keys",
     "entries_of",
@@ -122,8 +127,8 @@ _MODULES = {
     ),
     "encryption.migrations": ("EncryptionProgress", "RotationProgress"),
     "idempotency": ("Attempt", "StoredResponse"),
-    "langgraph_checkpoints": ("Channel", "Row", "Thread", "Written"),
-    "langgraph_items": ("Content", "StoredItem"),
+    "langgraph_checkpoints": ("ChannelVersion", "CheckpointRow", "Thread", "CheckpointWrite"),
+    "langgraph_items": ("ItemContent", "StoredItem"),
     "locks": ("LEASE_TIMEOUT",),
     "records": ("ExtractionRange", "RecordWrite"),
     "redis.connection": ("Connection", "unavailable"),

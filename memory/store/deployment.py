@@ -37,8 +37,8 @@ class Deployment:
 
     async def pseudonym_key(self) -> bytes:
         """32 random bytes that stay the same as long as this Redis keeps its data."""
-        name, drawn = keys.PSEUDONYM_KEY, secrets.token_bytes(32)
-        await self._call(self._commands.set(name, drawn, nx=True, px=None))
+        name, key = keys.PSEUDONYM_KEY, secrets.token_bytes(32)
+        await self._call(self._commands.set(name, key, nx=True, px=None))
         return await self._call(self._commands.get(name)) or b""
 
     async def server_name(self) -> str:

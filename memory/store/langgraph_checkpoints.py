@@ -20,9 +20,9 @@ from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.repository import Repository, StoreContext
 from onionskin.memory.types.messages import User
 
-Typed: TypeAlias = tuple[str, bytes]
+TypedValue: TypeAlias = tuple[str, bytes]
 """A serialized value: the name of its type, and its bytes."""
-Channel: TypeAlias = tuple[str, str]
+ChannelVersion: TypeAlias = tuple[str, str]
 """A channel's name and version."""
 _PUT, _DELETE = Script("checkpoint_put"), Script("checkpoint_delete")
 _GET = Script.inline("""
@@ -71,7 +71,7 @@ class Thread:
         """The name of a checkpoint in the scripts."""
         return f"{keys.encoded(self.namespace)}:{keys.encoded(checkpoint_id)}"
 
-    def field(self, channel: Channel) -> str:
+    def field(self, channel: ChannelVersion) -> str:
         """The hash field of a version of a channel."""
         return ":".join(map(keys.encoded, (self.namespace, *channel)))
 
@@ -80,29 +80,29 @@ class Thread:
         return f"{keys.thread(self.id)}{sort}"
 
 
-class Row(msgspec.Struct, array_like=True, frozen=True):
+class CheckpointRow(msgspec.Struct, array_like=True, frozen=True):
     """A checkpoint as it is stored. New fields are added at the end, with a default."""
 
     namespace: str
     id: str
     parent: str
-    checkpoint: Typed
-    metadata: Typed
+    checkpoint: TypedValue
+    metadata: TypedValue
 
 
-class Written(msgspec.Struct, array_like=True, frozen=True):
+class CheckpointWrite(msgspec.Struct, array_like=True, frozen=True):
     """A write of a task to a channel; `index` counts its writes, and negative ones are replaced."""
 
     task: str
     index: int
     path: str
     channel: str
-    value: Typed
+    value: TypedValue
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_row, _written = msgspec.msgpack.Decoder(Row), msgspec.msgpack.Decoder(Written)
-_typed = msgspec.msgpack.Decoder(Typed)
+_row, _written = msgspec.msgpack.Decoder(CheckpointRow), msgspec.msgpack.Decoder(CheckpointWrite)
+_typed = msgspec.msgpack.Decoder(TypedValue)
 
 
 class LangGraphCheckpoints(Repository):
@@ -117,7 +117,9 @@ class LangGraphCheckpoints(Repository):
         super().__init__(context)
         self._aof_rewrite = aof_rewrite
 
-    async def put(self, thread: Thread, row: Row, channels: Mapping[Channel, Typed]) -> None:
+    async def put(
+        self, thread: Thread, row: CheckpointRow, channels: Mapping[ChannelVersion, TypedValue]
+    ) -> None:
         """Store a checkpoint, and the channel versions that are new in it.
 
         Raises:
@@ -140,7 +142,7 @@ class LangGraphCheckpoints(Repository):
             raise ThreadGoneError(thread.id)
 
     async def put_writes(
-        self, thread: Thread, checkpoint_id: str, writes: Sequence[Written]
+        self, thread: Thread, checkpoint_id: str, writes: Sequence[CheckpointWrite]
     ) -> None:
         """Store a task's writes after a checkpoint; existing ones stay, except for errors."""
         name = thread.name(checkpoint_id)
@@ -158,7 +160,7 @@ class LangGraphCheckpoints(Repository):
 
     async def get(
         self, thread: Thread, checkpoint_id: str | None
-    ) -> tuple[Row, list[Written]] | None:
+    ) -> tuple[CheckpointRow, list[CheckpointWrite]] | None:
         """A checkpoint, or the latest one, with the writes after it; None if there is none."""
         name = thread.name(checkpoint_id) if checkpoint_id else ""
         namespace = keys.encoded(thread.namespace)
@@ -176,7 +178,9 @@ class LangGraphCheckpoints(Repository):
         ]
         return _decoded(_row, packed), writes
 
-    async def channels(self, thread: Thread, channels: Sequence[Channel]) -> dict[Channel, Typed]:
+    async def channels(
+        self, thread: Thread, channels: Sequence[ChannelVersion]
+    ) -> dict[ChannelVersion, TypedValue]:
         """The values of channel versions; those without a value are left out."""
         if not channels:
             return {}
@@ -195,7 +199,7 @@ class LangGraphCheckpoints(Repository):
         names = await self._call(self._commands.smembers(keys.threads(user)))
         return sorted(keys.decoded(name.decode()) for name in names)
 
-    async def list(self, thread: Thread) -> AsyncIterator[Row]:
+    async def list(self, thread: Thread) -> AsyncIterator[CheckpointRow]:
         """The checkpoints of every namespace of a thread, the latest of each first."""
         prefix, place = keys.prefix(thread.user), thread.place("checkpoints")
         ids = await self._call(

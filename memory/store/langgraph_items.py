@@ -36,7 +36,7 @@ _PAGE = 500
 Namespace: TypeAlias = tuple[str, ...]
 
 
-class Content(msgspec.Struct, array_like=True, frozen=True):
+class ItemContent(msgspec.Struct, array_like=True, frozen=True):
     """The packed part of an item. New fields are added at the end, with a default.
 
     Attributes:
@@ -57,10 +57,10 @@ class StoredItem:
     namespace: Namespace
     name: str
     began: float
-    content: Content
+    content: ItemContent
 
 
-_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Content)
+_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(ItemContent)
 
 
 class LangGraphItems(Repository):
@@ -69,7 +69,7 @@ class LangGraphItems(Repository):
     async def put(
         self,
         user: User,
-        items: Sequence[tuple[Namespace, str, Content | None]],
+        items: Sequence[tuple[Namespace, str, ItemContent | None]],
         *,
         now: float,
     ) -> None:
@@ -128,7 +128,7 @@ class LangGraphItems(Repository):
         return items
 
 
-def _unpack(data: bytes) -> Content:
+def _unpack(data: bytes) -> ItemContent:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

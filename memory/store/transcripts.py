@@ -90,15 +90,16 @@ class Continuity:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A turn.
+    """A message with its reply, and what the prompt contained.
 
     Attributes:
-        said, replied: Its messages; `replied` is None if an import left it out.
+        message: The user's message.
+        reply: The assistant's reply; None if an import left it out.
         layers: The prompt trace; None once it has expired.
     """
 
-    said: Entry
-    replied: Entry | None
+    message: Entry
+    reply: Entry | None
     layers: tuple[LayerTrace, ...] | None
 
 
@@ -198,7 +199,7 @@ class Transcripts(Repository):
                 session is not created.
             step: The position of the batch in an import.
             lock_token: The token of the turn, whose lock on the session is released.
-            nonce: The commit is stored once per nonce; drawn if empty.
+            nonce: The commit is stored once per nonce; random if empty.
             trace: The prompt trace.
 
         Raises:

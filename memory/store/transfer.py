@@ -141,8 +141,8 @@ def _refusal(reply: Sequence[Any]) -> str:
         )
     name = reply[1].decode()
     return {
-        b"session": f"Session {name!r} is there already. {_ERASE_FIRST}",
-        b"memory": f"Memory {name!r}, or its history, is there already. {_ERASE_FIRST}",
+        b"session": f"Session {name!r} exists already. {_ERASE_FIRST}",
+        b"memory": f"Memory {name!r} or its history exists already. {_ERASE_FIRST}",
         b"topic": f"Memory {name!r} holds the topic of one that is restored. {_ERASE_FIRST}",
         b"changed": f"Session {name!r} was changed while it was restored. {_ERASE_FIRST}",
     }[reply[0]]

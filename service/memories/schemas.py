@@ -260,8 +260,8 @@ class SourceTurn(BaseModel):
     @classmethod
     def of(cls, turn_id: str, turn: StoredTurn | None) -> "SourceTurn":
         """The schema of a turn."""
-        said = ChatMessage.of(turn.said) if turn else None
-        replied = ChatMessage.of(turn.replied) if turn and turn.replied else None
+        said = ChatMessage.of(turn.message) if turn else None
+        replied = ChatMessage.of(turn.reply) if turn and turn.reply else None
         return cls(turn_id=turn_id, said=said, replied=replied)
 
 

@@ -207,8 +207,8 @@ class TurnInfo(BaseModel):
         layers = turn.layers
         return cls(
             turn_id=turn_id,
-            session_id=turn.said.session_id,
-            said=ChatMessage.of(turn.said),
-            replied=ChatMessage.of(turn.replied) if turn.replied else None,
+            session_id=turn.message.session_id,
+            said=ChatMessage.of(turn.message),
+            replied=ChatMessage.of(turn.reply) if turn.reply else None,
             shown=None if layers is None else [ShownLayer.of(layer, entries) for layer in layers],
         )

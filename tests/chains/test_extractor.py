@@ -19,8 +19,8 @@ async def test_what_is_drawn_is_kept_with_its_turn(notebook: Notebook, store: Re
     why = await find_provenance(store, notebook.memories, notebook.user, record.id)
     (turn,) = why.turns.values()
     assert turn
-    assert turn.said.message.content == "My sister Ana lives in Porto."
-    assert record.valid_from == turn.said.message.at
+    assert turn.message.message.content == "My sister Ana lives in Porto."
+    assert record.valid_from == turn.message.message.at
     assert notebook.outcomes == ["drawn"]
     assert "3. [" in notebook.prompt()
     schema = notebook.server.requests[-1].body["response_format"]["json_schema"]["schema"]

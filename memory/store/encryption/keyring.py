@@ -150,12 +150,12 @@ class Keyring:
 
         Topics of plain records are replaced by their blind index in the same step.
         """
-        prefix, drawn = keys.prefix(user), DataKey.new()
-        cipher = UserCipher(prefix, drawn, plaintext=self._plaintext)
+        prefix, new_key = keys.prefix(user), DataKey.new()
+        cipher = UserCipher(prefix, new_key, plaintext=self._plaintext)
         indexes = list[bytes]()
         while True:
             stored_key, topics = await self._connection.run(
-                *(_GET_OR_CREATE_DATA_KEY, prefix, masters.wrap(prefix, drawn)),
+                *(_GET_OR_CREATE_DATA_KEY, prefix, masters.wrap(prefix, new_key)),
                 *(_UNUSED_KEY_SECONDS, *indexes),
             )
             if stored_key:

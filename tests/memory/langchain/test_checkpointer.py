@@ -19,7 +19,7 @@ from onionskin.memory.errors import CorruptValueError, InvalidInputError, Thread
 from onionskin.memory.langchain.checkpoint_serializer import PlainSerializer
 from onionskin.memory.langchain.checkpointer import OnionskinSaver
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread
+from onionskin.memory.store.langgraph_checkpoints import CheckpointRow, Thread
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
@@ -190,7 +190,7 @@ async def test_what_could_name_any_code_is_never_read(
     with pytest.raises(CorruptValueError, match=kind):
         PlainSerializer().loads_typed(stored)
     await onionskin.store.langgraph_checkpoints.put(
-        Thread(user, "t"), Row("", "1", "", stored, stored), {}
+        Thread(user, "t"), CheckpointRow("", "1", "", stored, stored), {}
     )
     with pytest.raises(CorruptValueError, match=kind):
         await OnionskinSaver(onionskin, user).aget_tuple(_config())
@@ -202,7 +202,7 @@ async def test_a_channel_of_deltas_keeps_its_base(onionskin: Onionskin, user: Us
         bare = {"id": str(number), "channel_versions": {"d": "1"} if number == 1 else {}}
         counted = {"counters_since_delta_snapshot": {"d": (1, 1)}}
         packed, metadata = map(saver.serde.dumps_typed, (bare, counted))
-        row = Row("", str(number), parent, packed, metadata)
+        row = CheckpointRow("", str(number), parent, packed, metadata)
         held = {("d", "1"): saver.serde.dumps_typed("snapshot")} if number == 1 else {}
         await onionskin.store.langgraph_checkpoints.put(thread, row, held)
     await saver.aprune(["t"])

@@ -12,8 +12,8 @@ from redis.crc import key_slot
 from onionskin.memory.errors import StoreUnavailableError
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import Backoff, Connection, RedisStore, TaskQueue, keys
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
-from onionskin.memory.store.langgraph_items import Content
+from onionskin.memory.store.langgraph_checkpoints import CheckpointRow, CheckpointWrite, Thread
+from onionskin.memory.store.langgraph_items import ItemContent
 from onionskin.memory.store.task_queue import Batch
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.memory.transfer.upload import UploadHandler
@@ -68,12 +68,15 @@ async def _use(url: str, *, users: int) -> None:
 
 
 async def _use_threads(store: RedisStore, user: User) -> None:
-    thread, row = Thread(user, "a {thread}"), Row("", "1", "", ("bytes", b"c"), ("bytes", b"m"))
+    thread, row = (
+        Thread(user, "a {thread}"),
+        CheckpointRow("", "1", "", ("bytes", b"c"), ("bytes", b"m")),
+    )
     await store.langgraph_checkpoints.put(thread, row, {("c", "1"): ("bytes", b"v")})
     await store.langgraph_checkpoints.put_writes(
-        thread, "1", [Written("t", 0, "", "c", ("bytes", b"w"))]
+        thread, "1", [CheckpointWrite("t", 0, "", "c", ("bytes", b"w"))]
     )
-    await store.langgraph_items.put(user, [(("n",), "i", Content({"v": 1}, 1.0))], now=1.0)
+    await store.langgraph_items.put(user, [(("n",), "i", ItemContent({"v": 1}, 1.0))], now=1.0)
     found = await store.langgraph_checkpoints.get(thread, None)
     assert found
     assert (found[0], len(found[1])) == (row, 1)

@@ -220,7 +220,7 @@ async def test_what_is_there_already_is_a_conflict_and_stays(
 ) -> None:
     await _live(redis, store, memories, user)
     data = await exported(store, user)
-    with pytest.raises(ImportConflictError, match=r"Session 's_0+' is there already. Erase"):
+    with pytest.raises(ImportConflictError, match=r"Session 's_0+' exists already. Erase"):
         await intake.run(user, "again", _chunks(data))
     head, *rest = data.splitlines(keepends=True)
     records = b"".join(

@@ -13,8 +13,8 @@ from onionskin.memory.store.codec import pack_vector
 from onionskin.memory.store.encryption.keyring import Keyring
 from onionskin.memory.store.encryption.master_keys import MasterKeys
 from onionskin.memory.store.idempotency import StoredResponse
-from onionskin.memory.store.langgraph_checkpoints import Row, Thread, Written
-from onionskin.memory.store.langgraph_items import Content
+from onionskin.memory.store.langgraph_checkpoints import CheckpointRow, CheckpointWrite, Thread
+from onionskin.memory.store.langgraph_items import ItemContent
 from onionskin.memory.store.transfer import (
     MessagesPiece,
     Piece,
@@ -104,14 +104,14 @@ async def live(store: RedisStore, user: User) -> str:
 async def _graph(store: RedisStore, user: User) -> None:
     """What a graph of LangGraph leaves."""
     said = {name: ("bytes", text.encode()) for name, text in CANARIES.items()}
-    row = Row("", "1", "", said["checkpoint"], said["graph metadata"])
+    row = CheckpointRow("", "1", "", said["checkpoint"], said["graph metadata"])
     channels = {("c", "1"): said["channel"]}
     await store.langgraph_checkpoints.put(THREAD(user), row, channels)
     await store.langgraph_checkpoints.put_writes(
-        THREAD(user), "1", [Written("t", 0, "", "c", said["write"])]
+        THREAD(user), "1", [CheckpointWrite("t", 0, "", "c", said["write"])]
     )
     await store.langgraph_items.put(
-        user, [(("n",), "i", Content({"v": CANARIES["item"]}, 1.0))], now=1.0
+        user, [(("n",), "i", ItemContent({"v": CANARIES["item"]}, 1.0))], now=1.0
     )
 
 
