@@ -1,1 +1,1 @@
-"""Speed, measured: each benchmark prints ratios of things run side by side."""
+"""Benchmarks; each prints ratios between alternatives that it runs side by side."""

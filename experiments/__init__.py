@@ -1,1 +1,1 @@
-"""Experiments: memory types compared on conversations, in numbers and pictures."""
+"""Experiments that compare memory types on recorded conversations."""

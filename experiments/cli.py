@@ -1,4 +1,4 @@
-"""`onionskin experiment`: memory types compared on conversations."""
+"""`onionskin experiment`: compares memory types on recorded conversations."""
 
 import asyncio
 from pathlib import Path
@@ -21,13 +21,16 @@ app = typer.Typer(
 Data = Annotated[
     Path,
     typer.Option(
-        "--data", exists=True, dir_okay=False, help="LoCoMo's format, or plain JSON lines."
+        "--data",
+        exists=True,
+        dir_okay=False,
+        help="Conversations, in LoCoMo's format or as JSON lines.",
     ),
 ]
 Names = Annotated[
     str,
     typer.Option(
-        "--profiles", help="Memory profiles, with commas between.", autocompletion=profile_names
+        "--profiles", help="Memory profiles, separated by commas.", autocompletion=profile_names
     ),
 ]
 
@@ -41,21 +44,25 @@ def recall(
     profile: Annotated[
         list[str] | None,
         typer.Option(
-            "--profile", help="A memory profile; may be repeated.", autocompletion=profile_names
+            "--profile", help="Memory profile; can be repeated.", autocompletion=profile_names
         ),
     ] = None,
     embedder: Annotated[
-        list[str] | None, typer.Option("--embedder", help="An embedder; may be repeated.")
+        list[str] | None, typer.Option("--embedder", help="Embedder; can be repeated.")
     ] = None,
-    top_k: Annotated[str, typer.Option("--top-k", help="One or several k.")] = "5,10,25",
+    top_k: Annotated[
+        str, typer.Option("--top-k", help="Values of k, separated by commas.")
+    ] = "5,10,25",
     ranking: Annotated[
         Literal["learned", "cross-validated", "hand-made"],
-        typer.Option(help="Weights: as in the service, learned from the others, or set by hand."),
+        typer.Option(
+            help="Weights: the service's, learned from the other conversations, or hand-made."
+        ),
     ] = "learned",
-    language: Annotated[str, typer.Option(help="The language of the conversations.")] = "english",
+    language: Annotated[str, typer.Option(help="Language of the conversations.")] = "english",
     as_json: AsJson = False,
 ) -> None:
-    """Of the messages that hold the answer, how many are among the first k recalled."""
+    """Measure recall at k: the share of the messages with the answer among the first k hits."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -72,8 +79,8 @@ def recall(
         ranking,
         _embedder_options(),
     )
-    with progress(*Progress.get_default_columns()) as shown:
-        runs = asyncio.run(run_recall(plan, shown))
+    with progress(*Progress.get_default_columns()) as bars:
+        runs = asyncio.run(run_recall(plan, bars))
     if as_json:
         say_json(figures_of(runs))
     else:
@@ -82,11 +89,11 @@ def recall(
 
 def _numbers(text: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(int(one) for one in text.split(","))
+        numbers = tuple(int(number) for number in text.split(","))
     except ValueError:
         numbers = ()
     if not numbers or min(numbers) < 1:
-        raise typer.BadParameter(f"{text!r} is no list of numbers such as 5,10,25.")
+        raise typer.BadParameter(f"{text!r} is not a list of positive numbers such as 5,10,25.")
     return numbers
 
 
@@ -97,7 +104,9 @@ def _profiles(names: list[str]) -> "dict[str, Profile]":
 
     known = load_profiles(load_settings().profiles)
     if missing := [name for name in names if name not in known]:
-        raise ConfigurationError(f"No profile {missing[0]!r}; there are {', '.join(known)}.")
+        raise ConfigurationError(
+            f"Unknown profile {missing[0]!r}; known profiles: {', '.join(known)}."
+        )
     return {name: known[name] for name in names}
 
 
@@ -116,21 +125,23 @@ def profiles(
     *,
     data: Data,
     names: Names = "layered,window,summary,vector,none",
-    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     conversations: Annotated[
-        int | None, typer.Option(help="Only so many conversations of the file.")
+        int | None, typer.Option(help="Number of conversations to use; all by default.")
     ] = None,
     answers: Annotated[
-        bool, typer.Option("--answers", help="Let the model answer, and judge by token F1.")
+        bool, typer.Option("--answers", help="Let the model answer; score by token F1.")
     ] = False,
     judge: Annotated[
-        bool, typer.Option("--judge", help="Let the model judge the answers too.")
+        bool, typer.Option("--judge", help="Let the model judge its answers too.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a paid run.")] = False,
-    language: Annotated[str, typer.Option(help="The language of the conversations.")] = "english",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation before a paid run.")
+    ] = False,
+    language: Annotated[str, typer.Option(help="Language of the conversations.")] = "english",
     as_json: AsJson = False,
 ) -> None:
-    """Play conversations under several memory profiles and compare what reaches the model."""
+    """Play conversations under several memory profiles, and compare their prompts."""
     from onionskin.experiments.conversations import read_conversations
     from onionskin.experiments.session import compare_and_report
 
@@ -152,14 +163,14 @@ def replay(
     user: User,
     names: Names = "layered,window",
     url: Url = URL,
-    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
-    language: Annotated[str, typer.Option(help="The language of the conversation.")] = "english",
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    language: Annotated[str, typer.Option(help="Language of the conversation.")] = "english",
     as_json: AsJson = False,
 ) -> None:
-    """Play what a user of the running service said under other memories; nothing of it changes."""
+    """Play the transcript of a user under other memory profiles; the user's data stay unchanged."""
     from onionskin.experiments.replay import read_user
     from onionskin.experiments.session import compare_and_report
 
     chosen = _profiles(names.split(","))
-    said = read_user(url, user)
-    compare_and_report([said], chosen, out, language=language, as_json=as_json)
+    conversation = read_user(url, user)
+    compare_and_report([conversation], chosen, out, language=language, as_json=as_json)

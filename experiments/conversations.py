@@ -7,7 +7,7 @@ The plain format has one object on each line, of two kinds:
     {"kind": "question", "conversation": "c1", "question": "Where do I live?",
      "evidence": ["m1"], "category": "fact", "answer": "In Porto."}
 
-`author`, `category` and `answer` may be left out. A conversation's messages stand in order.
+`author`, `category` and `answer` are optional. A conversation's messages are in order.
 """
 
 import json
@@ -28,14 +28,14 @@ _TURN = re.compile(r"D\d+:\d+")
 
 
 class UnreadableDataError(OnionskinError):
-    """A data file is in neither format, or something in it is wrong."""
+    """A data file is in neither format, or its content is invalid."""
 
     code = "unreadable_data"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A message of a conversation: its id, its session, and the message."""
+class RecordedMessage:
+    """A message of a conversation, with its id and session."""
 
     id: str
     session: str
@@ -44,7 +44,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question; `evidence` are the ids of the messages that hold the answer."""
+    """A question; `evidence` holds the ids of the messages with the answer."""
 
     text: str
     category: str
@@ -54,10 +54,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation, its messages in order, and the questions about it."""
+    """A conversation with its messages in order, and questions about it."""
 
     id: str
-    messages: tuple[Said, ...]
+    messages: tuple[RecordedMessage, ...]
     questions: tuple[Question, ...]
 
 
@@ -80,10 +80,10 @@ class _Question(msgspec.Struct, tag_field="kind", tag="question"):
 
 
 def read_conversations(path: Path) -> list[Conversation]:
-    """Every conversation of a file, those without questions included.
+    """All conversations of a file, also those without questions.
 
     Raises:
-        UnreadableDataError: the file cannot be read, or a question names evidence that is missing.
+        UnreadableDataError: The file cannot be read, or a question names a missing message.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -92,14 +92,14 @@ def read_conversations(path: Path) -> list[Conversation]:
             f"The data file {str(path)!r} cannot be read: {error}."
         ) from error
     conversations = _locomo(text, path) if text.lstrip().startswith("[") else _plain(text, path)
-    if not any(one.messages for one in conversations):
-        raise UnreadableDataError(f"The data file {str(path)!r} holds no conversation.")
+    if not any(conversation.messages for conversation in conversations):
+        raise UnreadableDataError(f"The data file {str(path)!r} has no conversation.")
     return conversations
 
 
 def _plain(text: str, path: Path) -> list[Conversation]:
     decoder = msgspec.json.Decoder(_Message | _Question)
-    messages: dict[str, dict[str, Said]] = {}
+    messages: dict[str, dict[str, RecordedMessage]] = {}
     questions: dict[str, list[Question]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -111,21 +111,23 @@ def _plain(text: str, path: Path) -> list[Conversation]:
         if isinstance(read, _Message):
             at = read.time if read.time.tzinfo else read.time.replace(tzinfo=UTC)
             message = Message(read.role, read.content, at.timestamp(), read.author)
-            said = messages.setdefault(read.conversation, {})
-            if read.id in said:
-                raise UnreadableDataError(f"{str(path)!r}, line {number}: {read.id!r} comes twice.")
-            said[read.id] = Said(read.id, read.session, message)
+            earlier = messages.setdefault(read.conversation, {})
+            if read.id in earlier:
+                raise UnreadableDataError(
+                    f"{str(path)!r}, line {number}: the id {read.id!r} is used twice."
+                )
+            earlier[read.id] = RecordedMessage(read.id, read.session, message)
             continue
         known = messages.get(read.conversation, {})
-        if missing := [one for one in read.evidence if one not in known]:
+        if missing := [message_id for message_id in read.evidence if message_id not in known]:
             raise UnreadableDataError(
-                f"{str(path)!r}, line {number}: no message {missing[0]!r} stands above it."
+                f"{str(path)!r}, line {number}: no line above has the message {missing[0]!r}."
             )
-        asked = Question(read.question, read.category, tuple(read.evidence), read.answer)
-        questions.setdefault(read.conversation, []).append(asked)
+        question = Question(read.question, read.category, tuple(read.evidence), read.answer)
+        questions.setdefault(read.conversation, []).append(question)
     return [
-        Conversation(name, tuple(said.values()), tuple(questions.get(name, [])))
-        for name, said in messages.items()
+        Conversation(name, tuple(recorded.values()), tuple(questions.get(name, [])))
+        for name, recorded in messages.items()
     ]
 
 
@@ -139,30 +141,30 @@ def _locomo(text: str, path: Path) -> list[Conversation]:
 
 
 def _sample(sample: dict[str, Any]) -> Conversation:
-    messages = {said.id: said for said in _turns(sample["conversation"])}
+    messages = {recorded.id: recorded for recorded in _turns(sample["conversation"])}
     questions: list[Question] = []
-    for asked in sample["qa"]:
-        named = dict.fromkeys(turn for text in asked["evidence"] for turn in _TURN.findall(text))
+    for entry in sample["qa"]:
+        named = dict.fromkeys(turn for text in entry["evidence"] for turn in _TURN.findall(text))
         evidence = tuple(turn for turn in named if turn in messages)
         if evidence:
-            category = _CATEGORIES.get(asked["category"], str(asked["category"]))
-            answer = str(asked.get("answer", ""))
-            questions.append(Question(asked["question"], category, evidence, answer))
+            category = _CATEGORIES.get(entry["category"], str(entry["category"]))
+            answer = str(entry.get("answer", ""))
+            questions.append(Question(entry["question"], category, evidence, answer))
     return Conversation(sample["sample_id"], tuple(messages.values()), tuple(questions))
 
 
-def _turns(told: dict[str, Any]) -> Iterator[Said]:
+def _turns(sample: dict[str, Any]) -> Iterator[RecordedMessage]:
     number = 1
-    while f"session_{number}_date_time" in told:
-        date = f"{told[f'session_{number}_date_time']} +0000"
+    while f"session_{number}_date_time" in sample:
+        date = f"{sample[f'session_{number}_date_time']} +0000"
         at = datetime.strptime(date, "%I:%M %p on %d %B, %Y %z").timestamp()
-        for turn in told.get(f"session_{number}", []):
+        for turn in sample.get(f"session_{number}", []):
             content: str = turn["text"]
             if caption := turn.get("blip_caption"):
                 content = f"{content} [shared a picture: {caption}]".strip()
             role: Literal["user", "assistant"] = (
-                "user" if turn["speaker"] == told["speaker_a"] else "assistant"
+                "user" if turn["speaker"] == sample["speaker_a"] else "assistant"
             )
             message = Message(role, content, at, turn["speaker"])
-            yield Said(turn["dia_id"], f"session {number}", message)
+            yield RecordedMessage(turn["dia_id"], f"session {number}", message)
         number += 1

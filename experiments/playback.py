@@ -1,8 +1,8 @@
-"""Playing a recorded conversation through the real chain and store under one memory profile.
+"""Plays a recorded conversation through the real chain and store, under one memory profile.
 
-What a person said goes in as messages; the chain's model answers with what was replied in the
-record. So every profile sees the same conversation, and what differs is what it remembers. All of a
-conversation is one session. Folds are done right after the turn that makes them due.
+The recorded messages of the user are the turns, and the chain's model answers with the recorded
+replies. So every profile sees the same conversation, and only its memory differs. A conversation is
+one session. Summaries are written right after the turn that makes them due.
 """
 
 import time
@@ -21,7 +21,7 @@ from onionskin.chains.conversation import ConversationChain, TurnRequest
 from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.prompt import build_prompt
 from onionskin.chains.summarizer import Summarizer
-from onionskin.experiments.conversations import Conversation, Said
+from onionskin.experiments.conversations import Conversation, RecordedMessage
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.profiles import Profile
@@ -43,7 +43,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What was said and what was replied, and the ids of the recorded messages in both."""
+    """A recorded turn: message, reply and Unix time."""
 
     message: str
     reply: str
@@ -51,8 +51,8 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question under a profile: the share of its evidence in the prompt, by layer and in all."""
+class PlayedQuestion:
+    """A question under a profile: the share of its evidence in the prompt, in all and by layer."""
 
     question: str
     category: str
@@ -65,12 +65,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A conversation under a profile.
+    """The figures of a conversation under a profile.
 
     Attributes:
-        prompt_tokens: of each turn's prompt, estimated.
-        milliseconds: of each turn, the chat model's time being none.
-        memory_calls: model calls that the memory made, folds included.
+        prompt_tokens: Estimated tokens of each turn's prompt.
+        milliseconds: Duration of each turn, with a chat model without latency.
+        memory_calls: Model calls of the memory, including summaries.
     """
 
     conversation: str
@@ -78,11 +78,11 @@ class Played:
     prompt_tokens: tuple[int, ...]
     milliseconds: tuple[float, ...]
     memory_calls: int
-    asked: tuple[Asked, ...]
+    questions: tuple[PlayedQuestion, ...]
 
 
 class ReplayModel(BaseChatModel):
-    """Answers with the reply that it was given last, and counts the prompt's tokens."""
+    """A chat model that answers with a given reply, and counts the tokens of its prompts."""
 
     _reply: str = PrivateAttr(default="")
     _tokens: list[int] = PrivateAttr(default_factory=list[int])
@@ -92,7 +92,7 @@ class ReplayModel(BaseChatModel):
         return "onionskin-replay"
 
     def next_reply(self, reply: str) -> None:
-        """What the next call answers."""
+        """Set the answer of the next call."""
         self._reply = reply
 
     @property
@@ -113,7 +113,7 @@ class ReplayModel(BaseChatModel):
 
 
 class CountingModel(BaseChatModel):
-    """Another model, its calls counted."""
+    """A chat model that passes calls on to another one, and counts them."""
 
     inner: BaseChatModel
     calls: int = 0
@@ -146,48 +146,48 @@ async def play(
     text_pipeline: TextPipeline,
     model: BaseChatModel,
 ) -> Played:
-    """Play a conversation, then ask its questions; nothing of the questions is remembered."""
-    replaying, counting = ReplayModel(), CountingModel(inner=model)
-    views = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4_000_000_000)
+    """Play a conversation, then build the prompts of its questions, which are not stored."""
+    replay_model, counting_model = ReplayModel(), CountingModel(inner=model)
+    indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4_000_000_000)
     memory = CombinedMemory(
-        name, profile, store=store, embedder=embedder, indexes=views, model=counting
+        name, profile, store=store, embedder=embedder, indexes=indexes, model=counting_model
     )
     due: list[SummarizeTask] = []
     now = [0.0]
     chain = ConversationChain(
         {name: memory},
-        replaying,
+        replay_model,
         default_profile=name,
         longest_message=1_000_000,
         on_task=lambda task: due.append(task) if isinstance(task, SummarizeTask) else None,
         clock=lambda: now[0],
     )
-    summarizer = Summarizer(store, Generator(TimedModel(counting, _MODEL_TIMEOUT)))
+    summarizer = Summarizer(store, Generator(TimedModel(counting_model, _MODEL_TIMEOUT)))
     user, session_id = User(f"{conversation.id} {name}", tenant="experiment"), None
     times: list[float] = []
     for pair in pairs(conversation.messages):
         now[0] = pair.at
-        replaying.next_reply(pair.reply)
+        replay_model.next_reply(pair.reply)
         began = time.perf_counter()
         reply = await chain.ainvoke(TurnRequest(user, pair.message, session_id))
         times.append((time.perf_counter() - began) * 1000)
         session_id = reply.session_id
         while due:
-            fold = due.pop()
+            task = due.pop()
             if memory.summary_policy:
-                await summarizer.summarize(fold.user, fold.session_id, memory.summary_policy)
-    asked: list[Asked] = []
-    contents = {said.id: said.message.content for said in conversation.messages}
+                await summarizer.summarize(task.user, task.session_id, memory.summary_policy)
+    questions: list[PlayedQuestion] = []
+    contents = {recorded.id: recorded.message.content for recorded in conversation.messages}
     for question in conversation.questions:
-        recollection = await memory.recall(
+        recalled = await memory.recall(
             user, question.text, session_id=session_id, now=now[0] + _DAY
         )
-        prompt = build_prompt(recollection)
-        wanted = [contents[one] for one in question.evidence]
-        by_layer, coverage = covered(recollection, wanted)
+        prompt = build_prompt(recalled)
+        evidence = [contents[message_id] for message_id in question.evidence]
+        by_layer, coverage = covered(recalled, evidence)
         tokens = sum(count_tokens(str(message.text)) for message in prompt)
-        asked.append(
-            Asked(
+        questions.append(
+            PlayedQuestion(
                 question.text,
                 question.category,
                 question.answer,
@@ -200,47 +200,48 @@ async def play(
     return Played(
         conversation.id,
         name,
-        replaying.prompt_tokens,
+        replay_model.prompt_tokens,
         tuple(times),
-        counting.calls,
-        tuple(asked),
+        counting_model.calls,
+        tuple(questions),
     )
 
 
-def pairs(messages: Sequence[Said]) -> list[Pair]:
-    """The record as turns: what one side says in a row is one message."""
-    made: list[Pair] = []
-    said: list[str] = []
-    replied: list[str] = []
+def pairs(messages: Sequence[RecordedMessage]) -> list[Pair]:
+    """The recorded messages as turns; successive messages of one side are joined."""
+    turns: list[Pair] = []
+    spoken: list[str] = []
+    replies: list[str] = []
     at = 0.0
-    for one in messages:
-        message = one.message
+    for recorded in messages:
+        message = recorded.message
         if message.role == "user":
-            if replied:
-                made.append(Pair("\n".join(said) or "(nothing)", "\n".join(replied), at))
-                said, replied = [], []
-            said.append(message.spoken)
+            if replies:
+                turns.append(Pair("\n".join(spoken) or "(nothing)", "\n".join(replies), at))
+                spoken, replies = [], []
+            spoken.append(message.spoken)
         else:
-            replied.append(message.spoken)
+            replies.append(message.spoken)
         at = max(at, message.at)
-    if said or replied:
-        made.append(Pair("\n".join(said) or "(nothing)", "\n".join(replied) or "(nothing)", at))
-    return made
+    if spoken or replies:
+        turns.append(Pair("\n".join(spoken) or "(nothing)", "\n".join(replies) or "(nothing)", at))
+    return turns
 
 
-def covered(recollection: RecallResult, wanted: Sequence[str]) -> tuple[dict[str, float], float]:
-    """The share of the wanted texts that stand in what each layer shows, and in all of it."""
-    texts = {section.layer: _shown(section) for section in recollection.sections}
+def covered(recalled: RecallResult, evidence: Sequence[str]) -> tuple[dict[str, float], float]:
+    """The share of the evidence in the text of each layer, and in all of them."""
+    texts = {section.layer: _text(section) for section in recalled.sections}
     shares = {
-        layer: sum(one in text for one in wanted) / len(wanted) for layer, text in texts.items()
+        layer: sum(item in text for item in evidence) / len(evidence)
+        for layer, text in texts.items()
     }
     everything = "\n".join(texts.values())
-    return shares, sum(one in everything for one in wanted) / len(wanted)
+    return shares, sum(item in everything for item in evidence) / len(evidence)
 
 
-def _shown(section: Section) -> str:
+def _text(section: Section) -> str:
     entries = [*section.messages]
-    entries += [one for hit in section.hits for one in (hit.entry, *hit.context)]
+    entries += [entry for hit in section.hits for entry in (hit.entry, *hit.context)]
     entries += [entry for digest in section.digests for entry in digest.tail]
     summaries = [digest.summary_state.summary for digest in section.digests]
     return "\n".join([section.text, *summaries, *(entry.message.content for entry in entries)])

@@ -1,4 +1,4 @@
-"""The pictures of a comparison; needs the extra `experiments`."""
+"""Plots of a comparison, with matplotlib of the extra `experiments`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ _CLOSE = 8.0
 
 
 def draw(cells: Sequence[Cell], rows: Sequence[Row], out: Path) -> dict[str, tuple[Path, str]]:
-    """Draw what there is to see; by title, each picture's file and what it says.
+    """Draw the plots that the figures allow; the file and caption of each, by title.
 
     Raises:
-        ConfigurationError: matplotlib is not installed.
+        ConfigurationError: Matplotlib is not installed.
     """
     try:
         import matplotlib as mpl  # noqa: PLC0415 - the extra `experiments`
@@ -28,41 +28,41 @@ def draw(cells: Sequence[Cell], rows: Sequence[Row], out: Path) -> dict[str, tup
             "Plots need matplotlib: pip install 'onionskin[experiments]'."
         ) from error
     mpl.use("agg")
-    made = {
+    plots = {
         "Prompt tokens over turns": (
             _over_turns(cells, rows, out / "tokens.png"),
             "How long the prompt grows as the conversation goes on, averaged over conversations.",
         )
     }
     if any(row.coverage for row in rows):
-        made["Cost against coverage"] = (
+        plots["Cost against coverage"] = (
             _cost(rows, out / "cost.png"),
             "Up is better, left is cheaper. Bars are 95% intervals.",
         )
-        made["Coverage by category"] = (
+        plots["Coverage by category"] = (
             _by_category(rows, out / "categories.png"),
-            "The share of the evidence that reached the model, by kind of question.",
+            "The share of the evidence in the prompt, by category of the question.",
         )
-    return made
+    return plots
 
 
 def _cost(rows: Sequence[Row], file: Path) -> Path:
     figure, axes = _figure("prompt tokens a turn (logarithmic)", "evidence in the prompt, %")
     axes.set_xscale("log")
-    axes.xaxis.set_minor_formatter("")  # between decades labels would lie on each other
+    axes.xaxis.set_minor_formatter("")  # labels between decades would overlap
     placed: list[tuple[float, float]] = []
     for row in rows:
         if row.coverage:
             mean = row.coverage.mean
-            here = (max(row.prompt_tokens, 1), mean)
-            crowd = sum(_near(here, other) for other in placed)
-            placed.append(here)
+            point = (max(row.prompt_tokens, 1), mean)
+            overlaps = sum(_overlap(point, other) for other in placed)
+            placed.append(point)
             error = [[mean - row.coverage.low], [row.coverage.high - mean]]
-            drawn = axes.errorbar(*here, yerr=error, fmt="o", capsize=3)
+            drawn = axes.errorbar(*point, yerr=error, fmt="o", capsize=3)
             axes.annotate(
                 row.profile,
-                here,
-                xytext=(8, 5 + 12 * crowd),
+                point,
+                xytext=(8, 5 + 12 * overlaps),
                 textcoords="offset points",
                 color=drawn.lines[0].get_color(),
             )
@@ -73,9 +73,9 @@ def _cost(rows: Sequence[Row], file: Path) -> Path:
     return _save(figure, file)
 
 
-def _near(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether the labels of two points would lie upon each other."""
-    return max(one[0], other[0]) < 2 * min(one[0], other[0]) and abs(one[1] - other[1]) < _CLOSE
+def _overlap(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """Whether the labels of two points overlap."""
+    return max(a[0], b[0]) < 2 * min(a[0], b[0]) and abs(a[1] - b[1]) < _CLOSE
 
 
 def _over_turns(cells: Sequence[Cell], rows: Sequence[Row], file: Path) -> Path:
@@ -94,16 +94,18 @@ def _over_turns(cells: Sequence[Cell], rows: Sequence[Row], file: Path) -> Path:
 
 def _by_category(rows: Sequence[Row], file: Path) -> Path:
     figure, axes = _figure("", "evidence in the prompt, %")
-    shown = [row for row in rows if row.by_category]
-    categories = list(dict.fromkeys(one for row in shown for one in row.by_category))
-    places, width = np.arange(len(categories)), 0.8 / max(len(shown), 1)
-    for number, row in enumerate(shown):
-        means = [row.by_category[one].mean if one in row.by_category else 0 for one in categories]
-        axes.bar(places + (number - (len(shown) - 1) / 2) * width, means, width, label=row.profile)
+    rated = [row for row in rows if row.by_category]
+    categories = list(dict.fromkeys(name for row in rated for name in row.by_category))
+    places, width = np.arange(len(categories)), 0.8 / max(len(rated), 1)
+    for number, row in enumerate(rated):
+        means = [
+            row.by_category[name].mean if name in row.by_category else 0 for name in categories
+        ]
+        axes.bar(places + (number - (len(rated) - 1) / 2) * width, means, width, label=row.profile)
     axes.set_xticks(places, categories)
     axes.set_ylim(0, 104)
     axes.legend(
-        frameon=False, ncols=min(len(shown), 5), loc="upper center", bbox_to_anchor=(0.5, 1.2)
+        frameon=False, ncols=min(len(rated), 5), loc="upper center", bbox_to_anchor=(0.5, 1.2)
     )
     return _save(figure, file)
 

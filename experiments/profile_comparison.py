@@ -1,4 +1,4 @@
-"""The profiles experiment: conversations under several memory profiles, cell by cell, resumable."""
+"""The profiles experiment: plays conversations under several memory profiles; resumable."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 
 from onionskin.experiments.conversations import Conversation
 from onionskin.experiments.playback import Played, pairs, play
-from onionskin.experiments.scoring import Judged, judge_all
+from onionskin.experiments.scoring import Score, score_answers
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval import Embedder, TextPipeline
 from onionskin.memory.store import Connection, EmbeddedRedis, RedisStore
@@ -25,7 +25,7 @@ _REPLY_TOKENS = 150
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One conversation under one profile, as it is kept in `cells/`."""
+    """The figures of a conversation under a profile, as they are stored in `cells/`."""
 
     conversation: str
     profile: str
@@ -42,11 +42,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is compared, and with what.
+    """The plan of a comparison.
 
     Attributes:
-        judged: whether questions are answered by the model and judged by token F1.
-        by_model: whether the model judges too.
+        scored: Whether the model answers the questions, and its answers are scored by token F1.
+        by_model: Whether the model judges the answers too.
     """
 
     conversations: Sequence[Conversation]
@@ -54,20 +54,20 @@ class Comparison:
     embedder: Embedder
     model: BaseChatModel
     language: str = "english"
-    judged: bool = False
+    scored: bool = False
     by_model: bool = False
     concurrency: int = 4
 
 
 async def compare(
-    comparison: Comparison, out: Path, tell: Callable[[str, int], None]
+    comparison: Comparison, out: Path, on_progress: Callable[[str, int], None]
 ) -> list[Cell]:
-    """Play every conversation under every profile, but for the cells that `out` holds already.
+    """The figures of every conversation under every profile; stored cells are not played again.
 
     Args:
-        comparison: what is compared.
-        out: a folder; made if it is missing.
-        tell: told what is being played, and how many cells are done.
+        comparison: The plan.
+        out: Folder of the stored cells; created if it is missing.
+        on_progress: Receives a description and the number of finished cells.
     """
     cells_folder = out / "cells"
     cells_folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ async def compare(
             try:
                 for conversation in comparison.conversations:
                     for name, profile in comparison.profiles.items():
-                        tell(f"{conversation.id} under {name}", len(cells))
+                        on_progress(f"{conversation.id} under {name}", len(cells))
                         file = cells_folder / f"{_key(comparison, conversation, name)}.json"
                         if file.exists():
                             cells.append(msgspec.json.decode(file.read_bytes(), type=Cell))
@@ -101,73 +101,74 @@ async def compare(
                         cells.append(cell)
             finally:
                 await connection.aclose()
-    tell("done", len(cells))
+    on_progress("done", len(cells))
     return cells
 
 
 def estimated_cost(comparison: Comparison) -> tuple[int, int]:
-    """Model calls and tokens that a run with a real model takes, at most and roughly."""
+    """An estimate of the most model calls and tokens that a run with a real model takes."""
     calls = tokens = 0
     for profile in comparison.profiles.values():
         for conversation in comparison.conversations:
             turns = pairs(conversation.messages)
-            said = sum(count_tokens(pair.message + pair.reply) for pair in turns)
+            spoken = sum(count_tokens(pair.message + pair.reply) for pair in turns)
             if "classic" in profile.layers:
                 calls += len(turns)
-                tokens += 2 * said + len(turns) * _REPLY_TOKENS
+                tokens += 2 * spoken + len(turns) * _REPLY_TOKENS
             elif profile.summary_policy:
                 calls += len(turns) // 6
-                tokens += 2 * said
-            if comparison.judged:
-                asked = len(conversation.questions) * (2 if comparison.by_model else 1)
-                calls += asked
-                tokens += asked * 3000
+                tokens += 2 * spoken
+            if comparison.scored:
+                answers = len(conversation.questions) * (2 if comparison.by_model else 1)
+                calls += answers
+                tokens += answers * 3000
     return calls, tokens
 
 
 async def _cell(comparison: Comparison, played: Played) -> Cell:
-    judged: list[Judged] = []
-    if comparison.judged:
-        answers = await judge_all(
-            played.asked,
+    scores: list[Score] = []
+    if comparison.scored:
+        answers = await score_answers(
+            played.questions,
             comparison.model,
             by_model=comparison.by_model,
             concurrency=comparison.concurrency,
-            tell=lambda: None,
+            on_progress=lambda: None,
         )
-        judged = [one for one in answers if one]
-    layers = dict.fromkeys(layer for one in played.asked for layer in one.by_layer)
-    rights = [one.right for one in judged if one.right is not None]
+        scores = [score for score in answers if score]
+    layers = dict.fromkeys(layer for question in played.questions for layer in question.by_layer)
+    rights = [score.right for score in scores if score.right is not None]
     return Cell(
         played.conversation,
         played.profile,
         list(played.prompt_tokens),
-        [round(one, 2) for one in played.milliseconds],
+        [round(time, 2) for time in played.milliseconds],
         played.memory_calls,
-        [one.category for one in played.asked],
-        [one.coverage for one in played.asked],
+        [question.category for question in played.questions],
+        [question.coverage for question in played.questions],
         {
-            layer: sum(one.by_layer.get(layer, 0) for one in played.asked) / len(played.asked)
+            layer: sum(question.by_layer.get(layer, 0) for question in played.questions)
+            / len(played.questions)
             for layer in layers
         },
-        [one.prompt_tokens for one in played.asked],
-        sum(one.f1 for one in judged) / len(judged) if judged else None,
+        [question.prompt_tokens for question in played.questions],
+        sum(score.f1 for score in scores) / len(scores) if scores else None,
         sum(rights) / len(rights) if rights else None,
     )
 
 
 def _key(comparison: Comparison, conversation: Conversation, name: str) -> str:
-    """Names a cell by all that its figures hang on, so that no other run's cell is taken for it."""
+    """The file name of a cell, with a hash of everything that its figures depend on."""
     parts = [
         msgspec.json.encode(comparison.profiles[name]).decode(),
         comparison.embedder.tag,
         repr(comparison.model.model_dump(mode="python", exclude_none=True))
-        if comparison.judged
+        if comparison.scored
         else type(comparison.model).__name__,
         comparison.language,
-        f"{comparison.judged} {comparison.by_model}",
-        *(f"{said.id} {said.message}" for said in conversation.messages),
-        *(f"{asked}" for asked in conversation.questions),
+        f"{comparison.scored} {comparison.by_model}",
+        *(f"{recorded.id} {recorded.message}" for recorded in conversation.messages),
+        *(f"{question}" for question in conversation.questions),
     ]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     plain = "".join(letter if letter.isalnum() else "-" for letter in f"{conversation.id}.{name}")

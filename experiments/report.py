@@ -1,4 +1,4 @@
-"""The report of a comparison: a table in the terminal, JSON, CSV, and one page with its plots."""
+"""Reports of a comparison: a table in the terminal, JSON, CSV, and an HTML page with plots."""
 
 import base64
 import csv
@@ -30,7 +30,7 @@ figcaption { opacity: .8; }
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One profile over all conversations."""
+    """The figures of a profile over all conversations."""
 
     profile: str
     coverage: Estimate | None
@@ -46,7 +46,7 @@ class Row:
 
 
 def rows_of(cells: Sequence[Cell]) -> list[Row]:
-    """A row for each profile, in the order in which they were asked for."""
+    """A row for each profile, in the order of the command line."""
     return [
         _row(name, [cell for cell in cells if cell.profile == name])
         for name in dict.fromkeys(cell.profile for cell in cells)
@@ -58,7 +58,7 @@ def _row(name: str, cells: Sequence[Cell]) -> Row:
     categories = [category for cell in cells for category in cell.categories]
     tokens = [count for cell in cells for count in cell.prompt_tokens]
     last = [count for cell in cells for count in cell.prompt_tokens[-20:]]
-    times = [one for cell in cells for one in cell.milliseconds]
+    times = [time for cell in cells for time in cell.milliseconds]
     layers = dict.fromkeys(layer for cell in cells for layer in cell.by_layer)
     f1 = [cell.f1 for cell in cells if cell.f1 is not None]
     right = [cell.right for cell in cells if cell.right is not None]
@@ -67,7 +67,7 @@ def _row(name: str, cells: Sequence[Cell]) -> Row:
         estimate(coverage) if coverage else None,
         {
             category: estimate(
-                [share for share, one in zip(coverage, categories, strict=True) if one == category]
+                [share for share, own in zip(coverage, categories, strict=True) if own == category]
             )
             for category in dict.fromkeys(categories)
         },
@@ -100,9 +100,9 @@ _HEADS = (
 
 
 _LEGEND = (
-    "Evidence, %: of the messages that hold the answer, the share that the model was shown "
-    "verbatim. Tokens: of a turn's prompt, on average and over the last 20 turns. Calls: of the "
-    "model, a turn, its answer included. Milliseconds: a turn with a model that answers at once."
+    "Evidence, %: the share of the messages with the answer that are in the prompt, "
+    "verbatim. Tokens: prompt of a turn, on average and over the last 20 turns. Calls: model "
+    "calls per turn, including the answer. Milliseconds: a turn with a model without latency."
 )
 
 
@@ -122,26 +122,26 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _judged(rows: Sequence[Row]) -> int:
-    """Where the columns end: those of answers are shown where there are any."""
+def _column_count(rows: Sequence[Row]) -> int:
+    """End of the columns; those of answers are shown only if there are answers."""
     return len(_HEADS) if any(row.f1 is not None for row in rows) else -2
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """The table in the terminal."""
+    """Print the table."""
     table = Table(title="Memory profiles compared", title_justify="left")
-    judged = _judged(rows)
-    table.add_column(_HEADS[0], overflow="fold")  # gives way in a narrow terminal
-    for head in _HEADS[1:judged]:
+    end = _column_count(rows)
+    table.add_column(_HEADS[0], overflow="fold")  # wraps in a narrow terminal
+    for head in _HEADS[1:end]:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row)[:judged])
+        table.add_row(*_cells(row)[:end])
     console.print(table)
     console.print(f"[dim]{_LEGEND}[/]")
 
 
 def as_data(rows: Sequence[Row], about: str) -> dict[str, Any]:
-    """The rows of the table, for programs."""
+    """The rows of the table, as JSON data."""
     return {"about": about, "profiles": [asdict(row) for row in rows]}
 
 
@@ -151,10 +151,10 @@ def write_report(
     """Write `report.json`, `report.csv` and `report.html`.
 
     Args:
-        cells: what was measured.
-        plots: by title: the picture's file and what it says.
-        out: the folder.
-        about: what was compared, in a sentence.
+        cells: The figures.
+        plots: File and caption of each plot, by title.
+        out: The folder.
+        about: A sentence about the data.
     """
     rows = rows_of(cells)
     data = as_data(rows, about)
@@ -163,30 +163,30 @@ def write_report(
         writer = csv.writer(file)
         writer.writerow(["profile", "conversation", "category", "coverage", "prompt_tokens"])
         for cell in cells:
-            asked = zip(cell.categories, cell.coverage, cell.question_tokens, strict=True)
+            questions = zip(cell.categories, cell.coverage, cell.question_tokens, strict=True)
             writer.writerows(
                 [cell.profile, cell.conversation, category, round(share, 4), tokens]
-                for category, share, tokens in asked
+                for category, share, tokens in questions
             )
     (out / "report.html").write_text(_page(rows, plots, about), encoding="utf-8")
 
 
 def _page(rows: Sequence[Row], plots: dict[str, tuple[Path, str]], about: str) -> str:
-    judged = _judged(rows)
-    main = _table(_HEADS[:judged], [_cells(row)[:judged] for row in rows])
-    categories = list(dict.fromkeys(one for row in rows for one in row.by_category))
-    layers = list(dict.fromkeys(one for row in rows for one in row.by_layer))
+    end = _column_count(rows)
+    main = _table(_HEADS[:end], [_cells(row)[:end] for row in rows])
+    categories = list(dict.fromkeys(name for row in rows for name in row.by_category))
+    layers = list(dict.fromkeys(name for row in rows for name in row.by_layer))
     by_category = _table(
         ("profile", *categories),
         [
-            (row.profile, *(f"{row.by_category[one].mean:.1f}" for one in categories))
+            (row.profile, *(f"{row.by_category[name].mean:.1f}" for name in categories))
             for row in rows
             if row.by_category
         ],
     )
     by_layer = _table(
         ("profile", *layers),
-        [(row.profile, *(f"{row.by_layer.get(one, 0):.1f}" for one in layers)) for row in rows],
+        [(row.profile, *(f"{row.by_layer.get(name, 0):.1f}" for name in layers)) for row in rows],
     )
     pictures = "\n".join(
         f'<figure><h2>{html.escape(title)}</h2><img alt="{html.escape(text)}" '
@@ -209,7 +209,7 @@ def _page(rows: Sequence[Row], plots: dict[str, tuple[Path, str]], about: str) -
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(tag: str, texts: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(one)}</{tag}>" for one in texts) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f'<div class="scroll"><table>{line("th", heads)}{body}</table></div>'

@@ -1,4 +1,4 @@
-"""Judging answers: token F1 as in SQuAD, and a model's yes or no."""
+"""Scores of answers: token F1 as in SQuAD, and a model's yes or no."""
 
 import asyncio
 import re
@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
-from onionskin.experiments.playback import Asked
+from onionskin.experiments.playback import PlayedQuestion
 
 _JUDGE = """\
 Question: {question}
@@ -20,55 +20,64 @@ Does the given answer say the same as the right one? Answer yes or no."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An answer, its token F1 with the expected one, and the judge's word if one was asked."""
+class Score:
+    """An answer, its token F1 with the expected answer, and the model's verdict, if it judges."""
 
     answer: str
     f1: float
     right: bool | None = None
 
 
-async def judge_all(
-    asked: Sequence[Asked],
+async def score_answers(
+    questions: Sequence[PlayedQuestion],
     model: BaseChatModel,
     *,
     by_model: bool,
     concurrency: int,
-    tell: Callable[[], None],
-) -> list[Judged | None]:
-    """Answer every question from its prompt and judge it; None where no answer is known."""
+    on_progress: Callable[[], None],
+) -> list[Score | None]:
+    """Let the model answer every question from its prompt, and score its answers.
+
+    Args:
+        questions: The questions with their prompts.
+        model: The model that answers, and judges.
+        by_model: Whether the model judges each answer too.
+        concurrency: Number of questions at the same time.
+        on_progress: Called after each question.
+
+    Returns:
+        The score of each question; None where the expected answer is unknown.
+    """
     slots = asyncio.Semaphore(concurrency)
 
-    async def judge(one: Asked) -> Judged | None:
+    async def score(question: PlayedQuestion) -> Score | None:
         async with slots:
-            judged = await _judge(one.prompt, one, model, by_model=by_model)
-            tell()
-            return judged
+            result = await _score(question, model, by_model=by_model)
+            on_progress()
+            return result
 
-    return list(await asyncio.gather(*(judge(one) for one in asked)))
+    return list(await asyncio.gather(*map(score, questions)))
 
 
-async def _judge(
-    prompt: Sequence[BaseMessage], asked: Asked, model: BaseChatModel, *, by_model: bool
-) -> Judged | None:
-    if not asked.answer:
+async def _score(question: PlayedQuestion, model: BaseChatModel, *, by_model: bool) -> Score | None:
+    if not question.answer:
         return None
-    given = str((await model.ainvoke(list(prompt))).text)
+    given = str((await model.ainvoke(list(question.prompt))).text)
     right: bool | None = None
     if by_model:
-        text = _JUDGE.format(question=asked.question, expected=asked.answer, given=given)
+        text = _JUDGE.format(question=question.question, expected=question.answer, given=given)
         verdict = str((await model.ainvoke([HumanMessage(text)])).text)
         right = verdict.strip().casefold().startswith("yes")
-    return Judged(given, token_f1(given, asked.answer), right)
+    return Score(given, token_f1(given, question.answer), right)
 
 
 def token_f1(given: str, expected: str) -> float:
     """The harmonic mean of precision and recall over words (Rajpurkar et al., SQuAD, 2016)."""
-    ours, theirs = _words(given), _words(expected)
-    common = sum((ours & theirs).values())
+    given_words, expected_words = _words(given), _words(expected)
+    common = sum((given_words & expected_words).values())
     if not common:
         return 0.0
-    precision, recall = common / ours.total(), common / theirs.total()
+    precision, recall = common / given_words.total(), common / expected_words.total()
     return 2 * precision * recall / (precision + recall)
 
 

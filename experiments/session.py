@@ -1,4 +1,4 @@
-"""One comparison from settings to report, with progress in the terminal."""
+"""Runs a comparison from settings to report, with progress in the terminal."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def compare_and_report(
     language: str = "english",
     as_json: bool = False,
 ) -> None:
-    """Compare, show the table or its figures as JSON, and write the report's files into `out`.
+    """Compare profiles, print a table or JSON, and write the files of the report into `out`.
 
     Raises:
-        ConfigurationError: answers are wanted, but no model is configured.
+        ConfigurationError: `answers` is set, but no model is configured.
     """
     settings = load_settings()
     out.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def compare_and_report(
                 embedder,
                 model,
                 language,
-                judged=answers,
+                scored=answers,
                 by_model=judge,
                 concurrency=settings.fold_concurrency,
             )
@@ -70,8 +70,8 @@ def compare_and_report(
     cells = asyncio.run(run())
     rows = rows_of(cells)
     about = (
-        f"Conversations: {len(conversations)}, {sum(len(one.messages) for one in conversations)} "
-        f"messages, {sum(len(one.questions) for one in conversations)} questions; embedder "
+        f"Conversations: {len(conversations)}, {sum(len(item.messages) for item in conversations)} "
+        f"messages, {sum(len(item.questions) for item in conversations)} questions; embedder "
         f"{settings.embedder}."
     )
     write_report(cells, draw(cells, rows, out), out, about)
@@ -79,22 +79,22 @@ def compare_and_report(
         say_json(as_data(rows, about))
     else:
         show(rows, Console())
-        say(f"The report: {out / 'report.html'}")
+        say(f"Report: {out / 'report.html'}")
 
 
 async def _with_progress(comparison: Comparison, out: Path) -> list[Cell]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     total = len(comparison.conversations) * len(comparison.profiles)
-    with progress(*columns) as shown:
-        task = shown.add_task("starting", total=total)
+    with progress(*columns) as bars:
+        task = bars.add_task("starting", total=total)
         return await compare(
             comparison,
             out,
-            lambda what, done: shown.update(task, description=what, completed=done),
+            lambda description, done: bars.update(task, description=description, completed=done),
         )
 
 
 def _confirm(comparison: Comparison) -> None:
     calls, tokens = estimated_cost(comparison)
-    remark(f"With a real model this takes about {calls:,} calls and {tokens:,} tokens.")
-    confirm("Go on?")
+    remark(f"With a real model, this run takes about {calls:,} calls and {tokens:,} tokens.")
+    confirm("Continue?")

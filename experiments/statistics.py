@@ -1,4 +1,4 @@
-"""Means over questions, with how sure they are."""
+"""Means over questions, with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Estimate:
 def estimate(values: Sequence[float] | NDArray[np.floating], seed: int = 0) -> Estimate:
     """The mean of shares between 0 and 1, in per cent, over at least one value."""
     shares = np.asarray(values, dtype=np.float64)
-    draw = np.random.default_rng(seed)
-    picked = draw.integers(0, len(shares), (_RESAMPLES, len(shares)))
-    means = 100 * shares[picked].mean(axis=1)
+    generator = np.random.default_rng(seed)
+    samples = generator.integers(0, len(shares), (_RESAMPLES, len(shares)))
+    means = 100 * shares[samples].mean(axis=1)
     tail = (100 - _LEVEL) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
-    return Estimate(*(round(float(one), 1) for one in (100 * shares.mean(), low, high)))
+    return Estimate(*(round(float(value), 1) for value in (100 * shares.mean(), low, high)))

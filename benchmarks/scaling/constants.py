@@ -121,7 +121,7 @@ def _throughput(
         for workers, crew in crews.items():
             tell(f"round {number} of {effort.rounds}: {workers} workers")
             with _counting(crew, used if workers == 1 else _Used()):
-                loads[workers].stretches.append(_load(crew, effort, texts, number))
+                loads[workers].loads.append(_load(crew, effort, texts, number))
     return loads, used
 
 

@@ -1,1 +1,1 @@
-"""What a turn costs, beside others: `onionskin bench turn`."""
+"""`onionskin bench turn`: the cost of a turn, compared with other designs."""

@@ -1,4 +1,4 @@
-"""The model server's answers, packed before they are asked for."""
+"""The answers of the model server, encoded in advance."""
 
 import base64
 import hashlib
@@ -16,12 +16,12 @@ _USAGE = {"prompt_tokens": 400, "completion_tokens": 20, "total_tokens": 420}
 
 
 class Answers:
-    """Whole HTTP responses: replies in turn, one summary, one extraction, any embedding."""
+    """Complete HTTP responses: replies and extractions in rotation, a summary, embeddings."""
 
     def __init__(self) -> None:
-        said = replies(_DISTINCT, seed=2)
-        self._replies = [_completion(text) for text in said]
-        self._streams = [_stream(text) for text in said]
+        texts = replies(_DISTINCT, seed=2)
+        self._replies = [_completion(text) for text in texts]
+        self._streams = [_stream(text) for text in texts]
         self.summary = _completion(" ".join(sentences(_SUMMARY_SENTENCES, seed=3)))
         self._extractions = [_completion(_extraction(number)) for number in range(_DISTINCT)]
         noise = np.random.default_rng(4).standard_normal((_WORDS_KNOWN, _DIMENSIONS))
@@ -32,19 +32,19 @@ class Answers:
         return self._replies[number % _DISTINCT]
 
     def stream(self, number: int) -> bytes:
-        """The same as events."""
+        """The answer to a chat message, as a stream of events."""
         return self._streams[number % _DISTINCT]
 
     def extraction(self, number: int) -> bytes:
-        """JSON with a memory, for who asks for JSON."""
+        """The answer to a request for JSON: an object with one memory."""
         return self._extractions[number % _DISTINCT]
 
     def embeddings(self, body: bytes) -> bytes:
-        """A vector for each text of a list: words that are shared make texts near."""
-        asked: dict[str, Any] = msgspec.json.decode(body)
-        texts: list[str] = asked["input"]
-        in_base64 = asked.get("encoding_format") == "base64"
-        dimensions = asked.get("dimensions") or _DIMENSIONS
+        """A vector for each text of a request; texts with common words have similar vectors."""
+        request: dict[str, Any] = msgspec.json.decode(body)
+        texts: list[str] = request["input"]
+        in_base64 = request.get("encoding_format") == "base64"
+        dimensions = request.get("dimensions") or _DIMENSIONS
         data = [
             {
                 "object": "embedding",
@@ -66,7 +66,7 @@ class Answers:
 
 
 def response(body: bytes) -> bytes:
-    """A body of known length behind its head."""
+    """An HTTP response with this body."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     return head % len(body) + body
 

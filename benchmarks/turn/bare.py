@@ -1,4 +1,4 @@
-"""The least that can be done: an endpoint that hands the message to ChatOpenAI, no memory.
+"""The minimum: an endpoint that passes the message to ChatOpenAI, without memory.
 
 python -m onionskin.benchmarks.turn.bare MODEL_URL
 """

@@ -1,4 +1,4 @@
-"""What a turn may cost, beside the others of the same run."""
+"""Bounds for the cost of a turn, relative to the other sides of the same run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ _FAR = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A bound, and what was measured.
+    """A bound and its measured value.
 
     Attributes:
-        name: what is bounded.
-        value: what was measured.
-        limit: what it may be at most, or must be at least.
-        at_least: which of both.
-        is_ratio: whether it compares figures of the same run, or counts; seconds are the machine's.
-        far: what is far off, where twice the bound is not reached yet, or not on a machine that has
-            to share its cores; see docs/performance.md.
+        name: The figure that is bounded.
+        value: The measured value.
+        limit: The largest allowed value, or the smallest.
+        at_least: Whether `limit` is the smallest allowed value.
+        is_ratio: Whether it is a ratio within the run, or a count; durations depend on the machine.
+        far: The limit of `is_far_off`, where twice the bound cannot be met on a machine with
+            shared cores; see docs/performance.md.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Bound:
 
     @property
     def is_kept(self) -> bool:
-        """Whether what was measured is within the bound."""
+        """Whether the value is within the bound."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     @property
@@ -45,12 +45,12 @@ class Bound:
 
 
 def bounds(figures: Figures) -> list[Bound]:
-    """Every bound that the run has figures for."""
-    return [*_latency(figures), *_throughput(figures), *_asked(figures), *_waiting(figures)]
+    """All bounds, with the figures of a run."""
+    return [*_latency(figures), *_throughput(figures), *_model_calls(figures), *_waits(figures)]
 
 
 def _latency(figures: Figures) -> Iterator[Bound]:
-    histories = sorted({one.history for one in figures.cells if one.side == LAYERED})
+    histories = sorted({cell.history for cell in figures.cells if cell.side == LAYERED})
     short, long = histories[0], histories[-1]
     bare = figures.cell(BARE, history=short, clients=1)
     for history in dict.fromkeys((short, long)):
@@ -58,7 +58,7 @@ def _latency(figures: Figures) -> Iterator[Bound]:
         name = f"p50, layered / bare, history of {history:,} turns"
         far = 6.0 if history == short else 8.0
         yield Bound(name, ratio(layered, bare, _p50), 1.5, far=far)
-    grown, fresh = (figures.cell(LAYERED, history=one, clients=1) for one in (long, short))
+    grown, fresh = (figures.cell(LAYERED, history=turns, clients=1) for turns in (long, short))
     name = f"p50, history of {long:,} turns / {short:,}"
     yield Bound(name, ratio(grown, fresh, _p50), 1.15)
     slow = figures.slow_ms
@@ -66,7 +66,7 @@ def _latency(figures: Figures) -> Iterator[Bound]:
 
 
 def _throughput(figures: Figures) -> Iterator[Bound]:
-    crowds = [one for one in figures.cells if one.side == LAYERED and one.clients > 1]
+    crowds = [cell for cell in figures.cells if cell.side == LAYERED and cell.clients > 1]
     layered = min(crowds, key=lambda cell: abs(cell.clients - _MANY))
     for side, limit, far in ((BARE, 0.7, None), (CLASSIC, 5.0, 1.0)):
         other = figures.cell(side, history=layered.history, clients=layered.clients)
@@ -74,9 +74,9 @@ def _throughput(figures: Figures) -> Iterator[Bound]:
         yield Bound(name, ratio(layered, other, _rate), limit, at_least=True, far=far)
 
 
-def _asked(figures: Figures) -> Iterator[Bound]:
+def _model_calls(figures: Figures) -> Iterator[Bound]:
     layered, remote = figures.calls_of(LAYERED), figures.calls_of(REMOTE)
-    name = f"model calls a turn, folds included, {layered.turns:,} turns"
+    name = f"model calls a turn, summaries included, {layered.turns:,} turns"
     yield Bound(name, layered.model_calls, 1.2)
     name = "embedding calls that a turn waits for, remote embedder"
     yield Bound(name, remote.awaited_embedding_calls, 1.0)
@@ -85,7 +85,7 @@ def _asked(figures: Figures) -> Iterator[Bound]:
     yield Bound("cacheable share of the prompt", layered.cacheable, 0.6, at_least=True)
 
 
-def _waiting(figures: Figures) -> Iterator[Bound]:
+def _waits(figures: Figures) -> Iterator[Bound]:
     yield Bound("built-in embedder, ms a turn", figures.embedder_ms, 0.2, is_ratio=False)
     overhead = figures.first_token_overhead_ms
     yield Bound("first token after bare's, ms", overhead, 5.0, is_ratio=False)

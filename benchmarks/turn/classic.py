@@ -2,10 +2,10 @@
 
     python -m onionskin.benchmarks.turn.classic MODEL_URL
 
-Each user has a ConversationChain, kept in a dictionary. The window is read from and written to
+Each user has a ConversationChain in a dictionary. The window is read from and written to
 Redis by RedisChatMessageHistory; a ConversationSummaryMemory calls the model with each turn; a
-VectorStoreRetrieverMemory on FAISS embeds with Onionskin's built-in model. All sizes are LangChain's
-defaults. Its Redis is a private one that syncs its file each second, as Redis does by default.
+VectorStoreRetrieverMemory on FAISS embeds with Onionskin's built-in model. All sizes are
+LangChain's defaults. Its own Redis syncs its file each second, as Redis does by default.
 """
 
 import tempfile
@@ -46,7 +46,7 @@ from onionskin.memory.store import EmbeddedRedis
 
 _PROMPT = PromptTemplate.from_template(
     "You are a helpful assistant who remembers this user.\n\nSummary so far:\n{summary}\n\n"
-    "What may bear on this:\n{recalled}\n\nThe last messages:\n{window}\n\nHuman: {input}\nAI:"
+    "Possibly relevant:\n{recalled}\n\nThe last messages:\n{window}\n\nHuman: {input}\nAI:"
 )
 _SUMMARY_SENTENCES = 12
 model, embeddings = chat_model(model_url()), BuiltIn()
@@ -66,7 +66,7 @@ class Chat:
 
 @asynccontextmanager
 async def _redis(_: FastAPI) -> AsyncGenerator[None]:
-    global redis_url  # noqa: PLW0603 - one for the process, as such services have it
+    global redis_url  # noqa: PLW0603 - shared by the process
     with tempfile.TemporaryDirectory() as folder:
         async with EmbeddedRedis(Path(folder)) as server:
             redis_url = server.url
@@ -88,22 +88,22 @@ async def chat(body: Message) -> Reply:
 
 @app.post("/fill")
 def fill(body: Fill) -> None:
-    """Put a history straight into the stores."""
-    one = _chat_of(body.user_id)
-    said = list(history(body.turns, seed=body.seed))
+    """Write a history to the stores directly."""
+    user_chat = _chat_of(body.user_id)
+    turns = list(history(body.turns, seed=body.seed))
     messages: list[BaseMessage] = []
-    for turn in said:
+    for turn in turns:
         messages += [HumanMessage(turn.message), AIMessage(turn.reply)]
-    one.window.add_messages(messages)
-    one.summary.buffer = " ".join(sentences(_SUMMARY_SENTENCES, seed=3))
-    texts = [f"input: {turn.message}\nresponse: {turn.reply}" for turn in said]
+    user_chat.window.add_messages(messages)
+    user_chat.summary.buffer = " ".join(sentences(_SUMMARY_SENTENCES, seed=3))
+    texts = [f"input: {turn.message}\nresponse: {turn.reply}" for turn in turns]
     vectors = embeddings.embed_documents(texts)
-    one.vectors.add_embeddings(list(zip(texts, vectors, strict=True)))
+    user_chat.vectors.add_embeddings(list(zip(texts, vectors, strict=True)))
 
 
 @app.get("/redis")
 async def redis_address() -> str:
-    """Where its Redis is."""
+    """The URL of its Redis."""
     return redis_url
 
 
@@ -114,20 +114,20 @@ def _chat_of(user: str) -> Chat:
 
 
 def _open(user: str) -> Chat:
-    said = RedisChatMessageHistory(user, url=redis_url)
+    messages = RedisChatMessageHistory(user, url=redis_url)
     index = faiss.IndexFlatL2(len(embeddings.embed_query("a")))
     vectors = FAISS(embeddings, index, InMemoryDocstore(), {})
     keys: dict[str, Any] = {"input_key": "input"}
     summary = ConversationSummaryMemory(llm=model, memory_key="summary", **keys)
     memories: list[BaseMemory] = [
-        ConversationBufferWindowMemory(chat_memory=said, memory_key="window", **keys),
+        ConversationBufferWindowMemory(chat_memory=messages, memory_key="window", **keys),
         summary,
         VectorStoreRetrieverMemory(retriever=vectors.as_retriever(), memory_key="recalled", **keys),
     ]
     chain = ConversationChain(
         llm=model, prompt=_PROMPT, memory=CombinedMemory(memories=memories), verbose=False
     )
-    return Chat(chain, said, summary, vectors)
+    return Chat(chain, messages, summary, vectors)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One client of few turns, on a raw socket: for the first token, and for turns by number."""
+"""A client on a raw socket that times single turns and first tokens."""
 
 import json
 import socket
@@ -11,11 +11,11 @@ _SECONDS, _PAUSE_SECONDS = 60.0, 1.0
 
 
 class Client:
-    """A connection that is kept.
+    """A persistent connection to a server.
 
     Args:
-        url: of the server.
-        rest: what a body holds beside user and message, as in `load`.
+        url: URL of the server.
+        rest: JSON text of a request body after user and message, as in `load`.
     """
 
     def __init__(self, url: str, rest: str) -> None:
@@ -29,33 +29,35 @@ class Client:
         self._socket.close()
 
     def turn(self, user: str, message: str) -> float:
-        """Seconds until the whole answer was there."""
-        self._wake()
+        """Seconds to the complete answer."""
+        self._reconnect_if_idle()
         began = time.perf_counter()
         self._send(user, message)
-        self._whole()
+        self._read_response()
         return time.perf_counter() - began
 
     def first_token(self, user: str, message: str) -> float:
-        """Seconds until the first piece of a streamed answer was there."""
-        self._wake()
+        """Seconds to the first token of a streamed answer."""
+        self._reconnect_if_idle()
         began = time.perf_counter()
         self._send(user, message, stream=True)
-        came = b""
-        while _FIRST_TOKEN not in came:
-            came += self._receive()
-        took = time.perf_counter() - began
-        while not came.endswith(_LAST_CHUNK):
-            came += self._receive()
-        return took
+        received = b""
+        while _FIRST_TOKEN not in received:
+            received += self._receive()
+        seconds = time.perf_counter() - began
+        while not received.endswith(_LAST_CHUNK):
+            received += self._receive()
+        return seconds
 
     def _connect(self) -> socket.socket:
-        made = socket.create_connection((self._parts.hostname, self._parts.port), timeout=_SECONDS)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
+        connection = socket.create_connection(
+            (self._parts.hostname, self._parts.port), timeout=_SECONDS
+        )
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
-    def _wake(self) -> None:
-        """Connect anew after a pause: the server may be about to hang up."""
+    def _reconnect_if_idle(self) -> None:
+        """Reconnect after a pause, because the server may close an idle connection."""
         now = time.perf_counter()
         if now - self._used > _PAUSE_SECONDS:
             self._socket.close()
@@ -63,20 +65,20 @@ class Client:
         self._used = now
 
     def _send(self, user: str, message: str, *, stream: bool = False) -> None:
-        wanted = ',"stream":true' if stream else ""
-        said = f'"user_id":{json.dumps(user)},"message":{json.dumps(message)}'
-        body = f"{{{said}{wanted}{self._rest}}}".encode()
+        option = ',"stream":true' if stream else ""
+        fields = f'"user_id":{json.dumps(user)},"message":{json.dumps(message)}'
+        body = f"{{{fields}{option}{self._rest}}}".encode()
         head = (
             f"POST /v1/chat HTTP/1.1\r\nhost: {self._parts.netloc}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self._socket.sendall(head.encode() + body)
 
-    def _whole(self) -> None:
-        came = b""
-        while _HEAD_END not in came:
-            came += self._receive()
-        head, _, body = came.partition(_HEAD_END)
+    def _read_response(self) -> None:
+        received = b""
+        while _HEAD_END not in received:
+            received += self._receive()
+        head, _, body = received.partition(_HEAD_END)
         status = head.split(b" ", 2)[1]
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         while len(body) < length:
@@ -85,7 +87,7 @@ class Client:
             raise ConnectionError(f"The server answered {status.decode()}: {body.decode()}")
 
     def _receive(self) -> bytes:
-        came = self._socket.recv(1 << 16)
-        if not came:
-            raise ConnectionError("The server hung up.")
-        return came
+        received = self._socket.recv(1 << 16)
+        if not received:
+            raise ConnectionError("The server closed the connection.")
+        return received

@@ -1,4 +1,4 @@
-"""What was measured, as it is written to the JSON file."""
+"""The figures of a run, as they are written as JSON."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -9,17 +9,17 @@ from onionskin.benchmarks.turn.load import Load, Loads
 
 
 class Cell(msgspec.Struct):
-    """Turns of one side under one load.
+    """The turns of a side under one load.
 
     Attributes:
-        side: which.
-        history: turns that each user had before.
-        clients: how many at once.
-        turns, errors: answers that came, and answers that were none.
-        p50_ms, p99_ms: of a turn.
-        turns_per_second: over all stretches.
-        turns_per_cpu_second: of the server and its Redis; None where it cannot be known.
-        p50_by_round, rate_by_round: of each stretch, for ratios with those of the same round.
+        side: Name of the side.
+        history: Earlier turns of each user.
+        clients: Number of clients at the same time.
+        turns, errors: Numbers of answers and of failures.
+        p50_ms, p99_ms: Duration of a turn.
+        turns_per_second: Over all rounds.
+        turns_per_cpu_second: Turns per processor second of the server and its Redis; None if unknown.
+        p50_by_round, rate_by_round: Of each round, for ratios within a round.
     """
 
     side: str
@@ -36,16 +36,16 @@ class Cell(msgspec.Struct):
 
 
 class Calls(msgspec.Struct):
-    """What a new session of one side asked of the model.
+    """The model calls of a new session of a side.
 
     Attributes:
-        side: which.
-        turns: how many, the same for each figure.
-        model_calls, embedding_calls: a turn, folds and the like included.
-        awaited_embedding_calls: those that turns wait for.
-        prompt_tokens: a turn's prompt on average, estimated as Onionskin's budgets are.
-        most_prompt_tokens: of the longest prompt.
-        cacheable: the share of a prompt that is the beginning of the one before it.
+        side: Name of the side.
+        turns: Turns of the session.
+        model_calls, embedding_calls: Calls per turn, including background calls such as summaries.
+        awaited_embedding_calls: Calls per turn that the turn waits for.
+        prompt_tokens: Mean tokens of a turn's prompt, by Onionskin's estimate.
+        most_prompt_tokens: Tokens of the longest prompt.
+        cacheable: Share of a prompt that is a prefix of the previous prompt.
     """
 
     side: str
@@ -59,7 +59,7 @@ class Calls(msgspec.Struct):
 
 
 class Size(msgspec.Struct):
-    """What each of some users takes up: bytes in Redis, and in the server once they have spoken."""
+    """Bytes per user: in Redis, and in the server after a turn."""
 
     side: str
     history: int
@@ -69,22 +69,22 @@ class Size(msgspec.Struct):
 
 
 class Figures(msgspec.Struct):
-    """One run.
+    """The figures of a run.
 
     Attributes:
-        hardware: of the machine.
-        cells: turns under load, with a model that answers at once.
-        slow_ms: p50 by side of one client's turns, the model taking 300 ms, an embedding 50 ms.
-        calls: what was asked of the model.
-        prompt_tokens: the longest prompt of layered memory, by the length of the history.
-        prompt_budget: the tokens that the budgets of layered memory allow for.
-        sizes: what users take up.
-        first_token_ms: p50 by side.
-        first_token_overhead_ms: of layered memory over bare.
-        embedder_ms: what the built-in embedder adds to a turn: message and reply.
-        first_answer_seconds: from `make run` to the first answer, everything installed.
-        import_seconds: to import the service.
-        left_out: why sides are missing.
+        hardware: The machine.
+        cells: Turns under load, with a model without latency.
+        slow_ms: p50 of one client's turns by side; the model takes 300 ms, an embedding 50 ms.
+        calls: Model calls by side.
+        prompt_tokens: Tokens of layered memory's longest prompt, by the length of the history.
+        prompt_budget: Tokens that the budgets of layered memory allow.
+        sizes: Bytes per user.
+        first_token_ms: p50 to the first token by side.
+        first_token_overhead_ms: Time to the first token of layered memory minus that of bare.
+        embedder_ms: Time of the built-in embedder per turn, for message and reply.
+        first_answer_seconds: From `make run` to the first answer, with everything installed.
+        import_seconds: Time to import the service.
+        left_out: Reasons why sides are missing.
     """
 
     hardware: str
@@ -102,60 +102,60 @@ class Figures(msgspec.Struct):
     left_out: list[str] = []
 
     def cell(self, side: str, *, history: int, clients: int) -> Cell:
-        """One of the cells.
+        """The cell of a side and a load.
 
         Raises:
-            KeyError: it was not measured.
+            KeyError: It was not measured.
         """
-        for one in self.cells:
-            if (one.side, one.history, one.clients) == (side, history, clients):
-                return one
+        for cell in self.cells:
+            if (cell.side, cell.history, cell.clients) == (side, history, clients):
+                return cell
         raise KeyError((side, history, clients))
 
     def calls_of(self, side: str) -> Calls:
-        """Those of one side.
+        """The model calls of a side.
 
         Raises:
-            KeyError: it was not measured.
+            KeyError: It was not measured.
         """
-        for one in self.calls:
-            if one.side == side:
-                return one
+        for calls in self.calls:
+            if calls.side == side:
+                return calls
         raise KeyError(side)
 
 
 def cell_of(side: str, history: int, clients: int, *, loads: list[Load], cpu: list[float]) -> Cell:
-    """The cell of a side's stretches.
+    """The cell of a side's rounds.
 
     Args:
-        side: which.
-        history: turns that each user had before.
-        clients: how many at once.
-        loads: its stretches.
-        cpu: the processor seconds of each; empty where they cannot be known.
+        side: Name of the side.
+        history: Earlier turns of each user.
+        clients: Number of clients at the same time.
+        loads: Load of each round.
+        cpu: Processor seconds of each round; empty if unknown.
     """
-    whole = Loads(loads)
+    total = Loads(loads)
     used = sum(cpu)
     return Cell(
         side=side,
         history=history,
         clients=clients,
-        turns=whole.turns,
-        errors=whole.errors,
-        p50_ms=whole.percentile(0.5),
-        p99_ms=whole.percentile(0.99),
-        turns_per_second=whole.per_second,
-        turns_per_cpu_second=whole.turns / used if used else None,
-        p50_by_round=[Loads([one]).percentile(0.5) for one in loads],
-        rate_by_round=[Loads([one]).per_second for one in loads],
+        turns=total.turns,
+        errors=total.errors,
+        p50_ms=total.percentile(0.5),
+        p99_ms=total.percentile(0.99),
+        turns_per_second=total.per_second,
+        turns_per_cpu_second=total.turns / used if used else None,
+        p50_by_round=[Loads([load]).percentile(0.5) for load in loads],
+        rate_by_round=[Loads([load]).per_second for load in loads],
     )
 
 
-def ratio(one: Cell, other: Cell, figure: Callable[[Cell], Sequence[float]]) -> float:
-    """The median, over rounds, of one cell's figure to the other's in the same round.
+def ratio(cell: Cell, base: Cell, figure: Callable[[Cell], Sequence[float]]) -> float:
+    """The median over rounds of a cell's figure divided by the base's in the same round.
 
-    A round in which either answered nothing is left out.
+    Rounds without an answer of either are left out.
     """
-    pairs = zip(figure(one), figure(other), strict=True)
-    ratios = [mine / its for mine, its in pairs if mine and its]
+    pairs = zip(figure(cell), figure(base), strict=True)
+    ratios = [value / base_value for value, base_value in pairs if value and base_value]
     return statistics.median(ratios) if ratios else float("nan")

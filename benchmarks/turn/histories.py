@@ -1,4 +1,4 @@
-"""What is said in the benchmark: sentences of English words without a sense, and histories."""
+"""Texts of the benchmark: random sentences of English words, and histories of turns."""
 
 import json
 import random
@@ -11,13 +11,13 @@ from onionskin.memory.retrieval.language.word_vectors import word_vectors
 
 _SHORTEST_WORD, _WORDS = 3, 12
 REPLY_SENTENCES = 4
-"""In an answer; a message has one."""
+"""Sentences of an answer; a message has one."""
 
 _SESSION_TURNS, _PAUSE_SECONDS = 20, 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HistoryTurn:
     """A turn of a history."""
 
     session: int
@@ -26,40 +26,40 @@ class Said:
 
 
 def sentences(count: int, *, seed: int) -> list[str]:
-    """Sentences of a dozen words, common ones more often, as in speech (Zipf)."""
+    """Random sentences of twelve words, with word frequencies as in speech (Zipf)."""
     draw = random.Random(seed)
     return [_sentence(draw) for _ in range(count)]
 
 
 def replies(count: int, *, seed: int) -> list[str]:
-    """Answers of a few sentences."""
-    said = sentences(count * REPLY_SENTENCES, seed=seed)
-    places = range(0, len(said), REPLY_SENTENCES)
-    return [" ".join(said[place : place + REPLY_SENTENCES]) for place in places]
+    """Random answers of a few sentences."""
+    texts = sentences(count * REPLY_SENTENCES, seed=seed)
+    places = range(0, len(texts), REPLY_SENTENCES)
+    return [" ".join(texts[place : place + REPLY_SENTENCES]) for place in places]
 
 
 def sentence(seed: int) -> str:
-    """One of them."""
+    """A random sentence."""
     return _sentence(random.Random(seed))
 
 
-def history(turns: int, *, seed: int) -> Iterator[Said]:
-    """So many turns, in sessions of twenty."""
+def history(turns: int, *, seed: int) -> Iterator[HistoryTurn]:
+    """Random turns, in sessions of twenty."""
     draw = random.Random(seed)
     for number in range(turns):
         reply = " ".join(_sentence(draw) for _ in range(REPLY_SENTENCES))
-        yield Said(number // _SESSION_TURNS, _sentence(draw), reply)
+        yield HistoryTurn(number // _SESSION_TURNS, _sentence(draw), reply)
 
 
 def json_lines(turns: int, *, seed: int, until: float) -> bytes:
-    """A history as `/v1/users/{user}/import` takes it, its last turn at the time `until`."""
+    """A history in the format of `/v1/users/{user}/import`; its last turn is before `until`."""
     lines: list[str] = []
-    for number, said in enumerate(history(turns, seed=seed)):
+    for number, turn in enumerate(history(turns, seed=seed)):
         at = until - (turns - number) * _PAUSE_SECONDS
-        label = f"chat {said.session}"
-        asked = {"role": "user", "content": said.message, "time": at, "session": label}
-        lines += [json.dumps(asked)]
-        lines += [json.dumps(asked | {"role": "assistant", "content": said.reply})]
+        label = f"chat {turn.session}"
+        message = {"role": "user", "content": turn.message, "time": at, "session": label}
+        lines += [json.dumps(message)]
+        lines += [json.dumps(message | {"role": "assistant", "content": turn.reply})]
     return "\n".join(lines).encode()
 
 
@@ -70,7 +70,7 @@ def _sentence(draw: random.Random) -> str:
 
 @cache
 def _vocabulary() -> tuple[list[str], list[float]]:
-    """Words, the most frequent first, and how often they or one before them are said."""
+    """Words, the most frequent first, with their cumulative weights."""
     known = word_vectors().vocabulary
     words = [word for word in known if word.isalpha() and len(word) >= _SHORTEST_WORD]
     return words, list(accumulate(1 / (rank + 5) for rank in range(len(words))))

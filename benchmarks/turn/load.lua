@@ -1,6 +1,6 @@
--- wrk's side of the load: each thread is one client, with one connection and a user of its own.
--- Arguments: the path, the name before users' numbers, the number of the first turn, the rest of
--- each body, a file of sentences.
+-- The wrk script of load.py: each thread is a client with one connection and a user of its own.
+-- Arguments: path, prefix of users' names, number of the last turn, rest of each body, file of
+-- sentences.
 local clients = 0
 
 function setup(thread)

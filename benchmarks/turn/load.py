@@ -1,4 +1,4 @@
-"""Load from wrk, a compiled client: what is measured is the server."""
+"""Load from wrk, a compiled client that hardly adds to the measured times."""
 
 import shutil
 import subprocess
@@ -13,13 +13,13 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What clients saw in a stretch of time.
+    """The answers that clients received in a period.
 
     Attributes:
-        turns: answers that came.
-        seconds: how long it was.
-        errors: answers that were none.
-        latencies: microseconds, and how many answers took so long.
+        turns: Number of answers.
+        seconds: Length of the period.
+        errors: Number of failures.
+        latencies: Latencies in microseconds, each with its number of answers.
     """
 
     turns: int
@@ -30,32 +30,32 @@ class Load(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Loads:
-    """Several stretches, as one."""
+    """The sum of several loads."""
 
-    stretches: list[Load] = field(default_factory=list[Load])
+    loads: list[Load] = field(default_factory=list[Load])
 
     @property
     def turns(self) -> int:
-        """Answers that came."""
-        return sum(one.turns for one in self.stretches)
+        """Number of answers."""
+        return sum(load.turns for load in self.loads)
 
     @property
     def errors(self) -> int:
-        """Answers that were none."""
-        return sum(one.errors for one in self.stretches)
+        """Number of failures."""
+        return sum(load.errors for load in self.loads)
 
     @property
     def per_second(self) -> float:
-        """Turns a second."""
-        return self.turns / sum(one.seconds for one in self.stretches)
+        """Turns per second."""
+        return self.turns / sum(load.seconds for load in self.loads)
 
     def percentile(self, share: float) -> float:
-        """The latency, in milliseconds, that this share of all turns did not exceed."""
-        seen = sorted(pair for one in self.stretches for pair in one.latencies)
-        wanted = share * sum(count for _, count in seen)
-        for microseconds, count in seen:
-            wanted -= count
-            if wanted <= 0:
+        """The latency, in milliseconds, that this share of the turns does not exceed."""
+        latencies = sorted(pair for load in self.loads for pair in load.latencies)
+        remaining = share * sum(count for _, count in latencies)
+        for microseconds, count in latencies:
+            remaining -= count
+            if remaining <= 0:
                 return microseconds / 1e3
         return 0.0
 
@@ -64,35 +64,35 @@ def find_wrk() -> str:
     """The path of wrk.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: It is not installed.
     """
-    found = shutil.which("wrk")
-    if found is None:
+    path = shutil.which("wrk")
+    if path is None:
         raise ConfigurationError(
             "The benchmark's load comes from wrk, which is not installed: apt-get install wrk, "
             "or brew install wrk."
         )
-    return found
+    return path
 
 
 def load(
     url: str, *, clients: int, seconds: int, name: str, turn: int, rest: str, texts: Path
 ) -> Load:
-    """Turns of so many clients for so long.
+    """Send turns of several clients for a period.
 
     Args:
-        url: of the server.
-        clients: each has one connection and a user of its own, `name` and a number.
-        seconds: how long.
-        name: what users are called.
-        turn: the number of the last turn that these users had.
-        rest: what a body holds beside user and message, beginning with a comma, or nothing.
-        texts: a file of sentences, one a line.
+        url: URL of the server.
+        clients: Number of clients; each has a connection and a user of its own.
+        seconds: Length of the period.
+        name: Prefix of the users' names, before the client's number.
+        turn: Number of the last turn of these users.
+        rest: JSON text of a request body after user and message, with a leading comma, or nothing.
+        texts: File with a sentence on each line.
     """
     command = [find_wrk(), f"-t{clients}", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s"]
     command += ["-s", str(_SCRIPT), url, "--", "/v1/chat", name, str(turn), rest, str(texts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    _, found, told = done.stdout.partition("\nJSON ")
-    if not found:
+    _, separator, figures = done.stdout.partition("\nJSON ")
+    if not separator:
         raise ConfigurationError(f"wrk failed: {done.stderr or done.stdout}")
-    return msgspec.json.decode(told, type=Load)
+    return msgspec.json.decode(figures, type=Load)

@@ -1,4 +1,4 @@
-"""Sides under load, interleaved: histories at one client, then more and more clients."""
+"""Rounds of load on all sides, interleaved: long histories at one client, then more clients."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ from onionskin.benchmarks.turn.plan import Plan
 from onionskin.benchmarks.turn.sides import CLASSIC, LAYERED, MEM0, MEM0_INFERS, Side
 
 _SENTENCES, _APART = 500, 1_000_000
-_AT_ONE_CLIENT = (MEM0, MEM0_INFERS)  # its FAISS store is not made for several threads
-Tell = Callable[[str], None]
+_AT_ONE_CLIENT = (MEM0, MEM0_INFERS)  # mem0's FAISS store is not thread-safe
+OnProgress = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -34,35 +34,37 @@ class _Slot:
         return cell_of(self.side.name, self.history, self.clients, loads=self.loads, cpu=self.cpu)
 
 
-class Loading:
-    """Puts load on sides.
+class LoadRounds:
+    """Measures sides under load.
 
     Args:
-        sides: by name.
-        plan: how much.
-        folder: for a file.
-        tell: told what is going on.
+        sides: The sides by name.
+        plan: Sizes of the run.
+        folder: Folder for the file of sentences.
+        on_progress: Receives a description of each step.
     """
 
-    def __init__(self, sides: Mapping[str, Side], plan: Plan, folder: Path, tell: Tell) -> None:
-        self._sides, self._plan, self._tell = sides, plan, tell
+    def __init__(
+        self, sides: Mapping[str, Side], plan: Plan, folder: Path, on_progress: OnProgress
+    ) -> None:
+        self._sides, self._plan, self._on_progress = sides, plan, on_progress
         self._texts = folder / "sentences.txt"
         self._texts.write_text("\n".join(sentences(_SENTENCES, seed=5)))
         self._numbers = itertools.count(1)
         self.sizes: list[Size] = []
 
     def run(self) -> Iterator[Cell]:
-        """Every load of the plan; a side's cells come one after the other."""
+        """The cell of each side and load of the plan."""
         slots = [*self._histories(), *self._crowds()]
         for slot in slots:
-            self._tell(f"filling {slot.side.name}: {slot.clients} x {slot.history:,} turns")
+            self._on_progress(f"filling {slot.side.name}: {slot.clients} x {slot.history:,} turns")
             self.sizes.append(self._fill(slot))
         for clients in self._plan.clients:
             self._interleave([slot for slot in slots if slot.clients == clients])
         return iter([slot.cell for slot in slots])
 
     def user(self, history: int) -> str:
-        """The user with a history whom one client speaks for."""
+        """The user with this history in the cells with one client."""
         return f"{_users(history, 1)}0"
 
     def _histories(self) -> Iterator[_Slot]:
@@ -95,21 +97,21 @@ class Loading:
 
     def _interleave(self, slots: Sequence[_Slot]) -> None:
         for slot in slots if self._plan.warm_up_seconds else ():
-            self._stretch(slot, self._plan.warm_up_seconds)
+            self._load(slot, self._plan.warm_up_seconds)
         for turn in range(self._plan.rounds):
-            where = turn % len(slots)
-            for slot in (*slots[where:], *slots[:where]):
-                self._tell(
+            start = turn % len(slots)
+            for slot in (*slots[start:], *slots[:start]):
+                self._on_progress(
                     f"round {turn + 1}: {slot.side.name}, {slot.clients} clients, "
                     f"history {slot.history:,}"
                 )
                 began = slot.side.server.cpu_seconds
-                slot.loads.append(self._stretch(slot, self._plan.seconds))
+                slot.loads.append(self._load(slot, self._plan.seconds))
                 ended = slot.side.server.cpu_seconds
                 if began is not None and ended is not None:
                     slot.cpu.append(ended - began)
 
-    def _stretch(self, slot: _Slot, seconds: int) -> Load:
+    def _load(self, slot: _Slot, seconds: int) -> Load:
         return load(
             slot.side.server.url,
             clients=slot.clients,
@@ -126,5 +128,5 @@ def _users(history: int, clients: int) -> str:
 
 
 def _seed(user: str) -> int:
-    """A number that stays the same from run to run."""
+    """A seed that is the same in every run."""
     return sum(place * ord(letter) for place, letter in enumerate(user, 1))

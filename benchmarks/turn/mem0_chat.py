@@ -1,9 +1,9 @@
-"""mem0 in its usual place: search, call the model, add; with its inference or without.
+"""A chat with mem0: search, call the model, add, with its inference or without.
 
     python -m onionskin.benchmarks.turn.mem0_chat MODEL_URL
 
-`profile` of a message is `infer` or `plain`. mem0 runs over its FAISS store, embeds with Onionskin's
-built-in model, and never leaves the machine. Wants the extra `bench`.
+`profile` of a message is `infer` or `plain`. mem0 uses its FAISS store and Onionskin's built-in
+embedder, and sends nothing to other machines. Needs the extra `bench`.
 """
 
 import os
@@ -32,14 +32,14 @@ from onionskin.benchmarks.turn.peer import (  # noqa: E402
 _TOP_K = 20
 
 
-class Remembered(Message):
-    """A message, and whether mem0 infers from it."""
+class Mem0Message(Message):
+    """A message, and whether mem0 runs its inference on it."""
 
     profile: str = "plain"
 
 
 class _Embedding:
-    """The built-in model, as mem0 asks its embedders."""
+    """The built-in embedder with the interface of mem0's embedders."""
 
     def __init__(self) -> None:
         self._model = BuiltIn()
@@ -56,7 +56,7 @@ class _Embedding:
 _url = model_url()
 _embedding = _Embedding()
 _dim = len(_embedding.embed("a"))
-_reached = {"api_key": "none", "openai_base_url": _url}
+_openai = {"api_key": "none", "openai_base_url": _url}
 memory: Any = import_module("mem0").Memory.from_config(
     {
         "vector_store": {
@@ -67,8 +67,8 @@ memory: Any = import_module("mem0").Memory.from_config(
                 "distance_strategy": "inner_product",
             },
         },
-        "llm": {"provider": "openai", "config": {**_reached, "model": "bench"}},
-        "embedder": {"provider": "openai", "config": {**_reached, "embedding_dims": _dim}},
+        "llm": {"provider": "openai", "config": {**_openai, "model": "bench"}},
+        "embedder": {"provider": "openai", "config": {**_openai, "embedding_dims": _dim}},
         "history_db_path": ":memory:",
     }
 )
@@ -78,23 +78,23 @@ app = FastAPI()
 
 
 @app.post("/v1/chat")
-def chat(body: Remembered) -> Reply:
+def chat(body: Mem0Message) -> Reply:
     """Answer a message."""
-    found = memory.search(body.message, filters={"user_id": body.user_id}, top_k=_TOP_K)
-    lines = "\n".join(f"- {one['memory']}" for one in found["results"])
+    results = memory.search(body.message, filters={"user_id": body.user_id}, top_k=_TOP_K)
+    lines = "\n".join(f"- {result['memory']}" for result in results["results"])
     remembered = SystemMessage(f"What you remember of this user:\n{lines}")
     answer = str(model.invoke([remembered, HumanMessage(body.message)]).text)
-    said = [
+    messages = [
         {"role": "user", "content": body.message},
         {"role": "assistant", "content": answer},
     ]
-    memory.add(said, user_id=body.user_id, infer=body.profile == "infer")
+    memory.add(messages, user_id=body.user_id, infer=body.profile == "infer")
     return Reply(reply=answer)
 
 
 @app.post("/fill")
 def fill(body: Fill) -> None:
-    """Put a history straight into its store."""
+    """Write a history to its store directly."""
     texts = [
         text for turn in history(body.turns, seed=body.seed) for text in (turn.message, turn.reply)
     ]

@@ -1,4 +1,4 @@
-"""What the peers share: how they are served, what they are sent, and the model they call."""
+"""Shared parts of the compared servers: request bodies, chat model, embedder and serving."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from onionskin.memory.retrieval.embedders.static import StaticModel
 
 
 class Message(BaseModel):
-    """A chat message, as Onionskin takes it."""
+    """A chat message, in Onionskin's format."""
 
     user_id: str
     message: str
@@ -24,13 +24,13 @@ class Message(BaseModel):
 
 
 class Reply(BaseModel):
-    """Its answer."""
+    """The answer to a chat message."""
 
     reply: str
 
 
 class Fill(BaseModel):
-    """A history to be there at once."""
+    """A history to store in bulk."""
 
     user_id: str
     turns: int
@@ -38,7 +38,7 @@ class Fill(BaseModel):
 
 
 class BuiltIn(Embeddings):
-    """Onionskin's built-in embedder as LangChain's `Embeddings`, so that peers have one as fast."""
+    """Onionskin's built-in embedder as LangChain's `Embeddings`, so that all sides have it."""
 
     def __init__(self) -> None:
         self._model = StaticModel()
@@ -48,7 +48,7 @@ class BuiltIn(Embeddings):
         return self._model.encode(texts).tolist()
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one."""
+        """The vector of a text."""
         return self.embed_documents([text])[0]
 
 
@@ -60,7 +60,7 @@ def model_url() -> str:
 
 
 def chat_model(url: str) -> ChatOpenAI:
-    """LangChain's OpenAI client as Onionskin makes it."""
+    """LangChain's OpenAI client, configured as in Onionskin."""
     return ChatOpenAI(
         model="bench",
         api_key=SecretStr("none"),
@@ -72,7 +72,7 @@ def chat_model(url: str) -> ChatOpenAI:
 
 
 def serve(app: FastAPI) -> None:
-    """Serve on a free port of this machine, as Onionskin is served; prints the address."""
+    """Serve on a free local port with Onionskin's server settings; prints the address."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, access_log=False, log_level="warning", http="httptools"
     )
@@ -87,6 +87,6 @@ async def _serve(server: uvicorn.Server) -> None:
         sys.stdout.write(f"http://127.0.0.1:{port}\n")
         sys.stdout.flush()
 
-    announcing = asyncio.create_task(announce())
+    announcement = asyncio.create_task(announce())
     await server.serve()
-    await announcing
+    await announcement

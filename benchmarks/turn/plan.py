@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""Sizes of a run."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ class Plan:
     """The sizes of a run.
 
     Attributes:
-        rounds: stretches of each side, interleaved.
-        seconds: how long a stretch is.
-        warm_up_seconds: how long each is warmed up before.
-        histories: turns that a user had before; at one client.
-        clients: how many at once; with the first of the histories.
-        counted_turns: turns of one new session, of layered memory, whose calls are counted.
-        peer_turns: the same of the others.
-        slow_pairs: turns of each side with a model that takes 300 ms.
-        first_tokens: streamed turns of each side.
-        starts: how often `make run` and the imports are timed.
-        peers: whether mem0 is measured too, and every side with the slow model.
+        rounds: Rounds of load on each side, interleaved.
+        seconds: Length of a round.
+        warm_up_seconds: Length of the warm-up of each load.
+        histories: Earlier turns of a user, at one client.
+        clients: Numbers of clients at the same time, with the first of the histories.
+        counted_turns: Turns of the session of layered memory whose calls are counted.
+        peer_turns: Turns of the sessions of the other sides whose calls are counted.
+        slow_pairs: Turns of each side with a model that takes 300 ms.
+        first_tokens: Streamed turns of each side.
+        starts: Repetitions of `make run` and of the imports.
+        peers: Whether mem0 is measured, and every side with the slow model.
     """
 
     rounds: int = 2

@@ -1,4 +1,4 @@
-"""The pictures of a run; they need matplotlib, of the extra `bench`."""
+"""Plots of a run, with matplotlib of the extra `bench`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ _GROWING = (LAYERED, CLASSIC)
 
 
 def draw(figures: Figures, folder: Path) -> dict[str, Path]:
-    """Draw each figure as SVG; by title, its file.
+    """Draw the plots as SVG; the file of each, by title.
 
     Raises:
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
     """
     import matplotlib as mpl  # noqa: PLC0415 - heavy
 
@@ -23,30 +23,30 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
     mpl.rcParams["svg.hashsalt"] = "onionskin"
     folder.mkdir(parents=True, exist_ok=True)
     first = figures.cells[0].history
-    alone = [one for one in figures.cells if one.clients == 1 and one.history == first]
+    alone = [cell for cell in figures.cells if cell.clients == 1 and cell.history == first]
     return {
         "A turn of one client": _bars(
-            [one.side for one in alone],
-            {"p50": [one.p50_ms for one in alone], "p99": [one.p99_ms for one in alone]},
+            [cell.side for cell in alone],
+            {"p50": [cell.p50_ms for cell in alone], "p99": [cell.p99_ms for cell in alone]},
             "ms (logarithmic)",
             folder / "turn-latency.svg",
         ),
         "Turns a second": _lines(
-            [one for one in figures.cells if one.history == first],
+            [cell for cell in figures.cells if cell.history == first],
             lambda cell: (cell.clients, cell.turns_per_second),
             ("clients", "turns a second"),
             folder / "turn-throughput.svg",
         ),
         "Turns a second of one processor": _lines(
-            [one for one in figures.cells if one.history == first and one.turns_per_cpu_second],
+            [cell for cell in figures.cells if cell.history == first and cell.turns_per_cpu_second],
             lambda cell: (cell.clients, cell.turns_per_cpu_second or 0.0),
             ("clients", "turns a second of processor time, Redis included"),
             folder / "turn-processor.svg",
         ),
         "A turn by the length of the history": _lines(
-            [one for one in figures.cells if one.clients == 1],
+            [cell for cell in figures.cells if cell.clients == 1],
             lambda cell: (cell.history, cell.p50_ms),
-            ("turns that the user had before (logarithmic)", "p50, ms (logarithmic)"),
+            ("earlier turns of the user (logarithmic)", "p50, ms (logarithmic)"),
             folder / "turn-history.svg",
             scale="log",
         ),
@@ -58,37 +58,37 @@ def draw(figures: Figures, folder: Path) -> dict[str, Path]:
             scale="linear",
         ),
         "Calls a turn": _bars(
-            [one.side for one in figures.calls],
+            [calls.side for calls in figures.calls],
             {
-                "of the model": [one.model_calls for one in figures.calls],
-                "of the embedder": [one.embedding_calls for one in figures.calls],
-                "of it, awaited": [one.awaited_embedding_calls for one in figures.calls],
+                "of the model": [calls.model_calls for calls in figures.calls],
+                "of the embedder": [calls.embedding_calls for calls in figures.calls],
+                "of it, awaited": [calls.awaited_embedding_calls for calls in figures.calls],
             },
             "calls",
             folder / "turn-calls.svg",
             scale="linear",
         ),
         "Prompt tokens a turn": _bars(
-            [one.side for one in figures.calls],
+            [calls.side for calls in figures.calls],
             {
-                "whole": [one.prompt_tokens for one in figures.calls],
-                "cacheable": [one.prompt_tokens * one.cacheable for one in figures.calls],
+                "whole": [calls.prompt_tokens for calls in figures.calls],
+                "cacheable": [calls.prompt_tokens * calls.cacheable for calls in figures.calls],
             },
             "tokens",
             folder / "turn-prompts.svg",
             scale="linear",
         ),
         "Bytes in Redis by the length of the history": _lines(
-            [one for one in figures.cells if one.side in _GROWING and one.clients == 1],
+            [cell for cell in figures.cells if cell.side in _GROWING and cell.clients == 1],
             lambda cell: (cell.history, float(_size(figures, cell).redis_bytes or 0)),
-            ("turns that the user had before (logarithmic)", "bytes (logarithmic)"),
+            ("earlier turns of the user (logarithmic)", "bytes (logarithmic)"),
             folder / "turn-bytes.svg",
             scale="log",
         ),
         "Bytes in the server by the length of the history": _lines(
-            [one for one in figures.cells if one.side in _GROWING and one.clients == 1],
+            [cell for cell in figures.cells if cell.side in _GROWING and cell.clients == 1],
             lambda cell: (cell.history, float(_size(figures, cell).resident_bytes or 0)),
-            ("turns that the user had before (logarithmic)", "bytes (logarithmic)"),
+            ("earlier turns of the user (logarithmic)", "bytes (logarithmic)"),
             folder / "turn-resident.svg",
             scale="log",
         ),
@@ -114,9 +114,9 @@ def _bars(
     width = 0.8 / len(groups)
     for number, (label, values) in enumerate(groups.items()):
         places = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(names))]
-        drawn = axes.bar(places, values, width, label=label)
-        shown = [f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}" for value in values]
-        axes.bar_label(drawn, shown, fontsize=8, padding=2)
+        bars = axes.bar(places, values, width, label=label)
+        labels = [f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}" for value in values]
+        axes.bar_label(bars, labels, fontsize=8, padding=2)
     axes.set_yscale(scale)
     axes.set_xticks(range(len(names)), [name.replace(", ", ",\n") for name in names], fontsize=8)
     axes.legend(frameon=False)
@@ -137,7 +137,7 @@ def _lines(
         axes.plot(*zip(*points, strict=True), marker="o", label=side)
     axes.set_xscale(scale)
     axes.set_yscale(scale)
-    figure.legend(frameon=False, loc="outside right upper")  # where no line runs
+    figure.legend(frameon=False, loc="outside right upper")  # outside of the lines
     return _save(figure, file)
 
 

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, and what the kernel knows of them."""
+"""Servers in processes of their own, with the processor time and memory that they use."""
 
 import os
 import re
@@ -14,31 +14,31 @@ from onionskin.memory.errors import ConfigurationError
 
 _STOP_SECONDS = 30.0
 _FOREIGN = ("OPENAI_", "ONIONSKIN_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
-_UTIME, _STIME = 11, 12  # of the fields behind the name, proc_pid_stat(5)
+_UTIME, _STIME = 11, 12  # indexes of the fields after the name, proc_pid_stat(5)
 
 
 class Server:
-    """A server that runs, or is about to: it tells its address in its first line."""
+    """A server process that is starting or running; the first line of its output is its address."""
 
     def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
         self._process, self._log = process, log
 
     @cached_property
     def url(self) -> str:
-        """Where it is, once it is there.
+        """Its address; waits until the server is ready.
 
         Raises:
-            ConfigurationError: it does not start.
+            ConfigurationError: The server did not start.
         """
         for line in self._process.stdout or ():
             if found := address([line]):
                 return found
-        told = self._log.read_text().strip().splitlines()[-1:]
-        raise ConfigurationError(f"A server does not start: {' '.join(told)}")
+        errors = self._log.read_text().strip().splitlines()[-1:]
+        raise ConfigurationError(f"A server did not start: {' '.join(errors)}")
 
     @property
     def cpu_seconds(self) -> float | None:
-        """The processor time that it and its Redis have used; None where there is no /proc."""
+        """Processor seconds used by it and its Redis; None without /proc."""
         try:
             return sum(map(_cpu_seconds, [self._process.pid, *_children(self._process.pid)]))
         except OSError:
@@ -46,13 +46,13 @@ class Server:
 
     @property
     def cpu_seconds_by_name(self) -> list[tuple[str, float]]:
-        """The processor time of it and each of its children, with what each is called."""
+        """Name and processor seconds of it and of each child process."""
         pids = [self._process.pid, *_children(self._process.pid)]
         return [(Path(f"/proc/{pid}/comm").read_text(), _cpu_seconds(pid)) for pid in pids]
 
     @property
     def resident_bytes(self) -> int | None:
-        """Its memory, without its Redis; None where there is no /proc."""
+        """Its memory without its Redis; None without /proc."""
         try:
             pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
         except OSError:
@@ -64,21 +64,21 @@ class Server:
 def running(
     module: str, *arguments: str, log: Path, settings: dict[str, str] | None = None
 ) -> Generator[Server]:
-    """Run `python -m module`, and stop it in the end.
+    """Runs `python -m module` inside of the context.
 
     Args:
-        module: what to run.
-        arguments: of its command line.
-        log: a file for its complaints.
-        settings: environment variables. None of Onionskin's or OpenAI's are passed on beside them.
+        module: Module to run.
+        arguments: Its command line.
+        log: File for its error output.
+        settings: Environment variables; other ones of Onionskin or OpenAI are not passed on.
     """
     command = [sys.executable, "-W", "ignore", "-P", "-m", module, *arguments]
     with (
-        log.open("w") as complaints,
+        log.open("w") as errors,
         subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
             text=True,
             env=plain_environment() | (settings or {}),
         ) as process,
@@ -90,12 +90,12 @@ def running(
 
 
 def plain_environment() -> dict[str, str]:
-    """This process's environment, without what would change the servers' ways."""
+    """This process's environment, without variables that configure the servers."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
 
 
 def stop(process: "subprocess.Popen[str]") -> None:
-    """SIGTERM, and SIGKILL where that does not help."""
+    """Stop a process by SIGTERM, and by SIGKILL after a timeout."""
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGTERM)
@@ -106,7 +106,7 @@ def stop(process: "subprocess.Popen[str]") -> None:
 
 
 def address(lines: Sequence[str]) -> str:
-    """The first address in lines, or nothing."""
+    """The first address in lines; empty without one."""
     return next((found[0] for line in lines if (found := re.search(r"http://[^\s/]+", line))), "")
 
 
@@ -116,4 +116,4 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

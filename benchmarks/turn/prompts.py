@@ -1,7 +1,7 @@
-"""What the model was asked for turns: prompt tokens, and how much of a prompt was there before.
+"""Sizes of the turns' prompts, and the shares of them that a prompt cache can serve.
 
-Messages of the load carry a mark, `#who-number#`. A prompt whose newest mark is new is a turn's;
-one whose marks were all seen before is a fold's, a summary's or an extraction's.
+Messages of the load contain a mark, `#user-number#`. A prompt with a mark that is new belongs to a
+turn; a prompt whose marks are all known belongs to a summary or an extraction.
 """
 
 import re
@@ -14,53 +14,53 @@ import msgspec
 from onionskin.memory.tokens import count_tokens
 
 MARK = re.compile(r"#(\w+)-(\d+)#")
-"""Of a message: its user and its number."""
+"""The mark of a message: its user and its number."""
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(slots=True)
-class Asked:
-    """The prompts of turns, in order.
+class PromptSizes:
+    """Sizes of the turns' prompts, in order.
 
     Attributes:
-        tokens: of each turn's prompt, by the estimate that Onionskin's budgets are kept by.
-        cacheable: the share of each prompt, in characters, that is the beginning of the one before
-            it in its session: what a provider's prompt cache can serve.
+        tokens: Tokens of each prompt, by Onionskin's estimate.
+        cacheable: Share of each prompt, in characters, that is a prefix of the previous prompt of
+            its session; a provider's prompt cache can serve it.
     """
 
     tokens: list[int] = field(default_factory=list[int])
     cacheable: list[float] = field(default_factory=list[float])
 
 
-def read_prompts(bodies: Iterable[bytes]) -> Asked:
-    """Tell turns from other calls, and measure their prompts."""
-    asked = Asked()
+def read_prompts(bodies: Iterable[bytes]) -> PromptSizes:
+    """The sizes of the turns' prompts among the bodies of all calls."""
+    sizes = PromptSizes()
     newest: dict[str, int] = {}
-    before: dict[str, str] = {}
+    previous: dict[str, str] = {}
     for body in bodies:
         messages = _decode(body)["messages"]
-        texts = [f"{one['role']}\n{_text(one['content'])}" for one in messages]
+        texts = [f"{message['role']}\n{_text(message['content'])}" for message in messages]
         prompt = "\n\n".join(texts)
-        marks = [(who, int(number)) for who, number in MARK.findall(prompt)]
+        marks = [(user, int(number)) for user, number in MARK.findall(prompt)]
         fresh = [mark for mark in marks if mark[1] > newest.get(mark[0], -1)]
         if not fresh:
             continue
-        who, number = max(fresh, key=lambda mark: mark[1])
-        newest[who] = number
-        asked.tokens.append(sum(map(count_tokens, texts)))
-        if who in before:
-            asked.cacheable.append(_shared(before[who], prompt) / len(prompt))
-        before[who] = prompt
-    return asked
+        user, number = max(fresh, key=lambda mark: mark[1])
+        newest[user] = number
+        sizes.tokens.append(sum(map(count_tokens, texts)))
+        if user in previous:
+            sizes.cacheable.append(_common_prefix(previous[user], prompt) / len(prompt))
+        previous[user] = prompt
+    return sizes
 
 
-def _shared(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    low, high = 0, min(len(one), len(other))
+def _common_prefix(a: str, b: str) -> int:
+    """The length of the common prefix."""
+    low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
     return low
 
 

@@ -29,7 +29,7 @@ BOUNDS = ("bound", "measured", "limit", "")
 
 
 def show(figures: Figures, console: Console) -> None:
-    """The tables in the terminal."""
+    """Print the tables."""
     console.print(f"[dim]{figures.hardware}[/]")
     for title, heads, rows in tables(figures):
         table = Table(title=title, title_justify="left")
@@ -38,28 +38,28 @@ def show(figures: Figures, console: Console) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    for why in figures.left_out:
-        console.print(why)
+    for reason in figures.left_out:
+        console.print(reason)
 
 
 def tables(figures: Figures) -> list[tuple[str, Row, list[Row]]]:
-    """Every table: title, heads, rows."""
+    """All tables: title, column heads and rows."""
     return [
         ("Turns under load", LOADS, [_load_row(cell) for cell in figures.cells]),
-        ("A new session's calls, a turn", CALLS, list(_calls_rows(figures))),
-        ("What a user takes up", SIZES, list(_size_rows(figures))),
+        ("Calls per turn of a new session", CALLS, list(_calls_rows(figures))),
+        ("Bytes of a user", SIZES, list(_size_rows(figures))),
         ("Waiting", WAITS, list(_wait_rows(figures))),
-        ("Bounds", BOUNDS, [_bound_row(one) for one in bounds(figures)]),
+        ("Bounds", BOUNDS, [_bound_row(bound) for bound in bounds(figures)]),
     ]
 
 
 def as_data(figures: Figures) -> dict[str, Any]:
-    """All figures, and the bounds."""
-    kept = [
-        {"name": one.name, "value": one.value, "limit": one.limit, "kept": one.is_kept}
-        for one in bounds(figures)
+    """All figures and bounds, as JSON data."""
+    results = [
+        {"name": bound.name, "value": bound.value, "limit": bound.limit, "kept": bound.is_kept}
+        for bound in bounds(figures)
     ]
-    return {**msgspec.to_builtins(figures, str_keys=True), "bounds": kept}
+    return {**msgspec.to_builtins(figures, str_keys=True), "bounds": results}
 
 
 def markdown(heads: Row, rows: Iterable[Row]) -> str:
@@ -83,25 +83,25 @@ def _load_row(cell: Cell) -> Row:
 
 
 def _calls_rows(figures: Figures) -> Iterable[Row]:
-    for one in figures.calls:
+    for calls in figures.calls:
         yield (
-            one.side,
-            f"{one.turns:,}",
-            f"{one.model_calls:.2f}",
-            f"{one.embedding_calls:.2f}",
-            f"{one.awaited_embedding_calls:.2f}",
-            f"{one.prompt_tokens:.0f}",
-            str(one.most_prompt_tokens),
-            f"{one.cacheable:.0%}",
+            calls.side,
+            f"{calls.turns:,}",
+            f"{calls.model_calls:.2f}",
+            f"{calls.embedding_calls:.2f}",
+            f"{calls.awaited_embedding_calls:.2f}",
+            f"{calls.prompt_tokens:.0f}",
+            str(calls.most_prompt_tokens),
+            f"{calls.cacheable:.0%}",
         )
 
 
 def _size_rows(figures: Figures) -> Iterable[Row]:
-    for one in figures.sizes:
-        if one.redis_bytes is not None:
-            resident = "-" if one.resident_bytes is None else f"{one.resident_bytes:,}"
-            redis = f"{one.redis_bytes:,}"
-            yield one.side, f"{one.history:,}", str(one.users), redis, resident
+    for size in figures.sizes:
+        if size.redis_bytes is not None:
+            resident = "-" if size.resident_bytes is None else f"{size.resident_bytes:,}"
+            redis = f"{size.redis_bytes:,}"
+            yield size.side, f"{size.history:,}", str(size.users), redis, resident
 
 
 def _wait_rows(figures: Figures) -> Iterable[Row]:
@@ -116,5 +116,5 @@ def _wait_rows(figures: Figures) -> Iterable[Row]:
 
 def _bound_row(bound: Bound) -> Row:
     sign = "at least" if bound.at_least else "at most"
-    kept = "kept" if bound.is_kept else "MISSED"
-    return bound.name, f"{bound.value:.3f}", f"{sign} {bound.limit:g}", kept
+    result = "kept" if bound.is_kept else "MISSED"
+    return bound.name, f"{bound.value:.3f}", f"{sign} {bound.limit:g}", result

@@ -1,4 +1,4 @@
-"""What is measured side by side: each a server of its own, all asking the same model."""
+"""The sides of the comparison: each has a server of its own, and all call the same model."""
 
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import msgspec
 import redis
 
 from onionskin.benchmarks.turn.histories import json_lines
-from onionskin.benchmarks.turn.model_server import Counted, Ways
+from onionskin.benchmarks.turn.model_server import ModelBehaviour, ModelCounts
 from onionskin.benchmarks.turn.processes import Server, running
 from onionskin.memory.store import socket_path
 
@@ -26,10 +27,10 @@ BARE, NONE, LAYERED, REMOTE = (
 CLASSIC, MEM0, MEM0_INFERS = "classic", "mem0", "mem0, inferring"
 ONIONSKIN = (NONE, LAYERED, REMOTE)
 FORGETFUL = (BARE, NONE)
-"""Sides to which a history makes no difference."""
+"""Sides without memory, which ignore histories."""
 
 _LONG_SECONDS = 600.0
-_LAST_SAID_SECONDS = 3600.0  # how long the history ended before the measured turns
+_HISTORY_AGE_SECONDS = 3600.0  # between the end of a history and the measured turns
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class Side:
     """A server under measurement.
 
     Attributes:
-        name: what it is called in the tables.
-        rest: what its bodies hold beside user and message.
-        data: where Onionskin's Redis lives; None for the others.
+        name: Its name in the tables.
+        server: Its server.
+        rest: JSON text of its request bodies after user and message.
+        data: Data folder of Onionskin; None for the others.
     """
 
     name: str
@@ -50,32 +52,32 @@ class Side:
 
     @cached_property
     def redis_url(self) -> str:
-        """Of its Redis; empty for none."""
+        """The URL of its Redis; empty without one."""
         if self.data:
             return f"unix://{socket_path(self.data.resolve())}"
         if self.name != CLASSIC:
             return ""
         return httpx.get(f"{self.server.url}/redis").raise_for_status().json()
 
-    def answered(self, ways: Ways) -> None:
-        """Have the model answer in these ways, and count anew."""
-        body = {"chat_ms": ways.chat_ms, "embed_ms": ways.embed_ms, "keep": ways.keep}
+    def set_model(self, behaviour: ModelBehaviour) -> None:
+        """Set how the model answers this side, and reset its counts."""
+        body = msgspec.to_builtins(behaviour)
         httpx.post(self._model, json=body).raise_for_status()
 
-    def counted(self) -> Counted:
-        """What the model was asked since."""
-        told = httpx.get(self._model, timeout=_LONG_SECONDS).raise_for_status()
-        return Counted(**told.json())
+    def read_counts(self) -> ModelCounts:
+        """The calls of this side's model since the last reset."""
+        response = httpx.get(self._model, timeout=_LONG_SECONDS).raise_for_status()
+        return ModelCounts(**response.json())
 
     def redis_bytes(self) -> int | None:
-        """How much its Redis holds."""
+        """Memory of its Redis; None without one."""
         if not self.redis_url:
             return None
         with cast("Any", redis.Redis).from_url(self.redis_url) as client:
             return int(client.info("memory")["used_memory"])
 
     def fill(self, user: str, turns: int, *, seed: int) -> None:
-        """Give a user a history, in bulk."""
+        """Store a history of a user, in bulk."""
         if self.name in FORGETFUL:
             return
         if self.name not in ONIONSKIN:
@@ -83,14 +85,14 @@ class Side:
             url = f"{self.server.url}/fill"
             httpx.post(url, json=body, timeout=_LONG_SECONDS).raise_for_status()
             return
-        until = time.time() - _LAST_SAID_SECONDS
+        until = time.time() - _HISTORY_AGE_SECONDS
         lines = json_lines(turns, seed=seed, until=until)
         url = f"{self.server.url}/v1/users/{user}/import"
         httpx.post(url, content=lines, timeout=_LONG_SECONDS).raise_for_status()
 
 
 def missing(name: str) -> str:
-    """Why a side is left out; empty when it is not."""
+    """Why a side is left out; empty if it can be measured."""
     if name in {MEM0, MEM0_INFERS} and find_spec("mem0") is None:
         return f"{name} is left out: mem0 is not installed (pip install 'onionskin[bench]')."
     return ""
@@ -98,44 +100,57 @@ def missing(name: str) -> str:
 
 @contextmanager
 def open_sides(names: Iterable[str], folder: Path) -> Generator[dict[str, Side]]:
-    """Start the model and a server for each side, and stop them in the end."""
+    """Runs the model and a server for each side inside of the context."""
     with ExitStack() as stack:
         model = stack.enter_context(
             running("onionskin.benchmarks.turn.model_server", log=folder / "model.log")
         )
         sides = {name: _open(name, model.url, folder, stack) for name in names}
         for side in sides.values():
-            _ = side.server.url  # they start at the same time; here all are awaited
+            _ = side.server.url  # all start at the same time, and are awaited here
         yield sides
 
 
 def _open(name: str, model: str, folder: Path, stack: ExitStack) -> Side:
     label = name.replace(", ", "-").replace(" ", "-")
-    asked = f"{model}/{label}"
+    model_side = f"{model}/{label}"
 
     def start(module: str, *arguments: str, **settings: str) -> Server:
         log = folder / f"{label}.log"
         return stack.enter_context(running(module, *arguments, log=log, settings=settings))
 
     if name in ONIONSKIN:
-        return _onionskin(name, asked, folder / label, start)
+        return _onionskin(name, model_side, folder / label, start)
     if name == CLASSIC:
         return Side(
-            name, start("onionskin.benchmarks.turn.classic", f"{asked}/v1"), "", None, asked
+            name,
+            start("onionskin.benchmarks.turn.classic", f"{model_side}/v1"),
+            "",
+            None,
+            model_side,
         )
     if name == BARE:
-        return Side(name, start("onionskin.benchmarks.turn.bare", f"{asked}/v1"), "", None, asked)
+        return Side(
+            name, start("onionskin.benchmarks.turn.bare", f"{model_side}/v1"), "", None, model_side
+        )
     profile = ',"profile":"infer"' if name == MEM0_INFERS else ""
     return Side(
-        name, start("onionskin.benchmarks.turn.mem0_chat", f"{asked}/v1"), profile, None, asked
+        name,
+        start("onionskin.benchmarks.turn.mem0_chat", f"{model_side}/v1"),
+        profile,
+        None,
+        model_side,
     )
 
 
-def _onionskin(name: str, asked: str, data: Path, start: Callable[..., Server]) -> Side:
-    settings = {"ONIONSKIN_MODEL_BASE_URL": f"{asked}/v1", "ONIONSKIN_MODEL": "bench"}
+def _onionskin(name: str, model_side: str, data: Path, start: Callable[..., Server]) -> Side:
+    settings = {"ONIONSKIN_MODEL_BASE_URL": f"{model_side}/v1", "ONIONSKIN_MODEL": "bench"}
     if name == REMOTE:
-        settings |= {"ONIONSKIN_EMBEDDER": "openai", "ONIONSKIN_EMBEDDER_BASE_URL": f"{asked}/v1"}
-    served = ("onionskin.service", "serve", "--port", "0", "--data-dir", str(data))
-    server = start(*served, **settings)
+        settings |= {
+            "ONIONSKIN_EMBEDDER": "openai",
+            "ONIONSKIN_EMBEDDER_BASE_URL": f"{model_side}/v1",
+        }
+    command = ("onionskin.service", "serve", "--port", "0", "--data-dir", str(data))
+    server = start(*command, **settings)
     rest = ',"profile":"none"' if name == NONE else ""
-    return Side(name, server, rest, data, asked)
+    return Side(name, server, rest, data, model_side)

@@ -1,4 +1,4 @@
-"""What is timed without load: the start, the imports, and the built-in embedder."""
+"""Times without load: the start of the service, its imports, and the built-in embedder."""
 
 import asyncio
 import json
@@ -15,32 +15,39 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.retrieval import StaticEmbedder
 
 _TEXTS = 500
-_IMPORT = "import time; t = time.perf_counter(); import onionskin.service.server.run; print(time.perf_counter()-t)"
+_IMPORT = """\
+import time
+began = time.perf_counter()
+import onionskin.service.server.run
+print(time.perf_counter() - began)
+"""
 
 
 def first_answer_seconds(folder: Path, starts: int) -> float:
-    """From `make run`, everything installed, to the first answer: the median.
+    """The median time from `make run` to the first answer, with everything installed.
 
-    Where there is no Makefile, from `onionskin serve`.
+    Without a Makefile, the command is `onionskin serve`.
     """
-    return statistics.median(_first_answer(folder / f"start-{one}") for one in range(starts))
+    return statistics.median(_first_answer(folder / f"start-{number}") for number in range(starts))
 
 
 def import_seconds(starts: int) -> float:
-    """To import the service in a new process: the median."""
+    """The median time to import the service in a new process."""
     return statistics.median(_import() for _ in range(starts))
 
 
 def embedder_ms() -> float:
-    """What the built-in embedder takes of a turn: the p50 of a message and of a reply, added."""
+    """The p50 time of the built-in embedder per turn, for a message and a reply."""
     return asyncio.run(_embedder_ms())
 
 
 def _first_answer(data: Path) -> float:
     checkout = Path(__file__).resolve().parents[2]
-    made = (checkout / "Makefile").exists()
+    has_makefile = (checkout / "Makefile").exists()
     command = (
-        ["make", "run"] if made else [sys.executable, "-P", "-m", "onionskin.service", "serve"]
+        ["make", "run"]
+        if has_makefile
+        else [sys.executable, "-P", "-m", "onionskin.service", "serve"]
     )
     settings = {
         "ONIONSKIN_PORT": "0",
@@ -50,7 +57,7 @@ def _first_answer(data: Path) -> float:
     began = time.perf_counter()
     with subprocess.Popen(
         command,
-        cwd=checkout if made else None,
+        cwd=checkout if has_makefile else None,
         stdout=subprocess.PIPE,
         text=True,
         env=plain_environment() | settings,
@@ -58,18 +65,18 @@ def _first_answer(data: Path) -> float:
         try:
             for line in process.stdout or ():
                 if url := address([line]):
-                    _ask(url)
+                    _send_turn(url)
                     return time.perf_counter() - began
         finally:
             stop(process)
-    raise ConfigurationError(f"{' '.join(command)} does not start.")
+    raise ConfigurationError(f"{' '.join(command)} did not start.")
 
 
-def _ask(url: str) -> None:
+def _send_turn(url: str) -> None:
     body = json.dumps({"user_id": "first", "message": "Hello."}).encode()
     headers = {"Content-Type": "application/json"}
-    asked = urllib.request.Request(f"{url}/v1/chat", body, headers)
-    with urllib.request.urlopen(asked, timeout=30) as answer:
+    request = urllib.request.Request(f"{url}/v1/chat", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
         answer.read()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from onionskin.experiments.conversations import Said
+from onionskin.experiments.conversations import RecordedMessage
 from onionskin.experiments.playback import pairs
 from onionskin.experiments.scoring import token_f1
 from onionskin.memory.types.messages import Message
@@ -88,7 +88,7 @@ def test_a_replay_touches_nothing_of_the_user(tmp_path: Path) -> None:
 def test_what_one_side_says_in_a_row_is_one_message() -> None:
     said = [("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
     messages = [
-        Said(
+        RecordedMessage(
             str(number),
             "1",
             Message("user" if role == "user" else "assistant", text, float(number)),

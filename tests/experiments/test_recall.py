@@ -78,7 +78,7 @@ def test_a_window_recalls_the_newest_whatever_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
-        ([], "no conversation"),
+        ([], "has no conversation"),
         ([{"kind": "message"}], "line 1"),
         ([_message(0, "a"), _message(0, "b")], "twice"),
         ([_question("?", "m9")], "m9"),
