@@ -1,10 +1,10 @@
-"""What each durability costs: a turn's recall and remember, every setting by turns in one run.
+"""Measures the cost of each durability setting: a turn's recall and remember, interleaved.
 
     .venv/bin/python -m onionskin.benchmarks.durability_cost --turns 200
 
-Two primaries on loopback with a replica each, one pair with `appendfsync everysec` and one with
-`always`; a user for each setting, in one process, without HTTP and without a model. Each line has
-the p50 and p95 and the ratio of the p50 to that of the first.
+There are two primaries on loopback with a replica each, one pair with `appendfsync everysec` and
+one with `always`. Each setting has a user, in one process, without HTTP and without a model. Each
+line has the p50, the p95, and the ratio of the p50 to that of the first line.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _TIMEOUT = timedelta(seconds=10)
 
 
 class Side:
-    """A user on a Redis, whose writes are waited for."""
+    """A durability setting, with its user and memory."""
 
     def __init__(self, fsync: str, port: int, durability: str, embedder: StaticEmbedder) -> None:
         self.name = f"appendfsync {fsync}, {durability}"
@@ -52,20 +52,20 @@ class Side:
             embedder=embedder,
             indexes=IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30),
         )
-        self.user, self.took = User(durability.replace(":", "-")), list[float]()
+        self.user, self.durations = User(durability.replace(":", "-")), list[float]()
 
     async def turn(self, number: int) -> None:
         """Recall, then remember."""
         began = time.perf_counter()
-        found = await self.memory.recall(
+        recalled = await self.memory.recall(
             self.user, f"What of the river, {number}?", session_id=None, now=float(number)
         )
-        await self.memory.remember(found, f"It was high, {number} times.", at=float(number))
-        self.took.append((time.perf_counter() - began) * 1000)
+        await self.memory.remember(recalled, f"It was high, {number} times.", at=float(number))
+        self.durations.append((time.perf_counter() - began) * 1000)
 
 
 async def main() -> None:
-    """Run, and print a line for each setting."""
+    """Measure, and print a line for each setting."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=200)
     turns: int = parser.parse_args().turns
@@ -81,14 +81,14 @@ async def main() -> None:
             for number in range(turns):
                 for place in range(len(sides)):
                     await sides[(place + number) % len(sides)].turn(number)
-    first = statistics.median(sides[0].took)
+    first = statistics.median(sides[0].durations)
     for side in sides:
-        p50, p95 = statistics.median(side.took), statistics.quantiles(side.took, n=20)[-1]
+        p50, p95 = statistics.median(side.durations), statistics.quantiles(side.durations, n=20)[-1]
         print(f"{side.name}: p50 {p50:.2f} ms, p95 {p95:.2f} ms, ratio {p50 / first:.2f}")
 
 
 async def _pair(stack: AsyncExitStack, folder: Path, fsync: str) -> int:
-    """The port of a primary that a replica follows."""
+    """The port of a started primary with a replica."""
     options = ("--appendonly", "yes", "--appendfsync", fsync, "--save", "")
     primary = Node(folder / f"{fsync}-primary", *options)
     follow = ("--replicaof", "127.0.0.1", str(primary.port))

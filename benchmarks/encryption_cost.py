@@ -1,10 +1,10 @@
-"""What encryption at rest costs: a turn, and a view that is filled anew, plain and sealed by turns.
+"""Measures the cost of encryption at rest: for a turn, and for building an index.
 
     .venv/bin/python -m onionskin.benchmarks.encryption_cost --messages 10000 --turns 400
 
-One embedded Redis (`appendfsync always`), two users on two stores in one process, without HTTP and
-without a model. Plain and sealed are measured by turns, because the machine may be busy with other
-things; each line has the p50 of both and the ratio.
+One embedded Redis (`appendfsync always`) has two stores with a user each, plain and encrypted, in
+one process, without HTTP and without a model. Measurements alternate between both, because the
+machine may be busy with other work. Each line has the p50 of both and their ratio.
 """
 
 import argparse
@@ -35,15 +35,17 @@ from onionskin.memory.store import (
 from onionskin.memory.types.messages import Message, Session, User
 
 _BATCH = 200
-_WORDS = [one + two for one in ("ba", "do", "fi", "ge", "ku") for two in ("ra", "se", "ti", "mo")]
-_PLAIN, _SEALED = "plain", "sealed"
+_WORDS = [
+    head + tail for head in ("ba", "do", "fi", "ge", "ku") for tail in ("ra", "se", "ti", "mo")
+]
+_PLAIN, _ENCRYPTED = "plain", "encrypted"
 
 
 class Side:
-    """A store with a user in it, and a worker on it."""
+    """A store, with a user and a worker's memory."""
 
     def __init__(self, connection: Connection, name: str, embedder: StaticEmbedder) -> None:
-        masters = read_master_keys(generate_master_key("k1")) if name == _SEALED else None
+        masters = read_master_keys(generate_master_key("k1")) if name == _ENCRYPTED else None
         self.user, self.embedder = User(name), embedder
         self.store = RedisStore(
             connection, embedder_tag=embedder.tag, keyring=Keyring(connection, masters)
@@ -53,82 +55,82 @@ class Side:
             load_profiles()["vector"],
             store=self.store,
             embedder=embedder,
-            indexes=self.views(),
+            indexes=self.new_indexes(),
         )
-        self.said = 0
+        self.turns = 0
 
-    def views(self) -> IndexCache:
-        """Those of a worker that holds none yet."""
+    def new_indexes(self) -> IndexCache:
+        """The empty index cache of a new worker."""
         text_pipeline = TextPipeline.for_language()
         return IndexCache(self.store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
 
     async def fill(self, messages: int) -> None:
-        """Store so many messages with vectors, in sessions of a batch each."""
+        """Store messages with vectors, in sessions of a batch each."""
         draw = random.Random(7)
         for start in range(0, messages, _BATCH):
             texts = [_sentence(draw) for _ in range(min(_BATCH, messages - start))]
             vectors = await self.embedder.embed(texts)
-            said = [
+            batch = [
                 (Message("user", text, float(start)), vector)
                 for text, vector in zip(texts, vectors, strict=True)
             ]
             session = Session(f"s_{start:016x}", start, start)
-            await self.store.transcripts.commit(self.user, session, said, create=True)
+            await self.store.transcripts.commit(self.user, session, batch, create=True)
 
     async def turn(self) -> None:
-        """Recall, then remember; a new session every twenty turns."""
-        self.said += 1
+        """Recall, then remember, with a new session every twenty turns."""
+        self.turns += 1
         text, now = (
-            f"What of {_WORDS[self.said % 20]}?",
-            1e6 + self.said + 10_000 * (self.said // 20),
+            f"What of {_WORDS[self.turns % 20]}?",
+            1e6 + self.turns + 10_000 * (self.turns // 20),
         )
-        found = await self.memory.recall(self.user, text, session_id=None, now=now)
-        await self.memory.remember(found, f"Nothing of it, {_WORDS[self.said % 7]}.", at=now)
+        recalled = await self.memory.recall(self.user, text, session_id=None, now=now)
+        await self.memory.remember(recalled, f"Nothing of it, {_WORDS[self.turns % 7]}.", at=now)
 
-    async def cold_view(self) -> None:
-        """Fill a new worker's view."""
-        views = self.views()
-        await views.catch_up(
+    async def build_index(self) -> None:
+        """Build the user's index in a new worker."""
+        indexes = self.new_indexes()
+        await indexes.catch_up(
             self.user,
-            await self.store.transcripts.changes_since(self.user, views.cursor(self.user)),
+            await self.store.transcripts.changes_since(self.user, indexes.cursor(self.user)),
         )
 
 
 async def main() -> None:
-    """Run, and print a line for each figure."""
+    """Measure, and print a line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--turns", type=int, default=400)
-    parser.add_argument("--views", type=int, default=9)
+    parser.add_argument("--builds", type=int, default=9)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         async with EmbeddedRedis(Path(folder)) as redis:
             connection = Connection(redis.url)
             embedder = StaticEmbedder()
-            sides = [Side(connection, name, embedder) for name in (_PLAIN, _SEALED)]
+            sides = [Side(connection, name, embedder) for name in (_PLAIN, _ENCRYPTED)]
             for side in sides:
                 await side.fill(options.messages)
                 await side.turn()
             await _compare("turn", [side.turn for side in sides], options.turns)
-            cold = f"cold view of {options.messages} messages"
-            await _compare(cold, [side.cold_view for side in sides], options.views)
+            name = f"building an index of {options.messages} messages"
+            await _compare(name, [side.build_index for side in sides], options.builds)
             for side in sides:
-                room = await side.store.users.storage(side.user)
-                print(f"{side.user.id}: {room.bytes / options.messages:.0f} bytes a message")
+                storage = await side.store.users.storage(side.user)
+                print(f"{side.user.id}: {storage.bytes / options.messages:.0f} bytes per message")
             await connection.aclose()
 
 
 async def _compare(name: str, sides: list[Callable[[], Awaitable[None]]], rounds: int) -> None:
-    took: list[list[float]] = [[], []]
+    durations: list[list[float]] = [[], []]
     for number in range(rounds):
         for side in (0, 1) if number % 2 else (1, 0):
             began = time.perf_counter()
             await sides[side]()
-            took[side].append((time.perf_counter() - began) * 1000)
-    plain, sealed = map(statistics.median, took)
+            durations[side].append((time.perf_counter() - began) * 1000)
+    plain, encrypted = map(statistics.median, durations)
     print(
-        f"{name}: p50 plain {plain:.2f} ms, sealed {sealed:.2f} ms, ratio {sealed / plain:.3f} "
-        f"({rounds} each)"
+        f"{name}: p50 plain {plain:.2f} ms, encrypted {encrypted:.2f} ms, "
+        f"ratio {encrypted / plain:.3f} ({rounds} each)"
     )
 
 

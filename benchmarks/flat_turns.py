@@ -1,11 +1,11 @@
-"""Does a turn's cost grow with history? One user's session of thousands of turns over HTTP.
+"""Measures whether a turn takes longer with a longer history, over thousands of turns by HTTP.
 
     .venv/bin/python -m onionskin.benchmarks.flat_turns --turns 5000 --runs 2
 
-Service, embedded Redis (`appendfsync always`) and a local server that speaks the OpenAI protocol
-run as processes of their own; folds happen meanwhile. Prints the p50 of the first and of the last
-hundred turns, and their ratio; and, since minutes lie between those on a machine that may be busy
-with other things, the p50 of two hundred more turns, each beside one of a newcomer's.
+Service, embedded Redis (`appendfsync always`) and a local server of the OpenAI protocol run in
+processes of their own; summaries are written in the background. Prints the p50 of the first and of
+the last hundred turns, and their ratio. These are minutes apart, on a machine that may be busy with
+other work; so the p50 of two hundred more turns follows, alternating with turns of a new user.
 """
 
 import argparse
@@ -29,20 +29,20 @@ _VOCABULARY = 5000
 
 
 def main() -> None:
-    """Run, and print a line a run."""
+    """Measure, and print a line for each run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
     parser.add_argument("--turns", type=int, default=5000)
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--profile", default="layered")
     options = parser.parse_args()
     for run in range(1, options.runs + 1):
-        took, beside = _session(options.turns, options.profile, seed=run)
-        first, last = (statistics.median(part) for part in (took[:_EDGE], took[-_EDGE:]))
-        old, new = (statistics.median(part) for part in zip(*beside, strict=True))
+        durations, pairs = _session(options.turns, options.profile, seed=run)
+        first, last = (statistics.median(part) for part in (durations[:_EDGE], durations[-_EDGE:]))
+        old, new = (statistics.median(part) for part in zip(*pairs, strict=True))
         print(
             f"run {run}, {options.turns} turns, {options.profile}: p50 of the first {_EDGE} "
             f"{first * 1e3:.2f} ms, of the last {_EDGE} {last * 1e3:.2f} ms, "
-            f"ratio {last / first:.3f}; beside a newcomer {old * 1e3:.2f} ms to "
+            f"ratio {last / first:.3f}; alternating with a new user {old * 1e3:.2f} ms to "
             f"{new * 1e3:.2f} ms, ratio {old / new:.3f}"
         )
 
@@ -50,7 +50,7 @@ def main() -> None:
 def _session(
     turns: int, profile: str, *, seed: int
 ) -> tuple[list[float], list[tuple[float, float]]]:
-    """Seconds of each turn, and of pairs of further turns: the old user's and a newcomer's."""
+    """Seconds of each turn, and of further pairs of turns: of the old user and of a new one."""
     draw = random.Random(seed)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -62,13 +62,13 @@ def _session(
         url = model.stdout.readline().split()[-1]
         settings = {"ONIONSKIN_MODEL_BASE_URL": url, "ONIONSKIN_MODEL": "test-model"}
         with running_service(Path(folder), **settings) as service, service.client() as client:
-            took = [
+            durations = [
                 _turn(client, "old", _sentence(draw), profile)
                 for _ in track(range(turns), description=f"{turns} turns")
             ]
             for _ in range(_WARM_UP):
                 _turn(client, "new", _sentence(draw), profile)
-            beside = [
+            pairs = [
                 (
                     _turn(client, "old", _sentence(draw), profile),
                     _turn(client, "new", _sentence(draw), profile),
@@ -76,7 +76,7 @@ def _session(
                 for _ in range(2 * _EDGE)
             ]
         model.terminate()
-    return took, beside
+    return durations, pairs
 
 
 def _turn(client: httpx.Client, user: str, message: str, profile: str) -> float:
@@ -87,7 +87,7 @@ def _turn(client: httpx.Client, user: str, message: str, profile: str) -> float:
 
 
 def _sentence(draw: random.Random) -> str:
-    """A dozen made-up words, common ones more often, as in speech (Zipf)."""
+    """Twelve invented words, with word frequencies as in speech (Zipf)."""
     ranks = (int(_VOCABULARY ** draw.random()) for _ in range(12))
     return " ".join(map(_word, ranks)).capitalize() + "."
 

@@ -1,7 +1,7 @@
-"""mem0 over a local FAISS store, for the benchmarks; wants the extra `bench`.
+"""mem0 with a local FAISS store, for the benchmarks; needs the extra `bench`.
 
-Its embedder is given the vectors, and `infer=False` keeps its model out of it: what is measured is
-mem0's own work.
+Its embedder returns precomputed vectors, and `infer=False` avoids model calls, so that only mem0's
+own work is measured.
 """
 
 import os
@@ -17,7 +17,7 @@ _USER = "u"
 
 
 class Mem0:
-    """A mem0 of one user.
+    """mem0 with one user.
 
     Raises:
         ImportError: mem0 is not installed.
@@ -26,7 +26,7 @@ class Mem0:
     def __init__(self, dim: int) -> None:
         self._folder = tempfile.TemporaryDirectory()
         os.environ |= {"MEM0_TELEMETRY": "False", "MEM0_DIR": self._folder.name}
-        nowhere = {"api_key": "none", "openai_base_url": "http://127.0.0.1:9/v1"}
+        unreachable = {"api_key": "none", "openai_base_url": "http://127.0.0.1:9/v1"}
         store = {"path": str(Path(self._folder.name) / "faiss"), "embedding_model_dims": dim}
         self._memory: Any = import_module("mem0").Memory.from_config(
             {
@@ -34,8 +34,11 @@ class Mem0:
                     "provider": "faiss",
                     "config": {"distance_strategy": "inner_product", **store},
                 },
-                "llm": {"provider": "openai", "config": nowhere},
-                "embedder": {"provider": "openai", "config": {**nowhere, "embedding_dims": dim}},
+                "llm": {"provider": "openai", "config": unreachable},
+                "embedder": {
+                    "provider": "openai",
+                    "config": {**unreachable, "embedding_dims": dim},
+                },
                 "history_db_path": ":memory:",
             }
         )
@@ -43,16 +46,16 @@ class Mem0:
         self._vector: list[float] = []
 
     def embed(self, text: str, memory_action: str | None = None) -> list[float]:
-        """What mem0 asks its embedder."""
+        """The interface of mem0's embedders: the vector of the current text."""
         del text, memory_action
         return self._vector
 
     def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[list[float]]:
-        """The same, for several texts."""
+        """The vectors of several texts."""
         return [self.embed(text, memory_action) for text in texts]
 
     def fill(self, given: Sequence[tuple[str, Vector]]) -> None:
-        """Many memories at once, straight into its store."""
+        """Write many memories to its store directly."""
         self._memory.vector_store.insert(
             vectors=[vector.tolist() for _, vector in given],
             payloads=[{"data": text, "user_id": _USER, "hash": ""} for text, _ in given],
@@ -60,15 +63,15 @@ class Mem0:
         )
 
     def add(self, text: str, vector: Vector) -> None:
-        """One memory, by mem0's own `add`."""
+        """Add a memory by mem0's `add`."""
         self._vector = vector.tolist()
         self._memory.add(text, user_id=_USER, infer=False)
 
     def search(self, text: str, vector: Vector, top_k: int) -> int:
-        """mem0's own `search`; how many it found."""
+        """The number of hits of mem0's `search`."""
         self._vector = vector.tolist()
-        found = self._memory.search(text, filters={"user_id": _USER}, top_k=top_k)
-        return len(found["results"])
+        results = self._memory.search(text, filters={"user_id": _USER}, top_k=top_k)
+        return len(results["results"])
 
     def close(self) -> None:
         """Remove its files."""

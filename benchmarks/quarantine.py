@@ -1,9 +1,9 @@
-"""How much the quarantine holds: of the attacks of the test suite, and of ordinary messages.
+"""Measures how many messages are quarantined: of the test suite's attacks, and of ordinary ones.
 
     .venv/bin/python -m onionskin.benchmarks.quarantine [FILE ...]
 
-Ordinary are our own assistant chats, LoCoMo's conversations where they are there, and the `content`
-of each line of the JSONL files named. What is held wrongly is printed, so that it can be looked at.
+Ordinary messages are those of our assistant chats, of LoCoMo if it is available, and the `content`
+of each line of the given JSONL files. Ordinary messages that are quarantined are printed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.locomo import load_locomo, locomo_file
 
 
 def main() -> None:
-    """Judge every text, and print a table."""
+    """Check every text, and print a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     files: list[Path] = parser.parse_args().files
@@ -34,13 +34,18 @@ def main() -> None:
         ]
     for file in [*sorted((repository() / "experiments/data").glob("*.jsonl")), *files]:
         texts[file.stem] = list(_contents(file.read_bytes()))
-    table = Table("texts", "judged", "held", "share")
+    table = Table("texts", "checked", "quarantined", "share")
     console = Console()
-    for name, found in texts.items():
-        held = [text for text in found if is_suspicious(text)]
-        table.add_row(name, str(len(found)), str(len(held)), f"{len(held) / len(found):.1%}")
+    for name, messages in texts.items():
+        quarantined = [text for text in messages if is_suspicious(text)]
+        table.add_row(
+            name,
+            str(len(messages)),
+            str(len(quarantined)),
+            f"{len(quarantined) / len(messages):.1%}",
+        )
         if name != "attacks of the test suite":
-            for text in held:
+            for text in quarantined:
                 console.print(f"{name}: {text[:200]!r}", markup=False)
     console.print(table)
 

@@ -1,12 +1,12 @@
-"""Recall's speed and memory, beside LangChain-community's FAISS store and mem0.
+"""Compares the speed and memory of recall with LangChain-community's FAISS store and mem0.
 
-    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m onionskin.benchmarks.recall_speed [--quick] [--json OUT]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m onionskin.benchmarks.recall_speed
 
-Messages are sentences drawn from a vocabulary with a natural distribution of words, embedded by
-the built-in model. On one core, interleaved, the same texts and queries for all; mem0 (over FAISS,
-without its model) where the extra `bench` is installed, up to 10,000 messages. Reported:
-milliseconds to rank a query without embedding it, to add a message, to read a cold view from Redis,
-and bytes resident for each message beyond its text.
+Messages are random sentences with a natural distribution of words, embedded by the built-in model.
+All sides get the same texts and queries, interleaved on one core. mem0 (over FAISS, without its
+model) is measured up to 10,000 messages if the extra `bench` is installed. Reported are the
+milliseconds to rank a query without its embedding, to add a message, and to build an index from
+Redis, and the resident bytes of a message beyond its text.
 """
 
 import argparse
@@ -44,11 +44,11 @@ _SIZES, _QUICK_SIZES = (700, 10_000, 100_000), (700, 10_000)
 _QUERIES, _ADDS = 200, 500
 _COLD, _SHORT = 10_000, 2
 _RANKS = ("rank_ms_p50", "rank_ms_p99", "faiss_store_ms_p50", "mem0_ms_p50")
-_MOST_FOR_MEM0, _MEM0_ADDS = 10_000, 50  # it writes its whole store to disk with each add
+_MOST_FOR_MEM0, _MEM0_ADDS = 10_000, 50  # each add writes its whole store to disk
 
 
 def texts(count: int, seed: int) -> list[str]:
-    """Sentences of 6 to 30 words, common words more often than rare ones (Zipf)."""
+    """Random sentences of 6 to 30 words, with word frequencies as in speech (Zipf)."""
     draw = random.Random(seed)
     words = [word for word in word_vectors().vocabulary if word.isalpha() and len(word) > _SHORT]
     weights = [1 / (rank + 5) for rank in range(len(words))]
@@ -59,32 +59,34 @@ def texts(count: int, seed: int) -> list[str]:
 
 
 async def entries(count: int, embedder: StaticEmbedder, seed: int = 1) -> list[Entry]:
-    """Messages of sessions of forty, two speakers."""
-    said = texts(count, seed)
-    made: list[Entry] = []
+    """Embedded messages of two speakers, in sessions of forty."""
+    contents = texts(count, seed)
+    stored: list[Entry] = []
     for start in range(0, count, 5000):
-        vectors = await embedder.embed(said[start : start + 5000])
+        vectors = await embedder.embed(contents[start : start + 5000])
         for offset, vector in enumerate(vectors):
             number = start + offset
-            message = Message("user", said[number], 1e9 + number, ("Ana", "Ben")[number % 2])
-            made.append(Entry(f"s_{number // 40}", number % 40, message, vector.astype(np.float16)))
-    return made
+            message = Message("user", contents[number], 1e9 + number, ("Ana", "Ben")[number % 2])
+            stored.append(
+                Entry(f"s_{number // 40}", number % 40, message, vector.astype(np.float16))
+            )
+    return stored
 
 
 def resident() -> int:
-    """Bytes this process holds."""
+    """Resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
-    """One size: ours and LangChain-community's, interleaved query by query."""
+    """The figures of one size, measured query by query in alternation."""
     from langchain_community.docstore.in_memory import InMemoryDocstore  # noqa: PLC0415
     from langchain_community.vectorstores import FAISS  # noqa: PLC0415
     from langchain_core.embeddings import Embeddings  # noqa: PLC0415
 
-    class Given(Embeddings):
-        """Stands where the store wants an embedder; vectors are given."""
+    class NoEmbeddings(Embeddings):
+        """A placeholder for the embedder; vectors are passed to the store."""
 
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             raise NotImplementedError
@@ -103,7 +105,7 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
     gc.collect()
     bytes_each = (resident() - before) / size
     flat = faiss.IndexFlatIP(len(vectors[0]))
-    theirs: Any = FAISS(Given(), flat, InMemoryDocstore(), {})
+    theirs: Any = FAISS(NoEmbeddings(), flat, InMemoryDocstore(), {})
     pairs = [
         (e.message.content, e.vector.astype(np.float32).tolist())
         for e in stored[:size]
@@ -146,15 +148,15 @@ async def measure(size: int, embedder: StaticEmbedder) -> dict[str, float]:
 def mem0_times(
     stored: list[Entry], size: int, questions: list[str], vectors: Vectors
 ) -> dict[str, float]:
-    """mem0's figures over the same messages; not a number where it is not measured."""
+    """mem0's figures with the same messages; NaN where it is not measured."""
     ranked, added = [float("nan")], [float("nan")]
     given = [
         (e.message.content, e.vector.astype(np.float32)) for e in stored if e.vector is not None
     ]
     if size <= _MOST_FOR_MEM0 and (mem0 := _mem0(len(vectors[0]))):
         mem0.fill(given[:size])
-        ranked = [_ms(mem0.search, *one, 20) for one in zip(questions, vectors, strict=True)]
-        added = [_ms(mem0.add, *one) for one in given[size : size + _MEM0_ADDS]]
+        ranked = [_ms(mem0.search, *pair, 20) for pair in zip(questions, vectors, strict=True)]
+        added = [_ms(mem0.add, *pair) for pair in given[size : size + _MEM0_ADDS]]
         mem0.close()
     return {"mem0_ms_p50": float(np.median(ranked)), "mem0_add_ms": float(np.mean(added))}
 
@@ -173,7 +175,7 @@ def _ms(call: Callable[..., object], *arguments: object) -> float:
 
 
 async def cold(embedder: StaticEmbedder) -> dict[str, float]:
-    """A worker that sees a user of 10,000 messages for the first time."""
+    """The time to build an index of 10,000 messages from Redis in a new worker."""
     stored = await entries(_COLD, embedder)
     with tempfile.TemporaryDirectory() as folder:
         async with EmbeddedRedis(Path(folder)) as redis:
@@ -181,20 +183,20 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
             store, user = RedisStore(connection, embedder_tag=embedder.tag), User("cold")
             for start in range(0, _COLD, 40):
                 batch = stored[start : start + 40]
-                said = [
+                messages = [
                     (e.message, None if e.vector is None else e.vector.astype(np.float32))
                     for e in batch
                 ]
                 await store.transcripts.commit(
-                    user, Session(batch[0].session_id, 1.0, 1.0), said, create=True
+                    user, Session(batch[0].session_id, 1.0, 1.0), messages, create=True
                 )
             times: list[float] = []
             text_pipeline = TextPipeline.for_language()
             for _ in range(3):
-                views = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
+                indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4 << 30)
                 began = time.perf_counter()
                 changes = await store.transcripts.changes_since(user, Cursor())
-                index = (await views.catch_up(user, changes)).index
+                index = (await indexes.catch_up(user, changes)).index
                 times.append((time.perf_counter() - began) * 1000)
                 assert len(index) == _COLD
             await connection.aclose()
@@ -202,8 +204,8 @@ async def cold(embedder: StaticEmbedder) -> dict[str, float]:
 
 
 def show(rows: list[dict[str, float]], first: dict[str, float]) -> None:
-    """The table."""
-    table = Table(title="Recall on one core, beside LangChain-community's FAISS store and mem0")
+    """Print the figures."""
+    table = Table(title="Recall, LangChain-community's FAISS store and mem0, on one core")
     heads = ("rank ms p50", "p99", "FAISS store", "mem0", "add ms", "FAISS store", "mem0")
     for head in ("messages", *heads, "bytes each"):
         table.add_column(head, justify="right")
@@ -216,21 +218,23 @@ def show(rows: list[dict[str, float]], first: dict[str, float]) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(f"A cold view of {first['messages']:,.0f} messages: {first['cold_ms']:.0f} ms")
+    console.print(
+        f"Building an index of {first['messages']:,.0f} messages: {first['cold_ms']:.0f} ms"
+    )
 
 
 async def main() -> None:
-    """Measure, show, write."""
+    """Measure, print the figures, and write them if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="no 100,000 messages")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--quick", action="store_true", help="skip 100,000 messages")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     faiss.omp_set_num_threads(1)
     embedder = StaticEmbedder()
     sizes = _QUICK_SIZES if options.quick else _SIZES
     rows: list[dict[str, Any]] = [await measure(size, embedder) for size in sizes]
-    first = await cold(embedder)  # last: what it leaves free would hide what an index takes
+    first = await cold(embedder)  # last: memory that it frees would hide the size of an index
     show(rows, first)
     if options.json:
         options.json.write_text(json.dumps({"sizes": rows, "cold": first}, indent=2) + "\n")

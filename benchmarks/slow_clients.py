@@ -1,10 +1,10 @@
-"""Do clients that dribble their requests in slow the others?
+"""Measures whether clients that send their requests slowly delay the turns of others.
 
     .venv/bin/python -m onionskin.benchmarks.slow_clients --slow 1000
 
-Turns of one ordinary client, in stretches with and without so many slow connections, alternating
-in one run. The slow ones live in a process of their own; each sends a byte of its head a second,
-and comes again when it is turned out.
+Measures turns of one ordinary client, in alternating rounds with and without slow connections. The
+slow clients run in a process of their own. Each sends a byte of its request a second, and
+reconnects when the service closes its connection.
 """
 
 import argparse
@@ -27,30 +27,30 @@ _SETTLE_SECONDS = 3.0
 
 
 def main() -> None:
-    """Run, and print a line."""
+    """Measure, and print a line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--slow", type=int, default=1000)
-    parser.add_argument("--stretches", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--turns", type=int, default=300)
-    parser.add_argument("--dribble", metavar="HOST:PORT", help="be the slow clients")
+    parser.add_argument("--send-slowly", metavar="HOST:PORT", help="run the slow clients")
     options = parser.parse_args()
-    if options.dribble:
-        asyncio.run(_dribble(options.dribble, options.slow))
+    if options.send_slowly:
+        asyncio.run(_send_slowly(options.send_slowly, options.slow))
     else:
-        _measure(options.slow, options.stretches, options.turns)
+        _measure(options.slow, options.rounds, options.turns)
 
 
-def _measure(slow: int, stretches: int, turns: int) -> None:
+def _measure(slow: int, rounds: int, turns: int) -> None:
     alone: list[float] = []
-    beset: list[float] = []
+    disturbed: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         running_service(Path(folder), ONIONSKIN_MODEL="offline") as service,
         service.client() as client,
     ):
         _turns(client, turns)
-        for stretch in track(range(stretches), description="stretches"):
-            if stretch % 2 == 0:
+        for round_number in track(range(rounds), description="rounds"):
+            if round_number % 2 == 0:
                 alone += _turns(client, turns)
                 continue
             address = service.url.removeprefix("http://")
@@ -58,42 +58,44 @@ def _measure(slow: int, stretches: int, turns: int) -> None:
                 sys.executable,
                 "-m",
                 "onionskin.benchmarks.slow_clients",
-                "--dribble",
+                "--send-slowly",
                 address,
             ]
-            with subprocess.Popen([*command, "--slow", str(slow)]) as others:
+            with subprocess.Popen([*command, "--slow", str(slow)]) as slow_clients:
                 time.sleep(_SETTLE_SECONDS)
-                beset += _turns(client, turns)
-                others.terminate()
-    (p50, p99), (slow_p50, slow_p99) = _percentiles(alone), _percentiles(beset)
+                disturbed += _turns(client, turns)
+                slow_clients.terminate()
+    (p50, p99), (slow_p50, slow_p99) = _percentiles(alone), _percentiles(disturbed)
     print(
-        f"{slow} slow connections, {len(beset)} turns of each: p50 {p50:.2f} ms alone, "
-        f"{slow_p50:.2f} ms beset, ratio {slow_p50 / p50:.2f}; p99 {p99:.2f} ms, "
+        f"{slow} slow connections, {len(disturbed)} turns each: p50 {p50:.2f} ms alone, "
+        f"{slow_p50:.2f} ms disturbed, ratio {slow_p50 / p50:.2f}; p99 {p99:.2f} ms, "
         f"{slow_p99:.2f} ms, ratio {slow_p99 / p99:.2f}"
     )
 
 
 def _turns(client: httpx.Client, count: int) -> list[float]:
-    took: list[float] = []
+    durations: list[float] = []
     for number in range(count):
         body = {"user_id": f"user {number % 20}", "message": f"This is remark {number}."}
         began = time.perf_counter()
         client.post("/v1/chat", json=body).raise_for_status()
-        took.append((time.perf_counter() - began) * 1e3)
-    return took
+        durations.append((time.perf_counter() - began) * 1e3)
+    return durations
 
 
-def _percentiles(took: list[float]) -> tuple[float, float]:
-    cuts = statistics.quantiles(took, n=100)
-    return statistics.median(took), cuts[98]
+def _percentiles(durations: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(durations, n=100)
+    return statistics.median(durations), cuts[98]
 
 
-async def _dribble(address: str, count: int) -> None:
+async def _send_slowly(address: str, count: int) -> None:
     host, _, port = address.partition(":")
-    await asyncio.gather(*(_one(host, int(port), number / count) for number in range(count)))
+    await asyncio.gather(
+        *(_slow_client(host, int(port), number / count) for number in range(count))
+    )
 
 
-async def _one(host: str, port: int, delay: float) -> None:
+async def _slow_client(host: str, port: int, delay: float) -> None:
     await asyncio.sleep(delay)
     while True:
         with contextlib.suppress(OSError):

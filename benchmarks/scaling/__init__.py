@@ -1,1 +1,1 @@
-"""What a user and a turn cost, and from that how many of both a cluster serves."""
+"""`onionskin bench scaling`: costs of a user and a turn, and clusters simulated with them."""

@@ -1,4 +1,4 @@
-"""What a turn and a message cost on this machine: the constants that the model of scaling uses."""
+"""Measures the costs of a turn and a message on this machine, the input of the simulation."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from onionskin.benchmarks.scaling.crew import Crew, open_crews
+from onionskin.benchmarks.scaling.measured_service import MeasuredService, open_services
 from onionskin.benchmarks.turn.client import Client
 from onionskin.benchmarks.turn.histories import sentence, sentences
 from onionskin.benchmarks.turn.load import Load, Loads, load
@@ -18,20 +18,20 @@ from onionskin.benchmarks.turn.load import Load, Loads, load
 _APART = 100_000
 _WARM_TURNS = 20
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured.
+    """Sizes of the measurement.
 
     Attributes:
-        clients: how many speak at once, each for a user of its own.
-        user_turns: turns that each user had before.
-        rounds: stretches of each crew, interleaved.
-        seconds: how long a stretch is.
-        short: turns of the short history.
-        long: turns of the long one.
+        clients: Number of clients at the same time, each with a user of its own.
+        user_turns: Earlier turns of each user.
+        rounds: Rounds of load on each service, interleaved.
+        seconds: Length of a round.
+        short: Turns of the short history.
+        long: Turns of the long history.
     """
 
     clients: int = 16
@@ -43,19 +43,19 @@ class Effort:
 
 
 class Constants(msgspec.Struct, frozen=True):
-    """Of one machine and one run. CPU times are seconds of one core.
+    """The costs on one machine. CPU times are seconds of one core.
 
     Attributes:
-        worker_seconds: a turn's, in the worker.
-        redis_seconds: a turn's, in Redis.
-        model_seconds: a turn's, in the server that simulates a provider.
-        client_seconds: a turn's, in the clients.
-        redis_bytes: of a message, with its vector.
-        view_bytes: of a message, in a worker that knows its user.
-        user_bytes: of a user, in Redis, with a session of one turn.
-        cold_seconds: a message's, when a worker meets its user for the first time.
-        turns_per_second: measured, by how many workers.
-        cores: of the machine.
+        worker_seconds: CPU time of a turn in the worker.
+        redis_seconds: CPU time of a turn in Redis.
+        model_seconds: CPU time of a turn in the server that simulates a provider.
+        client_seconds: CPU time of a turn in the clients.
+        redis_bytes: Size of a message with its vector in Redis.
+        view_bytes: Size of a message in a worker's index.
+        user_bytes: Size of a user with a session of one turn in Redis.
+        cold_seconds: Time per message to build a user's index in a worker.
+        turns_per_second: Measured throughput by number of workers.
+        cores: Cores of the machine.
     """
 
     worker_seconds: float
@@ -71,7 +71,7 @@ class Constants(msgspec.Struct, frozen=True):
 
 
 class _Used(msgspec.Struct):
-    """Processor seconds of a stretch."""
+    """Processor seconds of all rounds."""
 
     worker: float = 0.0
     redis: float = 0.0
@@ -79,55 +79,55 @@ class _Used(msgspec.Struct):
     client: float = 0.0
 
 
-def measure(folder: Path, effort: Effort, tell: Tell) -> Constants:
-    """Measure them, with one and with two workers side by side.
+def measure(folder: Path, effort: Effort, on_progress: OnProgress) -> Constants:
+    """The costs, measured with one and with two workers.
 
     Args:
-        folder: for the data and logs of servers.
-        effort: how much.
-        tell: told what is going on.
+        folder: Folder for data and logs of servers.
+        effort: Sizes of the measurement.
+        on_progress: Receives a description of each step.
 
     Raises:
-        ConfigurationError: wrk is missing, or a server does not start.
+        ConfigurationError: wrk is missing, or a server did not start.
     """
     texts = folder / "sentences.txt"
     texts.write_text("\n".join(sentences(500, seed=5)))
-    with open_crews(folder, (1, 2)) as crews:
-        sizes = _sizes(crews[1], effort, tell)
-        loads, used = _throughput(crews, effort, texts, tell)
+    with open_services(folder, (1, 2)) as services:
+        sizes = _sizes(services[1], effort, on_progress)
+        loads, used = _throughput(services, effort, texts, on_progress)
     turns = loads[1].turns
     return Constants(
         worker_seconds=used.worker / turns,
         redis_seconds=used.redis / turns,
         model_seconds=used.model / turns,
         client_seconds=used.client / turns,
-        turns_per_second={workers: one.per_second for workers, one in loads.items()},
+        turns_per_second={workers: total.per_second for workers, total in loads.items()},
         cores=os.cpu_count() or 1,
         **sizes,
     )
 
 
 def _throughput(
-    crews: dict[int, Crew], effort: Effort, texts: Path, tell: Tell
+    services: dict[int, MeasuredService], effort: Effort, texts: Path, on_progress: OnProgress
 ) -> tuple[dict[int, Loads], _Used]:
-    """Stretches of each crew, interleaved; and what those of the one worker used."""
-    loads, used = {workers: Loads() for workers in crews}, _Used()
-    for workers, crew in crews.items():
+    """The loads of each service, and the processor time of the service with one worker."""
+    loads, used = {workers: Loads() for workers in services}, _Used()
+    for workers, service in services.items():
         for number in range(effort.clients):
-            crew.fill(f"l{number}", effort.user_turns)
-        _load(crew, effort, texts, 0)
-        tell(f"{workers} workers are warm")
+            service.fill(f"l{number}", effort.user_turns)
+        _load(service, effort, texts, 0)
+        on_progress(f"{workers} workers are warm")
     for number in range(1, effort.rounds + 1):
-        for workers, crew in crews.items():
-            tell(f"round {number} of {effort.rounds}: {workers} workers")
-            with _counting(crew, used if workers == 1 else _Used()):
-                loads[workers].loads.append(_load(crew, effort, texts, number))
+        for workers, service in services.items():
+            on_progress(f"round {number} of {effort.rounds}: {workers} workers")
+            with _counting(service, used if workers == 1 else _Used()):
+                loads[workers].loads.append(_load(service, effort, texts, number))
     return loads, used
 
 
-def _load(crew: Crew, effort: Effort, texts: Path, number: int) -> Load:
+def _load(service: MeasuredService, effort: Effort, texts: Path, number: int) -> Load:
     return load(
-        crew.url,
+        service.url,
         clients=effort.clients,
         seconds=effort.seconds,
         name="l",
@@ -138,10 +138,10 @@ def _load(crew: Crew, effort: Effort, texts: Path, number: int) -> Load:
 
 
 @contextmanager
-def _counting(crew: Crew, used: _Used) -> Generator[None]:
-    before, clients = crew.cpu(), _children_seconds()
+def _counting(service: MeasuredService, used: _Used) -> Generator[None]:
+    before, clients = service.cpu(), _children_seconds()
     yield
-    after = crew.cpu()
+    after = service.cpu()
     used.worker += after.workers - before.workers
     used.redis += after.redis - before.redis
     used.model += after.model - before.model
@@ -149,29 +149,29 @@ def _counting(crew: Crew, used: _Used) -> Generator[None]:
 
 
 def _children_seconds() -> float:
-    """What processes took that were started and ended, such as wrk."""
+    """Processor time of ended child processes, such as wrk."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def _sizes(crew: Crew, effort: Effort, tell: Tell) -> dict[str, float]:
-    """Bytes and seconds of a message: the difference between a long and a short history."""
-    tell("users of one turn")
-    before = crew.redis_bytes()
+def _sizes(service: MeasuredService, effort: Effort, on_progress: OnProgress) -> dict[str, float]:
+    """Sizes and times per message, from the difference between a long and a short history."""
+    on_progress("users of one turn")
+    before = service.redis_bytes()
     for number in range(_WARM_TURNS):
-        crew.fill(f"o{number}", 1)
-    user_bytes = (crew.redis_bytes() - before) / _WARM_TURNS
-    found: list[tuple[float, float, float]] = []
+        service.fill(f"o{number}", 1)
+    user_bytes = (service.redis_bytes() - before) / _WARM_TURNS
+    costs: list[tuple[float, float, float]] = []
     for turns in (effort.short, effort.long):
-        tell(f"a user of {turns:,} turns")
-        redis, resident = crew.redis_bytes(), crew.resident_bytes()
-        crew.fill(f"s{turns}", turns)
-        in_redis = crew.redis_bytes() - redis
-        cold = _cold_seconds(crew, f"s{turns}")
-        found.append((in_redis, crew.resident_bytes() - resident, cold))
+        on_progress(f"a user of {turns:,} turns")
+        redis, resident = service.redis_bytes(), service.resident_bytes()
+        service.fill(f"s{turns}", turns)
+        in_redis = service.redis_bytes() - redis
+        cold = _cold_seconds(service, f"s{turns}")
+        costs.append((in_redis, service.resident_bytes() - resident, cold))
     messages = 2 * (effort.long - effort.short)
     redis_bytes, view_bytes, cold_seconds = (
-        (long - short) / messages for short, long in zip(*found, strict=True)
+        (long - short) / messages for short, long in zip(*costs, strict=True)
     )
     return {
         "user_bytes": user_bytes,
@@ -181,9 +181,9 @@ def _sizes(crew: Crew, effort: Effort, tell: Tell) -> dict[str, float]:
     }
 
 
-def _cold_seconds(crew: Crew, user: str) -> float:
-    """By how much the first turn of a user takes longer than the next ones."""
-    with Client(crew.url, "") as client:
+def _cold_seconds(service: MeasuredService, user: str) -> float:
+    """The additional time of a user's first turn in a worker."""
+    with Client(service.url, "") as client:
         first = client.turn(user, sentence(1))
         began = time.perf_counter()
         for number in range(_WARM_TURNS):

@@ -1,4 +1,4 @@
-"""What the constants come to: tables of clusters, computed and simulated."""
+"""Tables of the measured costs, and of clusters computed and simulated with them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from onionskin.benchmarks.scaling.simulation import Cluster, Served, simulate
 from onionskin.benchmarks.turn.report import Row
 
 MODEL_SECONDS, THINK_SECONDS, UTILISATION = 1.5, 10.0, 0.75
-"""In simulated clusters: how long an answer takes, how long clients wait before they speak again,
-and how much of what is possible they ask for."""
+"""Simulated clusters: latency of the model, mean pause of a client between turns, and load as a
+share of the largest throughput."""
 
-STRANGERS, STRANGERS_WORKERS = Cluster(users=4_000, messages=1_000, views_bytes=1e9), 4
-"""Users who are too many for the indexes of one worker, at ONIONSKIN_VIEW_BYTES as it is set."""
+MANY_USERS, MANY_USERS_WORKERS = Cluster(users=4_000, messages=1_000, views_bytes=1e9), 4
+"""A cluster with more users than fit into the indexes of a worker by ONIONSKIN_VIEW_BYTES."""
 
 _CLIENTS, _SECONDS, _LONG_SECONDS = 16, 20.0, 300.0
 _CLUSTERS = ((1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (16, 2), (16, 4))
@@ -26,14 +26,14 @@ _HISTORIES = (100, 1_000, 10_000)
 
 
 class Findings(msgspec.Struct):
-    """Of one run: the machine, and what was measured on it."""
+    """The findings of a run, with the machine."""
 
     hardware: str
     constants: Constants
     searched: list[Searched]
 
     def as_json(self) -> bytes:
-        """All of it, to be read by programs."""
+        """The findings as JSON."""
         data = msgspec.to_builtins(self, str_keys=True)
         return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
 
@@ -41,25 +41,31 @@ class Findings(msgspec.Struct):
 Section = tuple[str, Row, list[Row]]
 
 
-def tables(found: Findings) -> list[Section]:
-    """Every table: title, heads, rows."""
-    costs = found.constants
+def tables(findings: Findings) -> list[Section]:
+    """All tables: title, column heads and rows."""
+    costs = findings.constants
     served = ("workers", "masters", "most turns/s", "clients", "turns/s", "p50 ms", "p99 ms")
     checked = ("workers", "measured, turns/s", "simulated, turns/s", "measured / simulated")
     large = ("messages", "own index, ms", "Chroma, ms", "first turn in a worker, s")
-    strange = ("a user's turns go to", "turns of unknown users", "turns/s", "p50 ms", "p99 ms")
+    many_users = (
+        "a user's turns go to",
+        "turns that build an index",
+        "turns/s",
+        "p50 ms",
+        "p99 ms",
+    )
     return [
         ("What a turn and a message cost", ("", "measured"), _constants(costs)),
         ("One worker and two, on this machine", checked, list(_checked(costs))),
         ("Users for a gibibyte", ("messages of each", "in Redis", "in a worker"), _users(costs)),
-        ("A cluster", served, [_cluster(costs, *one) for one in _CLUSTERS]),
-        ("More users than a worker can know", strange, list(_strange(costs))),
-        ("A long history", large, _large(found.searched, costs)),
+        ("A cluster", served, [_cluster(costs, *sizes) for sizes in _CLUSTERS]),
+        ("More users than a worker's indexes hold", many_users, list(_many_users(costs))),
+        ("A long history", large, _large(findings.searched, costs)),
     ]
 
 
 def show(sections: Sequence[Section], console: Console) -> None:
-    """The tables in the terminal."""
+    """Print the tables."""
     for title, heads, rows in sections:
         table = Table(title=title, title_justify="left")
         for place, head in enumerate(heads):
@@ -70,7 +76,7 @@ def show(sections: Sequence[Section], console: Console) -> None:
 
 
 def most_per_second(costs: Constants, workers: int, masters: int) -> float:
-    """The turns a second at which workers or masters have no time left."""
+    """The turns per second at which the workers or the masters are saturated."""
     return min(workers / costs.worker_seconds, masters / costs.redis_seconds)
 
 
@@ -82,8 +88,8 @@ def _constants(costs: Constants) -> list[Row]:
         ("the simulated model server, a turn", f"{costs.model_seconds * 1e3:.2f} ms"),
         ("Redis, a user of one turn", f"{costs.user_bytes:,.0f} bytes"),
         ("Redis, a message", f"{costs.redis_bytes:,.0f} bytes"),
-        ("a worker that knows the user, a message", f"{costs.view_bytes:,.0f} bytes"),
-        ("a worker that meets the user, a message", f"{costs.cold_seconds * 1e6:.0f} µs, once"),
+        ("a worker's index, a message", f"{costs.view_bytes:,.0f} bytes"),
+        ("building a worker's index, a message", f"{costs.cold_seconds * 1e6:.0f} µs, once"),
     ]
 
 
@@ -120,16 +126,16 @@ def _cluster(costs: Constants, workers: int, masters: int) -> Row:
     return str(workers), str(masters), f"{most:,.0f}", f"{cluster.clients:,}", *figures
 
 
-def _strange(costs: Constants) -> Iterator[Row]:
+def _many_users(costs: Constants) -> Iterator[Row]:
     for sticky, name in ((False, "any worker"), (True, "the same worker")):
         cluster = Cluster(
-            workers=STRANGERS_WORKERS,
-            clients=round(STRANGERS_WORKERS * 10 * (MODEL_SECONDS + THINK_SECONDS)),
+            workers=MANY_USERS_WORKERS,
+            clients=round(MANY_USERS_WORKERS * 10 * (MODEL_SECONDS + THINK_SECONDS)),
             model_seconds=MODEL_SECONDS,
             think_seconds=THINK_SECONDS,
-            users=STRANGERS.users,
-            messages=STRANGERS.messages,
-            views_bytes=STRANGERS.views_bytes,
+            users=MANY_USERS.users,
+            messages=MANY_USERS.messages,
+            views_bytes=MANY_USERS.views_bytes,
             sticky=sticky,
         )
         served = simulate(cluster, costs, seconds=_LONG_SECONDS)
@@ -143,10 +149,10 @@ def _figures(served: Served) -> Row:
 def _large(searched: Sequence[Searched], costs: Constants) -> list[Row]:
     return [
         (
-            f"{one.messages:,}",
-            f"{one.own_ms:.2f}",
-            f"{one.database_ms:.2f}",
-            f"{one.messages * costs.cold_seconds:.2f}",
+            f"{search.messages:,}",
+            f"{search.own_ms:.2f}",
+            f"{search.database_ms:.2f}",
+            f"{search.messages * costs.cold_seconds:.2f}",
         )
-        for one in searched
+        for search in searched
     ]

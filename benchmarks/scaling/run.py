@@ -1,4 +1,4 @@
-"""One run: the constants of this machine."""
+"""Runs the benchmark of scaling."""
 
 import tempfile
 from pathlib import Path
@@ -15,25 +15,25 @@ from onionskin.benchmarks.turn.run import hardware
 def measure_all(
     console: Console, effort: Effort | None = None, sizes: tuple[int, ...] = SIZES
 ) -> Findings:
-    """Measure, showing how far it is.
+    """The findings on this machine, with progress in the terminal.
 
     Args:
-        console: where to show it.
-        effort: how much; None for all.
-        sizes: of the histories that are searched, in messages.
+        console: Console for the progress.
+        effort: Sizes of the measurement; None for the full one.
+        sizes: Sizes of the searched histories in messages.
 
     Raises:
-        ConfigurationError: wrk is missing, or a server does not start.
+        ConfigurationError: wrk is missing, or a server did not start.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        tempfile.TemporaryDirectory(prefix="onionskin-bench-") as made,
+        tempfile.TemporaryDirectory(prefix="onionskin-bench-") as folder,
     ):
         task = progress.add_task("starting the servers")
 
-        def tell(what: str) -> None:
-            progress.update(task, description=what)
+        def on_progress(text: str) -> None:
+            progress.update(task, description=text)
 
-        constants = measure(Path(made), effort or Effort(), tell)
-        return Findings(hardware(), constants, measure_large(sizes, tell))
+        constants = measure(Path(folder), effort or Effort(), on_progress)
+        return Findings(hardware(), constants, measure_large(sizes, on_progress))

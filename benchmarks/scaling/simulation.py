@@ -1,8 +1,8 @@
-"""A cluster as queues: clients, workers, Redis masters, and a model that keeps turns waiting.
+"""Simulates a cluster as queues: clients, workers, Redis masters, and a model with latency.
 
-Each process does one thing at a time, first come, first served; what it does holds a core of its
-machine. A turn visits its worker, its user's Redis, the worker, the model, the worker and Redis
-again, as `onionskin.chains.conversation` does; then its client speaks anew.
+Each process does one thing at a time, first come, first served, and occupies a core for it. A
+turn visits its worker, its user's Redis, the worker, the model, the worker and Redis, as in
+`onionskin.chains.conversation`. Then its client sends the next message.
 """
 
 import heapq
@@ -14,25 +14,29 @@ from statistics import median
 
 from onionskin.benchmarks.scaling.constants import Constants
 
-_BEFORE, _PROMPT, _AFTER = 0.1, 0.6, 0.3  # shares of a worker's time: until Redis, the model, after
-_WARM_UP = 0.2  # the share of the time that is not counted
+_BEFORE, _PROMPT, _AFTER = (
+    0.1,
+    0.6,
+    0.3,
+)  # shares of a worker's time: before Redis, before the model, after
+_WARM_UP = 0.2  # share of the simulated time that is not counted
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What is simulated.
+    """A simulated cluster.
 
     Attributes:
-        workers: processes that serve.
-        masters: of Redis; users are spread over them.
-        clients: who speak at once, each without a pause but `think`.
-        cores: of the one machine that everything shares; None where each process has its own.
-        model_seconds: how long an answer takes.
-        think_seconds: how long a client waits before the next message, in the mean.
-        users: how many there are; a client speaks for any of them.
-        messages: of a user.
-        views_bytes: what a worker may keep of its users; None for all of them.
-        sticky: whether a user's turns go to the same worker.
+        workers: Number of worker processes.
+        masters: Number of Redis masters, over which users are spread.
+        clients: Number of clients at the same time.
+        cores: Cores of the machine that all share; None if each process has a core of its own.
+        model_seconds: Latency of the model.
+        think_seconds: Mean pause of a client between turns.
+        users: Number of users; each turn is of a random user.
+        messages: Messages of each user.
+        views_bytes: Size limit of a worker's indexes; None for no limit.
+        sticky: Whether all turns of a user go to the same worker.
     """
 
     workers: int = 1
@@ -49,13 +53,13 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What came of it.
+    """The result of a simulation.
 
     Attributes:
-        turns_per_second: answered.
-        p50_ms: of a turn, the model's time included.
-        p99_ms: of a turn.
-        cold: the share of turns whose worker had to read the user's messages first.
+        turns_per_second: Throughput.
+        p50_ms: Duration of a turn, including the model's latency.
+        p99_ms: Duration of a turn, including the model's latency.
+        cold: Share of turns whose worker had to build the user's index first.
     """
 
     turns_per_second: float
@@ -71,7 +75,7 @@ class _Process:
 
 
 class _Machine:
-    """Time, and the cores that processes share."""
+    """The simulated time, and the cores that processes share."""
 
     def __init__(self, cores: int | None) -> None:
         self.now, self._free, self._serial = 0.0, cores, 0
@@ -79,19 +83,19 @@ class _Machine:
         self._ready: deque[_Process] = deque()
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do it later."""
+        """Call `do` after a delay."""
         self._serial += 1
         heapq.heappush(self._events, (self.now + seconds, self._serial, do))
 
     def work(self, process: _Process, seconds: float, then: Callable[[], None]) -> None:
-        """Have a process work for so long, once it and a core are free."""
+        """Occupy a process for some time, once it and a core are free; then call `then`."""
         process.waiting.append((seconds, then))
         if not process.busy and len(process.waiting) == 1:
             self._ready.append(process)
             self._start()
 
     def run(self, until: float) -> None:
-        """Let time pass."""
+        """Process all events until a time."""
         while self._events and self._events[0][0] <= until:
             self.now, _, do = heapq.heappop(self._events)
             do()
@@ -115,15 +119,15 @@ class _Machine:
         self._start()
 
 
-class _Views:
-    """Whose messages a worker knows; who has not spoken for longest is forgotten first."""
+class _Indexes:
+    """The users in a worker's indexes; the least recently used one is evicted first."""
 
     def __init__(self, most: int | None) -> None:
         self._known: OrderedDict[int, None] = OrderedDict()
         self._most = most
 
     def knows(self, user: int) -> bool:
-        """Whether it knew the user; now it does."""
+        """Whether the user's index exists; it is added otherwise."""
         known = user in self._known
         self._known[user] = None
         self._known.move_to_end(user)
@@ -133,13 +137,13 @@ class _Views:
 
 
 def simulate(cluster: Cluster, costs: Constants, *, seconds: float, seed: int = 1) -> Served:
-    """Let a cluster serve for so long.
+    """Simulate a cluster for some time.
 
     Args:
-        cluster: what there is.
-        costs: of a turn.
-        seconds: of simulated time, of which the first fifth is not counted.
-        seed: of the draws.
+        cluster: The cluster.
+        costs: Costs of a turn and a message.
+        seconds: Simulated time; its first fifth is not counted.
+        seed: Seed of the random numbers.
     """
     draw, machine = random.Random(seed), _Machine(cluster.cores)
     workers = [_Process() for _ in range(cluster.workers)]
@@ -148,7 +152,7 @@ def simulate(cluster: Cluster, costs: Constants, *, seconds: float, seed: int = 
     most = None
     if cluster.views_bytes is not None:
         most = int(cluster.views_bytes / max(cluster.messages * costs.view_bytes, 1))
-    views = [_Views(most) for _ in workers]
+    views = [_Indexes(most) for _ in workers]
     took: list[float] = []
     cold = 0
     counted_from = seconds * _WARM_UP

@@ -1,4 +1,4 @@
-"""The pages that hold a run's figures: docs/performance.md, and a table in the README."""
+"""Writes the figures of a run: the page docs/performance.md, and a table of the README."""
 
 import re
 from pathlib import Path
@@ -13,50 +13,50 @@ _HOW = f"""\
 
 Written by `{_COMMAND}`, which needs the extra `bench` and wrk, on: {{hardware}}.
 
-Each side is a server in a process of its own, all ask one local server that speaks the OpenAI
-protocol, and wrk is their client: one connection and one user for each client. Stretches of load
-are interleaved, and ratios compare stretches of the same round, since the machine may be busy with
-other things; milliseconds and turns a second are of this machine, and of that hour.
+Each side is a server in a process of its own. All sides call one local server of the OpenAI
+protocol, and get their load from wrk, with one connection and one user per client. Rounds of load
+are interleaved, and ratios compare values of the same round, because the machine may be busy with
+other work. Milliseconds and turns a second hold for this machine and for that hour.
 
-- `bare`: a FastAPI endpoint that hands the message to ChatOpenAI. No memory.
-- `onionskin none`, `onionskin layered`: `onionskin serve`, its Redis embedded (`appendfsync always`), with
-  the built-in embedder; `remote`: with OpenAI's, on the same local server.
+- `bare`: a FastAPI endpoint that passes the message to ChatOpenAI, without memory.
+- `onionskin none`, `onionskin layered`: `onionskin serve` with the embedded Redis (`appendfsync
+  always`) and the built-in embedder; `remote`: with OpenAI's embedder, on the same local server.
 - `classic`: LangChain's ConversationChain with a CombinedMemory of RedisChatMessageHistory,
   ConversationSummaryMemory and VectorStoreRetrieverMemory on FAISS, at their defaults, with
   Onionskin's built-in embedder and a Redis of its own that syncs its file each second.
 - `mem0`: search, call, add, over its FAISS store with the built-in embedder; without and with its
-  inference, which calls the model after each turn. One client alone: that store is not made for
-  several threads.
+  inference, which calls the model after each turn. One client only: that store is not
+  thread-safe.
 
-A turn's p99 is wrk's, corrected for coordinated omission. The processor time is that of the server
-and its Redis. Prompt tokens are estimated as Onionskin's budgets are: four ASCII characters a token.
-Awaited are the embedding calls that a turn waits for; the others follow the answer. Cacheable is
-the share of a prompt, in characters, that is the beginning of the one before it in the session.
-Histories are imported or filled in bulk, in sessions of twenty turns. What a user takes up is the
-mean over so many users who came at once; the first one's share holds what a server allocates once.
+wrk corrects the p99 for coordinated omission. Processor time includes the server and its Redis.
+Prompt tokens are estimated as in Onionskin's budgets: four ASCII characters a token. A turn waits
+for the awaited embedding calls; the others follow the answer. Cacheable is the share of a prompt,
+in characters, that is a prefix of the previous prompt of the session. Histories are stored in bulk,
+in sessions of twenty turns. Bytes of a user are the mean over the given number of new users; those
+of the first user include what a server allocates once.
 """
 _WHY = """\
 ## Why some bounds are missed
 
-The profile of a turn is flat, and but for the ranking all of it is Python:
-[decision 19](decisions/0019-speed.md) has it, with what was cut and what was left.
+The profile of a turn is flat, and all of it except the ranking is Python.
+[Decision 19](decisions/0019-speed.md) shows the profile and the optimisations.
 
-- **p50 and turns a second beside bare.** Bare is ChatOpenAI through its SDK. Onionskin without memory,
-  which takes a shorter way to the model, costs a single client about as much, with two calls of
-  Redis, one of them synced to disk, and serves sixteen clients faster than bare. Layered memory
-  adds 2 to 3 ms of processor time to that: no part is more than a sixth of a turn, and each takes
-  up to four times what it takes in a loop of its own, since a turn runs through so much code that
-  the processor's caches are cold for all of it. Ranking in compiled code
-  ([decision 20](decisions/0020-a-compiled-ranking.md)) halved the largest part; with a search that
-  took no time at all one client's p50 would still be 1.54 times bare's in a short run.
-- **A history of 10,000 turns beside one of 10** is near its bound, and beyond it in some runs. The
-  vectors of 20,000 messages are compared with the query one by one (0.3 ms), and they do not fit
-  the processor's second cache.
-- **Turns a second beside classic.** Five times classic would be more than bare itself.
+- **p50 and turns a second, compared with bare.** Bare calls ChatOpenAI through its SDK. Onionskin
+  without memory has a faster client of the model. For one client it takes about as long as bare,
+  including two calls of Redis, one of them synced to disk; sixteen clients it serves faster.
+  Layered memory adds 2 to 3 ms of processor time. No part is more than a sixth of a turn, and each
+  takes up to four times as long as in a loop of its own, because a turn runs so much code that the
+  processor's caches are cold. Compiled ranking
+  ([decision 20](decisions/0020-a-compiled-ranking.md)) halved the largest part. Even with a search
+  that takes no time, one client's p50 would be 1.54 times bare's in a short run.
+- **A history of 10,000 turns, compared with one of 10,** is near its bound, and exceeds it in some
+  runs. The query is compared with the vectors of all 20,000 messages (0.3 ms), which do not fit
+  into the processor's L2 cache.
+- **Turns a second, compared with classic.** Five times classic would be more than bare.
 
-`onionskin bench turn --quick` fails when a ratio is worse than twice its bound. Three gates stand
-further out: 6 and 8 times bare for one client's p50 (in an hour when neighbours took most of this
-machine, a short run came to 3.6 and 5.1), and classic's turns a second.
+`onionskin bench turn --quick` fails if a ratio is worse than twice its bound. Three limits are
+wider: 6 and 8 times bare for one client's p50 (on a busy machine, a short run measured 3.6 and
+5.1), and classic's turns a second.
 """
 
 
@@ -66,10 +66,10 @@ def write_docs(figures: Figures, plots: dict[str, Path], root: Path) -> None:
     for title, heads, rows in tables(figures):
         page.append(f"## {title}\n\n{markdown(heads, rows)}\n")
     page.append(_WHY)
-    pictures = [
+    plot_lines = [
         f"![{title}]({file.relative_to(root / 'docs').as_posix()})" for title, file in plots.items()
     ]
-    page.append("## Pictures\n\n" + "\n\n".join(pictures) + "\n")
+    page.append("## Plots\n\n" + "\n\n".join(plot_lines) + "\n")
     (root / "docs" / "performance.md").write_text("\n".join(page), encoding="utf-8")
     readme = root / "README.md"
     text = readme.read_text(encoding="utf-8")
@@ -78,10 +78,10 @@ def write_docs(figures: Figures, plots: dict[str, Path], root: Path) -> None:
 
 
 def _readme_table(figures: Figures) -> str:
-    found = {title: (heads, rows) for title, heads, rows in tables(figures)}
-    heads, rows = found["Turns under load"]
+    by_title = {title: (heads, rows) for title, heads, rows in tables(figures)}
+    heads, rows = by_title["Turns under load"]
     first = f"{figures.cells[0].history:,}"
-    shown = [row[:1] + row[2:7] for row in map(tuple, rows) if row[1] == first]
-    table = markdown((*heads[:1], *heads[2:7]), shown)
-    bounds = markdown(*found["Bounds"])
+    selected = [row[:1] + row[2:7] for row in map(tuple, rows) if row[1] == first]
+    table = markdown((*heads[:1], *heads[2:7]), selected)
+    bounds = markdown(*by_title["Bounds"])
     return f"{_BEGIN}\n{figures.hardware}.\n\n{table}\n\n{bounds}\n{_END}"

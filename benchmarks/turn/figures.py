@@ -18,7 +18,7 @@ class Cell(msgspec.Struct):
         turns, errors: Numbers of answers and of failures.
         p50_ms, p99_ms: Duration of a turn.
         turns_per_second: Over all rounds.
-        turns_per_cpu_second: Turns per processor second of the server and its Redis; None if unknown.
+        turns_per_cpu_second: Per processor second of the server and its Redis; None if unknown.
         p50_by_round, rate_by_round: Of each round, for ratios within a round.
     """
 

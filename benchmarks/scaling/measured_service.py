@@ -1,4 +1,4 @@
-"""`onionskin serve --workers n` under measurement, and what each of its processes used."""
+"""`onionskin serve --workers n` with the processor time and memory of its processes."""
 
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
@@ -13,19 +13,19 @@ _REDIS = ("valkey", "redis")
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Processor seconds so far."""
+    """Processor seconds since the start, by kind of process."""
 
     workers: float
     redis: float
     model: float
 
 
-class Crew:
-    """Some workers before one Redis, and the model that they ask.
+class MeasuredService:
+    """A service with several workers, its Redis, and the model that it calls.
 
     Args:
-        side: their address and Redis.
-        model: the server that answers as a model.
+        side: Address and Redis of the service.
+        model: The model server.
     """
 
     def __init__(self, side: Side, model: Server) -> None:
@@ -33,52 +33,52 @@ class Crew:
 
     @property
     def url(self) -> str:
-        """Where they serve."""
+        """URL of the service."""
         return self._side.server.url
 
     def fill(self, user: str, turns: int) -> None:
-        """Give a user a history, in bulk."""
+        """Store a history of a user, in bulk."""
         self._side.fill(user, turns, seed=turns)
 
     def redis_bytes(self) -> int:
-        """How much their Redis holds."""
+        """Memory of its Redis."""
         return self._side.redis_bytes() or 0
 
     def resident_bytes(self) -> int:
-        """The memory of the process that was started: the worker, where it is the only one."""
+        """Memory of the started process, which is the worker if there is only one."""
         return self._side.server.resident_bytes or 0
 
     def cpu(self) -> Cpu:
-        """What each kind of process has used."""
+        """The processor seconds of each kind of process."""
         used = self._side.server.cpu_seconds_by_name
         redis = sum(seconds for name, seconds in used if name.startswith(_REDIS))
-        whole = sum(seconds for _, seconds in used)
-        return Cpu(whole - redis, redis, self._model.cpu_seconds or 0.0)
+        total = sum(seconds for _, seconds in used)
+        return Cpu(total - redis, redis, self._model.cpu_seconds or 0.0)
 
 
 @contextmanager
-def open_crews(folder: Path, sizes: Iterable[int]) -> Generator[dict[int, Crew]]:
-    """Start the model, and a crew of each size; stop them in the end."""
+def open_services(folder: Path, sizes: Iterable[int]) -> Generator[dict[int, MeasuredService]]:
+    """Runs the model, and a service of each size, inside of the context."""
     with ExitStack() as stack:
         log = folder / "model.log"
         model = stack.enter_context(running("onionskin.benchmarks.turn.model_server", log=log))
-        crews: dict[int, Crew] = {}
+        services: dict[int, MeasuredService] = {}
         for workers in sizes:
             name, data = f"crew-{workers}", folder / f"data-{workers}"
-            asked = f"{model.url}/{name}"
-            served = ["serve", "--port", "0", "--data-dir", str(data), "--workers", str(workers)]
+            model_side = f"{model.url}/{name}"
+            command = ["serve", "--port", "0", "--data-dir", str(data), "--workers", str(workers)]
             server = stack.enter_context(
                 running(
                     "onionskin.service",
-                    *served,
+                    *command,
                     log=folder / f"{name}.log",
                     settings={
-                        "ONIONSKIN_MODEL_BASE_URL": f"{asked}/v1",
+                        "ONIONSKIN_MODEL_BASE_URL": f"{model_side}/v1",
                         "ONIONSKIN_MODEL": "bench",
                     },
                 )
             )
-            crews[workers] = Crew(Side(LAYERED, server, "", data, asked), model)
-        for crew in crews.values():
-            _ = crew.url  # they start at the same time; here all are awaited
-        yield crews
+            services[workers] = MeasuredService(Side(LAYERED, server, "", data, model_side), model)
+        for service in services.values():
+            _ = service.url  # all start at the same time, and are awaited here
+        yield services
