@@ -34,7 +34,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_not_offered(item: pytest.Item) -> bool:
-    return item.path.name == "test_standard.py" and any(one in item.name for one in _NOT_OFFERED)
+    return item.path.name == "test_offline_standard.py" and any(
+        one in item.name for one in _NOT_OFFERED
+    )
 
 
 @pytest.fixture
