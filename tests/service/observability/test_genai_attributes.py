@@ -19,7 +19,7 @@ class _Gemini(OfflineChatModel):
 
 
 @pytest.mark.parametrize(
-    ("model", "provider"),
+    ("chat_model", "provider"),
     [
         (OfflineChatModel(), "onionskin"),
         (ChatOpenAI(model="m", api_key=_KEY), "openai"),
@@ -29,6 +29,6 @@ class _Gemini(OfflineChatModel):
     ids=["ours", "LangChain's", "our subclass of LangChain's", "a name of the conventions"],
 )
 def test_the_provider_is_named_after_the_package_of_the_model(
-    model: BaseChatModel, provider: str
+    chat_model: BaseChatModel, provider: str
 ) -> None:
-    assert provider_of(model) == provider
+    assert provider_of(chat_model) == provider
