@@ -1,10 +1,8 @@
 """Layered memory for agents of `langchain.agents.create_agent`.
 
-Before the model is called it reads what the layers have to say to the user's message; when the
-agent is done, message and answer are stored, whole and once. Calls of tools and their results
+Before a model call, the layers' memories for the user's message are added to the request. When the
+agent has finished, message and answer are stored once, as one turn. Tool calls and their results
 belong to the agent's state and are not stored.
-
-What an agent's model reads: its own instructions and messages, and what is remembered.
 """
 
 import time
@@ -32,68 +30,68 @@ from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.types.messages import User
 
 
-def remembering(
+def with_memories(
     request: ModelRequest[Any],
     message: HumanMessage,
     recalled: RecallResult,
     *,
-    seen: str,
-    bounded: bool,
+    text: str,
+    only_window: bool,
 ) -> ModelRequest[Any]:
-    """A request with what is remembered in it.
+    """The request with the memories added.
 
-    What changes rarely follows the agent's own instructions; what was recalled for the message
-    stands before it, so that a provider caches as much as it can.
+    Memories that rarely change follow the agent's own instructions. Those recalled for the message
+    precede it, so that the provider can cache a long prefix of the prompt.
 
     Args:
-        request: the agent's.
-        message: the user's, of the turn at hand.
-        recalled: what is remembered for it.
-        seen: the message as the model is to see it.
-        bounded: whether the window stands in place of all that the thread holds before the message.
+        request: The agent's request.
+        message: The user's message of this turn.
+        recalled: The memories for the message.
+        text: The message as the model sees it.
+        only_window: Whether the window replaces the thread's earlier messages.
     """
     if not recalled.sections:
         return request
     parts = prompt_parts(recalled)
-    at = next(place for place, one in enumerate(request.messages) if one is message)
-    before, after = request.messages[:at], request.messages[at + 1 :]
-    if bounded or not before:
+    position = next(i for i, candidate in enumerate(request.messages) if candidate is message)
+    before, after = request.messages[:position], request.messages[position + 1 :]
+    if only_window or not before:
         before = list(parts.window)
-    whole = with_text(message, parts.with_message(seen))
-    standing = "\n\n".join((INSTRUCTIONS, *parts.standing))
+    prompt = with_text(message, parts.with_message(text))
+    instructions = "\n\n".join((INSTRUCTIONS, *parts.standing))
     return request.override(
-        system_message=_behind(request.system_message, standing),
-        messages=[*before, whole, *after],  # pyright: ignore[reportArgumentType]
+        system_message=_with_instructions(request.system_message, instructions),
+        messages=[*before, prompt, *after],  # pyright: ignore[reportArgumentType]
     )
 
 
-def _behind(own: SystemMessage | None, text: str) -> SystemMessage:
-    """Instructions with a text behind them."""
-    if own is None:
+def _with_instructions(message: SystemMessage | None, text: str) -> SystemMessage:
+    """The system message with `text` appended; a new one if there is none."""
+    if message is None:
         return SystemMessage(text)
-    if isinstance(own.content, str):
-        return SystemMessage(f"{own.content}\n\n{text}")
-    return SystemMessage([*own.content, {"type": "text", "text": text}])
+    if isinstance(message.content, str):
+        return SystemMessage(f"{message.content}\n\n{text}")
+    return SystemMessage([*message.content, {"type": "text", "text": text}])
 
 
 def with_text(message: HumanMessage, text: str) -> HumanMessage:
-    """The message with another text; images and other parts stay."""
+    """The message with its text replaced; images and other parts stay."""
     content = message.content
-    parts = [] if isinstance(content, str) else [one for one in content if not _is_text(one)]
-    whole = [{"type": "text", "text": text}, *parts] if parts else text
-    return message.model_copy(update={"content": whole})
+    parts = [] if isinstance(content, str) else [part for part in content if not _is_text(part)]
+    new_content = [{"type": "text", "text": text}, *parts] if parts else text
+    return message.model_copy(update={"content": new_content})
 
 
 def _is_text(part: str | dict[str, Any]) -> bool:
     return isinstance(part, str) or part.get("type") == "text"
 
 
-_MOST_TURNS = 1000
+_MAX_CACHED_TURNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The turn at hand: whose it is, of which thread, and the message."""
+class _AgentTurn:
+    """A turn of an agent: its user, its thread and the user's message."""
 
     user: User
     thread: str | None
@@ -105,17 +103,19 @@ class _Asked:
 
 
 class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Gives an agent a memory that lasts across threads, restarts and processes.
+    """Gives an agent a memory across threads, restarts and processes.
 
     Args:
-        onionskin: where it is kept.
-        user: whose memory. None for an agent that serves many users: then each run says it, in
-            `{"configurable": {"user_id": ..., "thread_id": ...}}`; one that does not is refused.
-        tenant: of the users that runs name.
-        profile: which layers.
-        history: what the model sees of the thread before the message: all that the agent's state
-            holds of it (`thread`), or the tail that the profile keeps verbatim (`window`), so that
-            the prompt stays bounded.
+        onionskin: The open store.
+        user: The owner of the memory. None for an agent that serves many users: then each run must
+            name its user in `{"configurable": {"user_id": ..., "thread_id": ...}}`.
+        tenant: The tenant of users that runs name.
+        profile: The memory profile.
+        history: Earlier messages of the thread that the model sees: all in the agent's state
+            (`thread`), or the profile's window (`window`), which bounds the prompt.
+
+    Raises:
+        UnknownProfileError: The profile does not exist.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> None:
         super().__init__()
         if profile not in onionskin.memories:
-            known = ", ".join(sorted(onionskin.memories))
-            raise UnknownProfileError(f"No memory profile {profile!r}; there are: {known}.")
+            names = ", ".join(sorted(onionskin.memories))
+            raise UnknownProfileError(f"No memory profile {profile!r}; there are: {names}.")
         self._onionskin, self._memory = onionskin, onionskin.memories[profile]
         self._user, self._tenant, self._history = user, tenant, history
         self._recalled: OrderedDict[Any, RecallResult] = OrderedDict()
@@ -140,104 +140,108 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelCallResult[Any]:
-        """Put what is remembered before the model."""
-        asked = self._asked(request.messages)
-        if asked is None:
+        """Add the memories to the request, then call the model.
+
+        Raises:
+            InvalidInputError: The run names no user, or not the middleware's user.
+        """
+        turn = self._find_turn(request.messages)
+        if turn is None:
             return await handler(request)
-        recalled = await self._onionskin.event_loop.run(self._recollection(asked))
-        return await handler(self._remembering(request, asked, recalled))
+        recalled = await self._onionskin.event_loop.run(self._recall(turn))
+        return await handler(self._with_memories(request, turn, recalled))
 
     def wrap_model_call(
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelCallResult[Any]:
-        """As `awrap_model_call`, for agents without an event loop."""
-        asked = self._asked(request.messages)
-        if asked is None:
+        """Like `awrap_model_call`, for agents without an event loop."""
+        turn = self._find_turn(request.messages)
+        if turn is None:
             return handler(request)
-        recalled = self._onionskin.event_loop.run_blocking(self._recollection(asked))
-        return handler(self._remembering(request, asked, recalled))
+        recalled = self._onionskin.event_loop.run_blocking(self._recall(turn))
+        return handler(self._with_memories(request, turn, recalled))
 
     async def aafter_agent(
         self, state: AgentState[Any], runtime: Runtime[Any]
     ) -> dict[str, Any] | None:
-        """Store the turn, once; what was private in the message is gone from the state, too."""
+        """Store the turn once, and remove private text from the message in the agent's state."""
         del runtime
-        asked, reply = self._asked(state["messages"]), _reply(state["messages"])
-        if asked is None or reply is None:
+        turn, reply = self._find_turn(state["messages"]), _reply(state["messages"])
+        if turn is None or reply is None:
             return None
-        await self._onionskin.event_loop.run(self._remember(asked, reply))
-        return self._without_secrets(asked)
+        await self._onionskin.event_loop.run(self._remember(turn, reply))
+        return self._without_private_text(turn)
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """As `aafter_agent`."""
+        """Like `aafter_agent`, for agents without an event loop."""
         del runtime
-        asked, reply = self._asked(state["messages"]), _reply(state["messages"])
-        if asked is None or reply is None:
+        turn, reply = self._find_turn(state["messages"]), _reply(state["messages"])
+        if turn is None or reply is None:
             return None
-        self._onionskin.event_loop.run_blocking(self._remember(asked, reply))
-        return self._without_secrets(asked)
+        self._onionskin.event_loop.run_blocking(self._remember(turn, reply))
+        return self._without_private_text(turn)
 
-    def _asked(self, messages: Sequence[AnyMessage]) -> _Asked | None:
-        """The turn of the last message of the user's."""
-        said = [one for one in messages if isinstance(one, HumanMessage)]
-        if not said or not str(said[-1].text).strip():
+    def _find_turn(self, messages: Sequence[AnyMessage]) -> _AgentTurn | None:
+        """The turn of the user's last message; None if there is no message or no text in it."""
+        from_user = [message for message in messages if isinstance(message, HumanMessage)]
+        if not from_user or not str(from_user[-1].text).strip():
             return None
         configurable = ensure_config().get("configurable", {})
-        named, thread = configurable.get("user_id"), configurable.get("thread_id")
-        if self._user is None and not named:
+        user_id, thread = configurable.get("user_id"), configurable.get("thread_id")
+        if self._user is None and not user_id:
             raise InvalidInputError(
-                'Say whose memory it is: {"configurable": {"user_id": ...}}, or give the '
+                'The run names no user. Pass {"configurable": {"user_id": ...}}, or give the '
                 "middleware a user."
             )
-        if self._user and named not in {None, self._user.id}:
-            raise InvalidInputError(f"This agent's memory is not that of user {named!r}.")
-        user = self._user or User(str(named), self._tenant)
-        return _Asked(user, None if thread is None else str(thread), said[-1])
+        if self._user and user_id not in {None, self._user.id}:
+            raise InvalidInputError(f"This agent's memory does not belong to user {user_id!r}.")
+        user = self._user or User(str(user_id), self._tenant)
+        return _AgentTurn(user, None if thread is None else str(thread), from_user[-1])
 
-    async def _recollection(self, asked: _Asked) -> RecallResult:
-        """What is remembered for a turn: read once, however often the model is called in it."""
-        known = self._recalled.get(asked.key)
-        if known:
-            return known
-        text = self._memory.privacy.prepare_message(str(asked.message.text)).for_storage
-        if asked.thread is None:
-            recalled = await self._memory.recall(asked.user, text, session_id=None, now=time.time())
+    async def _recall(self, turn: _AgentTurn) -> RecallResult:
+        """The memories for a turn; read once, although the agent calls the model several times."""
+        cached = self._recalled.get(turn.key)
+        if cached:
+            return cached
+        text = self._memory.privacy.prepare_message(str(turn.message.text)).for_storage
+        if turn.thread is None:
+            recalled = await self._memory.recall(turn.user, text, session_id=None, now=time.time())
         else:
-            session = ExternalSession(self._onionskin, asked.user, asked.thread)
+            session = ExternalSession(self._onionskin, turn.user, turn.thread)
             recalled = await session.recall(self._memory, text)
-        self._recalled[asked.key] = recalled
-        if len(self._recalled) > _MOST_TURNS:
+        self._recalled[turn.key] = recalled
+        if len(self._recalled) > _MAX_CACHED_TURNS:
             self._recalled.popitem(last=False)
         return recalled
 
-    async def _remember(self, asked: _Asked, reply: AIMessage) -> None:
-        recalled = await self._recollection(asked)
-        said = self._memory.privacy.prepare_message(str(asked.message.text))
-        kept = self._memory.privacy.answer_for_storage(str(reply.text), said.private_texts)
-        nonce = f"agent:{asked.message.id}:{reply.id}" if reply.id else ""
-        await self._memory.remember(recalled, kept, at=time.time(), nonce=nonce)
-        self._recalled.pop(asked.key, None)
-        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, kept))
+    async def _remember(self, turn: _AgentTurn, reply: AIMessage) -> None:
+        recalled = await self._recall(turn)
+        message = self._memory.privacy.prepare_message(str(turn.message.text))
+        answer = self._memory.privacy.answer_for_storage(str(reply.text), message.private_texts)
+        nonce = f"agent:{turn.message.id}:{reply.id}" if reply.id else ""
+        await self._memory.remember(recalled, answer, at=time.time(), nonce=nonce)
+        self._recalled.pop(turn.key, None)
+        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, answer))
 
-    def _remembering(
-        self, request: ModelRequest[Any], asked: _Asked, recalled: RecallResult
+    def _with_memories(
+        self, request: ModelRequest[Any], turn: _AgentTurn, recalled: RecallResult
     ) -> ModelRequest[Any]:
-        seen = self._memory.privacy.prepare_message(str(asked.message.text)).for_model
-        return remembering(
-            request, asked.message, recalled, seen=seen, bounded=self._history == "window"
-        )
+        text = self._memory.privacy.prepare_message(str(turn.message.text)).for_model
+        only_window = self._history == "window"
+        return with_memories(request, turn.message, recalled, text=text, only_window=only_window)
 
-    def _without_secrets(self, asked: _Asked) -> dict[str, Any] | None:
-        said = self._memory.privacy.prepare_message(str(asked.message.text))
-        if not said.has_private_text:
+    def _without_private_text(self, turn: _AgentTurn) -> dict[str, Any] | None:
+        """An update of the agent's state that removes private text; None if there is none."""
+        message = self._memory.privacy.prepare_message(str(turn.message.text))
+        if not message.has_private_text:
             return None
-        return {"messages": [with_text(asked.message, said.for_storage)]}
+        return {"messages": [with_text(turn.message, message.for_storage)]}
 
 
 def _reply(messages: Sequence[AnyMessage]) -> AIMessage | None:
-    """The agent's answer; None where it ended without one."""
+    """The agent's answer; None if it ended without one."""
     last = messages[-1] if messages else None
     if not isinstance(last, AIMessage) or last.tool_calls or not str(last.text).strip():
         return None

@@ -27,7 +27,7 @@ def with_observer(
     purpose: str,
     innermost: BaseChatModel | None = None,
 ) -> BaseChatModel:
-    """A copy of the model whose calls are observed, whoever makes them.
+    """A copy of the model whose calls are observed, no matter who makes them.
 
     For calls by LangChain's own code, such as its classic memories in their threads. LangChain
     reports nothing when an asynchronous call is cancelled; `onionskin.chains.generation` does.

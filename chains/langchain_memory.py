@@ -1,7 +1,6 @@
 """`CombinedMemory` and its layers as LangChain's classic `BaseMemory`.
 
-`langchain_classic` gets security fixes until December 2026: nothing else of Onionskin's imports this
-module.
+`langchain_classic` gets security fixes until December 2026, so no other module imports this one.
 """
 
 import time
@@ -25,18 +24,19 @@ _OPAQUE = GetPydanticSchema(lambda _source, _handler: is_instance_schema(Onionsk
 class OnionskinMemory(BaseMemory):
     """A profile as a classic memory: all its layers, or one (`window`, `summary`, `vector` ...).
 
-    In LangChain's own `CombinedMemory` several stand side by side; all but one with `saves=False`,
-    because each would store the turn.
+    LangChain's own `CombinedMemory` can hold several of them. Set `saves=False` on all but one,
+    because each stores the turn.
 
     Attributes:
-        onionskin: where it is kept.
-        user: whose memory.
-        session: its name, any text.
-        profile: which layers.
-        memory_key: the variable of the prompt.
-        input_key, output_key: which input and output is said; None where there is only one.
-        return_messages: whether the variable holds messages; else a text.
-        saves: whether `save_context` stores the turn.
+        onionskin: The open store.
+        user: The owner of the memory.
+        session: Name of the session; any text.
+        profile: The memory profile.
+        memory_key: The prompt variable.
+        input_key, output_key: Names of the input and output that are stored; None if there is only
+            one.
+        return_messages: Whether the variable holds messages; otherwise it holds a text.
+        saves: Whether `save_context` stores the turn.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -54,34 +54,34 @@ class OnionskinMemory(BaseMemory):
 
     @property
     def memory_variables(self) -> list[str]:
-        """The one variable."""
+        """The prompt variable, as a list."""
         return [self.memory_key]
 
     def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """As `aload_memory_variables`, from a thread without an event loop."""
+        """Like `aload_memory_variables`, from a thread without an event loop."""
         return self.onionskin.event_loop.run_blocking(self.aload_memory_variables(inputs))
 
     def save_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
-        """As `asave_context`."""
+        """Like `asave_context`, from a thread without an event loop."""
         self.onionskin.event_loop.run_blocking(self.asave_context(inputs, outputs))
 
     def clear(self) -> None:
-        """As `aclear`."""
+        """Like `aclear`, from a thread without an event loop."""
         self.onionskin.event_loop.run_blocking(self.aclear())
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What the layers have to say to the input, within their budgets."""
-        text = self._said(inputs)
+        """The layers' memories for the input, within their budgets."""
+        text = self._input_text(inputs)
         recalled = self._recalled = await self.onionskin.event_loop.run(self._recall(text))
         messages = _messages(recalled)
         return {self.memory_key: messages if self.return_messages else _text(messages)}
 
     async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
-        """Store the turn: input and output, whole or not at all."""
+        """Store input and output as one turn: both or neither."""
         if not self.saves:
             return
-        said, reply = self._said(inputs), _one(outputs, self.output_key, "output")
-        await self.onionskin.event_loop.run(self._remember(said, reply))
+        text, reply = self._input_text(inputs), _text_of(outputs, self.output_key, "output")
+        await self.onionskin.event_loop.run(self._remember(text, reply))
 
     async def aclear(self) -> None:
         """Delete the session."""
@@ -97,38 +97,37 @@ class OnionskinMemory(BaseMemory):
 
     async def _remember(self, text: str, reply: str) -> None:
         memory = self.onionskin.memories[self.profile]
-        said, recalled = memory.privacy.prepare_message(text), self._recalled
-        if recalled is None or recalled.turn.text != said.for_storage:
+        message, recalled = memory.privacy.prepare_message(text), self._recalled
+        if recalled is None or recalled.turn.text != message.for_storage:
             recalled = await self._recall(text)
         self._recalled = None
-        kept = memory.privacy.answer_for_storage(reply, said.private_texts)
-        await memory.remember(recalled, kept, at=time.time())
-        await self.onionskin.schedule(*memory.plan_tasks(recalled, kept))
+        answer = memory.privacy.answer_for_storage(reply, message.private_texts)
+        await memory.remember(recalled, answer, at=time.time())
+        await self.onionskin.schedule(*memory.plan_tasks(recalled, answer))
 
-    def _said(self, inputs: dict[str, Any]) -> str:
-        own = {name: one for name, one in inputs.items() if name not in self.memory_variables}
-        return _one(own, self.input_key, "input")
+    def _input_text(self, inputs: dict[str, Any]) -> str:
+        own = {name: value for name, value in inputs.items() if name not in self.memory_variables}
+        return _text_of(own, self.input_key, "input")
 
 
-def _one(values: dict[str, Any], key: str | None, what: str) -> str:
-    """The value that is said."""
+def _text_of(values: dict[str, Any], key: str | None, kind: str) -> str:
+    """The text of the value under `key`, or of the only value."""
     if key is None and len(values) != 1:
-        raise InvalidInputError(
-            f"There are several {what}s ({', '.join(sorted(values))}): say which with {what}_key."
-        )
+        names = ", ".join(sorted(values))
+        raise InvalidInputError(f"Expected one {kind}, got {names!r}. Choose one with {kind}_key.")
     value = values[key] if key is not None else next(iter(values.values()))
     return str(value.text) if isinstance(value, BaseMessage) else str(value)
 
 
 def _messages(recalled: RecallResult) -> list[BaseMessage]:
     parts = prompt_parts(recalled)
-    noted = (*parts.standing, *parts.recalled[:-1])  # the time is of no use without the message
-    head = [SystemMessage("\n\n".join((INSTRUCTIONS, *noted)))] if noted else []
-    return [*head, *parts.window]
+    memories = (*parts.standing, *parts.recalled[:-1])  # without the time of the message
+    system = [SystemMessage("\n\n".join((INSTRUCTIONS, *memories)))] if memories else []
+    return [*system, *parts.window]
 
 
 def _text(messages: list[BaseMessage]) -> str:
-    head, said = messages, messages[1:]
     if not messages or messages[0].type != "system":
         return get_buffer_string(messages)
-    return "\n\n".join(filter(None, (str(head[0].text), get_buffer_string(said))))
+    system, window = messages[0], messages[1:]
+    return "\n\n".join(filter(None, (str(system.text), get_buffer_string(window))))

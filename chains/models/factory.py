@@ -1,4 +1,4 @@
-"""Which chat model answers: any that LangChain can make, or the offline one."""
+"""Opens the chat model: any that LangChain supports, or the offline model."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,13 +17,14 @@ DEFAULT_OPENAI_MODEL = "gpt-5-mini"
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Which model, and how it is reached.
+    """Name, address and limits of the chat model.
 
     Attributes:
-        name: any `init_chat_model` string such as `anthropic:claude-...`, a bare model name for
-            `base_url`, `offline`, or None: OpenAI's where there is a key, else offline.
-        base_url: an OpenAI-compatible server (Ollama, vLLM, LiteLLM).
-        retries: how often the client itself tries again.
+        name: An `init_chat_model` string such as `anthropic:claude-...`, a bare model name for
+            `base_url`, or `offline`. None for OpenAI if a key is set, otherwise offline.
+        base_url: URL of an OpenAI-compatible server (Ollama, vLLM, LiteLLM).
+        timeout: Time limit per model call.
+        retries: Retries by the model's client.
     """
 
     name: str | None = None
@@ -34,7 +35,7 @@ class ModelOptions:
 
     @property
     def is_offline(self) -> bool:
-        """Whether no model is named, or the offline one."""
+        """Whether the offline model answers: it is named, or no model, address or key is set."""
         return self.name == "offline" or not (self.name or self.base_url or self.api_key)
 
     @property
@@ -45,10 +46,10 @@ class ModelOptions:
 
 @asynccontextmanager
 async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
-    """The chat model that the options name, its connections closed in the end.
+    """The chat model of the options; its connections are closed on exit.
 
     Raises:
-        ConfigurationError: there is no such model, or its package or key is missing.
+        ConfigurationError: The model does not exist, or its package or key is missing.
     """
     name = options.name
     if options.is_offline:
@@ -62,7 +63,7 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
-    # A second to import, and not always wanted.
+    # The import takes a second, and other models do not need it.
     from onionskin.chains.models.openai import FastChatOpenAI, FirstAttemptClient, with_transport  # noqa: PLC0415
 
     async with FirstAttemptClient(event_hooks=response_limit_hooks()) as client:
@@ -75,19 +76,19 @@ async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatMo
             stream_usage=True,
             http_async_client=client,
         )
-        async with with_transport(model, str(model.root_async_client.base_url)) as lean:
-            yield lean
+        async with with_transport(model, str(model.root_async_client.base_url)) as fast_model:
+            yield fast_model
 
 
 def _by_name(options: ModelOptions, name: str) -> BaseChatModel:
-    from langchain.chat_models import init_chat_model  # noqa: PLC0415 - heavy, not always wanted
+    from langchain.chat_models import init_chat_model  # noqa: PLC0415 - slow to import
 
     try:
         return init_chat_model(
             name, timeout=options.timeout.total_seconds(), max_retries=options.retries
         )
-    except Exception as error:  # each provider's package has errors of its own
+    except Exception as error:  # each provider's package has its own errors
         raise ConfigurationError(
             f"ONIONSKIN_MODEL {name!r} cannot be used: {error} "
-            "Name it as provider:model, and install the provider's LangChain package."
+            "Write it as provider:model, and install the provider's LangChain package."
         ) from error

@@ -1,4 +1,4 @@
-"""The offline model: deterministic, extractive, no key, no network. It quotes; it cannot reason."""
+"""The offline model: deterministic, without key or network. It quotes, and cannot reason."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +25,12 @@ NOTICE = (
     "(Offline model: it only quotes what is remembered. "
     "Set OPENAI_API_KEY or ONIONSKIN_MODEL for real answers.)"
 )
-_MOST_QUOTES = 3
+_MAX_QUOTES = 3
 _SUMMARY_TOKENS = 400
 
 
 class OfflineChatModel(BaseChatModel):
-    """Answers with the remembered lines that share most words with the message."""
+    """Answers with the remembered lines that share the most words with the message."""
 
     @property
     def _llm_type(self) -> str:
@@ -48,14 +48,18 @@ class OfflineChatModel(BaseChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model itself: it may be offered tools, and calls none."""
+        """The model itself: it accepts tools, and never calls one."""
         del tools, tool_choice, kwargs
         return self
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Refused: what it quotes has no structure."""
+        """Structured output is not supported.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         del schema, include_raw, kwargs
         raise NotImplementedError("The offline model only quotes; it cannot fill in a structure.")
 
@@ -111,7 +115,7 @@ def _reply(messages: list[BaseMessage]) -> str:
 
 
 def _remembered(messages: list[BaseMessage]) -> list[QuotedLine]:
-    """What the user said, wherever it stands; a reply of this model would quote itself."""
+    """The user's lines in the whole prompt; replies are left out, since they quote the user."""
     system, last = str(messages[0].text), str(messages[-1].text)
     fences = ((STANDING, system), (EARLIER, system), (KNOWN, last), (RECALLED, last))
     quotes = [quote for tag, text in fences for quote in quoted_lines(inside(tag, text))]
@@ -133,23 +137,23 @@ def _best(question: str, quotes: list[QuotedLine]) -> list[QuotedLine]:
     wanted = set(terms(question))
 
     def overlap(quote: QuotedLine) -> float:
-        found = set(terms(quote.text))
-        shared = len(wanted & found)
-        return (shared + shared / (1 + len(found))) * (0.5 if "?" in quote.text else 1.0)
+        quoted = set(terms(quote.text))
+        shared = len(wanted & quoted)
+        return (shared + shared / (1 + len(quoted))) * (0.5 if "?" in quote.text else 1.0)
 
-    told = [quote for quote in dict.fromkeys(quotes) if not quote.text.rstrip().endswith("?")]
-    ranked = sorted(told, key=overlap, reverse=True)
-    return [quote for quote in ranked[:_MOST_QUOTES] if overlap(quote) > 0]
+    statements = [quote for quote in dict.fromkeys(quotes) if not quote.text.rstrip().endswith("?")]
+    ranked = sorted(statements, key=overlap, reverse=True)
+    return [quote for quote in ranked[:_MAX_QUOTES] if overlap(quote) > 0]
 
 
 def _summarize(summary: str, new_lines: str) -> str:
     lines = [line for line in summary.splitlines() if line.strip()]
     lines += [f"{quote.who}: {' '.join(quote.text.split())}" for quote in quoted_lines(new_lines)]
-    kept = [line for line in lines if NOTICE not in line]
-    return "\n".join(select_lines(kept or lines, budget_tokens=_SUMMARY_TOKENS))
+    without_notices = [line for line in lines if NOTICE not in line]
+    return "\n".join(select_lines(without_notices or lines, budget_tokens=_SUMMARY_TOKENS))
 
 
 def _usage(messages: list[BaseMessage], text: str) -> UsageMetadata:
-    read = sum(count_tokens(str(message.text)) for message in messages)
-    written = count_tokens(text)
-    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    prompt = sum(count_tokens(str(message.text)) for message in messages)
+    answer = count_tokens(text)
+    return UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)

@@ -170,7 +170,7 @@ async def test_users_never_meet_and_nobody_is_refused(onionskin: Onionskin) -> N
         await agent.ainvoke(_said("What is my dog called?"), _config("t", "bob"))
         assert "Biscuit" not in str(server.requests[-1].messages)
         bare = create_agent(_model(server), [], middleware=[LayeredMemoryMiddleware(onionskin)])
-        with pytest.raises(InvalidInputError, match="whose memory"):
+        with pytest.raises(InvalidInputError, match="names no user"):
             await bare.ainvoke(_said("Hello."))
         remembering = LayeredMemoryMiddleware(onionskin, _ALICE)
         own = create_agent(_model(server), [], middleware=[remembering])
