@@ -190,7 +190,7 @@ class CombinedMemory:
         return LockHeartbeat(lambda: store.locks.renew_session(user, session_id, lock.token))
 
     async def release(self, recalled: RecallResult) -> None:
-        """Releases the session lock of a turn of which nothing is stored."""
+        """Release the session lock; nothing of the turn is stored."""
         await self._release_lock(recalled.turn)
 
     async def _release_lock(self, turn: TurnContext) -> None:

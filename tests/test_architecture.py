@@ -33,6 +33,8 @@ _SHORT_MODULES = {
     "memory/langchain/embeddings.py": "one of LangChain's interfaces",
     "memory/store/deployment.py": "a repository",
     "memory/store/vector_database_cursors.py": "a repository",
+    "memory/store/repository.py": "the base of all repositories",
+    "service/observability/request_context.py": "a data type",
     "memory/store/redis/scripts.py": "a data type",
     "memory/vector_databases/qdrant.py": "one of several parallel providers",
     "service/__main__.py": "Python's own name",
@@ -46,7 +48,7 @@ _PARALLEL_NAMES = {"__init__", "base", "errors", "routes", "schemas", "cli", "do
 """File names that several folders share, because each has the same parts."""
 _NOUNS_OF_THE_FIELD = {
     *("combined", "embedded", "instrumented", "keyring", "quoting", "session_matching"),
-    *("streaming", "task_planning", "tracing"),
+    *("scoring", "streaming", "task_planning", "tracing", "weight_learning"),
 }
 """Module names that only look like participles."""
 
