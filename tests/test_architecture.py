@@ -48,7 +48,7 @@ _PARALLEL_NAMES = {"__init__", "base", "errors", "routes", "schemas", "cli", "do
 """File names that several folders share, because each has the same parts."""
 _NOUNS_OF_THE_FIELD = {
     *("combined", "embedded", "instrumented", "keyring", "quoting", "session_matching"),
-    *("scoring", "streaming", "task_planning", "tracing", "weight_learning"),
+    *("scoring", "streaming", "task_planning", "tracing", "weight_learning", "recall_speed"),
 }
 """Module names that only look like participles."""
 
