@@ -84,7 +84,7 @@ def test_a_person_goes_on_after_an_answer_that_was_broken_off(
         while model.faults:
             time.sleep(0.01)
         person.process.send_signal(signal.SIGINT)
-        person.wait_for("The answer was broken off.")
+        person.wait_for("The answer was stopped.")
         person.wait_for("you>")
         person.type("And now?\n")
         person.wait_for("Fine.")
