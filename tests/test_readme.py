@@ -71,7 +71,7 @@ def test_the_curls_and_commands_of_the_readme_work(made: str, tmp_path: Path) ->
     assert [line["kind"] for line in exported][1:-1] == ["session", "message", "message"]
     assert receipt["messages"] == 2
     assert "ONIONSKIN_DRAIN_TIMEOUT" in checked
-    assert "the offline model: it quotes" in checked
+    assert "the offline model, which quotes memory" in checked
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

@@ -63,7 +63,7 @@ async def test_what_no_replica_has_is_not_acknowledged_also_when_it_is_sent_agai
     topology: Cluster | Watched, user: User
 ) -> None:
     connection = Connection(
-        topology.url, timeout=timedelta(seconds=2), durability=Durability("replicas", 1)
+        topology.url, timeout=timedelta(seconds=5), durability=Durability("replicas", 1)
     )
     store, replica = RedisStore(connection, embedder_tag="x"), await _replica(topology)
     await store.transcripts.commit(user, _SESSION, _PAIR, create=True, nonce="one")
