@@ -197,11 +197,12 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                     "A newer message on this session interrupted this turn before its answer."
                 )
             usage, text = message.usage_metadata, str(message.text)
-            reply = replace(initial_reply(recalled), usage=usage, message=message)
+            reply = replace(initial_reply(recalled), reply=text, usage=usage, message=message)
             if message.tool_calls:  # the client calls the tools, and sends another request
                 await memory.release(recalled)
-                return replace(reply, reply=text)
-            return reply + await self._remember(memory, turn, recalled, text, usage=usage)
+                return reply
+            stored = await self._remember(memory, turn, recalled, text, usage=usage)
+            return replace(reply, turn_id=stored.turn_id)
 
     async def _answer_stream(
         self, turn: PreparedTurn, config: RunnableConfig

@@ -7,6 +7,7 @@ between updates). What was recalled for this message comes last, with the messag
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, Literal, TypeAlias, cast, overload
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -49,7 +50,7 @@ class Prompt(Sequence[BaseMessage]):
         return _message(*self.lines[place])
 
     def __iter__(self) -> Iterator[BaseMessage]:
-        return iter(self[:])
+        return starmap(_message, self.lines)
 
 
 def _message(role: Role, text: str) -> BaseMessage:
@@ -188,7 +189,9 @@ def _records(tag: str, records: list[Record]) -> list[str]:
 
 def _earlier(sections: tuple[Section, ...]) -> list[str]:
     digests = [digest for section in sections for digest in section.digests]
-    lines = [line for digest in reversed(digests) for line in _digest_lines(digest)]
+    lines: list[str] = []
+    for digest in reversed(digests):
+        lines += _digest_lines(digest)
     return [fenced(EARLIER, lines)] if lines else []
 
 
@@ -204,8 +207,12 @@ def _summary(sections: tuple[Section, ...]) -> list[str]:
 
 
 def _recalled(sections: tuple[Section, ...]) -> list[str]:
-    hits = [hit for section in sections for hit in section.hits]
-    by_id = {entry.id: entry for hit in hits for entry in (hit.entry, *hit.context)}
+    by_id = {
+        entry.id: entry
+        for section in sections
+        for hit in section.hits
+        for entry in (hit.entry, *hit.context)
+    }
     entries = list(by_id.values())
     entries.sort(key=lambda entry: (entry.message.at, entry.session_id, entry.position))
     return [fenced(RECALLED, map(quoted_line, entries))] if entries else []

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -118,7 +119,12 @@ def _remembered(messages: list[BaseMessage]) -> list[QuotedLine]:
     """The user's lines in the whole prompt; replies are left out, since they quote the user."""
     system, last = str(messages[0].text), str(messages[-1].text)
     fences = ((STANDING, system), (EARLIER, system), (KNOWN, last), (RECALLED, last))
-    quotes = [quote for tag, text in fences for quote in quoted_lines(inside(tag, text))]
+    quotes = [
+        quote
+        for tag, text in fences
+        for quote in quoted_lines(inside(tag, text))
+        if quote.who != "assistant"
+    ]
     quotes += [
         QuotedLine("earlier", "summary", line)
         for line in inside(SUMMARY, system).splitlines()
@@ -129,21 +135,20 @@ def _remembered(messages: list[BaseMessage]) -> list[QuotedLine]:
         for message in messages[:-1]
         if message.type == "human"
     ]
-    return [quote for quote in quotes if quote.who != "assistant"]
+    return quotes
 
 
 def _best(question: str, quotes: list[QuotedLine]) -> list[QuotedLine]:
-    terms = Analyzer()
-    wanted = set(terms(question))
-
-    def overlap(quote: QuotedLine) -> float:
-        quoted = set(terms(quote.text))
-        shared = len(wanted & quoted)
-        return (shared + shared / (1 + len(quoted))) * (0.5 if "?" in quote.text else 1.0)
-
-    statements = [quote for quote in dict.fromkeys(quotes) if not quote.text.rstrip().endswith("?")]
-    ranked = sorted(statements, key=overlap, reverse=True)
-    return [quote for quote in ranked[:_MAX_QUOTES] if overlap(quote) > 0]
+    analyze, scored = Analyzer(), list[tuple[float, QuotedLine]]()
+    wanted = set(analyze(question))
+    for quote in dict.fromkeys(quotes):
+        terms = set(analyze(quote.text))
+        shared = len(wanted & terms)
+        if shared and not quote.text.rstrip().endswith("?"):
+            score = shared + shared / (1 + len(terms))
+            scored.append((score * 0.5 if "?" in quote.text else score, quote))
+    scored.sort(key=itemgetter(0), reverse=True)
+    return [quote for _, quote in scored[:_MAX_QUOTES]]
 
 
 def _summarize(summary: str, new_lines: str) -> str:

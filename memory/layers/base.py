@@ -98,4 +98,4 @@ class RecallResult:
     @property
     def vectors_pending(self) -> int:
         """Number of messages of the user's index that have no vector yet."""
-        return self.turn.index.pending if self.turn.index else 0
+        return 0 if self.turn.index is None else self.turn.index.pending

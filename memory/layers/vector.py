@@ -53,6 +53,8 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
         hits: Recalled messages, best first.
         budget_tokens: Most tokens of the section.
     """
+    if not hits:
+        return Section(name)
     in_session = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
     fitting: list[Hit] = []
     shown_ids, used_tokens = set(turn.shown), 0

@@ -79,7 +79,7 @@ DATA_KEYS = f"{NAMESPACE}:{{*}}:key"
 
 def prefix(user: User) -> str:
     """The prefix of every key of `user`: `onionskin:{<tenant>/<user>}:`."""
-    return f"{NAMESPACE}:{{{_encoded(user.tenant)}/{_encoded(user.id)}}}:"
+    return f"{NAMESPACE}:{{{quote(user.tenant, '')}/{quote(user.id, '')}}}:"
 
 
 def data_key(user: User) -> str:

@@ -89,7 +89,7 @@ def _section_fields(section: Section) -> dict[str, Any]:
         "messages": section.quoted_ids,
         "summary": section.text,
         "earlier_sessions": [digest.session_id for digest in section.digests],
-        "recalled": [_hit_fields(hit) for hit in section.hits],
+        "recalled": list(map(_hit_fields, section.hits)),
         "records": [record.id for record in section.records],
     }
 
@@ -142,7 +142,7 @@ def _reply_fields(reply: TurnReply) -> dict[str, Any]:
         "profile": reply.profile,
         "new_session": reply.is_new_session,
         "usage": _usage_fields(usage) if usage else None,
-        "memory": [_section_fields(section) for section in reply.sections],
+        "memory": list(map(_section_fields, reply.sections)),
         "degraded": list(reply.degraded),
         "interrupted": reply.interrupted,
         "messages_unfolded": reply.messages_unfolded,

@@ -61,10 +61,12 @@ def add_quotas(scope: Scope, quotas: Iterable[Quota]) -> None:
     scope["state"].setdefault("quotas", Quotas()).add(quotas)
 
 
-def quota_headers(scope: Scope) -> dict[str, str]:
-    """The headers of a request's quotas; empty without any."""
+def quota_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers of a request's quotas, encoded; empty without any."""
     quotas: Quotas | None = scope["state"].get("quotas")
-    return quotas.headers() if quotas else {}
+    if quotas is None:
+        return []
+    return [(name.encode(), value.encode()) for name, value in quotas.headers().items()]
 
 
 def _format_duration(duration: timedelta) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onionskin.service.observability.tracing import RequestSpan
 
 _UNTRACED = ("/healthz", "/readyz", "/metrics")
-_HEADER = "x-request-id"
+_HEADER = b"x-request-id"
 _MAX_ID_LENGTH = 128
 _log = logging.getLogger("onionskin.requests")
 
@@ -59,9 +59,8 @@ class RequestLogMiddleware:
             nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = {_HEADER: request_id} | quota_headers(scope)
-                pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message["headers"], *pairs]
+                own = (_HEADER, request_id.encode())
+                message["headers"] = [*message["headers"], own, *quota_headers(scope)]
             await send(message)
             complete = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -96,7 +95,7 @@ def _state(scope: Scope) -> State:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == _HEADER.encode() and 0 < len(value) <= _MAX_ID_LENGTH:
+        if name == _HEADER and 0 < len(value) <= _MAX_ID_LENGTH:
             text = value.decode("latin-1")
             if text.isascii() and text.isprintable() and " " not in text:
                 return text

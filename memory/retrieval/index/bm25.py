@@ -117,7 +117,7 @@ class Bm25Index:
 
     def posting_lists(self, ids: Sequence[int]) -> tuple[list["array[int]"], list["array[int]"]]:
         """The rows and counts of each term; the lists grow, so callers must not keep them."""
-        return [self._rows[number] for number in ids], [self._counts[number] for number in ids]
+        return list(map(self._rows.__getitem__, ids)), list(map(self._counts.__getitem__, ids))
 
     def postings(self, ids: Sequence[int]) -> Postings:
         """The postings of terms."""

@@ -125,20 +125,14 @@ class MessageFeatures:
         """The day of the newest message."""
         return date.fromordinal(self._newest_day)
 
-    @property
-    def previous(self) -> NDArray[np.int64]:
-        """The row before each in its session, `(n,)`; -1 where there is none."""
-        return self._previous.values
+    def kernel_arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """The arrays that the kernel reads of every message.
 
-    @property
-    def next(self) -> NDArray[np.int64]:
-        """The row after each in its session, `(n,)`; -1 where there is none."""
-        return self._next.values
-
-    @property
-    def forms(self) -> NDArray[np.float32]:
-        """The form of every message, `(n, len(FORM))`."""
-        return self._form.values
+        Returns:
+            The row before and the row after each in its session, `(n,)`, -1 where there is none;
+            and its form, `(n, len(FORM))`.
+        """
+        return self._previous.values, self._next.values, self._form.values
 
     def step(self, rows: NDArray[np.intp], by: int) -> NDArray[np.intp]:
         """The rows `by` messages after (negative: before) in the same session; -1 where none is."""

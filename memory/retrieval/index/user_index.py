@@ -201,6 +201,8 @@ class UserIndex:
             selection=selection,
             exclude_text=exclude_text,
         )
+        if not chosen:
+            return []
         places = [place for place, _, _ in chosen]
         parts = by_group(ranked.columns[places] * ranked.weights)
         around, count = self._around, selection.neighbours

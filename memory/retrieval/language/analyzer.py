@@ -71,7 +71,7 @@ class Analyzer:
         """The terms of case-folded words; stop words have none."""
         known = self._known
         terms = [known[word] if word in known else self._term(word) for word in words]
-        return [term for term in terms if term]
+        return list(filter(None, terms))
 
     def content(self, words: list[str]) -> list[str]:
         """The words without stop words."""

@@ -71,18 +71,16 @@ def parse_query(
     stripped = strip_names(text, names) if names else text
     analyze = text_pipeline.analyze
     terms = bm25.select_terms(analyze(stripped)) or bm25.select_terms(analyze(text))
-    words = [] if fast else list(dict.fromkeys(words_of(stripped.casefold())))
-    pieces = [text_pipeline.vectors.ids([word]) for word in words]
-    rarity = [
-        idf
-        for word, ids in zip(words, pieces, strict=True)
-        for idf in [bm25.max_idf(analyze.terms([word]))] * len(ids)
-    ]
+    pieces, rarity = list[int](), list[float]()
+    for word in () if fast else dict.fromkeys(words_of(stripped.casefold())):
+        ids = text_pipeline.vectors.ids([word])
+        pieces += ids
+        rarity += [bm25.max_idf(analyze.terms([word]))] * len(ids)
     today = day_of(now) if now is not None else message_features.newest_day
     return ParsedQuery(
         vector,
         terms,
-        np.array([piece for ids in pieces for piece in ids], np.int64),
+        np.array(pieces, np.int64),
         np.array(rarity, np.float32),
         tuple(spans(text, today, text_pipeline.words)),
         bool(text_pipeline.words.asks_when.search(folded)),

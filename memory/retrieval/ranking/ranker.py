@@ -210,9 +210,7 @@ class Ranker:
                 nearest = self._generator.nearest(vector)
         row_bytes, feature_bytes = kernel_rank(
             *self._bm25.posting_lists(query.terms),
-            message_features.previous,
-            message_features.next,
-            message_features.forms,
+            *message_features.kernel_arrays(),
             self._context_norms.cached,
             message_features.deleted,
             vectors.places,

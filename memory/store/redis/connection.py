@@ -63,18 +63,21 @@ class PinnedConnections:
         pool = self._client.connection_pool
         connection: Any = self._idle.pop() if self._idle else await pool.get_connection()
         try:
-            return await _send(connection, command)
+            await connection.send_packed_command(_pack(command))
+            return await connection.read_response()
+        except ResponseError:
+            raise
         except (ConnectionError, RuntimeError):  # uvloop's error for one that has just broken
             await connection.disconnect(nowait=True)
+        except BaseException:  # such as a cancellation: a late reply must not answer the next one
+            await connection.disconnect(nowait=True)
+            raise
         finally:
-            await self._release(connection)
+            if len(self._idle) < _MAX_IDLE:
+                self._idle.append(connection)
+            else:
+                await pool.release(connection)
         return await self._client.execute_command(*command)
-
-    async def _release(self, connection: AbstractConnection) -> None:
-        if len(self._idle) < _MAX_IDLE:
-            self._idle.append(connection)
-        else:
-            await self._client.connection_pool.release(connection)
 
 
 def is_one_server(client: Commands) -> bool:
@@ -85,17 +88,6 @@ def is_one_server(client: Commands) -> bool:
 
 
 _pack: Callable[[tuple[str | bytes | float, ...]], bytes] = cast("Any", hiredis).pack_command
-
-
-async def _send(connection: Any, command: tuple[str | bytes | float, ...]) -> Any:
-    try:
-        await connection.send_packed_command(_pack(command))
-        return await connection.read_response()
-    except ResponseError:
-        raise
-    except BaseException:  # such as a cancellation: a late reply must not answer the next command
-        await connection.disconnect(nowait=True)
-        raise
 
 
 _UNAVAILABLE = (
