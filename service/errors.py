@@ -53,8 +53,8 @@ _STATUS = {
 _ALWAYS = (400, 401, 413, 429, 503, 504)
 _INTERNAL = "Something went wrong here; it was logged."
 _ADVICE = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this path. What there is: /docs.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This path is not asked with this method. What there is: /docs.",
+    HTTPStatus.NOT_FOUND: "This path does not exist. /docs lists all paths.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not support the method. /docs lists all paths.",
 }
 _Json = dict[str, Any]
 ErrorFormat: TypeAlias = Callable[[_Json, Mapping[str, str] | None], JSONResponse]
@@ -88,7 +88,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def add_error_format(app: FastAPI, prefixes: Iterable[str], error_format: ErrorFormat) -> None:
-    """Answer errors under the paths `prefixes` in a format of their own."""
+    """Answer errors under the paths `prefixes` in their own format."""
     formats = getattr(app.state, "error_formats", {})
     app.state.error_formats = formats | dict.fromkeys(prefixes, error_format)
 
@@ -118,8 +118,8 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
         first = {"where": "body", "what": "send it with the header Content-Type: application/json"}
     malformed = next((item for item in problems if item["type"] == "json_invalid"), None)
     if malformed:
-        place, why = malformed["loc"][-1], malformed.get("ctx", {}).get("error", "it is none")
-        first = {"where": "body", "what": f"no JSON from character {place} on: {why}"}
+        place, why = malformed["loc"][-1], malformed.get("ctx", {}).get("error", "cannot be parsed")
+        first = {"where": "body", "what": f"invalid JSON at character {place}: {why}"}
     status = 400 if malformed else 422
     detail = f"{first['where']}: {first['what']}."
     body = _details(status, "malformed_json" if malformed else "invalid_input", detail)

@@ -30,9 +30,11 @@ def open_client(url: str, *, timeout: httpx.Timeout | float) -> httpx.Client:
     try:
         base_url = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{url!r} is no URL: {error}.") from error
+        raise ConfigurationError(f"{url!r} is not a URL: {error}.") from error
     if base_url.scheme not in {"http", "https"} or not base_url.host:
-        raise ConfigurationError(f"{url!r} is no URL of a service, such as http://127.0.0.1:8000.")
+        raise ConfigurationError(
+            f"{url!r} is not the URL of a service, such as http://127.0.0.1:8000."
+        )
     return httpx.Client(base_url=base_url, timeout=timeout, headers=credentials())
 
 
@@ -48,7 +50,7 @@ def refused(response: httpx.Response) -> ServiceError:
     try:
         return kind(str(response.json()["detail"]))
     except (ValueError, KeyError, TypeError):
-        message = f"{response.url} answered {response.status_code}, but not as Onionskin does."
+        message = f"{response.url} answered {response.status_code}, but not in Onionskin's format."
         return kind(f"{message} See --url and ONIONSKIN_URL.")
 
 

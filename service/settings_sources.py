@@ -26,7 +26,7 @@ def settings_file(settings: type[BaseSettings]) -> PydanticBaseSettingsSource:
     """The source that reads the TOML file of `ONIONSKIN_CONFIG`, or else `onionskin.toml`.
 
     Raises:
-        ConfigurationError: the file is missing or no TOML.
+        ConfigurationError: the file is missing or not TOML.
     """
     file = settings_path()
     try:

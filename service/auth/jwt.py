@@ -97,7 +97,7 @@ class TokenAuthenticator:
         subject = str(claims["sub"])
         tenant = claims.get(self._options.tenant_claim, DEFAULT_TENANT)
         if not subject or not isinstance(tenant, str) or not tenant:
-            raise UnauthorizedError("The subject or tenant of the token is empty or no text.")
+            raise UnauthorizedError("The subject or tenant of the token is empty or not a string.")
         scopes = str(claims.get("scope", "")).split()
         admin = self._options.admin_scope in scopes
         return Principal(f"sub:{tenant}:{subject}", tenant, None if admin else subject)

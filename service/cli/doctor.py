@@ -118,7 +118,7 @@ async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
 def _check_default_profile(name: str, profiles: Collection[str]) -> None:
     if name not in profiles:
         raise ConfigurationError(
-            f"ONIONSKIN_PROFILE {name!r} is none of the profiles: {', '.join(sorted(profiles))}."
+            f"ONIONSKIN_PROFILE {name!r} is not one of the profiles: {', '.join(sorted(profiles))}."
         )
 
 

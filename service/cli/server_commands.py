@@ -83,5 +83,5 @@ def demo(
     if not web:
         raise typer.Exit(ExitCode.OK if run_demo(as_json=as_json) else ExitCode.FAILED)
     if as_json:
-        raise typer.BadParameter("--json has nothing to print with --web.")
+        raise typer.BadParameter("--json cannot be combined with --web.")
     run_web_demo(port)

@@ -25,7 +25,7 @@ from onionskin.service.schemas import ChatMessage, Metadata, utc
 
 def _plain(text: str) -> str:
     if "\0" in text or not text.strip():
-        raise ValueError("may not be blank nor hold a NUL character")
+        raise ValueError("must not be blank or contain a NUL character")
     return text
 
 

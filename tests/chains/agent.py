@@ -1,4 +1,4 @@
-"""An agent with a tool and a memory, as a process of its own: answers each line of its input.
+"""An agent with a tool and a memory, as a separate process; it answers each line of its input.
 
 `python -m tests.chains.agent <Redis URL> <model URL> <user> <thread>`
 """
@@ -18,7 +18,7 @@ from onionskin.memory.langchain.client import open_onionskin
 
 _agents: Any = langchain_agents
 create_agent = _agents.create_agent
-"""LangChain's, whose types are partial."""
+"""LangChain's function, whose types are partial."""
 
 
 @tool
@@ -28,7 +28,7 @@ def weather(city: str) -> str:
 
 
 async def main(redis_url: str, model_url: str, user: str, thread: str) -> None:
-    """Answer each line."""
+    """Answer each line of standard input."""
     async with open_onionskin(redis_url) as onionskin:
         agent = create_agent(
             ChatOpenAI(model="test-model", base_url=model_url, api_key=SecretStr("none")),

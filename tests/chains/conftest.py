@@ -1,4 +1,4 @@
-"""What tests of chains share."""
+"""Fixtures of the chain tests."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -23,14 +23,14 @@ _NOT_OFFERED = (
     *("tool", "structured", "json_mode", "_inputs", "agent_loop", "model_override"),
     *("stream_time", "init_time", "init_from_env", "serdes"),
 )
-"""Of LangChain's standard suites: what the offline model does not offer, and what is timed."""
+"""Names of tests in LangChain's standard suites: features the offline model lacks, and timings."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of the standard suites what they would skip."""
-    left = [one for one in items if not _is_not_offered(one)]
-    config.hook.pytest_deselected(items=[one for one in items if _is_not_offered(one)])
-    items[:] = left
+    """Deselect tests of the standard suites that would be skipped."""
+    deselected = [item for item in items if _is_not_offered(item)]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
 
 
 def _is_not_offered(item: pytest.Item) -> bool:

@@ -16,7 +16,7 @@ POLICY = ExtractionPolicy(messages=4, batch=8)
 
 
 def note(line: int, content: str, **more: Any) -> dict[str, Any]:
-    """One note as a model gives it."""
+    """One extracted record, as the model returns it."""
     plain: dict[str, Any] = {
         "kind": "fact",
         "entities": [],
@@ -29,7 +29,7 @@ def note(line: int, content: str, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Notebook:
-    """An extractor, the model behind it, and what it is to answer."""
+    """An extractor and the server of its model."""
 
     server: OpenAIServer
     chain: ConversationChain
@@ -52,11 +52,11 @@ class Notebook:
         return await self.extractor.extract(self.user, self.session_id, POLICY, final=final)
 
     async def records(self) -> dict[str, Record]:
-        return {one.content: one for one in await self.memories.index(self.user)}
+        return {record.content: record for record in await self.memories.index(self.user)}
 
     def prompt(self) -> str:
         return "\n".join(text for _, text in self.server.requests[-1].messages)
 
 
 async def not_counted(_user: User, _tokens: int) -> None:
-    """Nobody counts."""
+    """Do not count the tokens."""

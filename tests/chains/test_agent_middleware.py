@@ -1,4 +1,4 @@
-"""An agent with tools that remembers across threads, processes and restarts, over a real client."""
+"""An agent with tools remembers across threads, processes and restarts, over a real client."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ _ALICE = User("alice")
 
 
 def _calling(city: str) -> Fault:
-    """The model calls the tool."""
+    """An answer in which the model calls the tool."""
     arguments = msgspec.json.encode({"city": city}).decode()
     call = {**_CALL, "function": {"name": "weather", "arguments": arguments}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -46,17 +46,17 @@ def _model(server: OpenAIServer) -> ChatOpenAI:
 
 
 def _agent(onionskin: Onionskin, server: OpenAIServer, **options: Any) -> Any:
-    remembering = LayeredMemoryMiddleware(onionskin, **options)
+    middleware = LayeredMemoryMiddleware(onionskin, **options)
     return create_agent(
         _model(server),
         [weather],
         system_prompt="You are a guide.",
-        middleware=[remembering],
+        middleware=[middleware],
         checkpointer=OnionskinSaver(onionskin),
     )
 
 
-def _said(text: Any) -> dict[str, Any]:
+def _message(text: Any) -> dict[str, Any]:
     return {"messages": [HumanMessage(text)]}
 
 
@@ -68,7 +68,7 @@ async def onionskin(redis: RedisClient, redis_url: str) -> Any:
 
 
 @pytest.fixture
-def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
+def sync_onionskin(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
     assert redis
     with onionskin_in_thread(redis_url) as opened:
         yield opened
@@ -97,10 +97,10 @@ async def test_an_agent_with_tools_remembers_across_threads_and_restarts(
         server.faults.append(_calling("Lisbon"))
         first = await _in_another_process(redis_url, server, "one", "My dog Biscuit is in Lisbon.")
         assert first == ["It rains there."]
-        called, answered = [one.messages for one in server.requests]
+        called, answered = [request.messages for request in server.requests]
         assert called[0][1].startswith("You are a guide.\n\nYou are a helpful assistant who")
         assert answered[-1] == ("tool", "Rain in Lisbon.")
-        assert answered[:2] == called[:2]  # read once for the turn
+        assert answered[:2] == called[:2]  # the memories are read once per turn
         server.requests.clear()
         await _in_another_process(redis_url, server, "two", "Where is Biscuit?", "And now?")
         for request in server.requests:
@@ -110,30 +110,30 @@ async def test_an_agent_with_tools_remembers_across_threads_and_restarts(
         ]
 
 
-async def test_a_turn_is_stored_once_as_it_was_said(onionskin: Onionskin) -> None:
+async def test_a_turn_is_stored_once(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
         server.faults.append(_calling("Porto"))
         agent = _agent(onionskin, server)
-        state = await agent.ainvoke(_said("What about Porto?"), _config("t"))
+        state = await agent.ainvoke(_message("What about Porto?"), _config("t"))
     again = LayeredMemoryMiddleware(onionskin)
 
     async def repeated(state: Any) -> None:
         await again.aafter_agent(state, Runtime())
 
     await RunnableLambda(repeated).ainvoke(state, _config("t"))
-    said = await onionskin.store.transcripts.read(
+    stored = await onionskin.store.transcripts.read(
         _ALICE, external_session_id("t"), start=0, count=9
     )
-    assert [one.message.role for one in said] == ["user", "assistant"]
-    assert said[0].message.content == "What about Porto?"
+    assert [entry.message.role for entry in stored] == ["user", "assistant"]
+    assert stored[0].message.content == "What about Porto?"
 
 
-async def test_the_window_can_stand_in_place_of_the_thread(onionskin: Onionskin) -> None:
+async def test_the_window_can_replace_the_thread(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
         server.reply = lambda _: "Yes."
         agent = _agent(onionskin, server, history="window", profile="window")
         for number in range(9):
-            await agent.ainvoke(_said(f"Number {number}."), _config("t"))
+            await agent.ainvoke(_message(f"Number {number}."), _config("t"))
         roles = [role for role, _ in server.requests[-1].messages]
         assert roles == ["system", *("user", "assistant") * 6, "user"]
         state = await agent.aget_state(_config("t"))
@@ -148,44 +148,44 @@ async def test_images_stay_and_only_the_model_sees_private_text(
     async with OpenAIServer() as server:
         server.reply = lambda _: "It is 1234."
         agent = _agent(onionskin, server)
-        state = await agent.ainvoke(_said([text, image]), _config("t"))
+        state = await agent.ainvoke(_message([text, image]), _config("t"))
         sent = server.requests[0].body["messages"][-1]["content"]
         assert sent[1] == image
         assert sent[0]["text"].endswith("My pin is 1234.")
         assert "1234" not in str(state["messages"][0].content)
         assert state["messages"][0].content[1] == image
-        await agent.ainvoke(_said("What is it?"), _config("another"))
+        await agent.ainvoke(_message("What is it?"), _config("another"))
         assert "1234" not in str(server.requests[-1].messages)
-    said = await onionskin.store.transcripts.read(
+    stored = await onionskin.store.transcripts.read(
         _ALICE, external_session_id("t"), start=0, count=9
     )
-    assert len(said) == 2
-    assert not any("1234" in one.message.content for one in said)
+    assert len(stored) == 2
+    assert not any("1234" in entry.message.content for entry in stored)
 
 
-async def test_users_never_meet_and_nobody_is_refused(onionskin: Onionskin) -> None:
+async def test_users_are_isolated_and_a_run_without_a_user_is_refused(onionskin: Onionskin) -> None:
     async with OpenAIServer() as server:
         agent = _agent(onionskin, server)
-        await agent.ainvoke(_said("My dog is called Biscuit."), _config("t"))
-        await agent.ainvoke(_said("What is my dog called?"), _config("t", "bob"))
+        await agent.ainvoke(_message("My dog is called Biscuit."), _config("t"))
+        await agent.ainvoke(_message("What is my dog called?"), _config("t", "bob"))
         assert "Biscuit" not in str(server.requests[-1].messages)
         bare = create_agent(_model(server), [], middleware=[LayeredMemoryMiddleware(onionskin)])
         with pytest.raises(InvalidInputError, match="names no user"):
-            await bare.ainvoke(_said("Hello."))
-        remembering = LayeredMemoryMiddleware(onionskin, _ALICE)
-        own = create_agent(_model(server), [], middleware=[remembering])
-        await own.ainvoke(_said("Who is Biscuit?"))
+            await bare.ainvoke(_message("Hello."))
+        middleware = LayeredMemoryMiddleware(onionskin, _ALICE)
+        own = create_agent(_model(server), [], middleware=[middleware])
+        await own.ainvoke(_message("Who is Biscuit?"))
         assert "My dog is called Biscuit." in str(server.requests[-1].messages)
         with pytest.raises(InvalidInputError, match="'bob'"):
-            await own.ainvoke(_said("Hello."), _config("t", "bob"))
+            await own.ainvoke(_message("Hello."), _config("t", "bob"))
     with pytest.raises(UnknownProfileError, match="layered"):
         LayeredMemoryMiddleware(onionskin, profile="nothing")
 
 
-def test_agents_without_an_event_loop_remember_too(waiting: Onionskin) -> None:
-    server = waiting.event_loop.run_blocking(OpenAIServer().__aenter__())
-    agent = _agent(waiting, server)
-    agent.invoke(_said("My dog is called Biscuit."), _config("one"))
-    agent.invoke(_said("What is my dog called?"), _config("two"))
+def test_agents_without_an_event_loop_remember_too(sync_onionskin: Onionskin) -> None:
+    server = sync_onionskin.event_loop.run_blocking(OpenAIServer().__aenter__())
+    agent = _agent(sync_onionskin, server)
+    agent.invoke(_message("My dog is called Biscuit."), _config("one"))
+    agent.invoke(_message("What is my dog called?"), _config("two"))
     assert "My dog is called Biscuit." in str(server.requests[-1].messages)
-    waiting.event_loop.run_blocking(server.__aexit__())
+    sync_onionskin.event_loop.run_blocking(server.__aexit__())

@@ -22,7 +22,7 @@ _PROFILES = ("layered", "window", "summary", "facts", "vector", "none")
 
 
 class Recorder(AsyncCallbackHandler):
-    """What a tracer would see."""
+    """Records what a tracer receives."""
 
     def __init__(self) -> None:
         self.chains: list[UUID] = []
@@ -69,8 +69,8 @@ async def test_a_turn_is_answered_and_stored(
     reply = await chain.ainvoke(TurnRequest(user, "Hello."))
     assert reply.reply
     assert reply.turn_id == f"{reply.session_id}.0"
-    said = await store.transcripts.read(user, reply.session_id, start=0, count=9)
-    assert [entry.message.content for entry in said] == ["Hello.", reply.reply]
+    stored = await store.transcripts.read(user, reply.session_id, start=0, count=9)
+    assert [entry.message.content for entry in stored] == ["Hello.", reply.reply]
 
 
 async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
@@ -85,11 +85,11 @@ async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
     assert pieces[0].sections
     assert whole.turn_id
     assert whole.usage
-    said = await store.transcripts.read(user, whole.session_id, start=0, count=9)
-    assert said[1].message.content == whole.reply
+    stored = await store.transcripts.read(user, whole.session_id, start=0, count=9)
+    assert stored[1].message.content == whole.reply
 
 
-async def test_a_reader_that_goes_away_leaves_nothing(
+async def test_a_client_that_disconnects_leaves_nothing_stored(
     chain: ConversationChain, store: RedisStore, user: User
 ) -> None:
     pieces = chain.astream(TurnRequest(user, "Tell me a long story."))
@@ -136,7 +136,9 @@ async def test_bad_input_is_refused_before_anything_happens(
     assert server.requests == []
 
 
-def test_the_synchronous_call_says_what_to_use(chain: ConversationChain, user: User) -> None:
+def test_the_error_of_a_synchronous_call_names_ainvoke(
+    chain: ConversationChain, user: User
+) -> None:
     with pytest.raises(TypeError, match="ainvoke"):
         chain.invoke(TurnRequest(user, "Hello."))
 

@@ -17,16 +17,16 @@ from tests.conftest import RedisClient
 
 
 class _CallRecorder(AsyncCallbackHandler):
-    """Notes which runs begin, and how they are tagged."""
+    """Records the names and tags of runs."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, tuple[str, ...]]] = []
+        self.runs: list[tuple[str, tuple[str, ...]]] = []
 
     async def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
-        self.seen.append((kwargs.get("name") or "", tuple(kwargs.get("tags") or ())))
+        self.runs.append((kwargs.get("name") or "", tuple(kwargs.get("tags") or ())))
 
     async def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-        self.seen.append(("model", ()))
+        self.runs.append(("model", ()))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def chain(redis: RedisClient, redis_url: str) -> Any:
 
 
 @pytest.fixture
-def waiting(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
+def sync_onionskin(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
     assert redis
     with onionskin_in_thread(redis_url) as opened:
         yield opened
@@ -53,13 +53,13 @@ def _text(reply: TurnReply) -> str:
 
 async def test_it_is_composed_configured_and_observed(chain: ConversationChain) -> None:
     recorder = _CallRecorder()
-    remembering = chain.with_config(run_name="memory", tags=["mine"])
-    whole = RunnableLambda(_turn) | remembering | RunnableLambda(_text)
+    memory = chain.with_config(run_name="memory", tags=["mine"])
+    whole = RunnableLambda(_turn) | memory | RunnableLambda(_text)
     await whole.ainvoke("My dog is called Biscuit.", {"callbacks": [recorder]})
     assert "Biscuit" in await whole.ainvoke("What is my dog called?")
-    names = [name for name, _ in recorder.seen]
+    names = [name for name, _ in recorder.runs]
     assert names.index("memory") < names.index("model")
-    assert "mine" in dict(recorder.seen)["memory"]
+    assert "mine" in dict(recorder.runs)["memory"]
 
 
 async def test_turns_of_several_users_are_batched(chain: ConversationChain) -> None:
@@ -67,8 +67,8 @@ async def test_turns_of_several_users_are_batched(chain: ConversationChain) -> N
     replies = await chain.abatch(turns, {"max_concurrency": 2})
     assert len({reply.session_id for reply in replies}) == 3
     assert all(reply.turn_id for reply in replies)
-    found = [one async for one in chain.abatch_as_completed(turns[:2])]
-    assert {place for place, _ in found} == {0, 1}
+    results = [result async for result in chain.abatch_as_completed(turns[:2])]
+    assert {index for index, _ in results} == {0, 1}
 
 
 async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
@@ -81,20 +81,26 @@ async def test_pieces_of_a_stream_add_up(chain: ConversationChain) -> None:
         chain.invoke(_turn("Hello."))
 
 
-def test_programs_without_an_event_loop_use_it_too(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.memories, OfflineChatModel(), event_loop=waiting.event_loop)
+def test_it_works_without_an_event_loop(sync_onionskin: Onionskin) -> None:
+    chain = ConversationChain(
+        sync_onionskin.memories, OfflineChatModel(), event_loop=sync_onionskin.event_loop
+    )
     assert chain.invoke(_turn("My dog is called Biscuit.")).turn_id
     *_, answer = chain.batch([_turn("Hi.", "bo"), _turn("What is my dog called?")])
     assert "Biscuit" in answer.reply
     assert sum(chain.stream(_turn("Bye.")), TurnReply()).turn_id
 
 
-def test_who_stops_listening_leaves_nothing_stored(waiting: Onionskin) -> None:
-    chain = ConversationChain(waiting.memories, OfflineChatModel(), event_loop=waiting.event_loop)
+def test_a_stream_that_is_closed_early_stores_nothing(sync_onionskin: Onionskin) -> None:
+    chain = ConversationChain(
+        sync_onionskin.memories, OfflineChatModel(), event_loop=sync_onionskin.event_loop
+    )
     session_id = chain.invoke(_turn("Hello.")).session_id
     pieces: Any = chain.stream(_turn("Never mind."))
     assert next(pieces).session_id == session_id
     pieces.close()
-    found = waiting.event_loop.run_blocking(waiting.store.sessions.get(User("alice"), session_id))
-    assert found.length == 2
+    session = sync_onionskin.event_loop.run_blocking(
+        sync_onionskin.store.sessions.get(User("alice"), session_id)
+    )
+    assert session.length == 2
     assert chain.invoke(replace(_turn("Now."), on_conflict="reject")).turn_id

@@ -1,4 +1,4 @@
-"""Drawing records from what was said, with a model that works."""
+"""Extraction with a model that works."""
 
 from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.store import RedisStore
@@ -6,10 +6,10 @@ from tests.chains.scripted_extractor import POLICY, Notebook, note
 from tests.openai_server import Request
 
 
-async def test_what_is_drawn_is_kept_with_its_turn(notebook: Notebook, store: RedisStore) -> None:
+async def test_an_extracted_record_names_its_turn(notebook: Notebook, store: RedisStore) -> None:
     await notebook.say("Hello.", "My sister Ana lives in Porto.")
-    drawn = note(3, "The user's sister Ana lives in Porto.", entities=["Ana", "Porto"])
-    assert await notebook.extract(drawn, final=False) == 1
+    extracted = note(3, "The user's sister Ana lives in Porto.", entities=["Ana", "Porto"])
+    assert await notebook.extract(extracted, final=False) == 1
     (record,) = (await notebook.records()).values()
     assert (record.kind, record.entities, record.source) == (
         "fact",
@@ -27,7 +27,7 @@ async def test_what_is_drawn_is_kept_with_its_turn(notebook: Notebook, store: Re
     assert schema["required"] == ["memories"]
 
 
-async def test_nothing_is_drawn_from_twice_nor_before_it_is_due(notebook: Notebook) -> None:
+async def test_a_line_is_extracted_once_and_only_when_due(notebook: Notebook) -> None:
     await notebook.say("I play the cello.")
     assert await notebook.extract(note(1, "Plays the cello."), final=False) == 0
     await notebook.say("And the violin.")
@@ -38,7 +38,7 @@ async def test_nothing_is_drawn_from_twice_nor_before_it_is_due(notebook: Notebo
     assert list(await notebook.records()) == ["Plays the cello."]
 
 
-async def test_a_repetition_confirms_and_grows_nothing(notebook: Notebook) -> None:
+async def test_a_repetition_confirms_a_record_and_adds_none(notebook: Notebook) -> None:
     await notebook.say("I like jazz.")
     await notebook.extract(note(1, "Likes jazz.", kind="preference"))
     await notebook.say("Jazz, as I said.", "Jazz is what I like.")
@@ -53,7 +53,7 @@ async def test_a_repetition_confirms_and_grows_nothing(notebook: Notebook) -> No
     assert record.importance > 0.5
 
 
-async def test_a_contradiction_supersedes_and_the_old_one_stays(
+async def test_a_contradiction_supersedes_the_old_record_which_stays(
     notebook: Notebook, store: RedisStore
 ) -> None:
     await notebook.say("I live in Porto.")
@@ -72,13 +72,13 @@ async def test_a_contradiction_supersedes_and_the_old_one_stays(
     assert not old.is_recalled(now)
     assert new.is_recalled(now)
     why = await find_provenance(store, notebook.memories, notebook.user, new.id)
-    assert [one.id for one in why.supersedes] == [old.id]
+    assert [record.id for record in why.supersedes] == [old.id]
     assert (
         await find_provenance(store, notebook.memories, notebook.user, old.id)
     ).superseded_by == new
 
 
-async def test_an_older_conversation_does_not_undo_what_is_newer(notebook: Notebook) -> None:
+async def test_an_older_conversation_does_not_replace_a_newer_record(notebook: Notebook) -> None:
     await notebook.say("I live in Porto.")
     later = notebook.memories.clock() + 1e10
     (lyon,) = await notebook.memories.create(
@@ -90,27 +90,27 @@ async def test_an_older_conversation_does_not_undo_what_is_newer(notebook: Noteb
     assert records["Lives in Porto."].valid_to == later
 
 
-async def test_what_was_said_in_one_language_stays_in_it(notebook: Notebook) -> None:
+async def test_a_record_keeps_the_language_of_its_line(notebook: Notebook) -> None:
     await notebook.say("京都に住んでいます。", "Ich wohne in Köln.")
     await notebook.extract(note(1, "ユーザーは京都に住んでいる。"), note(3, "Wohnt in Köln."))
     assert list(await notebook.records()) == ["ユーザーは京都に住んでいる。", "Wohnt in Köln."]
     assert "in the language of its line" in notebook.prompt()
 
 
-async def test_a_long_session_is_drawn_from_in_batches_with_the_lines_before(
+async def test_a_long_session_is_extracted_in_batches_with_the_preceding_lines(
     notebook: Notebook,
 ) -> None:
     await notebook.say(*(f"This is remark {number}." for number in range(6)))
-    seen: list[str] = []
+    prompts: list[str] = []
 
     def reply(request: Request) -> str:
-        seen.append(request.messages[-1][1])
+        prompts.append(request.messages[-1][1])
         return '{"memories": []}'
 
     notebook.server.reply = reply
     session_id = notebook.session_id
     assert await notebook.extractor.extract(notebook.user, session_id, POLICY) == 2
-    first, second = seen
+    first, second = prompts
     assert "remark 3" in first
     assert "remark 4" not in first
     before, _, new = second.partition("<new_lines>")

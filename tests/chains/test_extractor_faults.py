@@ -1,4 +1,4 @@
-"""Drawing records from what was said, with a model that lies, fails, or cannot do it."""
+"""Extraction with a model that returns bad data, fails, or has no structured output."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.chains.scripted_extractor import POLICY, Notebook, not_counted, note
 from tests.openai_server import Fault
 
 
-async def test_pins_and_rules_are_not_the_models_to_undo(notebook: Notebook) -> None:
+async def test_the_model_cannot_replace_pinned_records_and_rules(notebook: Notebook) -> None:
     await notebook.memories.create(
         notebook.user,
         [
@@ -27,7 +27,7 @@ async def test_pins_and_rules_are_not_the_models_to_undo(notebook: Notebook) -> 
     await notebook.extract(note(1, "Lives in Lyon.", replaces=[1, 2]))
     records = await notebook.records()
     assert len(records) == 3
-    assert all(one.valid_to is None for one in records.values())
+    assert all(record.valid_to is None for record in records.values())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_pins_and_rules_are_not_the_models_to_undo(notebook: Notebook) -> 
         "no note at all",
     ],
 )
-async def test_what_cannot_be_used_is_counted_and_the_rest_is_kept(
+async def test_unusable_records_are_counted_and_the_others_are_stored(
     notebook: Notebook, store: RedisStore, bad: Any
 ) -> None:
     await notebook.say("I live in Porto.")
@@ -58,7 +58,7 @@ async def test_what_cannot_be_used_is_counted_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     "answer", ["I would rather not.", '{"notes": []}', "[1, 2]", '{"memories"']
 )
-async def test_nonsense_is_asked_again_once_then_passed_over_and_counted(
+async def test_malformed_data_is_requested_once_more_then_skipped_and_counted(
     notebook: Notebook, store: RedisStore, answer: str
 ) -> None:
     await notebook.say("I live in Porto.")
@@ -87,7 +87,7 @@ async def test_a_model_that_fails_leaves_the_lines_for_later(notebook: Notebook)
     assert list(await notebook.records()) == ["Lives in Porto."]
 
 
-async def test_a_full_user_is_passed_over_and_counted(notebook: Notebook) -> None:
+async def test_a_user_at_the_limit_is_skipped_and_counted(notebook: Notebook) -> None:
     await notebook.memories.create(notebook.user, [{"content": f"fact {n}"} for n in range(20)])
     await notebook.say("I live in Porto.")
     await notebook.extract(note(1, "Lives in Porto."))
@@ -95,13 +95,15 @@ async def test_a_full_user_is_passed_over_and_counted(notebook: Notebook) -> Non
     assert notebook.outcomes == ["full"]
 
 
-async def test_the_offline_model_is_not_able(
+async def test_the_offline_model_does_not_extract(
     store: RedisStore, embedder: StaticEmbedder, notebook: Notebook
 ) -> None:
-    learner = RecordConsolidator(store, notebook.memories, embedder, embed_seconds=2.0, limit=0)
+    consolidator = RecordConsolidator(
+        store, notebook.memories, embedder, embed_seconds=2.0, limit=0
+    )
     extractor = Extractor(
         store,
-        learner,
+        consolidator,
         Generator(TimedModel(OfflineChatModel())),
         on_batch=notebook.outcomes.append,
         on_usage=not_counted,

@@ -20,15 +20,15 @@ _PROMPT = [HumanMessage("Well?")]
 
 @pytest.fixture
 async def server() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer() as found:
-        found.reply = lambda _: "{}"
-        yield found
+    async with OpenAIServer() as server:
+        server.reply = lambda _: "{}"
+        yield server
 
 
 async def test_calls_for_data_are_observed_with_outcomes_and_tokens(server: OpenAIServer) -> None:
-    telemetry = Metrics()
+    metrics = Metrics()
     async with open_model(ModelOptions("test-model", server.base_url, retries=0)) as model:
-        generator = Generator(TimedModel(model, timedelta(seconds=0.3)), telemetry)
+        generator = Generator(TimedModel(model, timedelta(seconds=0.3)), metrics)
         structured = StructuredModel(generator, _SCHEMA, CallPurpose("extract"))
         assert (await structured.generate(_PROMPT)).data == {}
         server.faults.append(Fault(status=500))
@@ -37,7 +37,7 @@ async def test_calls_for_data_are_observed_with_outcomes_and_tokens(server: Open
         server.faults.append(Fault(hang=True))
         with pytest.raises(ModelTimeoutError):
             await structured.generate(_PROMPT)
-    exposition = telemetry.exposition().decode()
+    exposition = metrics.exposition().decode()
     for outcome in ("answered", "model_failed", "model_timeout"):
         name = f'onionskin_model_calls_total{{outcome="{outcome}",purpose="extract"}}'
         assert f"{name} 1.0" in exposition

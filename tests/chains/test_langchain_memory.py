@@ -17,7 +17,7 @@ from onionskin.memory.langchain.named_sessions import external_session_id
 from onionskin.memory.types.messages import User
 from tests.conftest import RedisClient
 
-_STATEMENT, _ASKED = "My dog is called Biscuit.", "What is my dog called?"
+_STATEMENT, _QUESTION = "My dog is called Biscuit.", "What is my dog called?"
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def test_a_classic_chain_remembers_across_sessions_and_restarts(
     )
     with onionskin_in_thread(redis_url) as another:
         memory = OnionskinMemory(onionskin=another, user=user, session="two")
-        assert _STATEMENT in memory.load_memory_variables({"input": _ASKED})["history"]
+        assert _STATEMENT in memory.load_memory_variables({"input": _QUESTION})["history"]
         stranger = OnionskinMemory(onionskin=another, user=User("bob"), session="one")
-        assert stranger.load_memory_variables({"input": _ASKED}) == {"history": ""}
+        assert stranger.load_memory_variables({"input": _QUESTION}) == {"history": ""}
 
 
 @pytest.mark.parametrize("profile", ["window", "summary", "vector", "facts", "layered"])
@@ -52,23 +52,21 @@ def test_each_layer_is_a_memory(onionskin: Onionskin, user: User, profile: str) 
     assert memory.memory_variables == ["history"]
     memory.save_context({"input": _STATEMENT}, {"output": "A fine name."})
     later = OnionskinMemory(onionskin=onionskin, user=user, session="s", profile=profile)
-    said = later.load_memory_variables({"input": _ASKED})["history"]
-    assert ("Biscuit" in said) == (profile != "facts")
+    loaded = later.load_memory_variables({"input": _QUESTION})["history"]
+    assert ("Biscuit" in loaded) == (profile != "facts")
     memory.clear()
-    assert "Biscuit" not in later.load_memory_variables({"input": _ASKED})["history"]
+    assert "Biscuit" not in later.load_memory_variables({"input": _QUESTION})["history"]
 
 
-def test_messages_are_returned_where_they_are_wanted(onionskin: Onionskin, user: User) -> None:
+def test_messages_are_returned_if_configured(onionskin: Onionskin, user: User) -> None:
     memory = OnionskinMemory(onionskin=onionskin, user=user, session="s", return_messages=True)
     memory.save_context({"input": _STATEMENT}, {"output": "A fine name."})
-    *_, said, replied = memory.load_memory_variables({"input": _ASKED})["history"]
-    assert (said.text, replied.text) == (_STATEMENT, "A fine name.")
+    *_, message, reply = memory.load_memory_variables({"input": _QUESTION})["history"]
+    assert (message.text, reply.text) == (_STATEMENT, "A fine name.")
 
 
-def test_layers_stand_side_by_side_in_langchains_combined_memory(
-    onionskin: Onionskin, user: User
-) -> None:
-    kept: dict[str, Any] = {
+def test_layers_combine_in_langchains_combined_memory(onionskin: Onionskin, user: User) -> None:
+    options: dict[str, Any] = {
         "onionskin": onionskin,
         "user": user,
         "session": "s",
@@ -76,20 +74,20 @@ def test_layers_stand_side_by_side_in_langchains_combined_memory(
     }
     combined = CombinedMemory(
         memories=[
-            OnionskinMemory(**kept, profile="window", memory_key="window"),
-            OnionskinMemory(**kept, profile="vector", memory_key="recalled", saves=False),
+            OnionskinMemory(**options, profile="window", memory_key="window"),
+            OnionskinMemory(**options, profile="vector", memory_key="recalled", saves=False),
         ]
     )
     combined.save_context({"input": _STATEMENT}, {"output": "A fine name."})
-    loaded = combined.load_memory_variables({"input": _ASKED})
+    loaded = combined.load_memory_variables({"input": _QUESTION})
     assert all("Biscuit" in loaded[name] for name in ("window", "recalled"))
-    found = onionskin.event_loop.run_blocking(
+    session = onionskin.event_loop.run_blocking(
         onionskin.store.sessions.get(user, external_session_id("s"))
     )
-    assert found.length == 2
+    assert session.length == 2
 
 
-def test_what_is_private_is_not_stored_and_what_is_said_must_be_clear(
+def test_private_text_is_not_stored_and_several_inputs_need_a_key(
     onionskin: Onionskin, user: User
 ) -> None:
     memory = OnionskinMemory(onionskin=onionskin, user=user, session="s", return_messages=True)
@@ -97,7 +95,7 @@ def test_what_is_private_is_not_stored_and_what_is_said_must_be_clear(
     assert memory.load_memory_variables(inputs) == {"history": []}
     memory.save_context(inputs, {"output": "It is 1234."})
     loaded = memory.load_memory_variables({"input": "What is my pin?"})["history"]
-    assert not any("1234" in one.text for one in loaded)
+    assert not any("1234" in message.text for message in loaded)
     with pytest.raises(InvalidInputError, match="input_key"):
         memory.load_memory_variables({"a": "x", "b": "y"})
     chosen = OnionskinMemory(onionskin=onionskin, user=user, session="s", input_key="b")

@@ -1,4 +1,4 @@
-"""A turn that says something private is in no trace, and observers hear what it costs alone."""
+"""Turns with private text are never traced; observers get only their costs."""
 
 from collections import abc
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +22,11 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.snapshot import Section
 
-_SAID = "It is <private>canary-1</private>."
+_PRIVATE = "It is <private>canary-1</private>."
 
 
-class Watched(OfflineChatModel):
-    """A model that notes who listens while it is called."""
+class WatchedModel(OfflineChatModel):
+    """Records whether tracing and callbacks are active during a call."""
 
     listeners: list[tuple[bool, int]] = Field(default_factory=list[tuple[bool, int]])
 
@@ -53,20 +53,20 @@ class Watched(OfflineChatModel):
         yield from super()._stream(messages, stop, None, **kwargs)
 
 
-class Notes(BaseCallbackHandler):
-    """What a tracer would see."""
+class RecordingHandler(BaseCallbackHandler):
+    """Records what a tracer receives."""
 
     def __init__(self) -> None:
-        self.seen: list[Any] = []
+        self.inputs: list[Any] = []
 
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
-        self.seen.append(inputs)
+        self.inputs.append(inputs)
 
     def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
-        self.seen.append(messages)
+        self.inputs.append(messages)
 
 
-class Listening:
+class RecordingObserver:
     """An observer that records every text it receives."""
 
     def __init__(self) -> None:
@@ -89,8 +89,10 @@ class Listening:
         self.events.append(outcome)
 
 
-async def _answer(chain: ConversationChain, text: str, *, stream: bool, notes: Notes) -> TurnReply:
-    turn, config = TurnRequest(User("alice"), text), RunnableConfig(callbacks=[notes])
+async def _answer(
+    chain: ConversationChain, text: str, *, stream: bool, handler: RecordingHandler
+) -> TurnReply:
+    turn, config = TurnRequest(User("alice"), text), RunnableConfig(callbacks=[handler])
     if not stream:
         return await chain.ainvoke(turn, config)
     whole = TurnReply()
@@ -100,39 +102,39 @@ async def _answer(chain: ConversationChain, text: str, *, stream: bool, notes: N
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_nobody_listens_to_a_private_turn(
+async def test_a_private_turn_is_not_traced(
     memory_of: Callable[[str], CombinedMemory], stream: bool
 ) -> None:
-    model, observer, notes = Watched(), Listening(), Notes()
+    model, observer, handler = WatchedModel(), RecordingObserver(), RecordingHandler()
     chain = ConversationChain(
         {"window": memory_of("window")},
         Generator(TimedModel(model), observer),
         default_profile="window",
     )
-    assert (await _answer(chain, "It is plain.", stream=stream, notes=notes)).turn_id
-    assert len(notes.seen) == 2
-    notes.seen.clear()
+    assert (await _answer(chain, "It is plain.", stream=stream, handler=handler)).turn_id
+    assert len(handler.inputs) == 2
+    handler.inputs.clear()
     before = observer.tokens
     with tracing_context(enabled=True):
         assert tracing_is_enabled()
-        reply = await _answer(chain, _SAID, stream=stream, notes=notes)
+        reply = await _answer(chain, _PRIVATE, stream=stream, handler=handler)
     assert reply.turn_id
     assert model.listeners.pop() == (False, 0)
-    assert notes.seen == []
+    assert handler.inputs == []
     assert observer.tokens > before
     assert "canary" not in "".join(observer.events)
     assert "It is [private]." in "".join(observer.events)
 
 
-async def test_no_callback_of_a_chain_around_it_is_inherited(
+async def test_callbacks_of_an_outer_chain_are_not_inherited(
     memory_of: Callable[[str], CombinedMemory],
 ) -> None:
-    model, notes = Watched(), Notes()
+    model, handler = WatchedModel(), RecordingHandler()
     chain = ConversationChain({"window": memory_of("window")}, model, default_profile="window")
 
     async def within(_: str) -> str:
-        return (await chain.ainvoke(TurnRequest(User("alice"), _SAID))).turn_id
+        return (await chain.ainvoke(TurnRequest(User("alice"), _PRIVATE))).turn_id
 
-    assert await RunnableLambda(within).ainvoke("", {"callbacks": [notes]})
-    assert notes.seen == [""]
+    assert await RunnableLambda(within).ainvoke("", {"callbacks": [handler]})
+    assert handler.inputs == [""]
     assert model.listeners.pop() == (False, 0)

@@ -1,4 +1,4 @@
-"""The prompt's order, and what each profile puts into it."""
+"""The prompt's order, and the sections of each profile."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ _Memories = Callable[[str], CombinedMemory]
 async def _say(
     memory: CombinedMemory, user: User, text: str, *, now: float, session_id: str | None = None
 ) -> tuple[Sequence[BaseMessage], str]:
-    recollection = await memory.recall(user, text, session_id=session_id, now=now)
-    committed = await memory.remember(recollection, f"Reply to: {text}", at=now)
-    return build_prompt(recollection), committed.session_id
+    recalled_memories = await memory.recall(user, text, session_id=session_id, now=now)
+    committed = await memory.remember(recalled_memories, f"Reply to: {text}", at=now)
+    return build_prompt(recalled_memories), committed.session_id
 
 
 async def test_the_stable_part_of_the_prompt_is_a_prefix_of_the_next_turns(
@@ -40,7 +40,7 @@ async def test_a_message_is_in_the_prompt_once(memory_of: _Memories, user: User)
     prompt, _ = await _say(memory, user, "Which houses are blue?", now=1100.0)
     text = "\n".join(str(message.text) for message in prompt)
     for number in range(30):
-        assert text.count(f"colour of house {number} is") in {0, 2}  # said, and its reply
+        assert text.count(f"colour of house {number} is") in {0, 2}  # the message and its reply
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ async def test_a_message_is_in_the_prompt_once(memory_of: _Memories, user: User)
         ("none", False, False, False),
     ],
 )
-async def test_each_profile_shows_its_layers_on_one_and_the_same_session(
+async def test_each_profile_shows_its_layers_of_the_same_session(
     memory_of: _Memories,
     store: RedisStore,
     user: User,
@@ -72,10 +72,10 @@ async def test_each_profile_shows_its_layers_on_one_and_the_same_session(
         user, session_id, fold, SummaryState(12, 12, "They talked about a zeppelin.", "")
     )
     memory = memory_of(profile)
-    recollection = await memory.recall(
+    recalled_memories = await memory.recall(
         user, "What opens the safe?", session_id=session_id, now=1100.0
     )
-    prompt = build_prompt(recollection)
+    prompt = build_prompt(recalled_memories)
     middle = "\n".join(str(message.text) for message in prompt[1:-1])
     assert ("Small talk 11." in middle) == window
     assert ("zeppelin" in str(prompt[0].text)) == summary
@@ -85,7 +85,7 @@ async def test_each_profile_shows_its_layers_on_one_and_the_same_session(
         assert [str(message.text) for message in prompt] == ["What opens the safe?"]
 
 
-async def test_a_new_session_takes_up_what_earlier_ones_left(
+async def test_a_new_session_starts_from_earlier_ones(
     memory_of: _Memories, store: RedisStore, user: User
 ) -> None:
     memory = memory_of("layered")

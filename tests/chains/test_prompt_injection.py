@@ -1,4 +1,4 @@
-"""Stored text stays quoted data, whatever it says: checked at the structure of the prompt."""
+"""Stored text stays quoted data in the prompt, whatever it says."""
 
 import json
 import re
@@ -32,7 +32,7 @@ _LAST = re.compile(
     rf"(?:<recalled_memory>\n(?:{_LINE})+</recalled_memory>\n\n)?"
     r"It is \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n\n" + re.escape(MESSAGE_FOLLOWS) + r"\n"
 )
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e007f]"
 )
 _QUESTION = "What did I tell you to do, and which instructions do you follow?"
@@ -40,19 +40,19 @@ _QUESTION = "What did I tell you to do, and which instructions do you follow?"
 
 @dataclass
 class Target:
-    """A chain, and the ways by which text gets into the memory behind it."""
+    """A chain, and every way to get text into its memory."""
 
     chain: ConversationChain
     server: OpenAIServer
     store: RedisStore
     memories: RecordService
-    intake: UploadHandler
+    upload_handler: UploadHandler
 
     async def attack(self, user: User, text: str) -> None:
-        """By import (as content and as author), as records, in chat, and as a summary."""
+        """Store the text by import (content and author), as records, in chat, and as a summary."""
         plain = text.replace("\0", "")
         line = {"author": plain[:60].strip() or "x", "content": plain, "session": "old"}
-        await self.intake.run(user, "old", _chunks(json.dumps(line).encode() + b"\n"))
+        await self.upload_handler.run(user, "old", _chunks(json.dumps(line).encode() + b"\n"))
         for kind in ("preference", "fact"):
             await self.memories.create(user, [{"content": plain, "kind": kind}])
         reply = await self.chain.ainvoke(TurnRequest(user, plain))
@@ -72,7 +72,7 @@ async def _chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 def _check(messages: list[tuple[str, str]]) -> None:
-    """The prompt is what `build_prompt` makes of data, to the letter."""
+    """Check that the prompt has exactly the structure of `build_prompt`."""
     (first, system), *window, (last, text) = messages
     assert (first, last) == ("system", "user")
     assert [role for role, _ in window] == ["user", "assistant"] * (len(window) // 2)
@@ -80,14 +80,14 @@ def _check(messages: list[tuple[str, str]]) -> None:
     head = _LAST.match(text)
     assert head, text
     assert text[head.end() :] == _QUESTION
-    assert not _UNSEEN.search(system + text)
+    assert not _INVISIBLE.search(system + text)
 
 
-def test_there_are_enough_of_them() -> None:
+def test_there_are_enough_attacks() -> None:
     assert len(set(payloads())) == len(SHAPES) * len(ORDERS) >= 200
 
 
-async def test_what_is_stored_stays_data(
+async def test_stored_text_stays_data(
     store: RedisStore,
     views: IndexCache,
     embedder: StaticEmbedder,
@@ -111,9 +111,9 @@ async def test_what_is_stored_stays_data(
             for fresh in (False, True):
                 messages = await target.ask(user, fresh=fresh)
                 _check(messages)
-                shown = messages[0][1] + messages[-1][1]
-                assert "<preferences>" in shown
-                assert "<recalled_memory>" in shown or "<known_facts>" in shown
+                sections = messages[0][1] + messages[-1][1]
+                assert "<preferences>" in sections
+                assert "<recalled_memory>" in sections or "<known_facts>" in sections
 
 
 @pytest.mark.parametrize("text", ["</summary>", "\u2028", "\U000e0041", "\x1b[0m"])

@@ -1,4 +1,4 @@
-"""Stored text is data: nothing that anyone says can leave its quotation."""
+"""Quoted text stays data: no text can leave its quotation."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,13 +23,13 @@ def test_no_text_ends_its_line_or_its_fence(content: str, author: str | None) ->
 
 
 @given(contents=st.lists(st.text()))
-def test_what_was_fenced_is_read_back_as_it_was(contents: list[str]) -> None:
+def test_fenced_lines_are_parsed_back(contents: list[str]) -> None:
     block = fenced("recalled_memory", [quoted_line(_entry(text)) for text in contents])
     read = quoted_lines(inside("recalled_memory", f"before\n{block}\nafter"))
     assert [line.text for line in read] == contents
 
 
-def test_an_order_in_stored_text_stays_a_quotation() -> None:
+def test_instructions_in_stored_text_stay_a_quotation() -> None:
     block = fenced("recalled_memory", [quoted_line(_entry(_ATTACK, author=_ATTACK))])
     assert block.count("</recalled_memory>") == 1
     assert block.endswith("\n</recalled_memory>")

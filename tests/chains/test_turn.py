@@ -17,9 +17,10 @@ _SESSION = Session("s_0000000000000001", 1.0, 1.0, profile="layered")
 async def test_a_reply_names_its_own_memory_or_that_of_its_session(
     store: RedisStore, user: User, stored: str, expected: str
 ) -> None:
-    said, answer = Message("user", "Hi.", 1.0), Message("assistant", "Hello.", 1.0, profile=stored)
+    message = Message("user", "Hi.", 1.0)
+    answer = Message("assistant", "Hello.", 1.0, profile=stored)
     await store.transcripts.commit(
-        user, _SESSION, [(said, None), (answer, None)], create=True, nonce="one"
+        user, _SESSION, [(message, None), (answer, None)], create=True, nonce="one"
     )
     reply = await stored_reply(store, user, "one")
     assert reply

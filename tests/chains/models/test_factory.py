@@ -1,4 +1,4 @@
-"""Which chat model answers, and what is said when there is none such."""
+"""The chat model that the options select, and the error for an unknown one."""
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -30,7 +30,7 @@ async def test_nothing_configured_is_the_offline_model() -> None:
         (ModelOptions("openai:x", "http://localhost:1/v1"), "x", "http://localhost:1/v1"),
     ],
 )
-async def test_openai_and_whatever_speaks_like_it(
+async def test_openai_and_compatible_servers(
     options: ModelOptions, name: str, base_url: str | None
 ) -> None:
     async with open_model(options) as model:
@@ -47,7 +47,7 @@ async def test_any_string_of_init_chat_model(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["nonsense", "anthropic:claude-x", "no_such_provider:x"])
-async def test_a_model_that_cannot_be_made_is_named(name: str) -> None:
+async def test_the_error_names_a_model_that_cannot_be_opened(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         async with open_model(ModelOptions(name)):
             pass

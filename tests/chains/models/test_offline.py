@@ -1,4 +1,4 @@
-"""The offline model quotes, says that it is offline, and folds without a model."""
+"""The offline model quotes, says that it is offline, and summarizes by extraction."""
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
@@ -38,7 +38,7 @@ async def test_a_question_that_was_asked_before_is_no_answer() -> None:
     assert "Is my dog old? Maybe." in reply
 
 
-async def test_it_may_be_offered_tools_and_calls_none() -> None:
+async def test_it_accepts_tools_and_calls_none() -> None:
     def weather(city: str) -> str:
         """The weather in a city."""
         return city
@@ -61,7 +61,7 @@ async def test_it_invents_nothing() -> None:
     assert str(reply.text).startswith("Noted.")
 
 
-async def test_it_folds_by_extraction() -> None:
+async def test_it_summarizes_by_extraction() -> None:
     lines = [_entry("I was born in Lima."), _entry(f"Noted. {NOTICE}", "assistant")]
     prompt = summary_prompt("user: I like tea.", lines, 800)
     summary = str((await OfflineChatModel().ainvoke(prompt)).text)

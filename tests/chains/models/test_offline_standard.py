@@ -1,4 +1,4 @@
-"""The offline model as LangChain's standard suites want a chat model."""
+"""The offline model in LangChain's standard suites for chat models."""
 
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
@@ -8,7 +8,7 @@ from onionskin.chains.models.offline import OfflineChatModel
 
 
 class TestUnit(ChatModelUnitTests):
-    """Without a network, as ever."""
+    """The unit tests."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -16,11 +16,11 @@ class TestUnit(ChatModelUnitTests):
 
     @property
     def has_tool_calling(self) -> bool:
-        return False  # it may be offered tools, and calls none
+        return False  # it accepts tools, and calls none
 
 
 class TestIntegration(ChatModelIntegrationTests):
-    """What is asked of a provider's model, as far as it is offered: no tools, no images."""
+    """The integration tests, without tools and images."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -28,4 +28,4 @@ class TestIntegration(ChatModelIntegrationTests):
 
     @property
     def has_tool_calling(self) -> bool:
-        return False  # it may be offered tools, and calls none
+        return False  # it accepts tools, and calls none

@@ -1,4 +1,4 @@
-"""ChatOpenAI's requests, its messages past the SDK's transform."""
+"""FastChatOpenAI sends ChatOpenAI's requests, and its messages bypass the SDK's transform."""
 
 import asyncio
 from typing import Any
@@ -44,14 +44,14 @@ def look(at: str) -> str:
 
 
 def _models(server: OpenAIServer, **settings: Any) -> tuple[Any, Any]:
-    given: dict[str, Any] = {"base_url": server.base_url, "api_key": "none", "model": "m"}
-    return ChatOpenAI(**given, **settings), FastChatOpenAI(**given, **settings)
+    options: dict[str, Any] = {"base_url": server.base_url, "api_key": "none", "model": "m"}
+    return ChatOpenAI(**options, **settings), FastChatOpenAI(**options, **settings)
 
 
 async def test_requests_are_the_same_on_the_wire() -> None:
     async with OpenAIServer() as server:
-        plain, lean = _models(server, temperature=0.5, extra_body={"top_k": 4})
-        for model in (plain, lean):
+        plain, fast = _models(server, temperature=0.5, extra_body={"top_k": 4})
+        for model in (plain, fast):
             await model.ainvoke(_TALK)
             await model.ainvoke(_TALK, stop=["."])
             await model.bind_tools([look]).ainvoke(_TALK)
@@ -64,7 +64,7 @@ async def test_requests_are_the_same_on_the_wire() -> None:
     assert server.requests[5].body["top_k"] == 4
 
 
-async def test_answers_in_a_schema_are_asked_for_as_ever() -> None:
+async def test_requests_for_structured_output_are_the_same() -> None:
     async with OpenAIServer() as server:
         server.reply = lambda _: '{"text": "Yes."}'
         for model in _models(server):
@@ -74,20 +74,20 @@ async def test_answers_in_a_schema_are_asked_for_as_ever() -> None:
 
 
 async def test_the_transform_sees_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-    plainly: Any = _transform._async_transform_recursive  # pyright: ignore[reportPrivateUsage]
+    transformed: list[Any] = []
+    original: Any = _transform._async_transform_recursive  # pyright: ignore[reportPrivateUsage]
 
     async def watched(data: Any, **kwargs: Any) -> Any:
-        seen.append(data)
-        return await plainly(data, **kwargs)
+        transformed.append(data)
+        return await original(data, **kwargs)
 
     monkeypatch.setattr(_transform, "_async_transform_recursive", watched)
     async with OpenAIServer() as server:
-        plain, lean = _models(server)
-        await lean.ainvoke("A word.")
-        assert "A word." not in str(seen)
+        plain, fast = _models(server)
+        await fast.ainvoke("A word.")
+        assert "A word." not in str(transformed)
         await plain.ainvoke("A word.")
-        assert "A word." in str(seen)
+        assert "A word." in str(transformed)
 
 
 def _wire(request: Request) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The wire to a model's server: the same answers and errors as through the SDK."""
+"""The transport gives the same answers and errors as the SDK."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -39,16 +39,16 @@ async def _model(server: OpenAIServer, retries: int = 2) -> AsyncGenerator[BaseC
         yield model
 
 
-async def test_an_answer_is_what_the_sdk_makes_of_it() -> None:
-    async with OpenAIServer() as server, _model(server) as lean:
+async def test_an_answer_equals_that_of_the_sdk() -> None:
+    async with OpenAIServer() as server, _model(server) as fast:
         plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY)
-        ours, theirs = await lean.ainvoke("A word."), await plain.ainvoke("A word.")
+        ours, theirs = await fast.ainvoke("A word."), await plain.ainvoke("A word.")
     assert ours.content == theirs.content == "You said: A word."
     assert ours.usage_metadata == theirs.usage_metadata
     assert ours.response_metadata["finish_reason"] == theirs.response_metadata["finish_reason"]
 
 
-async def test_requests_are_those_of_the_sdk() -> None:
+async def test_requests_equal_those_of_the_sdk() -> None:
     talk: list[BaseMessage] = [
         SystemMessage("Be brief."),
         HumanMessage("Hi."),
@@ -64,23 +64,23 @@ async def test_requests_are_those_of_the_sdk() -> None:
         AIMessage("Yes."),
         HumanMessage([_TEXT]),
     ]
-    async with OpenAIServer() as server, _model(server) as lean:
+    async with OpenAIServer() as server, _model(server) as fast:
         plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY, max_retries=2)
-        for model in (plain, lean):
+        for model in (plain, fast):
             for prompt in (talk, talk + calls, calls[:1] + talk, talk + named, talk[1:2], talk[2:]):
                 await model.ainvoke(prompt, temperature=0.5, stop=["."])
     bodies = [request.body for request in server.requests]
     assert bodies[:6] == bodies[6:]
 
 
-async def test_a_prompt_of_texts_is_asked_and_answered_as_its_messages_are() -> None:
+async def test_a_prompt_of_texts_is_sent_like_its_messages() -> None:
     prompt = Prompt(
         [("system", "Be brief."), ("user", "Hi."), ("assistant", "Hi."), ("user", "So?")]
     )
-    async with OpenAIServer() as server, _model(server) as lean:
+    async with OpenAIServer() as server, _model(server) as fast:
         plain = ChatOpenAI(model="m", base_url=server.base_url, api_key=_KEY, stream_usage=True)
-        answers = [await lean.ainvoke(prompt), await plain.ainvoke(list(prompt))]
-        async for _ in lean.astream(prompt):
+        answers = [await fast.ainvoke(prompt), await plain.ainvoke(list(prompt))]
+        async for _ in fast.astream(prompt):
             pass
         async for _ in plain.astream(list(prompt)):
             pass
@@ -92,22 +92,22 @@ async def test_a_prompt_of_texts_is_asked_and_answered_as_its_messages_are() -> 
     assert ours.content == theirs.content
     assert ours.usage_metadata == theirs.usage_metadata
     compared = ("finish_reason", "model_name", "model_provider")
-    assert [ours.response_metadata[one] for one in compared] == [
-        theirs.response_metadata[one] for one in compared
+    assert [ours.response_metadata[name] for name in compared] == [
+        theirs.response_metadata[name] for name in compared
     ]
 
 
-async def test_a_cache_of_langchains_is_asked_first() -> None:
+async def test_langchains_cache_is_used() -> None:
     prompt = Prompt([("user", "A word.")])
-    async with OpenAIServer() as server, _model(server) as lean:
+    async with OpenAIServer() as server, _model(server) as fast:
         set_llm_cache(InMemoryCache())
         try:
-            answers = [await lean.ainvoke(prompt) for _ in range(3)]
+            answers = [await fast.ainvoke(prompt) for _ in range(3)]
         finally:
             set_llm_cache(None)
-        assert [one.content for one in answers] == ["You said: A word."] * 3
+        assert [answer.content for answer in answers] == ["You said: A word."] * 3
         assert len(server.requests) == 1
-        await lean.ainvoke(prompt)
+        await fast.ainvoke(prompt)
         assert len(server.requests) == 2
 
 
@@ -118,7 +118,7 @@ async def test_the_sdk_does_not_see_a_plain_answer(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(openai.AsyncOpenAI, "post", unwanted)
     async with OpenAIServer() as server, _model(server) as model:
         answers = await asyncio.gather(*(model.ainvoke(str(number)) for number in range(20)))
-    assert [one.content for one in answers] == [f"You said: {number}" for number in range(20)]
+    assert [answer.content for answer in answers] == [f"You said: {number}" for number in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_the_sdk_does_not_see_a_plain_answer(monkeypatch: pytest.MonkeyPat
         Fault(body=b" " * (LARGEST_RESPONSE_BYTES + 1)),
     ],
 )
-async def test_what_fails_once_is_asked_once_more(fault: Fault) -> None:
+async def test_a_failed_call_is_retried(fault: Fault) -> None:
     async with OpenAIServer() as server, _model(server) as model:
         server.faults.append(fault)
         assert (await model.ainvoke("A word.")).content == "You said: A word."
@@ -150,17 +150,17 @@ async def test_the_sdk_reports_failures() -> None:
         assert len(server.requests) == 2
 
 
-async def test_a_server_that_is_away_and_one_that_hangs() -> None:
+async def test_a_server_that_is_unreachable_and_one_that_hangs() -> None:
     async with OpenAIServer() as server:
         server.fault = Fault(hang=True)
-        wire = Transport(server.base_url)
+        transport = Transport(server.base_url)
         with pytest.raises(httpx2.ReadTimeout):
-            await wire.post("/chat/completions", [], b"{}", 0.05)
-        await wire.aclose()
-    wire = Transport(server.base_url)
+            await transport.post("/chat/completions", [], b"{}", 0.05)
+        await transport.aclose()
+    transport = Transport(server.base_url)
     with pytest.raises(httpx2.ConnectError):
-        await wire.post("/chat/completions", [], b"{}", 1)
-    await wire.aclose()
+        await transport.post("/chat/completions", [], b"{}", 1)
+    await transport.aclose()
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ async def test_a_server_that_is_away_and_one_that_hangs() -> None:
         (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
     ],
 )
-async def test_answers_of_every_length(answer: bytes, body: bytes) -> None:
-    async with _answering(answer) as wire:
-        assert (await wire.post("/", [("x", "y")], b"{}", 5)).body == body
+async def test_answers_of_every_framing(answer: bytes, body: bytes) -> None:
+    async with _answering(answer) as transport:
+        assert (await transport.post("/", [("x", "y")], b"{}", 5)).body == body
 
 
 @pytest.mark.parametrize(
@@ -189,26 +189,26 @@ async def test_answers_of_every_length(answer: bytes, body: bytes) -> None:
         ),
     ],
 )
-async def test_answers_that_are_none(answer: bytes, error: type[Exception]) -> None:
-    async with _answering(answer) as wire:
+async def test_malformed_answers(answer: bytes, error: type[Exception]) -> None:
+    async with _answering(answer) as transport:
         with pytest.raises(error):
-            await wire.post("/", [], b"{}", 5)
+            await transport.post("/", [], b"{}", 5)
 
 
-async def test_a_proxy_is_not_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with OpenAIServer() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
         monkeypatch.setenv("NO_PROXY", "")
         options = ModelOptions("m", "http://model.invalid/v1", _KEY, retries=0)
         async with open_model(options) as model:
-            with pytest.raises(openai.APIStatusError):  # it knows no absolute paths
+            with pytest.raises(openai.APIStatusError):  # the test server knows no absolute paths
                 await model.ainvoke("A word.")
         assert len(proxy.requests) == 1
 
 
 @asynccontextmanager
 async def _answering(answer: bytes) -> AsyncGenerator[Transport]:
-    """A wire to a server that gives one answer and hangs up."""
+    """A transport to a server that sends one answer and closes the connection."""
 
     async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n{}")
@@ -218,6 +218,6 @@ async def _answering(answer: bytes) -> AsyncGenerator[Transport]:
         await writer.wait_closed()
 
     async with await asyncio.start_server(give, "127.0.0.1", 0) as server:
-        wire = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        yield wire
-        await wire.aclose()
+        transport = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield transport
+        await transport.aclose()

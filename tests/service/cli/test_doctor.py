@@ -83,7 +83,7 @@ def test_a_redis_and_a_model_that_are_away_do_not_end_the_look(tmp_path: Path) -
         (
             "ONIONSKIN_PROFILE",
             "nope",
-            "ONIONSKIN_PROFILE 'nope' is none of the profiles: classic-buffer",
+            "ONIONSKIN_PROFILE 'nope' is not one of the profiles: classic-buffer",
         ),
     ],
 )
