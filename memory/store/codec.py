@@ -1,11 +1,13 @@
 """Packs values as msgpack, and validates them when they are unpacked; nothing is unpickled."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from onionskin.memory.errors import CorruptValueError
-from onionskin.memory.types.messages import Message, Role, Vector
+from onionskin.memory.types.messages import Message, Role, ToolCall, ToolResult, Vector
 from onionskin.memory.types.records import Record, RecordChange
 
 _VERSION = 1
@@ -21,8 +23,15 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
     author: str | None
     interrupted: bool = False
     profile: str = ""
+    calls: tuple[tuple[str, str, str], ...] = ()
+    results: tuple[tuple[str, str, str], ...] = ()
+    refused: bool = False
+    metadata: str = ""
+    utc_offset: int | None = None
 
 
+_DEFAULTS: tuple[Any, ...] = (False, "", [], [], False, "", None)
+"""Values of a message's optional fields that are not packed at its end."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 _TAG_END = b"\0"
@@ -31,11 +40,17 @@ _step_decoder = msgspec.msgpack.Decoder(RecordChange)
 
 
 def pack_message(message: Message) -> bytes:
-    """A message as a msgpack array that begins with its version."""
-    packed = (_VERSION, message.role, message.content, message.at, message.author)
-    if message.profile:
-        return _encoder.encode((*packed, message.interrupted, message.profile))
-    return _encoder.encode((*packed, True) if message.interrupted else packed)
+    """A message as a msgpack array that begins with its version, without defaults at its end."""
+    fields: list[Any] = [_VERSION, message.role, message.content, message.at, message.author]
+    calls = [(call.id, call.name, call.arguments) for call in message.calls]
+    results = [(result.call_id, result.name, result.content) for result in message.results]
+    optional = (
+        *(message.interrupted, message.profile, calls, results, message.refused),
+        *(message.metadata, message.utc_offset),
+    )
+    pairs = enumerate(zip(optional, _DEFAULTS, strict=True), 1)
+    count = max((place for place, (value, default) in pairs if value != default), default=0)
+    return _encoder.encode([*fields, *optional[:count]])
 
 
 def unpack_message(data: bytes) -> Message:
@@ -54,7 +69,17 @@ def unpack_message(data: bytes) -> Message:
             "Upgrade Onionskin."
         )
     return Message(
-        packed.role, packed.content, packed.at, packed.author, packed.interrupted, packed.profile
+        packed.role,
+        packed.content,
+        packed.at,
+        packed.author,
+        packed.interrupted,
+        packed.profile,
+        tuple(ToolCall(*call) for call in packed.calls),
+        tuple(ToolResult(*result) for result in packed.results),
+        packed.refused,
+        packed.metadata,
+        packed.utc_offset,
     )
 
 

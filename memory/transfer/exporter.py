@@ -14,7 +14,7 @@ from onionskin.memory.transfer.format import (
     StepLine,
     to_json,
 )
-from onionskin.memory.types.messages import User
+from onionskin.memory.types.messages import Entry, User
 
 _PAGE = 200
 _KNOWN = frozenset(SESSION_FIELDS) - {"metadata"}
@@ -61,20 +61,25 @@ async def _messages(store: RedisStore, user: User, session: SessionLine, start: 
     entries = await store.transcripts.read(user, session.id, start=start, count=count)
     if len(entries) < count:
         raise UnknownSessionError(session.id)
-    return to_json(
-        *(
-            MessageLine(
-                session=session.id,
-                position=entry.position,
-                role=entry.message.role,
-                content=entry.message.content,
-                author=entry.message.author,
-                time=entry.message.at,
-                interrupted=entry.message.interrupted,
-                profile=entry.message.profile,
-            )
-            for entry in entries
-        )
+    return to_json(*map(_message_line, entries))
+
+
+def _message_line(entry: Entry) -> MessageLine:
+    message = entry.message
+    return MessageLine(
+        session=entry.session_id,
+        position=entry.position,
+        role=message.role,
+        content=message.content,
+        author=message.author,
+        time=message.at,
+        interrupted=message.interrupted,
+        profile=message.profile,
+        calls=tuple((call.id, call.name, call.arguments) for call in message.calls),
+        results=tuple((result.call_id, result.name, result.content) for result in message.results),
+        refused=message.refused,
+        metadata=message.metadata,
+        utc_offset=message.utc_offset,
     )
 
 

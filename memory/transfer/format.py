@@ -64,7 +64,11 @@ class SessionLine(
 class MessageLine(
     msgspec.Struct, frozen=True, tag_field="kind", tag="message", forbid_unknown_fields=True
 ):
-    """A message with its position; `time` in Unix seconds, `profile` empty if unknown."""
+    """A message with its position; `time` in Unix seconds, `profile` empty if unknown.
+
+    Attributes:
+        calls, results: Tool calls and their results, each as id, name, and arguments or content.
+    """
 
     session: SessionId
     position: Count
@@ -74,6 +78,11 @@ class MessageLine(
     time: Time
     interrupted: bool = False
     profile: str = ""
+    calls: tuple[tuple[str, str, str], ...] = ()
+    results: tuple[tuple[str, str, str], ...] = ()
+    refused: bool = False
+    metadata: str = ""
+    utc_offset: int | None = None
 
 
 class MemoryLine(

@@ -35,7 +35,7 @@ from onionskin.memory.transfer.format import (
 )
 from onionskin.memory.transfer.importer import ImportReport
 from onionskin.memory.transfer.validation import ExportOrderError, ExportValidator
-from onionskin.memory.types.messages import ImportStep, Message, User
+from onionskin.memory.types.messages import ImportStep, Message, ToolCall, ToolResult, User
 from onionskin.memory.types.records import Record
 
 _BATCH, _BATCH_BYTES = 200, 1 << 21
@@ -240,7 +240,19 @@ def _text(line: Line) -> str | None:
 
 
 def _message(line: MessageLine) -> Message:
-    return Message(line.role, line.content, line.time, line.author, line.interrupted, line.profile)
+    return Message(
+        line.role,
+        line.content,
+        line.time,
+        line.author,
+        line.interrupted,
+        line.profile,
+        tuple(ToolCall(*call) for call in line.calls),
+        tuple(ToolResult(*result) for result in line.results),
+        line.refused,
+        line.metadata,
+        line.utc_offset,
+    )
 
 
 def _session(line: SessionLine) -> SessionPiece:

@@ -25,6 +25,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call in an answer of the model; `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The result of a tool call; `call_id` is the id of its `ToolCall`."""
+
+    call_id: str
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message of the user or the assistant.
 
@@ -33,6 +51,11 @@ class Message:
         author: The speaker's name, if known.
         interrupted: Whether an answer was stopped before its end.
         profile: Memory profile that an answer was made with; empty if unknown.
+        calls: Tool calls of an answer.
+        results: Results of the calls of the answer before, which the model read for this answer.
+        refused: Whether `content` is a refusal of the model.
+        metadata: JSON of the client; empty for none.
+        utc_offset: Offset of the speaker's clock from UTC, in seconds; None if unknown.
     """
 
     role: Role
@@ -41,6 +64,11 @@ class Message:
     author: str | None = None
     interrupted: bool = False
     profile: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    refused: bool = False
+    metadata: str = ""
+    utc_offset: int | None = None
 
     @property
     def spoken(self) -> str:

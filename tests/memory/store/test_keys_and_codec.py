@@ -1,5 +1,7 @@
 """Keys keep users apart whatever they are called; values come back as they were."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,11 +11,12 @@ from hypothesis import strategies as st
 from onionskin.memory.errors import CorruptValueError
 from onionskin.memory.store import keys
 from onionskin.memory.store.codec import pack_message, pack_vector, unpack_message, unpack_vector
-from onionskin.memory.types.messages import Message, User
+from onionskin.memory.types.messages import Message, ToolCall, ToolResult, User
 
 _names = st.text(min_size=1, max_size=20) | st.sampled_from(
     ["a", "a}", "{a", "a:b", "a/b", "%7Ba", "a%2Fb", "😀", "\0", "}:session:x"]
 )
+_LATER = ((), (), False, "", None, "a field of a later version")
 _users = st.builds(User, _names, _names)
 
 
@@ -44,16 +47,42 @@ def test_a_session_key_names_its_user(user: User) -> None:
     author=st.none() | st.text(),
     interrupted=st.booleans(),
     profile=st.text(),
+    calls=st.lists(st.builds(ToolCall, st.text(), st.text(), st.text()), max_size=2),
+    results=st.lists(st.builds(ToolResult, st.text(), st.text(), st.text()), max_size=2),
+    refused=st.booleans(),
+    metadata=st.text(),
+    utc_offset=st.none() | st.integers(-86_400, 86_400),
 )
 def test_a_message_comes_back_as_it_was(
-    content: str, at: float, author: str | None, interrupted: bool, profile: str
+    content: str,
+    at: float,
+    author: str | None,
+    interrupted: bool,
+    profile: str,
+    calls: list[ToolCall],
+    results: list[ToolResult],
+    refused: bool,
+    metadata: str,
+    utc_offset: int | None,
 ) -> None:
-    message = Message("assistant", content, at, author, interrupted, profile)
+    message = Message(
+        "assistant",
+        content,
+        at,
+        author,
+        interrupted,
+        profile,
+        tuple(calls),
+        tuple(results),
+        refused,
+        metadata,
+        utc_offset,
+    )
     assert unpack_message(pack_message(message)) == message
 
 
-@pytest.mark.parametrize("later", [(), (True,), (True, "layered"), (True, "layered", "x")])
-def test_a_message_of_another_time_is_read(later: tuple[bool | str, ...]) -> None:
+@pytest.mark.parametrize("later", [(), (True,), (True, "layered"), (True, "layered", *_LATER)])
+def test_a_message_of_another_time_is_read(later: tuple[Any, ...]) -> None:
     packed = msgspec.msgpack.encode((1, "assistant", "Hi.", 2.5, None, *later))
     interrupted, profile = (*later, *(False, "")[len(later) :])[:2]
     assert unpack_message(packed) == Message(
