@@ -19,7 +19,7 @@ RUN /onionskin/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home onionskin \
- && install --directory --owner onionskin /data
+ && install --directory --owner onionskin --mode 700 /data
 COPY --from=build /onionskin /onionskin
 ENV PATH=/onionskin/bin:$PATH \
     PYTHONUNBUFFERED=1 \

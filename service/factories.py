@@ -52,7 +52,7 @@ async def open_redis(settings: Settings) -> AsyncGenerator[str]:
             f"ONIONSKIN_DURABILITY {settings.durability!r} needs replicas, which the embedded "
             "Redis does not have. Set ONIONSKIN_REDIS_URL to your own Redis."
         )
-    async with EmbeddedRedis(settings.data_dir) as redis:
+    async with EmbeddedRedis(settings.data_dir, settings.redis_server) as redis:
         yield redis.url
 
 
@@ -196,7 +196,7 @@ async def attach_redis(settings: Settings) -> AsyncGenerator[str]:
     if settings.redis_url:
         yield settings.redis_url.get_secret_value()
         return
-    async with attach_or_start(settings.data_dir) as url:
+    async with attach_or_start(settings.data_dir, settings.redis_server) as url:
         yield url
 
 

@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     )
     otel_content: bool = Field(False, description="Put texts of messages and memories into traces.")
     data_dir: Path = Field(Path(".onionskin"), description="Data folder of the embedded Redis.")
+    redis_server: Path | None = Field(
+        None,
+        description="Server binary of the embedded Redis. Default: the packaged Valkey, else one "
+        "on PATH.",
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis to use instead: redis://, unix://, redis+sentinel://, ..."
     )

@@ -13,7 +13,7 @@ import redis
 import yaml  # noqa: TID251 - files of our own
 from typer.main import get_command
 
-from onionskin.memory.store.redis.embedded import find_server
+from onionskin.memory.store.redis.server_binary import choose_server
 from onionskin.service.cli.main import app
 from onionskin.service.settings import Settings
 from onionskin.service.settings_sources import variable
@@ -95,7 +95,13 @@ def test_redis_is_configured_durably(where: str, tmp_path: Path) -> None:
         (command,) = (one["args"] for one in _containers() if one["args"][0] == "valkey-server")
     port_and_place = ["--port", "0", "--unixsocket", str(tmp_path / "s"), "--dir", str(tmp_path)]
     with subprocess.Popen(
-        [find_server(), *command[1:], *port_and_place, "--logfile", str(tmp_path / "log")]
+        [
+            choose_server(tmp_path).path,
+            *command[1:],
+            *port_and_place,
+            "--logfile",
+            str(tmp_path / "log"),
+        ]
     ) as server:
         try:
             configuration = _configuration(tmp_path / "s")

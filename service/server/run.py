@@ -22,6 +22,8 @@ from onionskin.service.server.header_timeout import header_timeout_protocol
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Server(uvicorn.Server):
     """A server that leaves signals to `run`, so that Redis outlives the last request."""
@@ -89,12 +91,14 @@ def run(
     configure(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         listening = None if fd is None else [socket.socket(fileno=fd)]
-        runner.run(_serve(settings, listening, as_json=as_json))
+        with contextlib.suppress(asyncio.CancelledError):  # stopped before it served
+            runner.run(_serve(settings, listening, as_json=as_json))
 
 
 async def _serve(
     settings: Settings, listening: list[socket.socket] | None, *, as_json: bool
 ) -> None:
+    stop_before_serving()
     async with open_state(settings) as state:
 
         @contextlib.asynccontextmanager
@@ -112,7 +116,7 @@ async def _serve(
             timeout_graceful_shutdown=math.ceil(settings.drain_timeout.total_seconds()),
         )
         server = Server(config)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         announcing = asyncio.create_task(_announce(server, settings, as_json=as_json))
         try:
@@ -125,6 +129,14 @@ async def _serve(
 def _is_no_system_error(record: logging.LogRecord) -> bool:
     """Drop uvicorn's line about a busy address; our error repeats it."""
     return not isinstance(record.msg, OSError)
+
+
+def stop_before_serving() -> None:
+    """Let a signal cancel the current task, so that what it has started is stopped too."""
+    task = asyncio.current_task()
+    for number in _SIGNALS:
+        if task:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _stop(server: Server) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from onionskin.memory.store.redis.embedded import answers, configuration, find_server, socket_path
+from onionskin.memory.store.redis.embedded import answers, configuration, socket_path
+from onionskin.memory.store.redis.server_binary import choose_server
 
 _SOURCE = Path(__file__).with_name("power_loss.c")
 _HEAD, _FILE, _SIZE = struct.Struct("iiQ"), struct.Struct("QQ"), 1 << 14
@@ -50,7 +51,7 @@ class PowerlessRedis:
         self._synced = {one.stat().st_ino: one.stat().st_size for one in self._data.rglob("*.aof")}
         self.socket.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            find_server(),
+            choose_server(self._data).path,
             *configuration(self._data, self.socket, self._data / "redis.log"),
             env=os.environ
             | {"LD_PRELOAD": str(self._library), "ONIONSKIN_SYNCED": str(self._notes)},

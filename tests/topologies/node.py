@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from onionskin.memory.store.redis.embedded import find_server
+from onionskin.memory.store.redis.server_binary import choose_server
 
 _HIGHEST_PORT = 50_000
 """A cluster's node binds a port 10,000 above its own, too."""
@@ -47,7 +47,7 @@ class Node:
         """Start it, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *(str(find_server()), *self._first),
+            *(str(choose_server(self.folder).path), *self._first),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
             *self._options,
             stdout=asyncio.subprocess.DEVNULL,

