@@ -14,30 +14,35 @@ from starlette.types import ASGIApp
 from onionskin.service.chat import routes as chat
 from onionskin.service.container import open_state
 from onionskin.service.dependencies import BEARER
-from onionskin.service.errors import add_error_handlers
+from onionskin.service.errors import MEDIA_TYPE, add_error_handlers
 from onionskin.service.mcp.endpoint import McpEndpoint
 from onionskin.service.memories import routes as memories
 from onionskin.service.middleware.request_log import RequestLogMiddleware
 from onionskin.service.middleware.timeouts import TimeoutMiddleware
-from onionskin.service.middleware.trusted_hosts import TrustedHostMiddleware, is_loopback
+from onionskin.service.middleware.trusted_hosts import (
+    TrustedHostMiddleware,
+    cors_origins,
+    trusted_origins,
+)
 from onionskin.service.openai import routes as openai
 from onionskin.service.openai.errors import install_error_format
 from onionskin.service.schemas import Problem
 from onionskin.service.sessions import routes as sessions
-from onionskin.service.settings import Settings
+from onionskin.service.settings import Settings, load_settings
 from onionskin.service.state import State
 from onionskin.service.system import routes as system
 from onionskin.service.users import routes as users
 from onionskin.service.version import VERSION
 
-_ROUTERS = (
+API_ROUTERS = (
     chat.router,
     openai.router,
     sessions.router,
     memories.router,
     users.router,
-    system.router,
+    system.about_router,
 )
+"""The API, without the page and the state of health."""
 _NO_TELEMETRY: TelemetryConfig = {  # FastAPI's own spans hold paths, and so user ids
     "tracing": False,
     "metrics": False,
@@ -67,15 +72,19 @@ class _Application(FastAPI):
 
 
 def create_app(
-    settings: Settings,
+    settings: Settings | None = None,
     opened: Callable[[Settings], AbstractAsyncContextManager[State]] = open_state,
 ) -> FastAPI:
-    """The application for `settings`.
+    """The application; `uvicorn --factory onionskin.service.app:create_app` serves it.
 
     Args:
-        settings: See `Settings`.
+        settings: See `Settings`; None to read them from the environment and the files.
         opened: Opens the state when the application starts.
+
+    Raises:
+        ConfigurationError: A setting is invalid; the message names it and its source.
     """
+    settings = settings or load_settings()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, State]]:
@@ -91,13 +100,13 @@ def create_app(
         separate_input_output_schemas=False,
         telemetry=_NO_TELEMETRY,
     )
-    mcp = McpEndpoint(app, app.version)
-    for router in _ROUTERS:
+    mcp = McpEndpoint(lambda: app, VERSION)
+    for router in (*API_ROUTERS, system.router):
         app.include_router(router)
     if settings.demo:
         app.include_router(system.demo_router)
     app.router.routes.append(Route("/mcp", mcp))
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    origins = cors_origins(settings)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -107,7 +116,7 @@ def create_app(
             expose_headers=["*"],
         )
     app.request_timeout = settings.request_timeout
-    app.origins = origins if settings.auth == "off" and is_loopback(settings.host) else None
+    app.origins = trusted_origins(settings)
     add_error_handlers(app)
     install_error_format(app)
     _describe_problems(app)
@@ -125,6 +134,9 @@ def _describe_problems(app: FastAPI) -> None:
         components["securitySchemes"]["APIKeyHeader"] = _API_KEY
         for path in schema["paths"].values():
             for operation in path.values():
+                for response in operation["responses"].values():
+                    if MEDIA_TYPE in response.get("content", {}):
+                        response["content"] = {MEDIA_TYPE: response["content"][MEDIA_TYPE]}
                 if operation.get("security") == [{BEARER: []}]:
                     operation["security"] = [{BEARER: []}, {"APIKeyHeader": []}]
         return schema

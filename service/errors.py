@@ -106,6 +106,15 @@ def error_response(request: Request, error: OnionskinError) -> JSONResponse:
     return _answer(request, body, headers)
 
 
+async def handled_errors(request: Request, error: Exception) -> JSONResponse:
+    """The response to an error of a request, of a kind that `add_error_handlers` knows."""
+    if isinstance(error, OnionskinError):
+        return error_response(request, error)
+    if isinstance(error, RequestValidationError):
+        return await _on_invalid_request(request, error)
+    return await _on_http_exception(request, error)
+
+
 async def _on_onionskin_error(request: Request, error: Exception) -> JSONResponse:
     return error_response(request, cast("OnionskinError", error))
 
@@ -143,6 +152,9 @@ async def _on_anything_else(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer(request: Request, body: _Json, headers: dict[str, str] | None = None) -> JSONResponse:
+    error_format: ErrorFormat | None = getattr(request.scope.get("route"), "error_format", None)
+    if error_format:
+        return error_format(body, headers)
     path = request.url.path
     formats: Mapping[str, ErrorFormat] = getattr(request.app.state, "error_formats", {})
     for prefix, error_format in formats.items():

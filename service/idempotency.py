@@ -15,13 +15,13 @@ from typing import Any, cast
 
 from anyio import CancelScope
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.responses import StreamingResponse
 
 from onionskin.memory.errors import InvalidInputError, OnionskinError, StoreUnavailableError
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.store import StoredResponse
 from onionskin.memory.types.messages import User
+from onionskin.service.api_route import ApiRoute
 from onionskin.service.state import State
 
 _MAX_KEY_LENGTH, _MAX_STORED_BYTES = 255, 4 << 20
@@ -58,12 +58,12 @@ class InFlightError(OnionskinError):
     code = "idempotency_in_flight"
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(ApiRoute):
     """A route whose POST requests can be retried with the same `Idempotency-Key`."""
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
+    def make_handler(self) -> Callable[[Request], Any]:
         """The handler, which runs a request with a key once."""
-        run = super().get_route_handler()
+        run = super().make_handler()
         if "POST" not in (self.methods or ()):
             return run
 

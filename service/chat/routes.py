@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse
 
 from onionskin.chains.turn import TurnReply, TurnRequest, stored_reply
+from onionskin.service.api_route import ApiRoute
 from onionskin.service.chat.schemas import ChatAnswer, ChatRequest, ContextAnswer, ContextRequest
 from onionskin.service.chat.sse import reply_events
 from onionskin.service.dependencies import (
@@ -21,7 +22,7 @@ from onionskin.service.idempotency import IdempotentRoute, turn_nonce
 
 router = APIRouter(tags=["chat"])
 _turn_router = APIRouter(route_class=IdempotentRoute)
-_context_router = APIRouter(prefix="/v1/users/{user_id}/context")
+_context_router = APIRouter(route_class=ApiRoute, prefix="/v1/users/{user_id}/context")
 _STREAM: dict[str, Any] = {
     "description": "The answer; with `stream: true`, the events `session`, `memory`, `token`, and "
     "`done` or `error`.",

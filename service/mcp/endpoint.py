@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onionskin.memory.cancellation import cancel_and_wait
-from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.errors import InvalidInputError, OnionskinError
 from onionskin.service.auth.principals import Principal
+from onionskin.service.errors import error_response
 from onionskin.service.limits.headers import add_quotas
 from onionskin.service.state import State
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
 
 _USER = "onionskin.mcp.user"
+_PATH = "/mcp"
 _USER_HEADER = "x-onionskin-user"
 
 
@@ -35,12 +37,16 @@ class McpEndpoint:
     """The ASGI application at `/mcp`; as a context manager it stops its server on exit.
 
     The user is the only one that the credentials may access, or else the one in
-    `X-Onionskin-User` or `?user=`. Tools call the API of `app`, so its authentication, limits,
+    `X-Onionskin-User` or `?user=`. Tools call the API, so its authentication, limits,
     budgets and traces apply to them.
+
+    Args:
+        make_app: Makes the application whose API the tools call; called for the first request.
+        version: Version of the service.
     """
 
-    def __init__(self, app: ASGIApp, version: str) -> None:
-        self._app, self._version = app, version
+    def __init__(self, make_app: Callable[[], ASGIApp], version: str) -> None:
+        self._make_app, self._version = make_app, version
         self._serving: asyncio.Task[None] | None = None
         self._handler: asyncio.Future[ASGIApp] | None = None
 
@@ -53,12 +59,17 @@ class McpEndpoint:
         self._serving = self._handler = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of an MCP client.
+        """Answer a request of an MCP client; without a user that it may access, with a problem."""
+        try:
+            handler = await self._admit(scope)
+        except OnionskinError as error:
+            await error_response(Request(scope), error)(scope, receive, send)
+            return
+        # The handler is an application of its own, which knows no prefix of this one.
+        await handler({**scope, "path": _PATH, "root_path": ""}, receive, send)
 
-        Raises:
-            UnauthorizedError: The credentials are invalid.
-            InvalidInputError: The request names no user, and its credentials may access several.
-        """
+    async def _admit(self, scope: Scope) -> ASGIApp:
+        """The handler, for a request whose credentials and user are in order."""
         state: State = scope["state"]["onionskin"]
         request = Request(scope)
         principal = await state.authenticator.authenticate(request.headers)
@@ -67,8 +78,7 @@ class McpEndpoint:
         if self._handler is None:
             self._handler = asyncio.get_running_loop().create_future()
             self._serving = asyncio.create_task(self._run(state, self._handler), name="mcp")
-        handler = await asyncio.shield(self._handler)
-        await handler(scope, receive, send)
+        return await asyncio.shield(self._handler)
 
     async def _run(self, state: State, ready: asyncio.Future[ASGIApp]) -> None:
         try:
@@ -84,9 +94,11 @@ class McpEndpoint:
         from onionskin.service.mcp.api_client import Api  # noqa: PLC0415
         from onionskin.service.mcp.server import make_server  # noqa: PLC0415
 
+        app = self._make_app()
+
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             scope["state"] = {"onionskin": state}
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
 
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

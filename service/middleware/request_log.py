@@ -14,6 +14,8 @@ from onionskin.service.state import State
 if TYPE_CHECKING:
     from onionskin.service.observability.tracing import RequestSpan
 
+PASSED = "onionskin.logged"
+"""Key of the scope of a request that is logged."""
 _UNTRACED = ("/healthz", "/readyz", "/metrics")
 _HEADER = b"x-request-id"
 _MAX_ID_LENGTH = 128
@@ -35,6 +37,7 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope[PASSED] = True
         request_id = _request_id(scope)
         REQUEST_ID.set(request_id)  # never reset: the server runs each request in its own task
         tracing = _state(scope).tracing

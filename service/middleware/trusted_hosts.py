@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onionskin.service.auth.principals import ForbiddenError
 from onionskin.service.errors import error_response
+from onionskin.service.settings import Settings
 
 _ANY = "*"
 
@@ -32,7 +33,7 @@ class TrustedHostMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request of this machine; answer others with 403."""
         if scope["type"] == "http":
-            problem = self._problem(dict(scope["headers"]))
+            problem = self._problem(dict(scope["headers"])) or _network_problem(scope)
             if problem:
                 response = error_response(Request(scope), ForbiddenError(problem))
                 await response(scope, receive, send)
@@ -56,14 +57,38 @@ class TrustedHostMiddleware:
         return ""
 
 
+def _network_problem(scope: Scope) -> str:
+    """Why a request to an address of this machine in the network is refused."""
+    address = str((scope.get("server") or ("",))[0])
+    if not _is_address(address) or is_loopback(address):
+        return ""
+    return (
+        f"The request came in on {address!r}, and ONIONSKIN_AUTH is off. Set it to keys or jwt, or "
+        "ONIONSKIN_HOST to the address to listen on if a proxy authenticates."
+    )
+
+
+def cors_origins(settings: Settings) -> list[str]:
+    """The origins that browsers may call from."""
+    return [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+
+
+def trusted_origins(settings: Settings) -> list[str] | None:
+    """Origins that may send requests; None where all hosts and origins may."""
+    is_open = settings.auth == "off" and is_loopback(settings.host)
+    return cors_origins(settings) if is_open else None
+
+
 @lru_cache(64)  # few hosts occur
 def _is_local(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
+    return name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from onionskin.service.api_route import ApiRoute
 from onionskin.service.errors import add_error_format
 
 PREFIXES = ("/v1/chat/completions", "/v1/models")
@@ -64,3 +65,9 @@ def error_body(problem: dict[str, Any]) -> dict[str, Any]:
             "code": problem["code"],
         }
     }
+
+
+class OpenAIRoute(ApiRoute):
+    """A route whose errors have OpenAI's format."""
+
+    error_format = staticmethod(openai_error)

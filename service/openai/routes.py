@@ -12,7 +12,7 @@ from onionskin.memory.errors import UnknownProfileError
 from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn
 from onionskin.service.openai import retries
 from onionskin.service.openai.client_quirks import is_auxiliary_request, user_of
-from onionskin.service.openai.errors import openai_responses
+from onionskin.service.openai.errors import OpenAIRoute, openai_responses
 from onionskin.service.openai.request import parse_request, to_prompt
 from onionskin.service.openai.response import (
     ChatCompletion,
@@ -25,7 +25,7 @@ from onionskin.service.openai.schemas import CompletionRequest
 from onionskin.service.openai.session_matching import is_session_id
 from onionskin.service.state import State
 
-router = APIRouter(tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 _MODELS_CREATED = 1_760_000_000
 _STREAM = {
     "description": "A completion, or its chunks as events.",

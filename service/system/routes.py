@@ -1,7 +1,7 @@
 """Endpoints of the service itself.
 
-`router` has all that every service offers. `health_router` is part of it, and alone in a worker;
-`demo_router` is mounted only with `ONIONSKIN_DEMO`.
+`about_router` is part of the API. `router` has the page and the state of health, `health_router`
+the latter alone, for a worker. `demo_router` is mounted only with `ONIONSKIN_DEMO`.
 """
 
 import os
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, BackgroundTasks, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Response
 
 from onionskin.memory.errors import InvalidInputError
+from onionskin.service.api_route import ApiRoute
 from onionskin.service.dependencies import AdminDep, PrincipalDep, StateDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.factories import model_options
+from onionskin.service.schemas import Problem
 from onionskin.service.settings import Settings
 from onionskin.service.system import playground
 from onionskin.service.system.schemas import (
@@ -30,26 +32,32 @@ from onionskin.service.system.schemas import (
     RedisInUse,
     RedisKind,
 )
+from onionskin.service.version import VERSION
 
 router = APIRouter()
-health_router = APIRouter(tags=["health"])
+about_router = APIRouter(route_class=ApiRoute, tags=["health"])
+health_router = APIRouter(route_class=ApiRoute, tags=["health"])
 demo_router = APIRouter(prefix="/v1/demo", tags=["demo"])
 _METRICS: dict[str, Any] = {
     "description": "OpenMetrics",
     "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
 }
+_PROBLEM_SCHEMA: dict[int | str, dict[str, Any]] = {
+    401: problem_responses()[401] | {"model": Problem}
+}
+"""One response with the model puts its schema into the description of any application."""
 _REDIS_KINDS: dict[str, Literal["sentinel", "cluster"]] = {
     "redis+sentinel": "sentinel",
     "redis+cluster": "cluster",
 }
 
 
-@router.get("/v1/about", tags=["health"], responses=problem_responses())
-async def about(request: Request, principal: PrincipalDep, state: StateDep) -> About:
+@about_router.get("/v1/about", responses=problem_responses() | _PROBLEM_SCHEMA)
+async def about(principal: PrincipalDep, state: StateDep) -> About:
     """Name the model, embedder, Redis and memory profiles in use; no addresses or secrets."""
     settings, model = state.settings, model_options(state.settings)
     return About(
-        version=request.app.version,
+        version=VERSION,
         model=ModelInUse(name=model.chosen, offline=model.is_offline),
         embedder=settings.embedder,
         redis=RedisInUse(

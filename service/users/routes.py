@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from onionskin.memory.transfer.exporter import export_user
+from onionskin.service.api_route import ApiRoute
 from onionskin.service.dependencies import AdminDep, Limit, OwnerDep, StateDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.users.schemas import (
@@ -19,8 +20,8 @@ from onionskin.service.users.schemas import (
     UserPage,
 )
 
-router = APIRouter(prefix="/v1/users", tags=["users"])
-_user_router = APIRouter(prefix="/{user_id}")
+router = APIRouter(route_class=ApiRoute, prefix="/v1/users", tags=["users"])
+_user_router = APIRouter(route_class=ApiRoute, prefix="/{user_id}")
 _NDJSON = "application/x-ndjson"
 _LINES = {"description": "JSON lines.", "content": {_NDJSON: {"schema": {"type": "string"}}}}
 _ANY_LENGTH = 1 << 50  # the body is streamed; only a single line has a maximum length
