@@ -44,7 +44,7 @@ def test_the_environment_configures_the_application(tmp_path: Path) -> None:
 
 
 def test_without_authentication_it_answers_nobody_in_the_network(tmp_path: Path) -> None:
-    with _uvicorn(tmp_path / "data", "--host", "0.0.0.0") as url:  # noqa: S104 - the mistake
+    with _uvicorn(tmp_path / "data", "--host", "0.0.0.0") as url:
         port = url.rpartition(":")[2]
         assert httpx.get(f"http://127.0.0.1:{port}/v1/about", timeout=30).is_success
         address = _own_address()
