@@ -152,9 +152,9 @@ async def _on_anything_else(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer(request: Request, body: _Json, headers: dict[str, str] | None = None) -> JSONResponse:
-    error_format: ErrorFormat | None = getattr(request.scope.get("route"), "error_format", None)
-    if error_format:
-        return error_format(body, headers)
+    own_format: ErrorFormat | None = getattr(request.scope.get("route"), "error_format", None)
+    if own_format is not None:
+        return own_format(body, headers)
     path = request.url.path
     formats: Mapping[str, ErrorFormat] = getattr(request.app.state, "error_formats", {})
     for prefix, error_format in formats.items():

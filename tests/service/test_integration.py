@@ -58,7 +58,7 @@ def _host(tmp_path: Path, **settings: Any) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def _served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def _served(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
     config = uvicorn.Config(app, port=0, log_config=None, log_level="critical")
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
@@ -129,7 +129,7 @@ async def test_the_applications_description_has_the_api_and_resolves(
 async def test_tools_reach_the_memory_over_mcp_under_the_prefix(client: httpx.AsyncClient) -> None:
     body = {"user_id": "ann", "message": "My dog is called Biscuit."}
     (await client.post("/memory/v1/chat", json=body)).raise_for_status()
-    call = {
+    call: dict[str, Any] = {
         "jsonrpc": "2.0",
         "id": 1,
         "method": "tools/list",

@@ -4,7 +4,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _COMMAND = [sys.executable, "-m", "uvicorn", "--factory", "onionskin.service.app
 
 
 @contextmanager
-def _uvicorn(folder: Path, *arguments: str, **settings: str) -> Iterator[str]:
+def _uvicorn(folder: Path, *arguments: str, **settings: str) -> Generator[str]:
     command = [*_COMMAND, "--port", "0", "--no-access-log", *arguments]
     chosen = environment(ONIONSKIN_DATA_DIR=str(folder), ONIONSKIN_MODEL="offline", **settings)
     with subprocess.Popen(
