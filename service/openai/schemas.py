@@ -1,8 +1,13 @@
-"""Request bodies of OpenAI's chat completions; unknown fields are ignored."""
+"""Request bodies of OpenAI's chat completions.
+
+Unknown fields of messages are passed to the model; unknown fields of the request are ignored.
+"""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from onionskin.chains.content import is_text_part, spoken_text
 
 PASSED_ON = (
     *("tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p"),
@@ -13,9 +18,9 @@ PASSED_ON = (
 
 
 class ChatCompletionMessage(BaseModel):
-    """A message of a conversation."""
+    """A message of a conversation. The model gets it as it was sent."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
@@ -26,17 +31,24 @@ class ChatCompletionMessage(BaseModel):
     @property
     def text(self) -> str:
         """The text of the message, without other parts."""
-        if isinstance(self.content, str) or self.content is None:
-            return self.content or ""
-        texts = [str(part.get("text", "")) for part in self.content if part.get("type") == "text"]
-        return "\n".join(texts)
+        return spoken_text(self.content)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The message with all its fields, as the client sent it."""
+        return self.model_dump(exclude_unset=True)
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the message is an instruction of the client."""
+        return self.role in ("system", "developer")
 
     @property
     def parts(self) -> tuple[dict[str, Any], ...]:
         """The parts that are not text, such as images."""
         if not isinstance(self.content, list):
             return ()
-        return tuple(part for part in self.content if part.get("type") != "text")
+        return tuple(part for part in self.content if not is_text_part(part))
 
 
 class StreamOptions(BaseModel):
