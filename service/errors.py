@@ -45,6 +45,7 @@ _STATUS = {
     "sealed": 503,
     "store_refused": 507,
     "room_full": 507,
+    "issuer_unavailable": 503,
     "model_failed": 502,
     "model_unavailable": 503,
     "model_timeout": 504,

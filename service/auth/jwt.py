@@ -1,24 +1,30 @@
 """`ONIONSKIN_AUTH=jwt`: JSON Web Tokens, RFC 7519; `sub` is the user."""
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import httpx
 import jwt
-from jwt.exceptions import PyJWKSetError, PyJWTError
+from jwt.exceptions import PyJWTError
 from pydantic import SecretStr
 
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.http_limits import response_limit_hooks
+from onionskin.service.auth.jwks import PUBLIC_ALGORITHMS, IssuerKeys
 from onionskin.service.auth.principals import DEFAULT_TENANT, Principal, UnauthorizedError, bearer
 
-_PUBLIC = ("RS256", "ES256")
 _LEEWAY_SECONDS = 10
-_FETCH_SECONDS, _REFRESH_SECONDS, _RETRY_SECONDS = 5.0, 600.0, 30.0
+_REASONS = {
+    "ExpiredSignatureError": "it has expired; get a new one",
+    "ImmatureSignatureError": "it is not valid yet (`nbf` or `iat` is in the future)",
+    "InvalidAudienceError": "it is for another audience (`aud`) than ONIONSKIN_JWT_AUDIENCE",
+    "InvalidIssuerError": "it has another issuer (`iss`) than ONIONSKIN_JWT_ISSUER",
+    "InvalidSignatureError": "its signature does not match the configured key",
+    "InvalidAlgorithmError": "its algorithm (`alg`) is not allowed for the configured key",
+    "InvalidSubjectError": "its subject (`sub`) is not a string",
+    "DecodeError": "it is not a JSON Web Token",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +57,17 @@ class TokenAuthenticator:
         ConfigurationError: The options cannot be used.
     """
 
-    def __init__(
-        self, options: TokenOptions, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, options: TokenOptions) -> None:
         keys = (options.secret, options.public_key, options.jwks_url)
         if sum(map(bool, keys)) != 1:
             raise ConfigurationError(
                 "ONIONSKIN_AUTH is jwt: set one of ONIONSKIN_JWT_SECRET, "
                 "ONIONSKIN_JWT_PUBLIC_KEY and ONIONSKIN_JWT_JWKS_URL."
             )
-        self._options, self._clock = options, clock
+        self._options = options
         self._key = _fixed_key(options)
-        self._algorithms = ["HS256"] if options.secret else list(_PUBLIC)
-        self._public_keys: dict[str, Any] = {}
-        self._fetched = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._algorithms = ["HS256"] if options.secret else list(PUBLIC_ALGORITHMS)
+        self._issuer_keys = IssuerKeys(options.jwks_url or "")
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """The principal of the token's subject.
@@ -73,10 +75,11 @@ class TokenAuthenticator:
         Raises:
             UnauthorizedError: The token is missing, expired, wrongly signed, or for another
                 audience.
+            IssuerUnavailableError: The issuer's keys cannot be fetched now.
         """
         token = bearer(headers)
         try:
-            key = self._key or await self._public_key(jwt.get_unverified_header(token))
+            key = self._key or await self._published_key(token)
             claims = jwt.decode(
                 token,
                 key,
@@ -89,45 +92,29 @@ class TokenAuthenticator:
                     "verify_aud": self._options.audience is not None,
                 },
             )
-        except (PyJWTError, ValueError) as error:
-            raise UnauthorizedError(f"The token is invalid: {type(error).__name__}.") from error
+        except (PyJWTError, ValueError, TypeError) as error:
+            reason = _REASONS.get(type(error).__name__, str(error) or type(error).__name__)
+            raise UnauthorizedError(f"The token is invalid: {reason}.") from error
         return self._principal(claims)
+
+    async def _published_key(self, token: str) -> jwt.PyJWK:
+        return await self._issuer_keys.find(str(jwt.get_unverified_header(token).get("kid", "")))
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         subject = str(claims["sub"])
         tenant = claims.get(self._options.tenant_claim, DEFAULT_TENANT)
-        if not subject or not isinstance(tenant, str) or not tenant:
+        if not isinstance(tenant, str) or not (_is_name(subject) and _is_name(tenant)):
             raise UnauthorizedError("The subject or tenant of the token is empty or not a string.")
         scopes = str(claims.get("scope", "")).split()
         admin = self._options.admin_scope in scopes
-        return Principal(f"sub:{tenant}:{subject}", tenant, None if admin else subject)
+        return Principal(
+            f"sub:{quote(tenant, safe='')}:{subject}", tenant, None if admin else subject
+        )
 
-    async def _public_key(self, header: Mapping[str, Any]) -> Any:
-        key_id = str(header.get("kid", ""))
-        async with self._fetching:
-            age = self._clock() - self._fetched
-            if age > _REFRESH_SECONDS or (key_id not in self._public_keys and age > _RETRY_SECONDS):
-                await self._fetch()
-        if key_id not in self._public_keys:
-            raise UnauthorizedError("The token names a key that the issuer does not publish.")
-        return self._public_keys[key_id]
 
-    async def _fetch(self) -> None:
-        try:
-            async with httpx.AsyncClient(
-                timeout=_FETCH_SECONDS, event_hooks=response_limit_hooks()
-            ) as client:
-                response = await client.get(self._options.jwks_url or "")
-                response.raise_for_status()
-                key_set = jwt.PyJWKSet.from_dict(response.json())
-        except (httpx.HTTPError, PyJWKSetError, ValueError) as error:
-            if not self._public_keys:
-                raise UnauthorizedError(
-                    "The issuer's keys cannot be fetched; try again shortly."
-                ) from error
-        else:
-            self._public_keys = {str(key.key_id or ""): key.key for key in key_set.keys}
-        self._fetched = self._clock()
+def _is_name(text: str) -> bool:
+    """Whether a claim can name a user or a tenant; a lone surrogate is no text."""
+    return bool(text) and text.isprintable()
 
 
 def _fixed_key(options: TokenOptions) -> str | None:
