@@ -65,6 +65,7 @@ class ContextBuilder:
             session_id=request.session_id,
             now=self._clock(),
             new_session=request.new_session,
+            zones=request.zones,
         )
         prompt = build_prompt(recalled, text=turn.message.for_model)
         return Context(initial_reply(recalled), prompt, memory_text(recalled))

@@ -251,6 +251,7 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 lock=SessionLock.new(request.on_conflict or memory.on_conflict),
                 new_session=request.new_session,
                 excluded_sessions=request.excluded_sessions,
+                zones=request.zones,
             )
         return stage.recall
 

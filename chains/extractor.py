@@ -26,6 +26,7 @@ from onionskin.memory.records.extraction import (
     validate_extraction,
 )
 from onionskin.memory.store import LEASE_TIMEOUT, ExtractionRange, RedisStore
+from onionskin.memory.time_zones import UNKNOWN_ZONE, TimeZone
 from onionskin.memory.types.messages import Entry, User
 from onionskin.memory.types.records import Record
 
@@ -91,7 +92,8 @@ You keep notes on a user from conversations with an assistant. Draw from the num
 what will still matter in later conversations: facts, preferences, entities (people, places, \
 things and what they are to the user) and relationships between them. Each note is one short \
 sentence of at most {LONGEST_CONTENT} characters that is understood on its own: names instead of \
-pronouns, dates instead of "yesterday". Write it in the language of its line. Note what the user \
+pronouns, dates instead of "yesterday". Work out "tomorrow" or "next Friday" from the time of its \
+line, which is local to the user; an offset such as +09:00 is already part of it. Write it in the language of its line. Note what the user \
 says; of what the assistant says, only what it promised. No small talk, no guesses, nothing that \
 only matters now. Give the number of the line that says it, and an importance from 0 to 1.
 Compare with the known memories. Where a line says again what one of them says, give its number as \
@@ -141,6 +143,7 @@ class Extractor:
         on_usage: Called with the tokens of each model call.
         lock_timeout: Time until a session is free again after its worker died.
         quarantined_ids: Looks up the ids of a user's quarantined messages, which are skipped.
+        time_zone: The zone of users whose own is unknown.
     """
 
     def __init__(
@@ -153,7 +156,9 @@ class Extractor:
         on_usage: Callable[[User, int], Awaitable[None]],
         lock_timeout: timedelta = LEASE_TIMEOUT,
         quarantined_ids: QuarantinedIds = no_quarantine,
+        time_zone: TimeZone = UNKNOWN_ZONE,
     ) -> None:
+        self._time_zone = time_zone
         self._store, self._consolidator = store, consolidator
         self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
         self._on_batch, self._on_usage = on_batch, on_usage
@@ -222,7 +227,8 @@ class Extractor:
         before = without_quarantined(entries[: start - first], quarantined_ids)
         lines = without_quarantined(entries[start - first :], quarantined_ids)
         known = await self._consolidator.find_related(user, lines, policy.known)
-        prompt = extraction_prompt(known, before, lines)
+        zone = TimeZone.stored(await self._store.users.time_zone(user)) or self._time_zone
+        prompt = extraction_prompt(known, before, lines, zone)
         records, unusable = (
             await self._generate(user, prompt, lines, len(known)) if lines else ([], 0)
         )
@@ -249,13 +255,19 @@ class Extractor:
 
 
 def extraction_prompt(
-    known: Sequence[Record], before: Sequence[Entry], lines: Sequence[Entry]
+    known: Sequence[Record],
+    before: Sequence[Entry],
+    lines: Sequence[Entry],
+    zone: TimeZone = UNKNOWN_ZONE,
 ) -> list[BaseMessage]:
-    """The prompt that extracts records from `lines`; `before` are the lines preceding them."""
+    """The prompt that extracts records from `lines`; `before` are the lines preceding them.
+
+    `zone` is the user's, for lines without an offset of their own.
+    """
     fences = (
-        fenced(_KNOWN, _numbered(map(quoted_record, known))),
-        fenced(_BEFORE, map(quoted_line, before)),
-        fenced(_LINES, _numbered(map(quoted_line, lines))),
+        fenced(_KNOWN, _numbered(quoted_record(record, zone) for record in known)),
+        fenced(_BEFORE, [quoted_line(entry, zone) for entry in before]),
+        fenced(_LINES, _numbered(quoted_line(entry, zone) for entry in lines)),
     )
     return [SystemMessage(_INSTRUCTIONS), HumanMessage("\n".join(fences))]
 

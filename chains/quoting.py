@@ -1,6 +1,7 @@
 """Quotes remembered text in prompts as data, so that stored instructions stay quotations.
 
-A line is `- [2023-05-07 13:56] Caroline: "..."`. Its text is a JSON string without angle brackets,
+A line is `- [Sunday 2023-05-07 13:56 +02:00] Caroline: "..."`: the local time of whoever said it,
+or the time in UTC, without an offset, where their clock is unknown. Its text is a JSON string without angle brackets,
 so it cannot end its line, its quotation, or the fence around it. Invisible characters (control
 characters, direction marks, tags) are escaped or replaced by spaces, so they cannot hide text.
 """
@@ -9,9 +10,15 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 
+from onionskin.memory.time_zones import (
+    UNKNOWN_ZONE,
+    TimeZone,
+    local_time,
+    offset_text,
+    weekday_of,
+)
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 
@@ -20,7 +27,6 @@ _INVISIBLE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
-_MINUTE_LENGTH = len("2023-05-07 13:56")
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 _LINE = re.compile(r'^- \[([^\]]*)\] (.*?): (".*")$', re.MULTILINE)
 
@@ -39,16 +45,18 @@ def fenced(tag: str, lines: Iterable[str]) -> str:
     return "\n".join((f"<{tag}>", *lines, f"</{tag}>"))
 
 
-def quoted_line(entry: Entry) -> str:
-    """A message as one line of data."""
-    message = entry.message
+def quoted_line(entry: Entry, zone: TimeZone = UNKNOWN_ZONE) -> str:
+    """A message as one line of data; `zone` is the user's, for a message without an offset."""
+    message, offset = entry.message, entry.message.utc_offset
+    when = moment(message.at, zone.offset_at(message.at) if offset is None else offset)
     who = _name(message.author or message.role)
-    return f"- [{moment(message.at)}] {who}: {_quoted(message.content)}"
+    return f"- [{when}] {who}: {_quoted(message.content)}"
 
 
-def quoted_record(record: Record) -> str:
-    """A record as one line of data, labelled with its kind."""
-    return f"- [{moment(record.updated)}] {record.kind}: {_quoted(record.content)}"
+def quoted_record(record: Record, zone: TimeZone = UNKNOWN_ZONE) -> str:
+    """A record as one line of data, labelled with its kind, by the user's clock."""
+    when = moment(record.updated, zone.offset_at(record.updated))
+    return f"- [{when}] {record.kind}: {_quoted(record.content)}"
 
 
 def escaped(text: str) -> str:
@@ -57,14 +65,21 @@ def escaped(text: str) -> str:
     return visible.replace("<", "\u2039").replace(">", "\u203a")  # angle quotation marks
 
 
-def moment(at: float) -> str:
-    """A time in UTC to the minute: `2023-05-07 13:56`."""
-    return _minute(int(at // 60))
+def moment(at: float, offset: int | None = None) -> str:
+    """A local time to the minute: `Sunday 2023-05-07 13:56 +02:00`.
+
+    Args:
+        at: Unix seconds.
+        offset: Seconds from UTC; None for UTC, which is shown without an offset.
+    """
+    return _minute(int(at // 60), offset)
 
 
 @lru_cache(4096)  # prompts of a session repeat their lines
-def _minute(number: int) -> str:
-    return datetime.fromtimestamp(number * 60, UTC).isoformat(" ", "minutes")[:_MINUTE_LENGTH]
+def _minute(number: int, offset: int | None) -> str:
+    local = local_time(number * 60, offset)
+    shown = f"{weekday_of(local)} {local.isoformat(' ', 'minutes')}"
+    return shown if offset is None else f"{shown} {offset_text(offset)}"
 
 
 def inside(tag: str, text: str) -> str:

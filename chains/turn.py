@@ -18,6 +18,7 @@ from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PreparedMessage
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
+from onionskin.memory.time_zones import NO_ZONES, ZoneChoice
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.snapshot import Section
 
@@ -55,6 +56,7 @@ class TurnRequest:
         instructions: What the client adds to the prompt.
         new_session: Begin a new session, whatever the latest one is.
         excluded_sessions: Ids of sessions that nothing is recalled from.
+        zones: The time zones that the request names.
     """
 
     user: User
@@ -66,6 +68,7 @@ class TurnRequest:
     instructions: ClientInstructions = NO_INSTRUCTIONS
     new_session: bool = False
     excluded_sessions: tuple[str, ...] = ()
+    zones: ZoneChoice = NO_ZONES
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from onionskin.memory.task_planning import (
     plan_extraction,
     plan_summary,
 )
+from onionskin.memory.time_zones import NO_ZONES, UNKNOWN_ZONE, TimeZone, ZoneChoice
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Message, User
@@ -45,6 +46,7 @@ class CombinedMemory:
         can_extract: Whether the chat model supports the extraction of records.
         privacy: What is stored, and what the model sees.
         vector_database: External database for the vector layer.
+        time_zone: The zone of users whose own is unknown.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class CombinedMemory:
         can_extract: bool = True,
         privacy: PrivacyPolicy = UNREDACTED,
         vector_database: VectorDatabaseMirror | None = None,
+        time_zone: TimeZone = UNKNOWN_ZONE,
     ) -> None:
-        self.name, self.privacy = name, privacy
+        self.name, self.privacy, self._time_zone = name, privacy, time_zone
         self.summary_policy, self.extraction_policy = (
             profile.summary_policy,
             profile.extraction_policy,
@@ -92,6 +95,7 @@ class CombinedMemory:
         lock: SessionLock | None = None,
         new_session: bool = False,
         excluded_sessions: Sequence[str] = (),
+        zones: ZoneChoice = NO_ZONES,
     ) -> RecallResult:
         """What the layers recall for a message, with one round trip to Redis.
 
@@ -103,6 +107,7 @@ class CombinedMemory:
             lock: The lock that the turn takes on its session.
             new_session: Begin a new session, whatever the latest one is.
             excluded_sessions: Ids of sessions that nothing is recalled from.
+            zones: The time zones that the request names.
 
         Raises:
             InvalidInputError: The turn's own session is excluded.
@@ -139,6 +144,7 @@ class CombinedMemory:
             vector,
             lock=lock,
             excluded_sessions=frozenset(excluded_sessions),
+            zone=zones.zone(snapshot.time_zone, self._time_zone),
         )
         try:
             return await self._load_layers(turn)
@@ -227,8 +233,17 @@ class CombinedMemory:
         if turn.snapshot.is_new:
             session = replace(session, title=title_of(turn.text))
         vector = await self._prefetcher.embed(reply) if self._embedder.local else None
-        question = Message("user", turn.text, turn.at)
-        answer = Message("assistant", reply, max(at, turn.at), None, interrupted, self.name)
+        offset = turn.utc_offset
+        question = Message("user", turn.text, turn.at, utc_offset=offset)
+        answer = Message(
+            "assistant",
+            reply,
+            max(at, turn.at),
+            None,
+            interrupted,
+            self.name,
+            utc_offset=offset,
+        )
         messages = [(question, turn.vector), (answer, vector)]
         committed = await self._store.transcripts.commit(
             turn.user,

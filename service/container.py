@@ -29,6 +29,7 @@ from onionskin.memory.retrieval import (
     open_embedder,
 )
 from onionskin.memory.store import Connection, Continuity, Keyring, RedisStore
+from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.authenticators import open_authenticator
@@ -244,6 +245,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
             can_extract=extractor.is_supported,
             privacy=privacy.of(profile.redact),
             vector_database=storage.vector_database,
+            time_zone=TimeZone.stored(settings.timezone),
         )
         for name, profile in profiles.items()
     }
@@ -269,6 +271,7 @@ def _build_extractor(
         on_usage=limits.budgets.spend,
         quarantined_ids=indexes.quarantined_ids,
         lock_timeout=settings.job_hold,
+        time_zone=TimeZone.stored(settings.timezone),
     )
 
 

@@ -6,6 +6,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from onionskin.memory.time_zones import NO_ZONES, UNKNOWN_ZONE, TimeZone, ZoneChoice
 from onionskin.memory.types.messages import User
 from onionskin.service import schemas
 from onionskin.service.auth.principals import Principal
@@ -17,6 +18,7 @@ async def _state(request: Request) -> State:  # FastAPI would run a plain functi
     return cast("State", request.state.onionskin)
 
 
+TIME_ZONE_HEADER = "X-Onionskin-Timezone"
 BEARER = "HTTPBearer"
 """Name of the security scheme in the OpenAPI description."""
 StateDep = Annotated[State, Depends(_state)]
@@ -74,6 +76,19 @@ async def admit_turn(request: Request, state: State, principal: Principal, user_
     _add_quotas(request, await state.budgets.check(user))
     await state.storage_quota.check(user)
     return user
+
+
+def zones_of(request: Request, principal: Principal) -> ZoneChoice:
+    """The time zones of a request: in the header `X-Onionskin-Timezone`, and in the token.
+
+    Raises:
+        InvalidTimeZoneError: The header names no time zone. An invalid claim counts as none.
+    """
+    header = request.headers.get(TIME_ZONE_HEADER, "")
+    if not header and not principal.time_zone:
+        return NO_ZONES
+    requested = TimeZone.parse(header) if header.strip() else UNKNOWN_ZONE
+    return ZoneChoice(requested, TimeZone.stored(principal.time_zone))
 
 
 def _add_quotas(request: Request, quotas: tuple[Quota, ...]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
+from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
 
 _MAX_METADATA_CHARACTERS, _MAX_METADATA_DEPTH = 4096, 8
@@ -58,7 +59,7 @@ class ChatMessage(BaseModel):
     role: Literal["user", "assistant"]
     author: str | None
     content: str
-    time: datetime
+    time: datetime = Field(description="At the speaker's offset from UTC, where it is known.")
     interrupted: bool = Field(False, description="Whether the answer was stopped before its end.")
     profile: str | None = Field(
         None,
@@ -82,7 +83,7 @@ def message_fields(entry: Entry) -> dict[str, Any]:
         "role": message.role,
         "author": message.author,
         "content": message.content,
-        "time": utc(message.at),
+        "time": aware_time(message.at, message.utc_offset),
         "interrupted": message.interrupted,
         "profile": message.profile or None,
     }

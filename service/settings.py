@@ -4,11 +4,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.time_zones import InvalidTimeZoneError, TimeZone
 from onionskin.service.settings_sources import (
     DOT_ENV,
     closest,
@@ -18,6 +26,14 @@ from onionskin.service.settings_sources import (
 )
 
 MASK = "********"
+
+
+def _time_zone(name: str) -> str:
+    """The canonical name of a time zone; empty for none."""
+    try:
+        return TimeZone.parse(name).name if name else ""
+    except InvalidTimeZoneError as error:
+        raise ValueError(str(error)) from None
 
 
 def _seconds(value: Any) -> Any:
@@ -179,6 +195,10 @@ class Settings(BaseSettings):
     vector_store_key: SecretStr | None = Field(None, description="API key of the vector database.")
     language: str = Field("english", description="Snowball stemmer of lexical recall.")
 
+    timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "",
+        description="Time zone of users whose own is unknown, such as `Europe/Berlin`; empty: UTC.",
+    )
     profile: str = Field("layered", description="Memory profile of turns that name none.")
     profiles: Path | None = Field(None, description="TOML file of further profiles.")
     idle_timeout: Duration = Field(

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from onionskin.memory.retrieval import RecordIndex, UserIndex
+from onionskin.memory.retrieval.language.dates import Today
 from onionskin.memory.session_lock import SessionLock
+from onionskin.memory.time_zones import UNKNOWN_ZONE, TimeZone, local_day
 from onionskin.memory.types.messages import User, Vector
 from onionskin.memory.types.snapshot import Section, Snapshot
 
@@ -27,6 +29,7 @@ class TurnContext:
         quarantined_ids: Ids of quarantined messages and records.
         excluded_sessions: Ids of sessions that nothing is recalled from.
         shown: Ids of the messages that earlier layers put into the prompt.
+        zone: The user's time zone.
     """
 
     user: User
@@ -41,6 +44,18 @@ class TurnContext:
     quarantined_ids: frozenset[str] = frozenset()
     excluded_sessions: frozenset[str] = frozenset()
     shown: frozenset[str] = field(default_factory=frozenset[str])
+    zone: TimeZone = UNKNOWN_ZONE
+
+    @property
+    def utc_offset(self) -> int | None:
+        """The offset of the user's clock, in seconds; None if unknown."""
+        return self.zone.offset_at(self.at)
+
+    @property
+    def today(self) -> Today:
+        """The user's day."""
+        offset = self.utc_offset
+        return Today(local_day(self.at, offset), offset)
 
     @property
     def excluded_messages(self) -> Container[str]:

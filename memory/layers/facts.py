@@ -1,6 +1,7 @@
 """The facts layer: preferences, rules and pinned records always, other records if relevant."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.retrieval import EVERYTHING
@@ -38,7 +39,7 @@ class FactsLayer:
             turn.query,
             top_k=self._top_k,
             where=lambda record: not is_always_shown(record) and recalled(record),
-            selection=EVERYTHING,
+            selection=replace(EVERYTHING, today=turn.today),
         )
         records = _fitting(always, self._pinned_tokens)
         records += _fitting((hit.record for hit in hits), self._budget_tokens)

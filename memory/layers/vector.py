@@ -38,7 +38,7 @@ class VectorLayer:
             turn.query,
             top_k=self._top_k,
             exclude=turn.excluded_messages,
-            selection=self._selection,
+            selection=replace(self._selection, today=turn.today),
             exclude_text=turn.text,
         )
         return within_budget(self.name, turn, hits, self._budget_tokens)

@@ -6,7 +6,7 @@ percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can
 
 | key                       | type   | content                                           | expires |
 |---------------------------|--------|---------------------------------------------------|---------|
-| `user`                    | hash   | `epoch`, an id per life of the user; stored bytes | never   |
+| `user`                    | hash   | `epoch`, an id per life; stored bytes; time zone  | never   |
 | `key`                     | string | the wrapped data key of encrypted values          | never*  |
 | `sessions`                | zset   | session ids by last activity                      | never   |
 | `session:<sid>`           | hash   | a session's metadata and summary                  | never   |

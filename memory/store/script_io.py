@@ -58,7 +58,7 @@ def parse_snapshot(
     reply: Sequence[Any], cipher: Cipher, *, now: float, since: Cursor | None, embedder_tag: str
 ) -> Snapshot:
     """The snapshot in a reply of `load_turn.lua`; a new session gets its id here."""
-    _, session_id, fields, first, unfolded, digests, changes, epoch = reply
+    _, session_id, fields, first, unfolded, digests, changes, epoch, time_zone = reply
     earlier = tuple(_parse_digest(digest, cipher) for digest in digests)
     if fields:
         session = parse_session(session_id.decode(), fields, cipher)
@@ -71,6 +71,7 @@ def parse_snapshot(
         unfolded=parse_entries(session.id, first, unfolded, cipher=cipher),
         digests=earlier,
         epoch=epoch.decode(),
+        time_zone=time_zone.decode(),
         changes=None
         if since is None
         else parse_changes(changes, cipher, since=since, embedder_tag=embedder_tag),

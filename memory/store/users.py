@@ -1,5 +1,6 @@
 """Users: who has data, how much is stored of each, and how much of a model each has used."""
 
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,16 @@ if adds then
 end
 local used = redis.call('HMGET', KEYS[1], 'calls', 'tokens')
 return {tonumber(used[1] or 0), tonumber(used[2] or 0)}
+""")
+_SET_TIME_ZONE = Script.inline("""
+-- Store a user's time zone, or remove it.
+-- KEYS[1] the user's prefix   ARGV 1 epoch for a new user   2 the zone, '' to remove it
+local user = KEYS[1] .. 'user'
+if ARGV[2] == '' then
+  return redis.call('HDEL', user, 'zone')
+end
+redis.call('HSETNX', user, 'epoch', ARGV[1])
+return redis.call('HSET', user, 'zone', ARGV[2])
 """)
 _CANDIDATE_FACTOR = 4
 """How many times the page size is collected before a scan keeps only the smallest ids."""
@@ -109,6 +120,16 @@ class Users(Repository):
         """Every user of every tenant, by SCAN: in no order, and some of them twice."""
         async for name in self._connection.scan_keys(keys.USER_KEYS):
             yield keys.parse_user(name)
+
+    async def time_zone(self, user: User) -> str:
+        """The name of the user's time zone; empty if none is stored."""
+        stored = await self._call(self._commands.hget(f"{keys.prefix(user)}user", "zone"))
+        return stored.decode() if stored else ""
+
+    async def set_time_zone(self, user: User, name: str) -> None:
+        """Store the name of the user's time zone; empty to remove it."""
+        epoch = secrets.token_hex(8)
+        await self._connection.run(_SET_TIME_ZONE, keys.prefix(user), epoch, name)
 
     async def storage(self, user: User) -> StorageUsage:
         """How much storage a user takes."""

@@ -2,7 +2,7 @@
 
 A line is `{"role": "user" | "assistant", "content": "...", "author": "...", "time": "...",
 "session": "..."}`. Content and one of role and author are required; a line with only an author is
-the user's. Time is ISO 8601 (UTC without a zone) or Unix seconds. Lines with one `session` label
+the user's. Time is ISO 8601, whose offset is stored (UTC without one), or Unix seconds. Lines with one `session` label
 form one session.
 """
 
@@ -19,6 +19,7 @@ from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
+from onionskin.memory.time_zones import parse_time
 from onionskin.memory.tokens import title_of
 from onionskin.memory.transfer.format import LONGEST_LINE_BYTES, read_lines
 from onionskin.memory.types.messages import ImportStep, Message, Session, User
@@ -141,23 +142,25 @@ def _parse(raw: bytes, number: int, clock: Callable[[], float]) -> tuple[str, Me
         raise InvalidInputError(f"Line {number} is longer than {LONGEST_LINE_BYTES} bytes.")
     try:
         line = msgspec.json.decode(raw, type=_Line)
-        at = _timestamp(line.time, clock)
+        at, utc_offset = _timestamp(line.time, clock)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         raise InvalidInputError(f"Line {number} cannot be used: {error}.") from error
     if line.role is None and not line.author:
         raise InvalidInputError(f"Line {number} names neither role nor author.")
     if not line.content.strip() or "\0" in line.content:
         raise InvalidInputError(f"Line {number} has an empty content, or one with a NUL character.")
-    return line.session or "", Message(line.role or "user", line.content, at, line.author or None)
+    author, role = line.author or None, line.role or "user"
+    message = Message(role, line.content, at, author, utc_offset=utc_offset)
+    return line.session or "", message
 
 
-def _timestamp(time: str | float | None, clock: Callable[[], float]) -> float:
+def _timestamp(time: str | float | None, clock: Callable[[], float]) -> tuple[float, int | None]:
+    """The Unix time, and the offset of the speaker's clock if the line states one."""
     if time is None:
-        return clock()
+        return clock(), None
     if isinstance(time, str):
-        moment = datetime.fromisoformat(time)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return datetime.fromtimestamp(time, UTC).timestamp()
+        return parse_time(time)
+    return datetime.fromtimestamp(time, UTC).timestamp(), None
 
 
 def _session_id(import_id: str, label: str) -> str:

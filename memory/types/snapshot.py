@@ -29,6 +29,7 @@ class Snapshot:
             more.
         changes: Changes since the cached index; None if no index was requested.
         epoch: The user's epoch; empty if nothing is stored yet.
+        time_zone: The user's time zone; empty if none is stored.
     """
 
     session: Session
@@ -37,6 +38,7 @@ class Snapshot:
     digests: tuple[SessionDigest, ...] = ()
     changes: Changes | None = None
     epoch: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from onionskin.service.auth.jwks import PUBLIC_ALGORITHMS, IssuerKeys
 from onionskin.service.auth.principals import DEFAULT_TENANT, Principal, UnauthorizedError, bearer
 
 _LEEWAY_SECONDS = 10
+_TIME_ZONE_CLAIM = "zoneinfo"  # OpenID Connect Core, 5.1
 _REASONS = {
     "ExpiredSignatureError": "it has expired; get a new one",
     "ImmatureSignatureError": "it is not valid yet (`nbf` or `iat` is in the future)",
@@ -107,9 +108,11 @@ class TokenAuthenticator:
             raise UnauthorizedError("The subject or tenant of the token is empty or not a string.")
         scopes = str(claims.get("scope", "")).split()
         admin = self._options.admin_scope in scopes
-        return Principal(
-            f"sub:{quote(tenant, safe='')}:{subject}", tenant, None if admin else subject
-        )
+        name = f"sub:{quote(tenant, safe='')}:{subject}"
+        if admin:
+            return Principal(name, tenant)
+        zone = claims.get(_TIME_ZONE_CLAIM)
+        return Principal(name, tenant, subject, zone if isinstance(zone, str) else "")
 
 
 def _is_name(text: str) -> bool:

@@ -39,11 +39,13 @@ class Principal:
         id: Name in limits and logs; not secret.
         tenant: Tenant of its users.
         user_id: The only user it has access to; None for all users of the tenant.
+        time_zone: The user's time zone, as the token claims it; empty if unknown.
     """
 
     id: str
     tenant: str = DEFAULT_TENANT
     user_id: str | None = None
+    time_zone: str = ""
 
     @property
     def is_admin(self) -> bool:

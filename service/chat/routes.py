@@ -16,6 +16,7 @@ from onionskin.service.dependencies import (
     PrincipalDep,
     StateDep,
     admit_turn,
+    zones_of,
 )
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
@@ -56,6 +57,7 @@ async def chat(
             body.on_conflict,
             nonce,
             excluded_sessions=tuple(body.apart_from),
+            zones=zones_of(request, principal),
         )
     )
     request.state.withheld = turn.redacts_answer
@@ -79,12 +81,19 @@ async def _stream_of(reply: TurnReply) -> AsyncGenerator[TurnReply]:
 
 
 @_context_router.post("", responses=problem_responses(404, 409, 413, 422))
-async def get_context(user: OwnerDep, body: ContextRequest, state: StateDep) -> ContextAnswer:
+async def get_context(
+    user: OwnerDep,
+    body: ContextRequest,
+    request: Request,
+    state: StateDep,
+    principal: PrincipalDep,
+) -> ContextAnswer:
     """Read the prompt for a message, without a model call. Nothing is stored.
 
     Use an import to store a turn that another model answers.
     """
-    turn = TurnRequest(user, body.message, body.session_id, body.profile)
+    zones = zones_of(request, principal)
+    turn = TurnRequest(user, body.message, body.session_id, body.profile, zones=zones)
     return ContextAnswer.of(await state.context_builder.recall(turn))
 
 

@@ -9,7 +9,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from onionskin.service.http_client import refused
 
-_CREDENTIALS = ("authorization", "x-api-key")
+_FORWARDED = ("authorization", "x-api-key", "x-onionskin-timezone")
 
 
 class Caller(Protocol):
@@ -50,14 +50,14 @@ class Api:
             ToolError: The API refuses, with its reason and advice, or it is unavailable.
         """
         headers = caller.headers or {}
-        credentials = {name: headers[name] for name in _CREDENTIALS if name in headers}
+        forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
         try:
             response = await self._client.request(
                 method,
                 f"/v1/users/{quote(caller.user, safe='')}/{path}",
                 json=body,
                 params={name: value for name, value in query.items() if value is not None},
-                headers=credentials,
+                headers=forwarded,
             )
         except httpx.HTTPError as error:
             raise ToolError(f"The service cannot be reached ({type(error).__name__}).") from error

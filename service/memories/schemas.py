@@ -17,6 +17,7 @@ from pydantic import (
 from onionskin.memory.records.provenance import Provenance
 from onionskin.memory.retrieval import RecordIndex
 from onionskin.memory.store import StoredTurn
+from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Term
 from onionskin.service.memories.preferences import category_of
@@ -334,7 +335,7 @@ class QuarantinedText(BaseModel):
             id=entry.session_id if is_memory else entry.id,
             kind="memory" if is_memory else "message",
             content=entry.message.content,
-            at=utc(entry.message.at),
+            at=aware_time(entry.message.at, entry.message.utc_offset),
         )
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from onionskin.chains.generation import CallPurpose
 from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.errors import UnknownProfileError
-from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn
+from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn, zones_of
 from onionskin.service.openai import retries
 from onionskin.service.openai.client_quirks import is_auxiliary_request, user_of
 from onionskin.service.openai.errors import OpenAIRoute, openai_responses
@@ -90,6 +90,7 @@ async def complete(
             nonce=attempt.nonce,
             instructions=parsed.instructions,
             new_session=session_id is None,
+            zones=zones_of(request, principal),
         )
         if body.stream:
             return await stream_response(

@@ -1,4 +1,4 @@
-"""Endpoints of users: list, statistics, import, export and erasure."""
+"""Endpoints of users: list, settings, statistics, import, export and erasure."""
 
 import secrets
 import time
@@ -8,9 +8,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
+from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.transfer.exporter import export_user
 from onionskin.service.api_route import ApiRoute
-from onionskin.service.dependencies import AdminDep, Limit, OwnerDep, StateDep
+from onionskin.service.dependencies import (
+    AdminDep,
+    Limit,
+    OwnerDep,
+    PrincipalDep,
+    StateDep,
+    StoringDep,
+    zones_of,
+)
 from onionskin.service.errors import problem_responses
 from onionskin.service.users.schemas import (
     ErasureReceipt,
@@ -18,6 +27,8 @@ from onionskin.service.users.schemas import (
     UserFigures,
     UserInfo,
     UserPage,
+    UserSettings,
+    UserSettingsInfo,
 )
 
 router = APIRouter(route_class=ApiRoute, prefix="/v1/users", tags=["users"])
@@ -83,6 +94,34 @@ async def import_conversation(
 async def get_user_stats(user: OwnerDep, state: StateDep) -> UserFigures:
     """Count the data stored for the user; zeros for an unknown user."""
     return UserFigures.of(user.id, await state.store.users.stats(user))
+
+
+@_user_router.get("/settings", responses=problem_responses(404, 422))
+async def get_user_settings(
+    user: OwnerDep, request: Request, state: StateDep, principal: PrincipalDep
+) -> UserSettingsInfo:
+    """Read the user's settings, such as the time zone."""
+    stored = await state.store.users.time_zone(user)
+    zone = zones_of(request, principal).zone(stored, TimeZone.stored(state.settings.timezone))
+    return UserSettingsInfo.of(user.id, stored, zone, time.time())
+
+
+@_user_router.put("/settings", responses=problem_responses(404, 422, 507))
+async def put_user_settings(
+    user: StoringDep,
+    body: UserSettings,
+    request: Request,
+    state: StateDep,
+    principal: PrincipalDep,
+) -> UserSettingsInfo:
+    """Store the user's settings. They apply from the next turn on.
+
+    The time zone is used for `today` and for the times in prompts, for dates in questions, and in
+    the extraction of memories. A message with an offset of its own keeps it.
+    """
+    name = TimeZone.parse(body.timezone).name if body.timezone is not None else ""
+    await state.store.users.set_time_zone(user, name)
+    return await get_user_settings(user, request, state, principal)
 
 
 @_user_router.get(

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from onionskin.memory.store import ErasureResult, UserStats
+from onionskin.memory.time_zones import TimeZone, aware_time
 from onionskin.service.schemas import utc
 
 
@@ -58,6 +59,40 @@ class UserFigures(BaseModel):
             extraction=stats.extraction,
             first_activity=None if stats.first is None else utc(stats.first),
             last_activity=None if stats.last is None else utc(stats.last),
+        )
+
+
+class UserSettings(BaseModel):
+    """A user's own settings."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"timezone": "Europe/Berlin"}]}
+    )
+
+    timezone: str | None = Field(
+        description="Name in the IANA database, or an offset such as `+05:45`; null for none."
+    )
+
+
+class UserSettingsInfo(BaseModel):
+    """A user's settings, and what follows from them for this request."""
+
+    user_id: str
+    timezone: str | None = Field(description="As stored; null for none.")
+    effective_timezone: str = Field(
+        description="The zone that this request's turns use: of the header "
+        "`X-Onionskin-Timezone`, stored, of the token, of `ONIONSKIN_TIMEZONE`, or `UTC`."
+    )
+    local_time: datetime = Field(description="The time of the answer in that zone.")
+
+    @classmethod
+    def of(cls, user_id: str, stored: str, zone: TimeZone, now: float) -> "UserSettingsInfo":
+        """The schema of a user's settings."""
+        return cls(
+            user_id=user_id,
+            timezone=stored or None,
+            effective_timezone=zone.name or "UTC",
+            local_time=aware_time(now, zone.offset_at(now)),
         )
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from onionskin.memory.retrieval.index.growable_array import GrowableArray, Number
 from onionskin.memory.retrieval.language.analyzer import FIRST, NUMBER, SECOND, TIME, Language
-from onionskin.memory.retrieval.language.dates import day_of, offsets
+from onionskin.memory.retrieval.language.dates import offsets
+from onionskin.memory.time_zones import local_day
 from onionskin.memory.types.messages import Entry
 
 _CAPTION = re.compile(r"\s*\[[^\]]*\]\s*$")  # of a picture, for example
@@ -18,6 +19,7 @@ _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"(?<=[a-zß-ÿ,] )[A-ZÀ-Þ][a-zß-ÿ]+")
 _MAX_NAMES, _MAX_TIMES = 3, 2
 _NONE = -1
+_DAY_SECONDS = 86_400
 _COLUMNS = _SESSION, _AUTHOR, _DAY, _DAYS_AGO, _SLACK = range(5)
 
 FORM = ("length", "question", "names", "number", "times", "position", "first", "second")
@@ -39,6 +41,7 @@ class MessageFeatures:
         self._previous, self._next = GrowableArray(np.int64), GrowableArray(np.int64)
         self._columns = GrowableArray(np.int32, len(_COLUMNS))
         self._form = GrowableArray(np.float32, len(FORM))
+        self._seconds = GrowableArray(np.int32)
         self._terms, self._ends = GrowableArray(np.uint32), GrowableArray(np.int64)
         self._words, self._word_ends = GrowableArray(np.uint16), GrowableArray(np.int64)
         self._newest: dict[str, int] = {}
@@ -72,7 +75,9 @@ class MessageFeatures:
         self._newest[entry.session_id] = row
         session = self._sessions.setdefault(entry.session_id, len(self._sessions))
         author = self.authors.setdefault((message.author or "").casefold(), len(self.authors))
-        day, content = day_of(message.at), message.content
+        day, content = local_day(message.at, message.utc_offset), message.content
+        has_offset = message.utc_offset is not None
+        self._seconds.append(_NONE if has_offset else int(message.at % _DAY_SECONDS))
         self._newest_day = max(self._newest_day, day.toordinal())
         body = _CAPTION.sub("", content) if "[" in content else content.rstrip()
         kinds = self._language.kinds
@@ -112,7 +117,7 @@ class MessageFeatures:
     def size_bytes(self) -> int:
         """Memory of all columns."""
         columns = (self._previous, self._next, self._columns, self._form, self._deleted)
-        flat = (self._terms, self._ends, self._words, self._word_ends)
+        flat = (self._terms, self._ends, self._words, self._word_ends, self._seconds)
         return sum(column.size_bytes for column in (*columns, *flat))
 
     @property
@@ -173,13 +178,30 @@ class MessageFeatures:
         """The form of messages, `(m, len(FORM))`."""
         return self._form.values[rows]
 
-    def days(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-        """The day of each message."""
-        return self._columns.values[rows, _DAY]
+    def days(self, rows: NDArray[np.intp], offset: int = 0) -> NDArray[np.int32]:
+        """The day of each message, by its own clock.
 
-    def events(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The day of the event that each message mentions, 0 for none; and its slack in days."""
-        days, days_ago, slack = self._columns.values[rows, _DAY:].T
+        Args:
+            rows: The messages.
+            offset: Seconds from UTC for messages whose clock is unknown.
+        """
+        days = self._columns.values[rows, _DAY]
+        if not offset:
+            return days
+        seconds = self._seconds.values[rows]
+        shifted = (seconds + offset) // _DAY_SECONDS
+        return (days + np.where(seconds == _NONE, 0, shifted)).astype(np.int32)
+
+    def events(
+        self, rows: NDArray[np.intp], days: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The day of the event that each message mentions, 0 for none; and its slack in days.
+
+        Args:
+            rows: The messages.
+            days: Their days.
+        """
+        days_ago, slack = self._columns.values[rows, _DAYS_AGO:].T
         return np.where(days_ago == _NONE, 0, days - days_ago).astype(np.int32), slack
 
     def sessions(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:

@@ -178,9 +178,15 @@ class UserIndex:
             return []
         plain = selection.is_plain
         ranked = self._prefetched if plain else None
-        if ranked is None or not ranked.answers(query, vector):
-            among, rank = selection.rows_of(self.entries), self.ranker.rank
-            ranked = rank(query, vector, now=selection.now, among=among, plain=plain)
+        if ranked is None or not ranked.answers(query, vector, selection.today):
+            ranked = self.ranker.rank(
+                query,
+                vector,
+                now=selection.now,
+                today=selection.today,
+                among=selection.rows_of(self.entries),
+                plain=plain,
+            )
         if ranked is None:
             return []
         rows: list[int] = ranked.rows.tolist()

@@ -16,7 +16,6 @@ _DAY_NUMBER = r"(\d\d?)(?:st|nd|rd|th|\.|日)?"
 _BARE_YEAR = re.compile(rf"(?<!\d)({_YEAR})(?!\d)")
 _MONTH_DAYS = 30
 _MONTH, _WEEK = 28, 7
-_DAY_SECONDS, _EPOCH = 86_400, date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,29 @@ class Offset:
     slack: int
 
 
-def day_of(at: float) -> date:
-    """The day (UTC) of a Unix time; the nearest valid one if it is out of range."""
-    try:
-        return date.fromordinal(int(at // _DAY_SECONDS) + _EPOCH)
-    except (ValueError, OverflowError):
-        return date.min if at < 0 else date.max
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The day of the person who asks.
+
+    Attributes:
+        day: The day by their clock.
+        utc_offset: The offset of their clock from UTC, in seconds; None if unknown.
+    """
+
+    day: date
+    utc_offset: int | None = None
 
 
-def spans(text: str, now: date, language: Language) -> list[Span]:
-    """The days, months and years that a query names; relative dates start from `now`."""
+def spans(text: str, now: date, language: Language, today: date | None = None) -> list[Span]:
+    """The days, months and years that a query names.
+
+    Args:
+        text: The query.
+        now: A month or day without a year is the latest one before this day.
+        language: The word lists of the query's language.
+        today: The day that `yesterday` and `on Monday` start from; None for `now`.
+    """
+    today = today or now
     folded = text.casefold()
     named: list[Span] = []
     for match in _ISO.finditer(folded):
@@ -80,8 +92,8 @@ def spans(text: str, now: date, language: Language) -> list[Span]:
             year = int(match[1])
             first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
             named.append(Span(first, last, "year"))
-    for offset in offsets(folded, now, language):
-        day = now.toordinal() - offset.days
+    for offset in offsets(folded, today, language):
+        day = today.toordinal() - offset.days
         grain = "day" if offset.slack < _WEEK else "month" if offset.slack < _MONTH else "year"
         named.append(Span(day - offset.slack, day + offset.slack, grain))
     return named

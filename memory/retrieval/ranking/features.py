@@ -215,8 +215,8 @@ def _date_features(
 ) -> dict[str, Floats]:
     if not query.spans:
         return {}
-    days = message_features.days(rows)
-    event_days, slack = message_features.events(rows)
+    days = message_features.days(rows, query.utc_offset)
+    event_days, slack = message_features.events(rows, days)
     names = ("day", "month", "year", "event")
     features = {name: np.zeros(len(rows), np.float32) for name in names}
     for span in query.spans:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onionskin.memory.retrieval.index.bm25 import Bm25Index, Postings
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
-from onionskin.memory.retrieval.language.dates import Span, day_of, spans
+from onionskin.memory.retrieval.language.dates import Span, Today, spans
+from onionskin.memory.time_zones import local_day
 from onionskin.memory.types.messages import Vector
 
 
@@ -28,6 +29,7 @@ class ParsedQuery:
         asks_when: Whether it asks for a time.
         author: Number of the one speaker that it names, or None.
         bm25: The index that the term ids belong to.
+        utc_offset: Offset from UTC of the person who asks, in seconds; 0 if unknown.
     """
 
     vector: Vector | None
@@ -38,6 +40,7 @@ class ParsedQuery:
     asks_when: bool
     author: int | None
     bm25: Bm25Index
+    utc_offset: int = 0
 
     @cached_property
     def postings(self) -> Postings:
@@ -53,6 +56,7 @@ def parse_query(
     message_features: MessageFeatures,
     text_pipeline: TextPipeline,
     now: float | None = None,
+    today: Today | None = None,
     fast: bool = False,
 ) -> ParsedQuery:
     """Parse a query against the terms, speakers and dates of an index.
@@ -63,7 +67,8 @@ def parse_query(
         bm25: The terms of the index.
         message_features: The speakers and dates of the index.
         text_pipeline: The language of the index.
-        now: Unix time that relative dates start from; None for the newest message's.
+        now: Unix time that dates start from; None for the newest message's.
+        today: Day that relative dates start from; None for that of `now`.
         fast: Leave `words` and `term_rarity` empty.
     """
     folded = text.casefold()
@@ -76,16 +81,17 @@ def parse_query(
         ids = text_pipeline.vectors.ids([word])
         pieces += ids
         rarity += [bm25.max_idf(analyze.terms([word]))] * len(ids)
-    today = day_of(now) if now is not None else message_features.newest_day
+    latest = local_day(now) if now is not None else message_features.newest_day
     return ParsedQuery(
         vector,
         terms,
         np.array(pieces, np.int64),
         np.array(rarity, np.float32),
-        tuple(spans(text, today, text_pipeline.words)),
+        tuple(spans(text, latest, text_pipeline.words, today.day if today else None)),
         bool(text_pipeline.words.asks_when.search(folded)),
         message_features.authors[names[0]] if len(names) == 1 else None,
         bm25,
+        today.utc_offset or 0 if today else 0,
     )
 
 

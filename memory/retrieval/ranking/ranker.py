@@ -15,6 +15,7 @@ from onionskin.memory.retrieval.index.context_norms import ContextNorms
 from onionskin.memory.retrieval.index.faiss_vectors import FaissIndex
 from onionskin.memory.retrieval.index.message_features import FORM, MessageFeatures
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, looks_like
+from onionskin.memory.retrieval.language.dates import Today
 from onionskin.memory.retrieval.ranking.candidates import (
     EVERY_ROW,
     CandidateGenerator,
@@ -63,6 +64,8 @@ class Ranked:
         scores: `(m,)`, the weighted sum of the columns.
         candidates: Makes the candidates with their windows.
         parse: Parses the query with its words, where only fast features were computed; else None.
+        has_dates: Whether the query names dates.
+        today: The day that its relative dates start from.
     """
 
     query: str
@@ -74,9 +77,13 @@ class Ranked:
     scores: Floats
     candidates: Callable[[], Candidates]
     parse: Callable[[], ParsedQuery] | None
+    has_dates: bool = False
+    today: Today | None = None
 
-    def answers(self, query: str, vector: Vector | None) -> bool:
-        """Whether this is the ranking of this query and `(dim,)` vector."""
+    def answers(self, query: str, vector: Vector | None, today: Today | None) -> bool:
+        """Whether this is the ranking of this query and `(dim,)` vector on this day."""
+        if self.has_dates and today != self.today:
+            return False
         if query != self.query or vector is self.vector:
             return query == self.query
         if vector is None or self.vector is None:
@@ -117,6 +124,7 @@ class Ranker:
         vector: Vector | None,
         *,
         now: float | None,
+        today: Today | None = None,
         among: NDArray[np.intp] | None = None,
         plain: bool = True,
     ) -> Ranked | None:
@@ -125,13 +133,14 @@ class Ranker:
         Args:
             query: The text.
             vector: Its `(dim,)` unit vector; None for words alone.
-            now: Unix time that relative dates start from; None for the newest message's.
+            now: Unix time that dates start from; None for the newest message's.
+            today: Day that relative dates start from; None for that of `now`.
             among: The only rows to rank, ascending; None for all.
             plain: Whether the selection goes by score alone.
         """
         weights = self._choose_weights(query)
         fast = weights.are_fast and plain
-        parsed = self.parse(query, vector, now, fast=fast)
+        parsed = self.parse(query, vector, now, today, fast=fast)
         rows, features, candidates = self._measure(parsed, among, fast=fast)
         if not len(rows):
             return None
@@ -145,11 +154,19 @@ class Ranker:
             weights=column_weights,
             scores=columns @ column_weights,
             candidates=candidates,
-            parse=(lambda: self.parse(query, vector, now)) if fast else None,
+            parse=(lambda: self.parse(query, vector, now, today)) if fast else None,
+            has_dates=bool(parsed.spans),
+            today=today,
         )
 
     def parse(
-        self, query: str, vector: Vector | None, now: float | None = None, *, fast: bool = False
+        self,
+        query: str,
+        vector: Vector | None,
+        now: float | None = None,
+        today: Today | None = None,
+        *,
+        fast: bool = False,
     ) -> ParsedQuery:
         """The parsed query; with `fast`, without its words' pieces."""
         return parse_query(
@@ -159,6 +176,7 @@ class Ranker:
             message_features=self._message_features,
             text_pipeline=self._text_pipeline,
             now=now,
+            today=today,
             fast=fast,
         )
 

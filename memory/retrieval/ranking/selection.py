@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
+from onionskin.memory.retrieval.language.dates import Today
 from onionskin.memory.retrieval.language.word_vectors import WordVectors
 from onionskin.memory.retrieval.ranking.candidates import Candidates, Floats
 from onionskin.memory.retrieval.ranking.features import NAMES, PLACES
@@ -45,6 +46,7 @@ class Selection:
         importance: Importance of messages, 0 to 1, by id.
         importance_weight: Bonus for an importance of 1.
         neighbours: How many messages before and after a hit to return as its context.
+        today: The day that relative dates in the query start from; None for that of `now`.
     """
 
     now: float | None = None
@@ -59,6 +61,7 @@ class Selection:
     importance: Mapping[str, float] = field(default_factory=dict[str, float])
     importance_weight: float = 0.0
     neighbours: int = 0
+    today: Today | None = None
 
     def admits(self, entry: Entry) -> bool:
         """Whether a message passes the filters."""
@@ -96,7 +99,8 @@ class Selection:
     @property
     def is_plain(self) -> bool:
         """Whether the score alone decides."""
-        return (replace(self, neighbours=0) if self.neighbours else self) == EVERYTHING
+        has_extras = self.neighbours or self.today
+        return (replace(self, neighbours=0, today=None) if has_extras else self) == EVERYTHING
 
 
 EVERYTHING = Selection()

@@ -9,7 +9,7 @@
 --         10 token of the session lock, '' for no lock   11 its milliseconds   12 'reject', 'queue'
 --         or 'interrupt': the policy while another turn holds the lock (session_queue.lua)
 --         13 sessions last active at this time or earlier have expired
--- Returns {'ok', session id, fields, first position, messages, digests, changes, epoch},
+-- Returns {'ok', session id, fields, first position, messages, digests, changes, epoch, time zone},
 -- {'unknown'}, or {'busy', session id, place in the queue}.
 local prefix = KEYS[1]
 local sid, now, idle = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -76,5 +76,5 @@ local changes = {}
 if ARGV[7] ~= '-' then
   changes = read_changes(prefix, ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]))
 end
-local epoch = redis.call('HGET', prefix .. 'user', 'epoch') or ''
-return {'ok', sid, fields or {}, first, unfolded, digests, changes, epoch}
+local user = redis.call('HMGET', prefix .. 'user', 'epoch', 'zone')
+return {'ok', sid, fields or {}, first, unfolded, digests, changes, user[1] or '', user[2] or ''}

@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 
 from onionskin.memory.retrieval.language.analyzer import get_language, load_languages, looks_like
-from onionskin.memory.retrieval.language.dates import day_of, offsets, spans
+from onionskin.memory.retrieval.language.dates import offsets, spans
+from onionskin.memory.time_zones import local_day
 
 _NOW = date(2024, 3, 15)  # a Friday
 
@@ -60,7 +61,7 @@ def test_yesterday_is_the_day_before_the_message() -> None:
 
 @pytest.mark.parametrize("at", [1e18, -1e18, float("inf"), 0.0])
 def test_an_impossible_time_has_a_day(at: float) -> None:
-    assert date.min <= day_of(at) <= date.max
+    assert date.min <= local_day(at) <= date.max
 
 
 @pytest.mark.parametrize(
