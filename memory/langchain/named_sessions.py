@@ -13,6 +13,7 @@ from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import SessionClosedError, UnknownSessionError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.records import delete_session
 from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.store import RedisStore
@@ -92,9 +93,9 @@ class ExternalSession:
             await self.onionskin.schedule(EmbedTask(self.user))
 
     async def clear(self) -> None:
-        """Delete the session if it exists."""
+        """Delete the session if it exists, and the memories that were drawn from it alone."""
         try:
-            await self.store.sessions.delete(self.user, self.id)
+            await delete_session(self.store, self.onionskin.indexes, self.user, self.id)
         except UnknownSessionError:
             return
 

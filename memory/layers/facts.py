@@ -56,8 +56,7 @@ def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
 
 def _is_from(sessions: frozenset[str], record: Record) -> bool:
     """Whether all source turns of a record are in `sessions`."""
-    sources = [turn.partition(".")[0] for turn in (record.source, *record.confirmed) if turn]
-    return bool(sources) and sessions.issuperset(sources)
+    return record.is_drawn_only_from(lambda turn: turn.partition(".")[0] in sessions)
 
 
 def is_always_shown(record: Record) -> bool:

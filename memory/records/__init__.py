@@ -4,6 +4,11 @@ from onionskin.memory.records.consolidation import RecordConsolidator, RecordMer
 from onionskin.memory.records.extraction import ExtractedRecord, ExtractionPolicy
 from onionskin.memory.records.provenance import Provenance, find_provenance
 from onionskin.memory.records.service import RecordService
+from onionskin.memory.records.source_removal import (
+    SessionDeletion,
+    delete_session,
+    writes_without_sources,
+)
 
 __all__ = [
     "ExtractedRecord",
@@ -12,5 +17,8 @@ __all__ = [
     "RecordConsolidator",
     "RecordMerger",
     "RecordService",
+    "SessionDeletion",
+    "delete_session",
     "find_provenance",
+    "writes_without_sources",
 ]

@@ -185,7 +185,7 @@ class RecordMerger:
         importance = min(1.0, round(record.importance + _IMPORTANCE_STEP, _DECIMALS))
         after = replace(
             record,
-            confirmed=(*record.confirmed, turn)[-_MAX_CONFIRMATIONS:],
+            confirmed=_latest((*record.confirmed, turn)),
             importance=importance,
             revision=record.revision + 1,
         )
@@ -208,6 +208,15 @@ class RecordMerger:
         self._writes[old.id] = RecordWrite(
             after, old, step=RecordChange(self._now, "superseded", after)
         )
+
+
+def _latest(turns: tuple[str, ...]) -> tuple[str, ...]:
+    """The latest turns; of each session at least one, as long as there are not too many."""
+    if len(turns) <= _MAX_CONFIRMATIONS:
+        return turns
+    sessions = [turn.partition(".")[0] for turn in turns]
+    oldest = next((at for at, one in enumerate(sessions) if sessions.count(one) > 1), 0)
+    return turns[:oldest] + turns[oldest + 1 :]
 
 
 def turn_of(line: Entry, lines: Sequence[Entry]) -> str:

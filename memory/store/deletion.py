@@ -7,17 +7,21 @@ written in between. A key without a time-to-live in such a later scan belongs to
 started again, and stays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from onionskin.memory.errors import RecordConflictError, UnknownRecordError, UnknownSessionError
 from onionskin.memory.store import keys
 from onionskin.memory.store.aof_rewrite import AofRewrite
-from onionskin.memory.store.records import Records, RecordWrite
+from onionskin.memory.store.encryption.ciphers import Cipher
+from onionskin.memory.store.encryption.keyring import Argument
+from onionskin.memory.store.records import Records, RecordWrite, write_arguments
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.repository import Repository, StoreContext
-from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.store.sessions import DELETE_SESSION, Sessions
 from onionskin.memory.store.task_queue import TaskQueue
+from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import HISTORY_SECONDS, Record
 
@@ -35,6 +39,7 @@ _KNOWN_KEYS = (
     *("items", "threads", "outside"),
 )
 """Kinds of keys that the script finds without a scan."""
+_RECORDS_CHANGED = -2
 _MAX_SCANS = 5
 """Bound on the scans: a user who has started again may write new nonces all the time."""
 
@@ -93,6 +98,37 @@ class Deletion(Repository):
             await self._aof_rewrite.mark_erasure(now=now, epoch=epoch.decode())
         return ErasureResult(sessions, messages, memories, vectors, count)
 
+    async def delete_session(
+        self, user: User, session_id: str, records: Sequence[RecordWrite], *, read_at: Cursor
+    ) -> int:
+        """Delete a session, and write records in the same step; how many messages it had.
+
+        Args:
+            user: The owner of the session.
+            session_id: The session.
+            records: What becomes of the records that were drawn from it.
+            read_at: The change log's position at which the user's records were read.
+
+        Raises:
+            UnknownSessionError: The user has no such session.
+            RecordConflictError: Records have changed since they were read.
+        """
+
+        def arguments(cipher: Cipher) -> Sequence[Argument]:
+            values: list[Argument] = [session_id, self._log_length, ""]
+            values += (read_at.epoch, read_at.sequence, self._retention.history_seconds(user))
+            for write in records:
+                values += write_arguments(write, cipher, self._embedder_tag)
+            return values
+
+        count = await self._keyring.run_write(user, DELETE_SESSION, arguments)
+        if count == _RECORDS_CHANGED:
+            raise RecordConflictError(session_id)
+        if count < 0:
+            raise UnknownSessionError(session_id)
+        await self._aof_rewrite.mark_erasure(now=self._retention.clock())
+        return count
+
     @property
     def shortest_retention(self) -> timedelta | None:
         """The shortest time after which any data expires; None if nothing does."""
@@ -119,7 +155,6 @@ class Deletion(Repository):
                 await self._records.write(user, [RecordWrite(None, record)])
             except (RecordConflictError, UnknownRecordError):
                 continue  # changed in between
-            await self._records.delete_history(user, record.id)
             count += 1
         if count:
             await self._aof_rewrite.mark_erasure(now=now)

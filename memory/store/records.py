@@ -27,7 +27,7 @@ from onionskin.memory.store.script_io import (
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.types.records import Record, RecordChange
 
-_WRITE = Script("byte_count", "write_record", durable=True)
+_WRITE = Script("byte_count", "record_writes", "write_record", durable=True)
 _RELEASE = Script.inline(
     """
 -- Release texts from quarantine and log it; returns how many were not released before.
@@ -54,7 +54,8 @@ class RecordWrite:
         record: The new state, its revision one more than that of `before`; None to delete.
         before: The state that it replaces; None for a new record.
         vector: `(dim,)`; None keeps the vector of `before`.
-        step: The entry for the record's history, if any.
+        step: The entry for the record's history, if any. A deletion without one deletes the
+            history too.
     """
 
     record: Record | None
@@ -119,7 +120,7 @@ class Records(Repository):
             values += (self._retention.history_seconds(user), limit)
             values += (*_range_arguments(extracted), epoch)
             for write in writes:
-                values += _write_arguments(write, cipher, self._embedder_tag)
+                values += write_arguments(write, cipher, self._embedder_tag)
             return values
 
         reply = await self._keyring.run_write(user, _WRITE, arguments)
@@ -193,10 +194,6 @@ class Records(Repository):
         changes = (unpack_step(cipher.decrypt(f"history:{record_id}", step)) for step in packed)
         return tuple(change for change in changes if change.at > since)
 
-    async def delete_history(self, user: User, record_id: str) -> None:
-        """Delete the history of a record."""
-        await self._call(self._commands.delete(keys.history(user, record_id)))
-
     async def release(self, user: User, ids: Sequence[str]) -> int:
         """Release messages and records from quarantine; how many were not released before."""
         return await self._connection.run(_RELEASE, keys.prefix(user), self._log_length, *ids)
@@ -214,7 +211,8 @@ def _range_arguments(extracted: ExtractionRange | None) -> tuple[str | int, ...]
     return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
 
 
-def _write_arguments(write: RecordWrite, cipher: Cipher, embedder_tag: str) -> list[Argument]:
+def write_arguments(write: RecordWrite, cipher: Cipher, embedder_tag: str) -> list[Argument]:
+    """The arguments of one write for a script that uses `record_writes.lua`."""
     record, before = write.record, write.before
     either = record or before
     if either is None:

@@ -25,7 +25,7 @@ from onionskin.memory.types.messages import Session, SummaryState, User
 _UPDATE = Script("update_session", durable=True)
 _FORK = Script("byte_count", "fork_session", durable=True)
 _COPY = Script("byte_count", "copy_session", durable=True)
-_DELETE = Script("byte_count", "delete_session", durable=True)
+DELETE_SESSION = Script("byte_count", "record_writes", "delete_session", durable=True)
 _CLOSE = Script.inline(
     """
 -- Close a session; 0 if there is none. KEYS[1] the user's prefix   ARGV 1 session id
@@ -218,7 +218,7 @@ class Sessions(Repository):
         """
         last = "" if horizon is None else horizon
         arguments = (session_id, self._log_length, last)
-        count = await self._connection.run(_DELETE, keys.prefix(user), *arguments)
+        count = await self._connection.run(DELETE_SESSION, keys.prefix(user), *arguments)
         if count < 0:
             raise UnknownSessionError(session_id)
         await self._aof_rewrite.mark_erasure(now=self._retention.clock())

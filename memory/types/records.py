@@ -1,6 +1,7 @@
 """Records: long-term memories about a user, such as facts, preferences, rules and notes."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -83,6 +84,15 @@ class Record:
         """Whether it may be recalled: alive, not archived and still valid."""
         outdated = self.valid_to is not None and self.valid_to <= now
         return self.is_alive(now) and not self.archived and not outdated
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the turns that state it, the first one first."""
+        return tuple(turn for turn in (self.source, *self.confirmed) if turn)
+
+    def is_drawn_only_from(self, is_one: Callable[[str], bool]) -> bool:
+        """Whether it was drawn from turns, and `is_one` accepts the ids of all of them."""
+        return self.source is not None and all(map(is_one, self.sources))
 
     def accessed(self, times: int, now: float) -> "Record":
         """The record after `times` more accesses; a frequently used one becomes long-term."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.facts import is_always_shown
+from onionskin.memory.records import source_removal
 from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import EmbedTask, SummarizeTask
@@ -157,11 +158,14 @@ async def fork_user_session(
 
 @router.delete("/sessions/{session_id}", responses=problem_responses(404, 422))
 async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDep) -> Deleted:
-    """Delete a session with its messages, summary and vectors; nothing of it is recalled."""
-    messages = await state.store.sessions.delete(user, session_id)
+    """Delete a session with its messages, summary and vectors; nothing of it is recalled.
+
+    Memories that were drawn from it alone are deleted too; what another session states stays.
+    """
+    deletion = await source_removal.delete_session(state.store, state.indexes, user, session_id)
     if state.vector_database:
         state.tasks.submit(EmbedTask(user))
-    return Deleted(session_id=session_id, messages=messages)
+    return Deleted(session_id=session_id, messages=deletion.messages, memories=deletion.memories)
 
 
 @router.get("/turns/{turn_id}", responses=problem_responses(404, 422))

@@ -1,8 +1,11 @@
--- Delete a session with its transcript, vectors and summary; indexes learn of it from the log.
+-- Delete a session with its transcript, vectors and summary, and what was drawn from it alone;
+-- indexes learn of it from the log.
 -- KEYS[1] the user's prefix
 -- ARGV    1 session id   2 log entries to keep   3 delete only if last active at this time or
---         earlier, '' for any time
--- Returns the number of its messages, -1 if nothing was deleted.
+--         earlier, '' for any time; and if records change with it:   4 epoch and 5 position of the
+--         change log at which they were read   6 seconds to keep history   7.. the records, see
+--         record_writes.lua
+-- Returns the number of its messages; -1 if there is no such session, -2 if records have changed.
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 if redis.call('EXISTS', session) == 0 then
@@ -10,6 +13,12 @@ if redis.call('EXISTS', session) == 0 then
 end
 if ARGV[3] ~= '' and tonumber(redis.call('HGET', session, 'active')) > tonumber(ARGV[3]) then
   return -1
+end
+if ARGV[4] then
+  if records_changed(prefix, ARGV[4], tonumber(ARGV[5])) or check_records(prefix, 7, 0) then
+    return -2
+  end
+  write_records(prefix, 7, ARGV[2], ARGV[6])
 end
 local length, bytes = redis.call('LLEN', list), 0
 for first = 0, length - 1, 1000 do

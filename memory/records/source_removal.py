@@ -1,0 +1,102 @@
+"""Removes source turns from records: what was drawn from them alone goes with them.
+
+A record that other turns state as well stays, without the removed ones. A record that a removed one
+has superseded is valid again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from onionskin.memory.errors import EncryptedValueError, RecordConflictError
+from onionskin.memory.retrieval import IndexCache
+from onionskin.memory.store import RecordWrite, RedisStore
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.records import Record, RecordChange
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDeletion:
+    """How much was deleted with a session."""
+
+    messages: int
+    memories: int
+
+
+def writes_without_sources(
+    records: Iterable[Record], is_removed: Callable[[str], bool], now: float
+) -> list[RecordWrite]:
+    """The writes that remove source turns from a user's records.
+
+    Args:
+        records: All records of the user.
+        is_removed: Whether the turn with an id is removed.
+        now: Current time in Unix seconds.
+    """
+    known = {record.id: record for record in records}
+    gone = {one.id: one for one in known.values() if one.is_drawn_only_from(is_removed)}
+    writes = [RecordWrite(None, record) for record in gone.values()]
+    for before in known.values():
+        if before.id in gone:
+            continue
+        after = _reinstated(_without_sources(before, is_removed), gone)
+        if after is not before:
+            after = replace(after, updated=now, revision=before.revision + 1)
+            writes.append(RecordWrite(after, before, step=RecordChange(now, "updated", after)))
+    return writes
+
+
+async def delete_session(
+    store: RedisStore, indexes: IndexCache, user: User, session_id: str
+) -> SessionDeletion:
+    """Delete a session and the records that were drawn from it alone, in one step.
+
+    Raises:
+        UnknownSessionError: The user has no such session.
+        RecordConflictError: Records of the user keep changing.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            index = await indexes.refresh(user)
+        except EncryptedValueError:  # nothing of a user whose key is lost can be read
+            return SessionDeletion(await store.sessions.delete(user, session_id), 0)
+        read_at = index.cursor
+        writes = writes_without_sources(
+            index.records, lambda turn: _session_of(turn) == session_id, store.retention.clock()
+        )
+        if not read_at.epoch:  # nothing is stored
+            return SessionDeletion(await store.sessions.delete(user, session_id), 0)
+        try:
+            messages = await store.deletion.delete_session(
+                user, session_id, writes, read_at=read_at
+            )
+        except RecordConflictError:
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return SessionDeletion(messages, sum(write.record is None for write in writes))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _session_of(turn_id: str) -> str:
+    return turn_id.partition(".")[0]
+
+
+def _without_sources(record: Record, is_removed: Callable[[str], bool]) -> Record:
+    kept = [turn for turn in record.sources if not is_removed(turn)]
+    if len(kept) == len(record.sources):
+        return record
+    source = None if record.source is None else kept.pop(0)
+    return replace(record, source=source, confirmed=tuple(kept))
+
+
+def _reinstated(record: Record, gone: Mapping[str, Record]) -> Record:
+    """The record as valid as if the removed ones had never superseded it."""
+    if record.superseded_by not in gone:
+        return record
+    newer = gone[record.superseded_by]
+    while newer.superseded_by in gone:
+        newer = gone[newer.superseded_by]
+    valid_to = newer.valid_to if newer.superseded_by else None
+    return replace(record, valid_to=valid_to, superseded_by=newer.superseded_by)
