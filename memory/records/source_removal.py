@@ -93,10 +93,10 @@ def _without_sources(record: Record, is_removed: Callable[[str], bool]) -> Recor
 
 def _reinstated(record: Record, gone: Mapping[str, Record]) -> Record:
     """The record as valid as if the removed ones had never superseded it."""
-    if record.superseded_by not in gone:
+    newer = gone.get(record.superseded_by or "")
+    if newer is None:
         return record
-    newer = gone[record.superseded_by]
-    while newer.superseded_by in gone:
-        newer = gone[newer.superseded_by]
+    while newest := gone.get(newer.superseded_by or ""):
+        newer = newest
     valid_to = newer.valid_to if newer.superseded_by else None
     return replace(record, valid_to=valid_to, superseded_by=newer.superseded_by)

@@ -165,7 +165,7 @@ async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDe
     deletion = await source_removal.delete_session(state.store, state.indexes, user, session_id)
     if state.vector_database:
         state.tasks.submit(EmbedTask(user))
-    return Deleted(session_id=session_id, messages=deletion.messages, memories=deletion.memories)
+    return Deleted(session_id=session_id, messages=deletion.messages)
 
 
 @router.get("/turns/{turn_id}", responses=problem_responses(404, 422))
