@@ -168,6 +168,18 @@ class StoreUnavailableError(OnionskinError):
     retry_after = timedelta(seconds=1)
 
 
+class StoreBusyError(StoreUnavailableError):
+    """Redis answers, but more commands wait than it can serve in time; nothing was written."""
+
+    code = "store_busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Redis is busy: too many requests of this process wait for it. Nothing was stored. "
+            "Try again shortly; if this goes on, add workers or a faster Redis."
+        )
+
+
 class ThreadGoneError(OnionskinError):
     """The checkpoint that a graph continues from was deleted; nothing was stored."""
 

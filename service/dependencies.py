@@ -6,6 +6,8 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from onionskin.memory.store import keys
+from onionskin.memory.store.redis.fair_gate import set_group_of_commands
 from onionskin.memory.time_zones import NO_ZONES, UNKNOWN_ZONE, TimeZone, ZoneChoice
 from onionskin.memory.types.messages import User
 from onionskin.service import schemas
@@ -56,6 +58,7 @@ async def admit_user(request: Request, state: State, principal: Principal, user_
         RateLimitedError: The rate limit is reached.
     """
     user = principal.user(user_id)
+    set_group_of_commands(keys.prefix(user))
     await state.pseudonyms.note(user)
     _add_quotas(request, await state.rate_limits.check_user(user))
     return user

@@ -42,6 +42,7 @@ _STATUS = {
     "session_closed": 409,
     "import_conflict": 409,
     "store_unavailable": 503,
+    "store_busy": 503,
     "sealed": 503,
     "store_refused": 507,
     "room_full": 507,

@@ -15,7 +15,8 @@ from onionskin.memory.retrieval import (
     IndexCache,
     embed_missing,
 )
-from onionskin.memory.store import LEASE_TIMEOUT, RedisStore
+from onionskin.memory.store import LEASE_TIMEOUT, RedisStore, keys
+from onionskin.memory.store.redis.fair_gate import set_group_of_commands
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import (
     EmbedTask,
@@ -62,6 +63,7 @@ class TaskHandlers:
 
     async def run(self, task: Task) -> None:
         """Run one task; a task with nothing left to do does nothing."""
+        set_group_of_commands(keys.prefix(task.user))
         await self.pseudonyms.note(task.user)
         with self.span(task):
             await self._handle(task)

@@ -4,7 +4,7 @@ On a single server, scripts run on a few pinned connections, which avoids the ov
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -33,9 +33,12 @@ from onionskin.memory.errors import StoreRefusedError, StoreUnavailableError
 from onionskin.memory.store import keys
 from onionskin.memory.store.redis.client import Closable, Commands, create_client
 from onionskin.memory.store.redis.durability import Durability, DurableWriter
+from onionskin.memory.store.redis.fair_gate import FairGate
 from onionskin.memory.store.redis.scripts import Script
 
 _SCAN_COUNT = 1000
+_MAX_CONCURRENT = 32
+"""Most commands at a time; with the pinned connections, fewer than the 100 of redis-py's pool."""
 _MAX_IDLE = 16
 """Number of pinned connections; further ones return to the pool after their command."""
 
@@ -121,6 +124,7 @@ class Connection:
         url: The URL of a server, Sentinels or a cluster; see `create_client`.
         timeout: Time limit per command, including connecting.
         durability: Number of copies of a durable write before it is acknowledged.
+        longest_wait: Time limit for waiting until a command is sent, while others run.
     """
 
     def __init__(
@@ -129,7 +133,9 @@ class Connection:
         *,
         timeout: timedelta = timedelta(seconds=1.5),
         durability: Durability | None = None,
+        longest_wait: timedelta = timedelta(seconds=10),
     ) -> None:
+        self._gate = FairGate(_MAX_CONCURRENT, longest_wait)
         self._opened: list[Closable] = []
         self._timeout = timeout.total_seconds()
         self.commands: Commands = create_client(url, self._timeout, self._opened)
@@ -141,6 +147,7 @@ class Connection:
 
         Raises:
             StoreUnavailableError: Redis is away, loading or slow.
+            StoreBusyError: Too many commands wait.
             StoreRefusedError: Redis answered with an error.
         """
         if script.durable and self._durable_writer:
@@ -156,6 +163,12 @@ class Connection:
     async def call(self, command: Awaitable[T]) -> T:
         """Await a plain command within the timeout; raises as `run`."""
         try:
+            await self._gate.enter()
+        except BaseException:
+            if isinstance(command, Coroutine):
+                command.close()
+            raise
+        try:
             async with asyncio.timeout(self._timeout):
                 return await command
         except _UNAVAILABLE as error:
@@ -170,6 +183,8 @@ class Connection:
             raise StoreRefusedError(
                 f"Redis refused to store or read: {error}. Check its memory and its permissions."
             ) from error
+        finally:
+            self._gate.leave()
 
     async def scan_keys(self, pattern: str, count: int = _SCAN_COUNT) -> AsyncIterator[str]:
         """Names of keys, by SCAN on every node: unordered, and possibly repeated."""
