@@ -1,8 +1,9 @@
 """The asynchronous client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -11,14 +12,17 @@ from onionskin.client import operations
 from onionskin.client.errors import OnionskinApiError
 from onionskin.client.operations import Operation
 from onionskin.client.results import (
+    Context,
     ErasureReceipt,
     ImportResult,
     Memory,
     MemoryHit,
     Message,
+    MessageHit,
     OnConflict,
     Page,
     Reply,
+    Role,
     Session,
     Token,
     UserFigures,
@@ -136,6 +140,73 @@ class OnionskinClient:
                     yield piece
         events.close()
 
+    async def context(
+        self,
+        user_id: str,
+        message: str,
+        *,
+        session_id: str | None = None,
+        profile: str | None = None,
+    ) -> Context:
+        """Read the memory for a message, for a model that you call yourself; stores nothing.
+
+        Args:
+            user_id: The user who sends the message.
+            message: Text of the message.
+            session_id: Session to continue; None for the latest one, or none.
+            profile: Memory profile.
+        """
+        operation = operations.context(user_id, message, session_id=session_id, profile=profile)
+        return await self._run(operation)
+
+    async def search(
+        self,
+        user_id: str,
+        query: str,
+        *,
+        sessions: Sequence[str] | None = None,
+        role: Role | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        min_similarity: float | None = None,
+        neighbours: int = 0,
+        include_vectors: bool = False,
+        limit: int = 10,
+        cursor: str | None = None,
+    ) -> Page[MessageHit]:
+        """Search the messages of all sessions, best match first.
+
+        Args:
+            user_id: The owner of the conversations.
+            query: What to search for.
+            sessions: Search only these sessions.
+            role: Only messages of this role.
+            since: Only messages sent at or after this time.
+            until: Only messages sent at or before this time.
+            metadata: Filter of the messages' metadata, such as `{"channel": {"$in": ["web"]}}`.
+            min_similarity: Minimum cosine similarity with the query.
+            neighbours: Messages before and after each hit that come with it.
+            include_vectors: Whether hits have their vectors.
+            limit: Most hits of the page.
+            cursor: `next_cursor` of the previous page, with the same query and filters.
+        """
+        operation = operations.search(
+            user_id,
+            query,
+            sessions=sessions,
+            role=role,
+            since=since,
+            until=until,
+            metadata=metadata,
+            min_similarity=min_similarity,
+            neighbours=neighbours,
+            include_vectors=include_vectors,
+            limit=limit,
+            cursor=cursor,
+        )
+        return await self._run(operation)
+
     async def sessions(
         self,
         user_id: str,
@@ -190,7 +261,7 @@ class OnionskinClient:
         """Read one memory."""
         return await self._run(operations.memory(user_id, memory_id))
 
-    async def search(
+    async def search_memories(
         self,
         user_id: str,
         query: str,
@@ -199,7 +270,7 @@ class OnionskinClient:
         **filters: Any,
     ) -> tuple[MemoryHit, ...]:
         """Search memories, best match first; `filters` are the API's, such as `kinds`."""
-        return await self._run(operations.search(user_id, query, top_k=top_k, **filters))
+        return await self._run(operations.search_memories(user_id, query, top_k=top_k, **filters))
 
     async def change(self, user_id: str, memory_id: str, **fields: Any) -> Memory:
         """Change the given fields of a memory; None is a value."""

@@ -4,15 +4,17 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from onionskin.client.results import (
+    Context,
     ErasureReceipt,
     ImportResult,
     Memory,
     MemoryHit,
     Message,
+    MessageHit,
     Page,
     Reply,
     Session,
@@ -104,7 +106,19 @@ def memory(user_id: str, memory_id: str) -> Operation[Memory]:
     return Operation("GET", _user_path(user_id, "memories", memory_id), decoder(Memory))
 
 
-def search(user_id: str, query: str, **filters: Any) -> Operation[tuple[MemoryHit, ...]]:
+def context(user_id: str, message: str, **options: Any) -> Operation[Context]:
+    """Read the memory for a message."""
+    body = {"message": message, **_without_none(options)}
+    return Operation("POST", _user_path(user_id, "context"), decoder(Context), body)
+
+
+def search(user_id: str, query: str, **filters: Any) -> Operation[Page[MessageHit]]:
+    """Search conversations, best match first."""
+    body = {"query": query, **_without_none(filters)}
+    return Operation("POST", _user_path(user_id, "search"), _page("hits", MessageHit), body)
+
+
+def search_memories(user_id: str, query: str, **filters: Any) -> Operation[tuple[MemoryHit, ...]]:
     """Search memories, best match first."""
     body = {"query": query, **_without_none(filters)}
     path = _user_path(user_id, "memories", "search")
@@ -166,4 +180,6 @@ def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value

@@ -17,6 +17,7 @@ from typing import (
 
 Kind: TypeAlias = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
 Term: TypeAlias = Literal["short", "long"]
+Role: TypeAlias = Literal["user", "assistant"]
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
 T = TypeVar("T")
 
@@ -38,6 +39,24 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call of an answer; `arguments` is JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The result of a tool call."""
+
+    call_id: str
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message of a transcript; `profile` is the memory profile that produced an answer."""
 
@@ -50,6 +69,10 @@ class Message:
     time: datetime
     interrupted: bool = False
     profile: str | None = None
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    refused: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +112,45 @@ class Reply:
     interrupted: bool = False
     messages_unfolded: int = 0
     vectors_pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """A message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The memory for a message: as messages for a model, and as one fenced text."""
+
+    session_id: str | None
+    profile: str
+    text: str
+    prompt: tuple[PromptMessage, ...]
+    tokens: int
+    memory: tuple[LayerUse, ...]
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHit:
+    """A message that matches a search; `parts` add up to the score.
+
+    Attributes:
+        similarity: Cosine of the vectors of message and query; None where one has none.
+        context: Neighbouring messages, if requested.
+        vector: Unit vector of the message, if requested.
+    """
+
+    message: Message
+    similarity: float | None
+    score: float
+    parts: dict[str, float]
+    context: tuple[Message, ...] = ()
+    vector: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

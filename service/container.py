@@ -23,6 +23,7 @@ from onionskin.memory.profiles import Profile, load_privacy_policies, load_profi
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import (
+    ConversationSearch,
     Embedder,
     IndexCache,
     UserIndex,
@@ -172,7 +173,7 @@ def _build_core(
 async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _Storage:
     """Redis, the store over it, the embedder, and the vector database.
 
-    The wrappers of the embedder, from outside: spans, circuit breaker (if remote), provider.
+    The wrappers of the embedder, from outside: spans; cache and circuit breaker, if it is remote.
     """
     settings = core.settings
     url = redis_url or await stack.enter_async_context(open_redis(settings))
@@ -351,6 +352,11 @@ def _build_state(
         budgets=limits.budgets,
         storage_quota=limits.storage,
         indexes=memory.indexes,
+        conversation_search=ConversationSearch(
+            memory.indexes,
+            storage.embedder,
+            embed_seconds=settings.embedder_timeout.total_seconds(),
+        ),
         generator=core.generator,
         session_matcher=SessionMatcher(storage.store, storage.embedder, memory.privacy),
         metrics=core.metrics,

@@ -11,6 +11,7 @@ from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.profiles import load_retention
 from onionskin.memory.retrieval import (
+    CachedEmbedder,
     Embedder,
     EmbedderOptions,
     ResilientEmbedder,
@@ -153,7 +154,7 @@ def model_circuit(settings: Settings, metrics: Metrics) -> CircuitBreaker:
 def resilient_embedder(
     embedder: Embedder, settings: Settings, connection: Connection, metrics: Metrics
 ) -> Embedder:
-    """A remote embedder behind a circuit breaker; a local one as it is."""
+    """A remote embedder behind a cache and a circuit breaker; a local one as it is."""
     circuit = CircuitBreaker(
         failures=settings.breaker_failures,
         window=settings.embedder_timeout * 30,
@@ -163,7 +164,9 @@ def resilient_embedder(
     metrics.watch("onionskin_embedder_circuit", description, lambda: circuit.level)
     if embedder.local:
         return embedder
-    return ResilientEmbedder(embedder, circuit, connection, metrics.embedding)
+    resilient = ResilientEmbedder(embedder, circuit, connection, metrics.embedding)
+    cached = settings.embedding_cache
+    return CachedEmbedder(resilient, cached) if cached else resilient
 
 
 def budgets_of(settings: Settings, store: RedisStore, clock: Callable[[], float]) -> Budgets:

@@ -1,6 +1,7 @@
 """Field types and models that several resources share."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,22 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
+class ToolCallInfo(BaseModel):
+    """A tool call of an answer."""
+
+    id: str
+    name: str
+    arguments: str = Field(description="JSON as the model wrote it.")
+
+
+class ToolResultInfo(BaseModel):
+    """The result of a tool call."""
+
+    call_id: str
+    name: str
+    content: str
+
+
 class ChatMessage(BaseModel):
     """A stored message."""
 
@@ -66,6 +83,12 @@ class ChatMessage(BaseModel):
         description="The memory profile of an answer; None for messages of users, for imported "
         "messages, and for answers stored without one.",
     )
+    calls: list[ToolCallInfo] = Field([], description="Tool calls of an answer.")
+    results: list[ToolResultInfo] = Field(
+        [], description="Results of earlier calls, which the model read for this answer."
+    )
+    refused: bool = Field(False, description="Whether the content is a refusal of the model.")
+    metadata: dict[str, JsonValue] = Field({}, description="Metadata of the client.")
 
     @classmethod
     def of(cls, entry: Entry) -> "ChatMessage":
@@ -86,6 +109,10 @@ def message_fields(entry: Entry) -> dict[str, Any]:
         "time": aware_time(message.at, message.utc_offset),
         "interrupted": message.interrupted,
         "profile": message.profile or None,
+        "calls": [asdict(call) for call in message.calls],
+        "results": [asdict(result) for result in message.results],
+        "refused": message.refused,
+        "metadata": json.loads(message.metadata) if message.metadata else {},
     }
 
 

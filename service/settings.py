@@ -187,6 +187,9 @@ class Settings(BaseSettings):
         timedelta(seconds=2),
         description="Time limit per embedding of a turn; after it, recall uses words alone.",
     )
+    embedding_cache: int = Field(
+        1024, ge=0, description="Cached query embeddings of a remote embedder per process; 0: none."
+    )
     vector_store: str | None = Field(
         None,
         description="Vector database of the vector layer: `qdrant`, `chroma`, a path.",

@@ -11,7 +11,7 @@ from onionskin.memory.errors import UnknownProfileError
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile
 from onionskin.memory.records.service import RecordService
-from onionskin.memory.retrieval import IndexCache
+from onionskin.memory.retrieval import ConversationSearch, IndexCache
 from onionskin.memory.store import RedisStore
 from onionskin.memory.transfer.upload import UploadHandler
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
@@ -48,6 +48,7 @@ class State:
     budgets: Budgets
     storage_quota: StorageQuota
     indexes: IndexCache
+    conversation_search: ConversationSearch
     generator: Generator
     session_matcher: SessionMatcher
     metrics: Metrics

@@ -7,11 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onionskin.memory.retrieval.conversation_search import (
+        ConversationHit,
+        ConversationHits,
+        ConversationQuery,
+        ConversationSearch,
+    )
     from onionskin.memory.retrieval.embedders.base import (
         Embedder,
         embed_in_batches,
         embed_with_timeout,
     )
+    from onionskin.memory.retrieval.embedders.cached import CachedEmbedder
     from onionskin.memory.retrieval.embedders.providers import (
         EmbedderOptions,
         LangChainEmbedder,
@@ -32,7 +39,12 @@ __all__ = [
     "EMBEDDING",
     "EVERYTHING",
     "Analyzer",
+    "CachedEmbedder",
     "CachedIndex",
+    "ConversationHit",
+    "ConversationHits",
+    "ConversationQuery",
+    "ConversationSearch",
     "Embedder",
     "EmbedderOptions",
     "IndexCache",
@@ -54,7 +66,11 @@ __all__ = [
 ]
 
 _MODULES = {
+    "conversation_search": (
+        *("ConversationHit", "ConversationHits", "ConversationQuery", "ConversationSearch"),
+    ),
     "embedders.base": ("Embedder", "embed_in_batches", "embed_with_timeout"),
+    "embedders.cached": ("CachedEmbedder",),
     "embedders.providers": (
         *("EmbedderOptions", "LangChainEmbedder", "StaticEmbedder", "open_embedder"),
     ),

@@ -25,6 +25,7 @@ from onionskin.service.chat import schemas as chat_schemas
 from onionskin.service.memories import queries as memory_queries
 from onionskin.service.memories import schemas as memory_schemas
 from onionskin.service.sessions import schemas as session_schemas
+from onionskin.service.sessions import search as search_schemas
 from onionskin.service.users import schemas as user_schemas
 from tests.openai_server import Fault, OpenAIServer
 from tests.services import Service, running_service
@@ -34,6 +35,11 @@ _SAME: dict[type, type[BaseModel]] = {
     results.LayerUse: chat_schemas.LayerUse,
     results.Recalled: chat_schemas.Recalled,
     results.Message: schemas.ChatMessage,
+    results.ToolCall: schemas.ToolCallInfo,
+    results.ToolResult: schemas.ToolResultInfo,
+    results.PromptMessage: chat_schemas.PromptMessage,
+    results.Context: chat_schemas.ContextAnswer,
+    results.MessageHit: search_schemas.MessageHit,
     results.Usage: chat_schemas.Usage,
     results.ImportResult: user_schemas.ImportDone,
     results.Session: session_schemas.SessionInfo,
@@ -90,6 +96,31 @@ async def test_a_conversation_is_remembered_streamed_and_read_back(service: Serv
         assert await onionskin.delete_session("ann", reply.session_id) == 4
 
 
+async def test_conversations_are_searched_and_read_as_context(service: Service) -> None:
+    async with OnionskinClient(service.url) as onionskin:
+        reply = await onionskin.chat("eli", "My parrot is called Quixote.")
+        context = await onionskin.context("eli", "What is my parrot called?")
+        assert context.session_id == reply.session_id
+        assert context.prompt[-1].content.endswith("What is my parrot called?")
+        assert "Quixote" in context.text
+        page = await onionskin.search(
+            "eli",
+            "parrot",
+            role="user",
+            since=datetime.now(UTC) - timedelta(hours=1),
+            neighbours=1,
+            include_vectors=True,
+        )
+        (hit,) = page.items
+        assert hit.message.content == "My parrot is called Quixote."
+        assert hit.message.time.tzinfo is not None
+        assert [one.role for one in hit.context] == ["assistant"]
+        assert hit.similarity is not None
+        assert hit.vector is not None
+        nothing = await onionskin.search("eli", "parrot", sessions=["s_" + "0" * 16])
+        assert (nothing.items, nothing.next_cursor) == ((), None)
+
+
 async def test_memories_are_kept_found_changed_and_forgotten(service: Service) -> None:
     until = datetime.now(UTC) + timedelta(days=1)
     async with OnionskinClient(service.url) as onionskin:
@@ -99,7 +130,7 @@ async def test_memories_are_kept_found_changed_and_forgotten(service: Service) -
         assert kept.expires == until
         assert kept.tags == ("a",)
         await onionskin.remember("bo", "Likes blue.", kind="preference")
-        (found, *_) = await onionskin.search("bo", "Whom does he meet?", top_k=1)
+        (found, *_) = await onionskin.search_memories("bo", "Whom does he meet?", top_k=1)
         assert found.memory == kept
         assert sum(found.parts.values()) == pytest.approx(found.score, abs=0.01)
         changed = await onionskin.change("bo", kept.id, pinned=True, expires=None)
@@ -130,7 +161,7 @@ def test_the_synchronous_client_does_the_same(service: Service) -> None:
         assert "Biscuit" in whole.reply
         assert onionskin.session("di", reply.session_id).messages == 4
         kept = onionskin.remember("di", "Likes blue.")
-        assert onionskin.search("di", "colour blue")[0].memory.id == kept.id
+        assert onionskin.search_memories("di", "colour blue")[0].memory.id == kept.id
         assert onionskin.import_lines("di-2", b"".join(onionskin.export("di"))).memories == 1
         assert onionskin.erase("di").memories == 1
 

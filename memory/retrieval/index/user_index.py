@@ -1,6 +1,6 @@
 """A user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -245,6 +245,25 @@ class UserIndex:
             for place in places
             if (entry := self.entries[rows[place]])
         ]
+
+    def similarities(self, ids: Sequence[str], vector: Vector | None) -> list[float | None]:
+        """The cosine of each message and a `(dim,)` unit vector; None where one has no vector."""
+        if vector is None or not ids or not self.vectors.fits(vector):
+            return [None] * len(ids)
+        rows = np.array([self._row_of[entry_id] for entry_id in ids], np.intp)
+        cosines, known = self.vectors.cosines(rows, vector)
+        return [
+            round(cosine, 4) if has_vector else None
+            for cosine, has_vector in zip(cosines.tolist(), known.tolist(), strict=True)
+        ]
+
+    def vectors_of(self, ids: Sequence[str]) -> list[Vector | None]:
+        """The `(dim,)` vector of each message; None where there is none."""
+        if not ids:
+            return []
+        vectors, known = self.vectors.of(np.array([self._row_of[one] for one in ids], np.intp))
+        pairs = zip(vectors, known.tolist(), strict=True)
+        return [vector if has_vector else None for vector, has_vector in pairs]
 
     def sessions_of(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """The number of each row's session."""
