@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator, StructuredRunnable
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
+from onionskin.memory.excerpts import cap_entries
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.records.consolidation import RecordConsolidator
@@ -85,6 +86,7 @@ class StructuredModel:
 
 
 _CONTEXT_LINES, _MAX_ATTEMPTS = 4, 2
+_LONGEST_LINE_TOKENS = 4000
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"
 
 _INSTRUCTIONS = f"""\
@@ -228,7 +230,8 @@ class Extractor:
         lines = without_quarantined(entries[start - first :], quarantined_ids)
         known = await self._consolidator.find_related(user, lines, policy.known)
         zone = TimeZone.stored(await self._store.users.time_zone(user)) or self._time_zone
-        prompt = extraction_prompt(known, before, lines, zone)
+        shown, _ = cap_entries((*before, *lines), _LONGEST_LINE_TOKENS)
+        prompt = extraction_prompt(known, shown[: len(before)], shown[len(before) :], zone)
         records, unusable = (
             await self._generate(user, prompt, lines, len(known)) if lines else ([], 0)
         )

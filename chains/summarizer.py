@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from onionskin.chains.generation import CallPurpose, Generator
 from onionskin.chains.quoting import escaped, fenced, quoted_line
-from onionskin.memory.layers.window import message_tokens
+from onionskin.memory.excerpts import cap_entries, message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.store import LEASE_TIMEOUT, RedisStore
@@ -98,7 +98,7 @@ class Summarizer:
         lines = await self._read(user, session_id, start, min(target, start + _BATCH_MESSAGES))
         batch = _fitting(lines, _BATCH_TOKENS)
         visible = without_quarantined(tuple(batch), await self._quarantined_ids(user))
-        entries = tuple(map(privacy.redact_entry, visible))
+        entries, _ = cap_entries(tuple(map(privacy.redact_entry, visible)), _BATCH_TOKENS)
         summary = privacy.redact(state.summary)
         if entries:
             prompt = summary_prompt(summary, entries, policy.summary_tokens)
@@ -137,7 +137,7 @@ def _fitting(entries: Sequence[Entry], budget_tokens: int) -> Sequence[Entry]:
     """The longest prefix of `entries` within the budget, of at least one entry."""
     used = 0
     for place, entry in enumerate(entries):
-        used += message_tokens(entry)
+        used += message_tokens(entry.message)
         if used > budget_tokens and place:
             return entries[:place]
     return entries

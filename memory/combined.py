@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.layers.langchain_classic_factories import Sources
+from onionskin.memory.layers.window import turns_start
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers
 from onionskin.memory.retrieval import Embedder, IndexCache, QueryPrefetcher
@@ -30,6 +31,9 @@ from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
 from onionskin.memory.types.snapshot import Section, Snapshot
 from onionskin.memory.types.tasks import Task
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
+
+SHORTENED = "shortened_messages"
+"""Name in `degraded` of messages in the window that were too long to be shown in full."""
 
 
 class CombinedMemory:
@@ -75,6 +79,7 @@ class CombinedMemory:
             vector_database = None
         self._layers = build_layers(profile, Sources(store, embedder, model, vector_database))
         self._window_size, self._can_extract = profile.window_size, can_extract
+        self._window_turns = profile.window.keep_pairs
         self._stores_vectors = profile.searches or embedder.local
         self._reads_digests, self._searches = "summary" in profile.layers, profile.searches
         self._vector_database = vector_database
@@ -178,9 +183,15 @@ class CombinedMemory:
         for layer in self._layers:
             section = await layer.load(turn)
             sections.append(section)
-            turn = replace(turn, shown=turn.shown | section.ids_shown())
+            turn = replace(
+                turn,
+                shown=turn.shown | section.ids_shown(),
+                shortened=turn.shortened.union(section.shortened),
+            )
             if section.missing:
                 degraded.append(section.missing)
+        if any(section.shortened for section in sections):
+            degraded.append(SHORTENED)
         if self.extraction_policy and not self._can_extract:
             degraded.insert(0, "extraction")
         if self._stores_vectors and turn.vector is None:
@@ -279,9 +290,13 @@ class CombinedMemory:
     async def _compacted(
         self, user: User, snapshot: Snapshot, quarantined_ids: frozenset[str]
     ) -> Snapshot:
-        """The snapshot with what overflows the window summarized at once, without a model."""
+        """The snapshot with what overflows the window summarized at once, without a model.
+
+        Without a summary, the snapshot with the turns that the window may show.
+        """
         if self.summary_policy is None:
-            return snapshot
+            start = turns_start(snapshot.unfolded, self._window_turns)
+            return replace(snapshot, unfolded=snapshot.unfolded[start:]) if start else snapshot
         session, read = snapshot.session, snapshot.session.summary_state
         state, unfolded = compact_overflow(
             self.summary_policy, read, snapshot.unfolded, quarantined_ids

@@ -14,7 +14,7 @@ from onionskin.memory.layers.langchain_classic_factories import WITH_MODEL, Clas
 from onionskin.memory.layers.summary import SummaryLayer
 from onionskin.memory.layers.vector import VectorLayer
 from onionskin.memory.layers.vector_database import VectorDatabaseLayer
-from onionskin.memory.layers.window import WindowLayer
+from onionskin.memory.layers.window import EXCHANGE_TOKENS, WindowLayer
 from onionskin.memory.privacy.policy import PrivacyPolicies, Redact, RedactionOptions
 from onionskin.memory.privacy.retention import RetentionOptions
 from onionskin.memory.records.extraction import ExtractionPolicy
@@ -24,6 +24,8 @@ from onionskin.memory.summarization import SummaryPolicy
 LayerName = Literal["window", "summary", "facts", "vector", "classic"]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
+_LONGER_TURNS = 12
+"""Messages that the turns of a window may have beyond a message and its answer each."""
 
 
 class WindowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +33,7 @@ class WindowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     keep_pairs: _Positive = 6
     budget_tokens: _Positive = 3000
+    exchange_tokens: _Positive = EXCHANGE_TOKENS
 
 
 class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +91,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if "summary" not in self.layers:
             return None
         return SummaryPolicy(
-            keep_pairs=self.window.keep_pairs if "window" in self.layers else 0,
+            keep_pairs=self.window.keep_pairs if "window" in self.layers else 1,
             messages=self.summary.fold_messages if "window" in self.layers else 0,
             tokens=self.summary.fold_tokens,
             window_tokens=self.window.budget_tokens,
@@ -112,7 +115,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def budgets(self) -> dict[str, int]:
         """The token budget of each layer that has one."""
         bounds = {
-            "window": self.window.budget_tokens,
+            "window": self.window.budget_tokens + self.window.exchange_tokens,
             "summary": self.summary.budget_tokens + self.summary.carry_tokens,
             "facts": self.facts.pinned_tokens + self.facts.budget_tokens,
             "vector": self.vector.budget_tokens,
@@ -134,7 +137,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The most session messages that a turn reads; 0 for all that are not summarized."""
         if "summary" in self.layers:
             return 0
-        return 2 * self.window.keep_pairs if "window" in self.layers else 1
+        if "window" not in self.layers:
+            return 1
+        return 2 * self.window.keep_pairs + _LONGER_TURNS
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,14 +198,19 @@ def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:
 
 def _window(profile: Profile, _: Sources) -> Layer:
     keep_pairs = None if "summary" in profile.layers else profile.window.keep_pairs
-    return WindowLayer(keep_pairs=keep_pairs, budget_tokens=profile.window.budget_tokens)
+    return WindowLayer(
+        keep_pairs=keep_pairs,
+        budget_tokens=profile.window.budget_tokens,
+        exchange_tokens=profile.window.exchange_tokens,
+    )
 
 
 def _summary(profile: Profile, _: Sources) -> Layer:
     return SummaryLayer(
         budget_tokens=profile.summary.budget_tokens,
         carry_tokens=profile.summary.carry_tokens,
-        show_unfolded="window" not in profile.layers,
+        exchange_tokens=0 if "window" in profile.layers else profile.window.exchange_tokens,
+        window_tokens=profile.window.budget_tokens,
     )
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from onionskin.memory.layers.window import message_tokens, window_tokens
+from onionskin.memory.excerpts import message_tokens
+from onionskin.memory.layers.window import exchange_start, fit_earlier, turns_start, window_tokens
 from onionskin.memory.quarantine import without_quarantined
 from onionskin.memory.tokens import clip_tokens, count_tokens
 from onionskin.memory.types.messages import Entry, Session, SummaryState
@@ -64,10 +65,11 @@ class SummaryPolicy:
     """When messages move from the window into the summary.
 
     Attributes:
-        keep_pairs: Newest pairs of message and reply that stay in the window.
+        keep_pairs: Newest turns that stay in the window.
         messages: More older messages than this trigger a summary.
         tokens: More tokens in older messages than this trigger a summary.
-        window_tokens: Budget of the window; messages over it are compacted at once.
+        window_tokens: Budget of the window before the newest exchange; messages over it are
+            compacted at once.
         summary_tokens: Budget of the summary.
     """
 
@@ -94,12 +96,10 @@ def next_compaction(
         unfolded: `messages[compacted_upto:]`.
     """
     fold = session.summary_state
-    older = list(unfolded[: max(0, len(unfolded) - 2 * policy.keep_pairs)])
-    while older and len(older) < len(unfolded) and unfolded[len(older)].message.role != "user":
-        older.pop()  # a window begins with a message of the user
-    due = len(older) > policy.messages or window_tokens(tuple(older)) > policy.tokens
+    older = unfolded[: turns_start(unfolded, policy.keep_pairs)]
+    due = len(older) > policy.messages or window_tokens(older) > policy.tokens
     if due:
-        return fold.compacted_upto + len(older)
+        return older[-1].position + 1
     return fold.compacted_upto if fold.summarized_upto < fold.compacted_upto else None
 
 
@@ -111,23 +111,24 @@ def compact_overflow(
 ) -> tuple[SummaryState, tuple[Entry, ...]]:
     """Compact messages over the window's budget into an extract; a model summarizes them later.
 
-    Half of the budget is freed, so that this stays rare during an outage of the model.
-    Quarantined messages are left out of the extract.
+    The newest exchange stays. Half of the budget is freed, so that this stays rare during an outage
+    of the model. Quarantined messages are left out of the extract.
 
     Returns:
         The new state, and the messages that stay in the window; unchanged if all messages fit.
     """
-    if window_tokens(unfolded) <= policy.window_tokens:
+    start = exchange_start(unfolded)
+    earlier, _ = fit_earlier(unfolded[:start], policy.window_tokens)
+    if window_tokens(earlier) <= policy.window_tokens:
         return state, unfolded
-    left, place = policy.window_tokens // 2, len(unfolded)
-    while place and (left := left - message_tokens(unfolded[place - 1])) >= 0:
+    left, place = policy.window_tokens // 2, start
+    while place and (left := left - message_tokens(earlier[place - 1].message)) >= 0:
         place -= 1
     text = fallback_summary(
         state.fallback_summary,
         without_quarantined(unfolded[:place], quarantined_ids),
         budget_tokens=policy.summary_tokens // 2,
     )
-    overflow = SummaryState(
-        state.compacted_upto + place, state.summarized_upto, state.summary, text
-    )
+    compacted_upto = unfolded[place - 1].position + 1
+    overflow = SummaryState(compacted_upto, state.summarized_upto, state.summary, text)
     return overflow, unfolded[place:]

@@ -28,7 +28,8 @@ class TurnContext:
         lock: The turn's lock on its session.
         quarantined_ids: Ids of quarantined messages and records.
         excluded_sessions: Ids of sessions that nothing is recalled from.
-        shown: Ids of the messages that earlier layers put into the prompt.
+        shown: Ids of the messages that earlier layers put into the prompt in full.
+        shortened: Ids of those of which they show head and tail alone.
         zone: The user's time zone.
     """
 
@@ -44,6 +45,7 @@ class TurnContext:
     quarantined_ids: frozenset[str] = frozenset()
     excluded_sessions: frozenset[str] = frozenset()
     shown: frozenset[str] = field(default_factory=frozenset[str])
+    shortened: frozenset[str] = frozenset()
     zone: TimeZone = UNKNOWN_ZONE
 
     @property

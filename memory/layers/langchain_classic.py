@@ -16,6 +16,7 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, get_buffer_string
 
 from onionskin.memory.errors import ConfigurationError
+from onionskin.memory.excerpts import shorten
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.layers.langchain_classic_factories import (
     EVENT_LOOP,
@@ -25,7 +26,7 @@ from onionskin.memory.layers.langchain_classic_factories import (
     load_classic,
     make_memory,
 )
-from onionskin.memory.tokens import clip_tokens, count_tokens
+from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import Message
 from onionskin.memory.types.snapshot import Section
 
@@ -81,7 +82,7 @@ class ClassicLayer:
             messages = [entry.message for entry in entries]
             EVENT_LOOP.set(asyncio.get_running_loop())
             text = await asyncio.to_thread(self._replay_and_load, memory, messages, turn.text)
-        text = clip_tokens(text, self._options.budget_tokens)
+        text = shorten(text, self._options.budget_tokens)
         return Section(self.name, tokens=count_tokens(text), text=text)
 
     def _make(self) -> Any:

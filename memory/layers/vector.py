@@ -55,7 +55,11 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
     """
     if not hits:
         return Section(name)
-    in_session = {(entry.message.at, entry.message.content) for entry in turn.snapshot.unfolded}
+    in_session = {
+        (entry.message.at, entry.message.content)
+        for entry in turn.snapshot.unfolded
+        if entry.id not in turn.shortened
+    }
     fitting: list[Hit] = []
     shown_ids, used_tokens = set(turn.shown), 0
     for hit in hits:

@@ -67,6 +67,7 @@ class Section:
         hits: Recalled messages, best first.
         records: Recalled records; those that are always shown come first.
         missing: Name of a dependency that failed; empty for none.
+        shortened: Ids of messages of which head and tail are shown.
     """
 
     layer: str
@@ -77,18 +78,22 @@ class Section:
     hits: tuple[Hit, ...] = ()
     records: tuple[Record, ...] = ()
     missing: str = ""
+    shortened: tuple[str, ...] = ()
 
     @cached_property
     def quoted_ids(self) -> tuple[str, ...]:
-        """Ids of the messages of this and of earlier sessions that the prompt shows in full."""
+        """Ids of the messages of this and of earlier sessions that the prompt quotes."""
         ids = [entry.id for entry in self.messages]
         for digest in self.digests:
             ids += [entry.id for entry in digest.tail]
         return tuple(ids)
 
     def ids_shown(self) -> set[str]:
-        """Ids of all messages in the section, including recalled ones and their context."""
-        ids = set(self.quoted_ids)
+        """Ids of all messages in the section, including recalled ones and their context.
+
+        Without shortened ones: what they lack can still be recalled.
+        """
+        ids = set(self.quoted_ids).difference(self.shortened)
         for hit in self.hits:
             ids.add(hit.entry.id)
             ids.update(entry.id for entry in hit.context)

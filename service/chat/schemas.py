@@ -13,6 +13,11 @@ from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
 from onionskin.service.schemas import ChatMessage, SessionId, UserId, message_fields
 
+_DEGRADED = (
+    "Parts that failed, such as `embedder`; `shortened_messages` if the window shows head and tail "
+    "of a long message."
+)
+
 
 class ChatRequest(BaseModel):
     """A message from a user."""
@@ -69,7 +74,10 @@ class LayerUse(BaseModel):
 
     layer: str
     tokens: int = Field(description="Estimated.")
-    messages: list[str] = Field(description="Ids of messages quoted in full.")
+    messages: list[str] = Field(description="Ids of quoted messages.")
+    shortened: list[str] = Field(
+        default_factory=list, description="Ids of those whose head and tail alone are quoted."
+    )
     summary: str = Field(description="The running summary in the prompt.")
     earlier_sessions: list[str] = Field(description="Ids of earlier sessions in the prompt.")
     recalled: list[Recalled]
@@ -87,6 +95,7 @@ def _section_fields(section: Section) -> dict[str, Any]:
         "layer": section.layer,
         "tokens": section.tokens,
         "messages": section.quoted_ids,
+        "shortened": section.shortened,
         "summary": section.text,
         "earlier_sessions": [digest.session_id for digest in section.digests],
         "recalled": list(map(_hit_fields, section.hits)),
@@ -112,7 +121,7 @@ class ChatAnswer(BaseModel):
     new_session: bool
     usage: Usage | None = Field(description="Null if the model does not report it.")
     memory: list[LayerUse]
-    degraded: list[str] = Field(description="Parts that failed, such as `embedder`.")
+    degraded: list[str] = Field(description=_DEGRADED)
     interrupted: bool = Field(False, description="Whether a newer turn stopped it.")
     messages_unfolded: int = Field(
         0, description="Messages of the session that are not summarized yet."
@@ -189,7 +198,7 @@ class ContextAnswer(BaseModel):
     prompt: list[PromptMessage] = Field(description="Messages to send to a model.")
     tokens: int = Field(description="Estimated tokens of the prompt.")
     memory: list[LayerUse]
-    degraded: list[str] = Field(description="Parts that failed, such as `embedder`.")
+    degraded: list[str] = Field(description=_DEGRADED)
 
     @classmethod
     def of(cls, context: Context) -> "ContextAnswer":

@@ -132,7 +132,7 @@ async def _check(memory: CombinedMemory, store: RedisStore, user: User, session_
     assert bool(fold.fallback_summary) == (fold.summarized_upto < fold.compacted_upto)
     window = recollection.sections[0].messages
     assert [entry.position for entry in window] == list(range(fold.compacted_upto, session.length))
-    assert recollection.sections[0].tokens <= _PROFILE.window.budget_tokens
+    assert recollection.sections[0].tokens <= _PROFILE.budgets["window"]
     prompt = build_prompt(recollection)
     in_window = [mark for message in prompt[1:-1] for mark in _MARK.findall(str(message.text))]
     assert in_window == expected[fold.compacted_upto :]
