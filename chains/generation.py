@@ -26,7 +26,10 @@ T = TypeVar("T")
 StructuredRunnable: TypeAlias = Runnable[list[BaseMessage], dict[str, Any]]
 """What `with_structured_output(..., include_raw=True)` returns: `raw` and `parsed`."""
 LONGEST_ANSWER = 1 << 18
-"""In characters: more than models write. A longer answer would slow down every later turn."""
+"""In characters: more than models write. A longer answer would slow down every later turn.
+
+The service raises it to the longest message that it accepts: a model can repeat what it was sent.
+"""
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 _UNPARSED = ("LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError")
 """Errors of SDKs for an answer that came, but incomplete or not in the requested form."""
@@ -71,12 +74,18 @@ class TimedModel:
     Args:
         chat_model: The model.
         timeout: Time limit per call; for a stream, per piece.
+        longest_answer: Limit in characters.
     """
 
     def __init__(
-        self, chat_model: BaseChatModel, timeout: timedelta = timedelta(seconds=60)
+        self,
+        chat_model: BaseChatModel,
+        timeout: timedelta = timedelta(seconds=60),
+        *,
+        longest_answer: int = LONGEST_ANSWER,
     ) -> None:
         self.chat_model, self._seconds = chat_model, timeout.total_seconds()
+        self._longest_answer = longest_answer
 
     async def generate(
         self,
@@ -102,14 +111,14 @@ class TimedModel:
 
         Raises:
             ModelTimeoutError: A piece exceeded the time limit.
-            ModelError: The model failed, broke off, answered nothing or more than `LONGEST_ANSWER`.
+            ModelError: The model failed, broke off, answered nothing or too much.
         """
         pieces = self.chat_model.astream(prompt, config, **options)
         length, is_empty, is_openai, is_finished = 0, True, False, False
         while (piece := await self._limited(anext(pieces, None))) is not None:
             text = str(piece.text)
             length += len(text)
-            _check_length(length)
+            _check_length(length, self._longest_answer)
             is_empty = is_empty and not (text.strip() or piece.tool_call_chunks)
             metadata = piece.response_metadata
             is_openai = is_openai or metadata.get("model_provider") == "openai"
@@ -168,10 +177,18 @@ class Generator:
     Args:
         model: The model, with its wrappers.
         observer: Observes the calls.
+        longest_answer: Limit in characters.
     """
 
-    def __init__(self, model: CompletionModel, observer: TurnObserver | None = None) -> None:
+    def __init__(
+        self,
+        model: CompletionModel,
+        observer: TurnObserver | None = None,
+        *,
+        longest_answer: int = LONGEST_ANSWER,
+    ) -> None:
         self._model, self.observer = model, observer or NullObserver()
+        self._longest_answer = longest_answer
 
     @property
     def chat_model(self) -> BaseChatModel:
@@ -197,14 +214,14 @@ class Generator:
         Raises:
             ModelTimeoutError: The model exceeded its time limit.
             ModelUnavailableError: The model is not called for a while.
-            ModelError: It failed, answered nothing, or more than `LONGEST_ANSWER`.
+            ModelError: It failed, answered nothing, or too much.
         """
         with self._observed(purpose, prompt, options) as call:
             call.message = message = await self._model.generate(prompt, config, options)
             text = str(message.text)
             if not text.strip() and not message.tool_calls:
                 raise _empty_answer()
-            _check_length(len(text))
+            _check_length(len(text), self._longest_answer)
         return message
 
     async def stream(
@@ -261,10 +278,10 @@ class Generator:
             yield call
 
 
-def _check_length(characters: int) -> None:
-    if characters > LONGEST_ANSWER:
+def _check_length(characters: int, longest_answer: int) -> None:
+    if characters > longest_answer:
         raise ModelError(
-            f"The chat model answered more than {LONGEST_ANSWER} characters; the turn was not "
+            f"The chat model answered more than {longest_answer} characters; the turn was not "
             "stored. Ask for less, or limit the model's output.",
             outage=False,
         )

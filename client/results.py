@@ -95,6 +95,7 @@ class LayerUse:
     earlier_sessions: tuple[str, ...]
     recalled: tuple[Recalled, ...]
     records: tuple[str, ...]
+    shortened: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from onionskin.chains.callbacks import with_observer
 from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.extractor import Extractor
-from onionskin.chains.generation import Generator, TimedModel
+from onionskin.chains.generation import LONGEST_ANSWER, Generator, TimedModel
 from onionskin.chains.models.circuit_breaker import CircuitBreakerChatModel, CircuitBreakerModel
 from onionskin.chains.models.factory import open_model
 from onionskin.chains.observers import CompositeObserver, TurnObserver
@@ -158,8 +158,9 @@ def _build_core(
     """
     observer: TurnObserver = CompositeObserver(metrics, tracing) if tracing else metrics
     circuit = model_circuit(settings, metrics)
-    timed = TimedModel(model, settings.model_timeout)
-    generator = Generator(CircuitBreakerModel(timed, circuit), observer)
+    longest = max(LONGEST_ANSWER, settings.longest_message)
+    timed = TimedModel(model, settings.model_timeout, longest_answer=longest)
+    generator = Generator(CircuitBreakerModel(timed, circuit), observer, longest_answer=longest)
     classic_model = with_observer(
         CircuitBreakerChatModel(inner=model, circuit=circuit),
         observer,
