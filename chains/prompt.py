@@ -138,9 +138,7 @@ def _with_instructions(prompt: Prompt, instructions: ClientInstructions) -> list
     if instructions.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
         before.insert(0, SystemMessage("\n\n".join([*instructions.system, *own])))
-    if instructions.parts:
-        last = HumanMessage([{"type": "text", "text": str(last.text)}, *instructions.parts])
-    return [*before, last, *instructions.tail]
+    return [*before, last]
 
 
 def memory_text(recalled: RecallResult) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from onionskin.chains.content import spoken_text
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import (
     InvalidInputError,
@@ -24,19 +25,39 @@ from onionskin.memory.types.snapshot import Section
 
 
 @dataclass(frozen=True, slots=True)
+class ClientConversation:
+    """The messages of a client in OpenAI's form, as it sent them.
+
+    Attributes:
+        before: The client's instructions and earlier messages.
+        message: The user's message of this turn.
+        after: Messages after it: calls and results of tools, or the beginning of the answer.
+    """
+
+    before: tuple[Mapping[str, Any], ...]
+    message: Mapping[str, Any]
+    after: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def prefill(self) -> str:
+        """The beginning of the answer, which the model continues; empty for none."""
+        last = self.after[-1] if self.after else {}
+        is_prefill = last.get("role") == "assistant" and not last.get("tool_calls")
+        return spoken_text(last.get("content")) if is_prefill else ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientInstructions:
     """What a client adds to the prompt beside its message. None of it is stored.
 
     Attributes:
-        system: The client's system messages.
-        parts: Parts of the message other than its text, such as images.
-        tail: Messages after the user's: calls of tools, and their results.
+        system: The client's system messages, if it sends no conversation.
+        conversation: The client's messages, if it sends a whole conversation.
         options: Arguments of the model call, such as `tools` and `temperature`.
     """
 
     system: tuple[str, ...] = ()
-    parts: tuple[dict[str, Any], ...] = ()
-    tail: tuple[BaseMessage, ...] = ()
+    conversation: ClientConversation | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -57,6 +78,10 @@ class TurnRequest:
         new_session: Begin a new session, whatever the latest one is.
         excluded_sessions: Ids of sessions that nothing is recalled from.
         zones: The time zones that the request names.
+        new_session_id: Id of the session, if it is new; random if empty.
+        shown_from: Position in the session from which on the client shows the messages itself;
+            None if it shows none of them.
+        is_stored: Whether the turn is stored; otherwise memory is read only.
     """
 
     user: User
@@ -69,6 +94,9 @@ class TurnRequest:
     new_session: bool = False
     excluded_sessions: tuple[str, ...] = ()
     zones: ZoneChoice = NO_ZONES
+    new_session_id: str = ""
+    shown_from: int | None = None
+    is_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ listed in `LANGCHAIN_METHODS` and `LANGCHAIN_FIELDS`; a contract test compares t
 installed version, and the requests with those of the unmodified ChatOpenAI.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,18 +20,26 @@ import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
 from onionskin.chains.callbacks import has_no_callbacks
+from onionskin.chains.client_prompt import ClientPrompt
 from onionskin.chains.prompt import Prompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 
 LANGCHAIN_METHODS: dict[str, tuple[str, ...]] = {
     "ainvoke": (
+        "self",
+        "input: 'LanguageModelInput'",
+        "config: 'RunnableConfig | None' = None",
+        "stop: 'list[str] | None' = None",
+        "**kwargs: 'Any'",
+    ),
+    "astream": (
         "self",
         "input: 'LanguageModelInput'",
         "config: 'RunnableConfig | None' = None",
@@ -190,6 +198,7 @@ class FastChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> AIMessage:
         """The answer; without LangChain's run management where no handler sees the run."""
+        kwargs = _with_sent_messages(input, kwargs)
         has_handlers = not has_no_callbacks(config, self.callbacks, verbose=self.verbose)
         if has_handlers or any(name.startswith(_TRACING_OPTIONS) for name in kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
@@ -198,6 +207,17 @@ class FastChatOpenAI(ChatOpenAI):
             result = await self._agenerate_with_cache(messages, stop=stop, **kwargs)
             return cast("AIMessage", result.generations[0].message)
         return _message_of(await self._agenerate(messages, stop, **kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """The answer in pieces."""
+        return super().astream(input, config, stop=stop, **_with_sent_messages(input, kwargs))
 
     @property
     def _is_direct(self) -> bool:
@@ -313,6 +333,14 @@ async def with_transport(model: FastChatOpenAI, url: str) -> AsyncGenerator[Fast
         yield model
     finally:
         await transport.aclose()
+
+
+def _with_sent_messages(prompt: LanguageModelInput, options: dict[str, Any]) -> dict[str, Any]:
+    """The options; for a client's own messages with the messages as they were sent."""
+    if not isinstance(prompt, ClientPrompt):
+        return options
+    extra: dict[str, Any] = options.get("extra_body") or {}
+    return {**options, "extra_body": {"messages": prompt.sent, **extra}}
 
 
 def _as_messages(prompt: LanguageModelInput) -> list[BaseMessage]:

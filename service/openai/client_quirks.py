@@ -1,6 +1,7 @@
-"""Conventions of chat front-ends: auxiliary requests, and how they name their user."""
+"""Conventions of chat front-ends: kinds of requests, and how they name their user and chat."""
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import jwt
 from jwt.exceptions import PyJWTError
@@ -8,42 +9,55 @@ from pydantic import SecretStr
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.service.auth.principals import Principal, UnauthorizedError
+from onionskin.service.openai.front_ends import front_ends
 from onionskin.service.openai.schemas import CompletionRequest
 
+RequestKind: TypeAlias = Literal["turn", "temporary", "job"]
+"""A turn is recalled for and stored, a temporary one is recalled for, and a job is neither."""
 _REMEMBER, _TASK = "x-onionskin-remember", "x-onionskin-task"
-_OPEN_WEBUI_TASK, _OPEN_WEBUI_CHAT = "### task:", "<chat_history>"
-_LIBRECHAT = (
-    "provide a concise, 5-word-or-less title for the conversation",
-    "please generate a concise, 5-word-or-less title for the conversation",
-    "please generate a concise title (max 40 characters) for a conversation that starts with",
-)
-_LIBRECHAT_STRUCTURED = ("analyze this conversation and provide", "title in the detected language")
+_YES, _NO = ("true", "1", "yes"), ("false", "0", "no")
+_CHAT_HEADERS = ("x-chat-id", "x-conversation-id", "x-openwebui-chat-id")
+_CHAT_FIELDS = ("chat_id", "conversation_id", "thread_id")
+_LOCAL_CHAT = "local:"
+_LONGEST_CHAT_ID = 256
 _USER_TOKEN, _ISSUER = "x-openwebui-user-jwt", "open-webui"
 _LEEWAY_SECONDS = 60
 
 
-def is_auxiliary_request(request: CompletionRequest, headers: Mapping[str, str]) -> bool:
-    """Whether a request asks for a title, tags or the like; it is answered but not stored.
+def kind_of(request: CompletionRequest, headers: Mapping[str, str]) -> RequestKind:
+    """Whether a request is a turn, a temporary turn, or a job of a front end such as a title.
 
-    Signs are `metadata.task`, the headers `X-Onionskin-Task: <any>` and
-    `X-Onionskin-Remember: false`, and a first or last message that starts like a template of
-    Open WebUI or LibreChat.
+    Jobs have the header `X-Onionskin-Task: <any>`, `metadata.task`, or a shape of
+    `front_ends.toml`. Temporary turns have `X-Onionskin-Remember: false`, or belong to a temporary
+    chat of Open WebUI.
+
+    Raises:
+        InvalidInputError: `X-Onionskin-Remember` is neither true nor false.
     """
-    if headers.get(_TASK) or headers.get(_REMEMBER, "").lower() in ("false", "0", "no"):
-        return True
-    if (request.metadata or {}).get("task"):
-        return True
-    return any(
-        _is_template(message.text) for message in (request.messages[0], request.messages[-1])
-    )
+    remember = headers.get(_REMEMBER)
+    if remember is not None and remember.strip().lower() not in _YES + _NO:
+        raise InvalidInputError(
+            f"The header X-Onionskin-Remember is {remember!r}. Send `true`, or `false` for a turn "
+            "that is answered with the memory, but not stored."
+        )
+    if headers.get(_TASK) or (request.metadata or {}).get("task"):
+        return "job"
+    if front_ends().is_job(request.messages, streams=bool(request.stream)):
+        return "job"
+    is_temporary = remember is not None and remember.strip().lower() in _NO
+    return "temporary" if is_temporary or _chat_id(request, headers)[:6] == _LOCAL_CHAT else "turn"
 
 
-def _is_template(text: str) -> bool:
-    lower = text.strip().casefold()
-    if lower.startswith(_OPEN_WEBUI_TASK):
-        return _OPEN_WEBUI_CHAT in lower
-    start, instruction = _LIBRECHAT_STRUCTURED
-    return lower.startswith(_LIBRECHAT) or (lower.startswith(start) and instruction in lower)
+def chat_of(request: CompletionRequest, headers: Mapping[str, str]) -> str | None:
+    """The front end's own id of the chat; None if the request has none."""
+    return _chat_id(request, headers) or None
+
+
+def _chat_id(request: CompletionRequest, headers: Mapping[str, str]) -> str:
+    fields = request.metadata or {}
+    named = next((headers[name] for name in _CHAT_HEADERS if headers.get(name)), None)
+    named = named or next((fields[name] for name in _CHAT_FIELDS if fields.get(name)), "")
+    return named[:_LONGEST_CHAT_ID] if isinstance(named, str) else ""
 
 
 def user_of(

@@ -1,24 +1,17 @@
-"""Parses the messages of a request: the user's message, the history, and the rest for the model."""
+"""Parses a request: the user's message, the history to store, and the messages for the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-    convert_to_messages,
-)
-
-from onionskin.chains.prompt import with_texts
-from onionskin.chains.turn import ClientInstructions
+from onionskin.chains.client_prompt import ClientPrompt, prompt_of, to_langchain, with_texts
+from onionskin.chains.content import stored_text
+from onionskin.chains.prompt import Prompt
+from onionskin.chains.turn import ClientConversation, ClientInstructions
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.service.openai.front_ends import Origin, front_ends
 from onionskin.service.openai.schemas import ChatCompletionMessage, CompletionRequest
 
-_NO_TEXT = "(see attachment)"
 TranscriptLine = tuple[str, str]
 """Role and text of a message."""
 
@@ -28,82 +21,85 @@ class ParsedRequest:
     """A parsed request.
 
     Attributes:
-        text: Text of the user's new message.
-        history: Earlier messages as the client has them, without tool calls.
-        instructions: What the model gets besides the message, unchanged.
+        text: The user's own words in the message of the turn, as they are stored.
+        history: Earlier messages of the conversation, as they are stored.
+        instructions: The client's messages for the model, as sent, and arguments of the call.
+        program: Instructions of a program that sends demonstrations; empty for a chat.
     """
 
     text: str
     history: tuple[TranscriptLine, ...]
     instructions: ClientInstructions
+    program: str = ""
 
 
 def parse_request(request: CompletionRequest) -> ParsedRequest:
     """Parse the messages of a request.
 
+    The message of the turn is the last one that the user wrote. Messages that a library wrote in the
+    user's name reach the model, but are not stored.
+
     Raises:
-        InvalidInputError: No user message needs an answer, or a field has an unsupported value.
+        InvalidInputError: There is no user message, or a field has an unsupported value.
     """
     if request.n not in (None, 1):
         raise InvalidInputError("`n` must be 1: memory stores one answer per turn.")
-    system = tuple(message.text for message in request.messages if _is_system(message))
-    messages = [message for message in request.messages if not _is_system(message)]
-    user_positions = [
-        position for position, message in enumerate(messages) if message.role == "user"
-    ]
-    if not user_positions:
-        raise InvalidInputError("`messages` contain no user message.")
-    last = user_positions[-1]
-    user_message, tail = messages[last], messages[last + 1 :]
-    if any(message.role == "assistant" and not message.tool_calls for message in tail):
-        raise InvalidInputError("`messages` end with an answer: add a user message.")
-    lines = ((message.role, _text(message)) for message in messages[:last] if _is_stored(message))
-    instructions = ClientInstructions(
-        system=tuple(filter(None, system)),
-        parts=user_message.parts,
-        tail=tuple(map(_to_langchain, tail)),
-        options=request.options(),
+    messages = request.messages
+    origins = [_origin(message) for message in messages]
+    last = _last_of_user(messages, origins)
+    sent = [message.sent for message in messages]
+    for message, form in zip(messages, sent, strict=True):
+        if message.tool_calls:
+            to_langchain(form)  # raises for calls that no model could read
+    is_program = "demonstration" in origins[:last]
+    conversation = ClientConversation(
+        before=tuple(sent[:last]), message=sent[last], after=tuple(sent[last + 1 :])
     )
-    history = tuple((role, text) for role, text in lines if text.strip())
-    return ParsedRequest(_text(user_message), history, instructions)
+    return ParsedRequest(
+        _words(messages[last]),
+        tuple(_lines(messages[:last], origins)),
+        ClientInstructions(conversation=conversation, options=request.options()),
+        program="\n".join(one.text for one in messages if one.is_system) if is_program else "",
+    )
 
 
-def to_prompt(request: CompletionRequest, privacy: PrivacyPolicy) -> list[BaseMessage]:
-    """The messages of an auxiliary request as a prompt, without private text: it is not a turn."""
-    return [
-        with_texts(_to_langchain(message), privacy.for_model_outside_turn)
-        for message in request.messages
-    ]
+def to_prompt(request: CompletionRequest, privacy: PrivacyPolicy) -> Prompt | ClientPrompt:
+    """The messages of a job as a prompt, without private text: it is not a turn."""
+    change = privacy.for_model_outside_turn
+    return prompt_of(with_texts(message.sent, change) for message in request.messages)
 
 
-def _is_system(message: ChatCompletionMessage) -> bool:
-    return message.role in ("system", "developer")
+def _origin(message: ChatCompletionMessage) -> Origin:
+    return front_ends().origin(message.text) if message.role == "user" else "user"
 
 
-def _is_stored(message: ChatCompletionMessage) -> bool:
-    """Whether a message is stored: user messages and answers, but no tool calls and results."""
-    return message.role == "user" or (message.role == "assistant" and not message.tool_calls)
+def _last_of_user(messages: Sequence[ChatCompletionMessage], origins: Sequence[Origin]) -> int:
+    """The place of the last message that the user wrote; else of the last in the user's name."""
+    places = [place for place, message in enumerate(messages) if message.role == "user"]
+    if not places:
+        raise InvalidInputError("`messages` contain no user message.")
+    return next((one for one in reversed(places) if origins[one] == "user"), places[-1])
 
 
-def _text(message: ChatCompletionMessage) -> str:
-    """The text to store; a message with only attachments gets a placeholder."""
-    return message.text if message.text.strip() or not message.parts else _NO_TEXT
+def _lines(
+    messages: Sequence[ChatCompletionMessage], origins: Sequence[Origin]
+) -> list[TranscriptLine]:
+    """The messages that belong to the conversation, without calls of tools and their results."""
+    lines, is_example = list[TranscriptLine](), False
+    for message, origin in zip(messages, origins, strict=False):
+        if message.role == "user":
+            is_example = origin == "demonstration"
+        while origin == "correction" and lines and lines[-1][0] == "assistant":
+            lines.pop()  # the next answer replaces it
+        is_stored = message.role in ("user", "assistant") and not message.tool_calls
+        text = _words(message) if is_stored and origin == "user" and not is_example else ""
+        if text.strip():
+            lines.append((message.role, text))
+    return lines
 
 
-def _to_langchain(message: ChatCompletionMessage) -> BaseMessage:
-    content: Any = message.content if message.content is not None else ""
-    match message.role:
-        case "system" | "developer":
-            return SystemMessage(content)
-        case "user":
-            return HumanMessage(content)
-        case "assistant" if not message.tool_calls:
-            return AIMessage(content)
-        case "tool" | "function":
-            return ToolMessage(content, tool_call_id=message.tool_call_id or message.name or "")
-        case _:
-            fields = {"role": "assistant", "content": content, "tool_calls": message.tool_calls}
-            try:
-                return convert_to_messages([fields])[0]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InvalidInputError(f"`tool_calls` cannot be read: {error}.") from error
+def _words(message: ChatCompletionMessage) -> str:
+    """The text to store: of a user, the user's own words."""
+    if message.role != "user" or not message.text.strip():
+        return stored_text(message.content)
+    return front_ends().own_words(message.text)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
@@ -9,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from onionskin.chains.generation import CallPurpose
 from onionskin.chains.turn import TurnReply, TurnRequest
 from onionskin.memory.errors import UnknownProfileError
+from onionskin.memory.types.messages import User
 from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn, zones_of
 from onionskin.service.openai import retries
-from onionskin.service.openai.client_quirks import is_auxiliary_request, user_of
+from onionskin.service.openai.client_quirks import kind_of, user_of
 from onionskin.service.openai.errors import OpenAIRoute, openai_responses
-from onionskin.service.openai.request import parse_request, to_prompt
+from onionskin.service.openai.request import ParsedRequest, parse_request, to_prompt
 from onionskin.service.openai.response import (
     ChatCompletion,
     completion_response,
@@ -22,7 +24,7 @@ from onionskin.service.openai.response import (
 )
 from onionskin.service.openai.retries import RequestAttempt
 from onionskin.service.openai.schemas import CompletionRequest
-from onionskin.service.openai.session_matching import is_session_id
+from onionskin.service.openai.session_matching import Place, is_session_id
 from onionskin.service.state import State
 
 router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
@@ -62,12 +64,23 @@ async def complete(
     body: CompletionRequest, request: Request, state: StateDep, principal: PrincipalDep
 ) -> Response:
     """Create a chat completion with the user's memory; docs/openai.md says what is stored."""
-    profile, parsed = _profile(state, body.model), parse_request(body)
+    profile, kind = _profile(state, body.model), kind_of(body, request.headers)
     completion = ChatCompletion(profile)
-    if is_auxiliary_request(body, request.headers):
-        return await _auxiliary_response(state, body, request, completion)
+    if kind == "job":
+        return await _job_response(state, body, request, completion)
+    parsed = parse_request(body)
     user_id = user_of(body, request.headers, principal, state.settings.openwebui_secret)
     user = await admit_turn(request, state, principal, user_id)
+    if kind == "temporary":
+        place = await state.session_matcher.look_up(
+            user, parsed.history, named=_named_session(body, request)
+        )
+        turn = replace(
+            _turn(user, parsed, place, profile),
+            is_stored=False,
+            zones=zones_of(request, principal),
+        )
+        return await _temporary_response(state, turn, body, request, completion)
     attempt = await retries.begin(
         state.store,
         user,
@@ -79,17 +92,12 @@ async def complete(
     if attempt.stored:
         return await _stored_response(body, request, completion, attempt, attempt.stored)
     async with attempt.failing_on_error():
-        session_id = await state.session_matcher.find(
+        place = await state.session_matcher.find(
             user, parsed.history, named=_named_session(body, request), profile=profile
         )
-        turn = TurnRequest(
-            user,
-            parsed.text,
-            session_id,
-            profile,
+        turn = replace(
+            _turn(user, parsed, place, profile),
             nonce=attempt.nonce,
-            instructions=parsed.instructions,
-            new_session=session_id is None,
             zones=zones_of(request, principal),
         )
         if body.stream:
@@ -104,6 +112,32 @@ async def complete(
             await attempt.mark_failed()  # tool calls are not stored: a retry calls the model again
     return await completion_response(
         request, completion, reply, on_delivered=attempt.mark_delivered
+    )
+
+
+async def _temporary_response(
+    state: State,
+    turn: TurnRequest,
+    body: CompletionRequest,
+    request: Request,
+    completion: ChatCompletion,
+) -> Response:
+    """The answer to a turn that is recalled for, but not stored."""
+    if body.stream:
+        pieces = cast("AsyncGenerator[TurnReply]", state.chain.astream(turn))
+        return await stream_response(completion, pieces, include_usage=body.include_usage)
+    return await completion_response(request, completion, await state.chain.ainvoke(turn))
+
+
+def _turn(user: User, parsed: ParsedRequest, place: Place, profile: str) -> TurnRequest:
+    return TurnRequest(
+        user,
+        parsed.text,
+        place.session_id,
+        profile,
+        instructions=parsed.instructions,
+        new_session=place.session_id is None,
+        shown_from=place.shown_from,
     )
 
 
@@ -143,10 +177,10 @@ async def _pieces(
             await attempt.mark_failed()
 
 
-async def _auxiliary_response(
+async def _job_response(
     state: State, body: CompletionRequest, request: Request, completion: ChatCompletion
 ) -> Response:
-    """The model's answer to an auxiliary request of a front-end; nothing is stored."""
+    """The model's answer to a job of a front end; nothing is recalled or stored."""
     prompt, options = to_prompt(body, state.privacy_policies.default), body.options()
     generator, purpose = state.generator, CallPurpose("job")
     if not body.stream:

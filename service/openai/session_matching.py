@@ -17,12 +17,27 @@ from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore, new_session_id
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Message, Role, Session, User
+from onionskin.service.openai.front_ends import without_note
 from onionskin.service.openai.request import TranscriptLine
 
 _PAGES = (3, 47)
 """Sizes of the pages of recent sessions to search; the first page nearly always has the match."""
 _MIN_COMMON = 2
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a turn continues.
+
+    Attributes:
+        session_id: The session; None for a new one.
+        shown_from: Position from which on the client shows the session's messages itself; None if
+            it shows none of them.
+    """
+
+    session_id: str | None = None
+    shown_from: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,10 @@ class _Match:
     session: Session
     common: int
     is_end: bool = False
+
+    def shown_from(self, count: int) -> int:
+        """Position of the first message of a history of `count` messages."""
+        return self.session.length - count if self.is_end else 0
 
 
 def is_session_id(key: str | None) -> bool:
@@ -62,8 +81,8 @@ class SessionMatcher:
 
     async def find(
         self, user: User, history: Sequence[TranscriptLine], *, named: str | None, profile: str
-    ) -> str | None:
-        """The id of the session to continue; None if the turn begins a new session.
+    ) -> Place:
+        """Where the turn continues; forks or imports a session if needed.
 
         Args:
             user: The user.
@@ -74,10 +93,9 @@ class SessionMatcher:
         Raises:
             UnknownSessionError: The user has no session `named`.
         """
-        if named and not is_session_id(named):
-            raise UnknownSessionError(named)
+        _check_session_id(named)
         if not history:
-            return named  # a client that names a session sends no history
+            return _without_history(named)
         history = self._redacted(history)
         match = await self._best_match(user, history, named)
         if match is None:
@@ -85,7 +103,7 @@ class SessionMatcher:
             title = title_of(history[0][1])
             session = Session(new_session_id(), now, now, title=title, profile=profile)
             await self._append(user, session, history, create=True)
-            return session.id
+            return Place(session.id)
         session, common = match.session, match.common
         if match.is_end:
             common = session.length
@@ -95,7 +113,25 @@ class SessionMatcher:
             )
         if not match.is_end and common < len(history):
             await self._append(user, session, history[common:], create=False)
-        return session.id
+        return Place(session.id, match.shown_from(len(history)))
+
+    async def look_up(
+        self, user: User, history: Sequence[TranscriptLine], *, named: str | None
+    ) -> Place:
+        """Where a turn that is not stored belongs, without a change.
+
+        Raises:
+            UnknownSessionError: The user has no session `named`.
+        """
+        _check_session_id(named)
+        if not history:
+            return _without_history(named)
+        history = self._redacted(history)
+        match = await self._best_match(user, history, named)
+        is_whole = match is not None and (match.is_end or match.common == match.session.length)
+        if match is None or not is_whole or match.session.closed:
+            return Place()
+        return Place(match.session.id, match.shown_from(len(history)))
 
     async def _best_match(
         self, user: User, history: Sequence[TranscriptLine], named: str | None
@@ -167,6 +203,16 @@ class SessionMatcher:
         await self.store.transcripts.commit(user, session, pairs, create=create)
 
 
+def _check_session_id(named: str | None) -> None:
+    if named and not is_session_id(named):
+        raise UnknownSessionError(named)
+
+
+def _without_history(named: str | None) -> Place:
+    """A client that names a session and sends no history shows none of its messages."""
+    return Place(named, None) if named else Place()
+
+
 def _is_same(stored: TranscriptLine, line: TranscriptLine) -> bool:
     """Whether a line equals a stored one; the store may have redacted parts of an answer."""
     (stored_role, stored_text), (role, text) = stored, line
@@ -174,7 +220,7 @@ def _is_same(stored: TranscriptLine, line: TranscriptLine) -> bool:
         return False
     if role == "assistant":
         return matches_redacted(stored_text, text.strip())
-    return stored_text == text.strip()
+    return without_note(stored_text) == without_note(text.strip())
 
 
 def _role(role: str) -> Role:

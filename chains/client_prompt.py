@@ -1,0 +1,210 @@
+"""The prompt of a client that sends its whole conversation: its messages as sent, and the memory.
+
+The client's messages are in OpenAI's form. A model of that protocol gets them with all their
+fields, which LangChain's messages would drop; other models get LangChain's messages.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, TypeAlias, cast, overload
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    convert_to_messages,
+)
+
+from onionskin.chains.content import spoken_text
+from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, Prompt, prompt_parts
+from onionskin.chains.turn import ClientConversation
+from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.privacy.policy import PrivacyPolicy
+
+SentMessage: TypeAlias = Mapping[str, Any]
+"""A message in OpenAI's form."""
+_SYSTEM_ROLES = ("system", "developer")
+_PLAIN_FIELDS = {"role", "content"}
+_PLAIN_ROLES = ("system", "user", "assistant")
+
+
+class ClientPrompt(Sequence[BaseMessage]):
+    """Messages in OpenAI's form, as a sequence of LangChain's, which are built on access.
+
+    Args:
+        sent: The messages, in order.
+    """
+
+    def __init__(self, sent: Iterable[SentMessage]) -> None:
+        self.sent = tuple(sent)
+
+    def __len__(self) -> int:
+        return len(self.sent)
+
+    @overload
+    def __getitem__(self, place: int) -> BaseMessage: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[BaseMessage]: ...
+    def __getitem__(self, place: int | slice) -> BaseMessage | list[BaseMessage]:
+        if isinstance(place, slice):
+            return [to_langchain(message) for message in self.sent[place]]
+        return to_langchain(self.sent[place])
+
+    def __iter__(self) -> Iterator[BaseMessage]:
+        return map(to_langchain, self.sent)
+
+
+def prompt_of(sent: Iterable[SentMessage]) -> Prompt | ClientPrompt:
+    """The messages as a prompt, in the cheapest form that keeps all their fields."""
+    messages = tuple(sent)
+    if all(map(_is_plain, messages)):
+        return Prompt((message["role"], message["content"]) for message in messages)
+    return ClientPrompt(messages)
+
+
+def build_client_prompt(
+    recalled: RecallResult, conversation: ClientConversation, privacy: PrivacyPolicy
+) -> Prompt | ClientPrompt:
+    """The client's messages, and what the memory adds to them.
+
+    Memories that rarely change follow the client's instructions. Those recalled for the message
+    precede its text. If the profile limits the history, the window replaces the client's earlier
+    messages.
+
+    Args:
+        recalled: What was recalled for the turn.
+        conversation: The client's messages.
+        privacy: The policy for texts that the model sees.
+    """
+    before = [_without_private(message, privacy) for message in conversation.before]
+    after = [_without_private(message, privacy) for message in conversation.after]
+    message = with_texts(
+        conversation.message, lambda text: privacy.prepare_message(text).for_model
+    )
+    system = list(takewhile(is_system, before))
+    history = before[len(system) :]
+    if recalled.turn.shown_from is None:
+        system, history = [sent for sent in before if is_system(sent)], []
+    if recalled.sections:
+        parts = prompt_parts(recalled)
+        texts = [privacy.for_model(text) for text in (INSTRUCTIONS, *parts.standing)]
+        system = _with_instructions(system, "\n\n".join(texts))
+        window = [{"role": role, "content": text} for role, text in parts.window.lines]
+        history = [*(with_texts(line, privacy.for_model) for line in window), *history]
+        message = _with_recalled(message, "\n\n".join(map(privacy.for_model, parts.recalled)))
+    return prompt_of([*system, *history, message, *after])
+
+
+def client_texts(conversation: ClientConversation) -> Iterator[str]:
+    """The texts of the user's message, part by part."""
+    content = conversation.message.get("content")
+    parts = [content] if isinstance(content, str) else content or []
+    return (spoken_text([part]) for part in parts)
+
+
+def is_system(message: SentMessage) -> bool:
+    """Whether a message is an instruction of the client."""
+    return message.get("role") in _SYSTEM_ROLES
+
+
+def with_texts(message: SentMessage, change: Callable[[str], str]) -> SentMessage:
+    """The message with its texts changed and its other parts unchanged."""
+    content: Any = message.get("content")
+    changed = dict(message)
+    if isinstance(content, str):
+        changed["content"] = change(content)
+    elif isinstance(content, list):
+        parts = cast("list[Any]", content)
+        changed["content"] = [_part(part, change) for part in parts]
+    if isinstance(reasoning := message.get("reasoning_content"), str):
+        changed["reasoning_content"] = change(reasoning)
+    if calls := message.get("tool_calls"):
+        changed["tool_calls"] = [_call(call, change) for call in calls]
+    return changed
+
+
+def to_langchain(message: SentMessage) -> BaseMessage:
+    """The message as LangChain's, without fields that LangChain does not know.
+
+    Raises:
+        InvalidInputError: The calls of tools cannot be read.
+    """
+    content: Any = message.get("content")
+    content = content if content is not None else ""
+    name = message.get("name")
+    match message.get("role"):
+        case "system" | "developer":
+            return SystemMessage(content)
+        case "user":
+            return HumanMessage(content, name=name)
+        case "assistant" if not message.get("tool_calls"):
+            return AIMessage(content, name=name, additional_kwargs=_reasoning(message))
+        case "tool" | "function":
+            return ToolMessage(content, tool_call_id=str(message.get("tool_call_id") or name or ""))
+        case _:
+            fields = {"role": "assistant", "content": content, "tool_calls": message["tool_calls"]}
+            try:
+                (converted,) = convert_to_messages([fields])
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidInputError(f"`tool_calls` cannot be read: {error}.") from error
+            converted.additional_kwargs |= _reasoning(message)
+            return converted
+
+
+def _without_private(message: SentMessage, privacy: PrivacyPolicy) -> SentMessage:
+    """The message without the user's private spans, and as the policy lets the model see it."""
+    is_user = message.get("role") == "user"
+    return with_texts(message, privacy.for_model_outside_turn if is_user else privacy.for_model)
+
+
+def _reasoning(message: SentMessage) -> dict[str, Any]:
+    reasoning = message.get("reasoning_content")
+    return {"reasoning_content": reasoning} if reasoning else {}
+
+
+def _is_plain(message: SentMessage) -> bool:
+    return (
+        message.keys() == _PLAIN_FIELDS
+        and isinstance(message["content"], str)
+        and message["role"] in _PLAIN_ROLES
+    )
+
+
+def _with_instructions(system: list[SentMessage], text: str) -> list[SentMessage]:
+    """The client's instructions, followed by a text."""
+    if not system:
+        return [{"role": "system", "content": text}]
+    *others, last = system
+    return [*others, {**last, "content": _joined(last.get("content"), text)}]
+
+
+def _joined(content: Any, text: str) -> Any:
+    if isinstance(content, list):
+        return [*cast("list[Any]", content), {"type": "text", "text": text}]
+    return f"{content}\n\n{text}" if content else text
+
+
+def _with_recalled(message: SentMessage, recalled: str) -> SentMessage:
+    """The user's message, preceded by what was recalled for it; its parts stay as they are."""
+    content: Any = message.get("content")
+    text = f"{recalled}\n\n{MESSAGE_FOLLOWS}"
+    if isinstance(content, list):
+        parts = cast("list[Any]", content)
+        return {**message, "content": [{"type": "text", "text": text}, *parts]}
+    return {**message, "content": f"{text}\n{content or ''}"}
+
+
+def _part(part: Any, change: Callable[[str], str]) -> Any:
+    is_text = isinstance(part, dict) and isinstance(part.get("text"), str)  # pyright: ignore[reportUnknownMemberType]
+    return {**part, "text": change(part["text"])} if is_text else part
+
+
+def _call(call: Any, change: Callable[[str], str]) -> Any:
+    function: Any = call.get("function") if isinstance(call, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    arguments = function.get("arguments") if isinstance(function, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(arguments, str):
+        return call  # pyright: ignore[reportUnknownVariableType]
+    return {**call, "function": {**function, "arguments": change(arguments)}}  # pyright: ignore[reportUnknownVariableType]
