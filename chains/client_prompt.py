@@ -81,9 +81,7 @@ def build_client_prompt(
     """
     before = [_without_private(message, privacy) for message in conversation.before]
     after = [_without_private(message, privacy) for message in conversation.after]
-    message = with_texts(
-        conversation.message, lambda text: privacy.prepare_message(text).for_model
-    )
+    message = with_texts(conversation.message, lambda text: privacy.prepare_message(text).for_model)
     system = list(takewhile(is_system, before))
     history = before[len(system) :]
     if recalled.turn.shown_from is None:
@@ -167,7 +165,7 @@ def _reasoning(message: SentMessage) -> dict[str, Any]:
 
 def _is_plain(message: SentMessage) -> bool:
     return (
-        message.keys() == _PLAIN_FIELDS
+        set(message) == _PLAIN_FIELDS
         and isinstance(message["content"], str)
         and message["role"] in _PLAIN_ROLES
     )
@@ -198,13 +196,17 @@ def _with_recalled(message: SentMessage, recalled: str) -> SentMessage:
 
 
 def _part(part: Any, change: Callable[[str], str]) -> Any:
-    is_text = isinstance(part, dict) and isinstance(part.get("text"), str)  # pyright: ignore[reportUnknownMemberType]
-    return {**part, "text": change(part["text"])} if is_text else part
+    if not isinstance(part, dict):
+        return part
+    fields = cast("dict[str, Any]", part)
+    text = fields.get("text")
+    return {**fields, "text": change(text)} if isinstance(text, str) else fields
 
 
 def _call(call: Any, change: Callable[[str], str]) -> Any:
-    function: Any = call.get("function") if isinstance(call, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    arguments = function.get("arguments") if isinstance(function, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    fields = cast("dict[str, Any]", call)
+    function: dict[str, Any] = fields.get("function") or {}
+    arguments = function.get("arguments")
     if not isinstance(arguments, str):
-        return call  # pyright: ignore[reportUnknownVariableType]
-    return {**call, "function": {**function, "arguments": change(arguments)}}  # pyright: ignore[reportUnknownVariableType]
+        return fields
+    return {**fields, "function": {**function, "arguments": change(arguments)}}

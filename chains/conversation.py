@@ -1,5 +1,6 @@
 """ConversationChain: one chat turn as a LangChain Runnable: recall, generate, remember."""
 
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
@@ -18,6 +19,7 @@ from onionskin.chains.callbacks import (
     without_callbacks,
     without_tracing,
 )
+from onionskin.chains.client_prompt import build_client_prompt
 from onionskin.chains.generation import CallPurpose, Generator, TimedModel
 from onionskin.chains.observers import StageEvent, outcome_of
 from onionskin.chains.prompt import build_prompt, redact_prompt
@@ -28,6 +30,7 @@ from onionskin.chains.turn import (
     initial_reply,
     memory_of,
     prepare_turn,
+    with_prefill,
 )
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
@@ -197,7 +200,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                     "A newer message on this session interrupted this turn before its answer."
                 )
             usage, text = message.usage_metadata, str(message.text)
-            reply = replace(initial_reply(recalled), reply=text, usage=usage, message=message)
+            first = initial_reply(recalled, is_stored=turn.request.is_stored)
+            reply = replace(first, reply=text, usage=usage, message=message)
             if message.tool_calls:  # the client calls the tools, and sends another request
                 await memory.release(recalled)
                 return reply
@@ -210,7 +214,7 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
         memory = self._memories[turn.profile]
         recalled = await self._recall(memory, turn)
         async with self._released_on_error(memory, recalled):
-            yield initial_reply(recalled)
+            yield initial_reply(recalled, is_stored=turn.request.is_stored)
             prompt = self._prompt(memory, turn, recalled)
             purpose, options = _purpose(turn, recalled), turn.request.instructions.options
             chunks = self._generator.stream(prompt, purpose, config=config, options=options)
@@ -248,10 +252,14 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 request.message,
                 session_id=request.session_id,
                 now=self._clock(),
-                lock=SessionLock.new(request.on_conflict or memory.on_conflict),
+                lock=SessionLock.new(request.on_conflict or memory.on_conflict)
+                if request.is_stored
+                else None,
                 new_session=request.new_session,
                 excluded_sessions=request.excluded_sessions,
                 zones=request.zones,
+                new_session_id=request.new_session_id,
+                shown_from=request.shown_from,
             )
         return stage.recall
 
@@ -260,6 +268,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
     ) -> Sequence[BaseMessage]:
         with self._observer.stage(StageEvent("prompt", turn.request.message, recalled)):
             instructions, text = turn.request.instructions, turn.message.for_model
+            if instructions.conversation:
+                return build_client_prompt(recalled, instructions.conversation, memory.privacy)
             return redact_prompt(build_prompt(recalled, instructions, text=text), memory.privacy)
 
     async def _remember(
@@ -273,19 +283,30 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
         usage: UsageMetadata | None = None,
     ) -> TurnReply:
         request = turn.request
-        answer = memory.privacy.answer_for_storage(reply, turn.message.private_texts)
+        if not request.is_stored:
+            self._observer.turn(memory.name, "temporary", recalled.sections)
+            self._record_usage(request, secrets.token_hex(16), usage)
+            return TurnReply(reply=reply, interrupted=interrupted)
+        stored = with_prefill(request.instructions, reply)
+        answer = memory.privacy.answer_for_storage(stored, turn.message.private_texts)
         with self._observer.stage(StageEvent("remember", request.message, recalled)):
             committed = await memory.remember(
                 recalled, answer, at=self._clock(), interrupted=interrupted, nonce=request.nonce
             )
         outcome = "interrupted" if interrupted else "stored"
         self._observer.turn(memory.name, outcome, recalled.sections)
+        self._record_usage(request, committed.turn_id, usage)
         if self._on_task:
-            tokens = usage["total_tokens"] if usage else 0
-            self._on_task(RecordUsageTask(request.user, committed.turn_id, tokens))
             for task in memory.plan_tasks(recalled, answer):
                 self._on_task(task)
         return TurnReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
+
+    def _record_usage(
+        self, request: TurnRequest, turn_id: str, usage: UsageMetadata | None
+    ) -> None:
+        if self._on_task:
+            tokens = usage["total_tokens"] if usage else 0
+            self._on_task(RecordUsageTask(request.user, turn_id, tokens))
 
     @asynccontextmanager
     async def _released_on_error(

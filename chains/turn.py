@@ -16,7 +16,7 @@ from onionskin.memory.errors import (
     UnknownSessionError,
 )
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.privacy.policy import PreparedMessage
+from onionskin.memory.privacy.policy import PreparedMessage, PrivacyPolicy
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
 from onionskin.memory.time_zones import NO_ZONES, ZoneChoice
@@ -41,9 +41,10 @@ class ClientConversation:
     @property
     def prefill(self) -> str:
         """The beginning of the answer, which the model continues; empty for none."""
-        last = self.after[-1] if self.after else {}
-        is_prefill = last.get("role") == "assistant" and not last.get("tool_calls")
-        return spoken_text(last.get("content")) if is_prefill else ""
+        last = self.after[-1] if self.after else None
+        if last is None or last.get("role") != "assistant" or last.get("tool_calls"):
+            return ""
+        return spoken_text(last.get("content"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,13 @@ def prepare_turn(
     message = privacy.prepare_message(request.message)
     _check_message(message.for_model, longest_message)
     is_private = message.has_private_text
+    if conversation := request.instructions.conversation:
+        # The whole message, with what a front end adds to it, may have more private texts.
+        whole = privacy.prepare_message(spoken_text(conversation.message.get("content")))
+        message = replace(message, private_texts=whole.private_texts)
+        is_private = (
+            is_private or whole.has_private_text or _has_personal_data(conversation, privacy)
+        )
     return PreparedTurn(
         replace(request, message=message.for_storage),
         message,
@@ -158,6 +166,15 @@ def memory_of(memories: Mapping[str, CombinedMemory], profile: str) -> CombinedM
         known = ", ".join(sorted(memories))
         raise UnknownProfileError(f"No memory profile {profile!r}; there are: {known}.")
     return memory
+
+
+def _has_personal_data(conversation: ClientConversation, privacy: PrivacyPolicy) -> bool:
+    """Whether the policy would redact some of the client's other messages."""
+    if not privacy.redacts:
+        return False
+    others = (*conversation.before, *conversation.after)
+    texts = (spoken_text(message.get("content")) for message in others)
+    return any(privacy.redact(text) != text for text in texts)
 
 
 def _check_message(message: str, longest: int) -> None:
@@ -223,11 +240,17 @@ def _joined(message: AIMessage | None, other: AIMessage | None) -> AIMessage | N
     return other or message
 
 
-def initial_reply(recalled: RecallResult) -> TurnReply:
-    """The first piece of a reply: the session, and what was recalled."""
+def with_prefill(instructions: ClientInstructions, reply: str) -> str:
+    """The whole answer: the beginning that the client sent, and what the model added to it."""
+    prefill = instructions.conversation.prefill if instructions.conversation else ""
+    return reply if reply.startswith(prefill) else f"{prefill}{reply}"
+
+
+def initial_reply(recalled: RecallResult, *, is_stored: bool = True) -> TurnReply:
+    """The first piece of a reply: the session, unless none is stored, and what was recalled."""
     snapshot = recalled.turn.snapshot
     return TurnReply(
-        session_id=snapshot.session.id,
+        session_id=snapshot.session.id if is_stored or not snapshot.is_new else "",
         profile=recalled.profile,
         is_new_session=snapshot.is_new,
         sections=recalled.sections,

@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.base import RecallResult, TurnContext
+from onionskin.memory.layers.client_history import client_message_ids, without_client_messages
 from onionskin.memory.layers.langchain_classic_factories import Sources
 from onionskin.memory.layers.window import turns_start
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
@@ -74,6 +75,7 @@ class CombinedMemory:
             profile.extraction_policy,
         )
         self.on_conflict: OnConflict = profile.on_conflict
+        self._client_history = profile.client_history
         self._store, self._embedder, self._indexes = store, embedder, indexes
         if "vector" not in profile.layers or not profile.vector.database:
             vector_database = None
@@ -101,6 +103,8 @@ class CombinedMemory:
         new_session: bool = False,
         excluded_sessions: Sequence[str] = (),
         zones: ZoneChoice = NO_ZONES,
+        new_session_id: str = "",
+        shown_from: int | None = None,
     ) -> RecallResult:
         """What the layers recall for a message, with one round trip to Redis.
 
@@ -113,6 +117,9 @@ class CombinedMemory:
             new_session: Begin a new session, whatever the latest one is.
             excluded_sessions: Ids of sessions that nothing is recalled from.
             zones: The time zones that the request names.
+            new_session_id: Id of the session, if it is new; random if empty.
+            shown_from: Position in the session from which on the client shows the messages itself;
+                None if it shows none of them. Nothing of them is added.
 
         Raises:
             InvalidInputError: The turn's own session is excluded.
@@ -141,12 +148,15 @@ class CombinedMemory:
             vector = await embedding
         finally:
             embedding.cancel()
+        if snapshot.is_new and new_session_id:
+            snapshot = replace(snapshot, session=replace(snapshot.session, id=new_session_id))
         turn = TurnContext(
             user,
             text,
             now,
             snapshot,
             vector,
+            shown_from=shown_from if self._client_history == "client" else None,
             lock=lock,
             excluded_sessions=frozenset(excluded_sessions),
             zone=zones.zone(snapshot.time_zone, self._time_zone),
@@ -179,9 +189,10 @@ class CombinedMemory:
             query=await self._prefetcher.query_vector(turn.text, turn.vector, index),
             quarantined_ids=quarantined_ids,
         )
+        turn = replace(turn, shown=client_message_ids(turn))
         sections, degraded = list[Section](), list[str]()
         for layer in self._layers:
-            section = await layer.load(turn)
+            section = without_client_messages(await layer.load(turn), turn)
             sections.append(section)
             turn = replace(
                 turn,

@@ -22,6 +22,8 @@ from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.summarization import SummaryPolicy
 
 LayerName = Literal["window", "summary", "facts", "vector", "classic"]
+ClientHistory = Literal["client", "window"]
+"""What a model sees of a conversation that the client sends: all of it, or the profile's window."""
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _LONGER_TURNS = 12
@@ -77,6 +79,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     layers: tuple[LayerName, ...]
     on_conflict: OnConflict = "queue"
+    client_history: ClientHistory = "client"
     redact: Redact | None = None
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()

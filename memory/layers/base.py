@@ -31,6 +31,8 @@ class TurnContext:
         shown: Ids of the messages that earlier layers put into the prompt in full.
         shortened: Ids of those of which they show head and tail alone.
         zone: The user's time zone.
+        shown_from: Position in the session from which on the client shows the messages itself; None
+            if it shows none of them, or the profile shows its window instead.
     """
 
     user: User
@@ -47,6 +49,7 @@ class TurnContext:
     shown: frozenset[str] = field(default_factory=frozenset[str])
     shortened: frozenset[str] = frozenset()
     zone: TimeZone = UNKNOWN_ZONE
+    shown_from: int | None = None
 
     @property
     def utc_offset(self) -> int | None:

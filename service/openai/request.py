@@ -45,7 +45,7 @@ def parse_request(request: CompletionRequest) -> ParsedRequest:
     if request.n not in (None, 1):
         raise InvalidInputError("`n` must be 1: memory stores one answer per turn.")
     messages = request.messages
-    origins = [_origin(message) for message in messages]
+    origins: list[Origin] = [_origin(message) for message in messages]
     last = _last_of_user(messages, origins)
     sent = [message.sent for message in messages]
     for message, form in zip(messages, sent, strict=True):

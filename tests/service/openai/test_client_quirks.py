@@ -100,7 +100,6 @@ _JOBS: list[tuple[str, dict[str, Any]]] = [
     ("Please generate a concise title (max 40 characters) for a conversation that starts with", {}),
     ("Anything.", {"metadata": {"task": "title_generation"}}),
     ("Anything.", {"extra_headers": {"X-Onionskin-Task": "title_generation"}}),
-    ("Anything.", {"extra_headers": {"X-Onionskin-Remember": "false"}}),
 ]
 
 

@@ -147,7 +147,6 @@ def test_errors_have_openais_shape(client: OpenAI, backend: Backend) -> None:
     for said, more in (
         ([], {}),
         ([from_assistant("Only me.")], {}),
-        ([from_user("Hi."), from_assistant("Hello.")], {}),
         ([from_user("Hi.")], {"n": 2}),
         ([from_user(" ")], {}),
     ):
