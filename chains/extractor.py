@@ -5,6 +5,7 @@ position up to which they were extracted are written together or not at all. If 
 lines wait for a later run. If it returns malformed data twice, they are skipped and counted.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator, StructuredRunnable
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.excerpts import cap_entries
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
@@ -81,8 +83,21 @@ class StructuredModel:
         answer = await self._generator.generate_structured(self._bound, prompt, self._purpose)
         if answer is None:
             return StructuredAnswer(None, 0)
-        usage = cast("AIMessage", answer["raw"]).usage_metadata
-        return StructuredAnswer(answer["parsed"], usage["total_tokens"] if usage else 0)
+        raw = cast("AIMessage", answer["raw"])
+        data = _data_in(str(raw.text)) if answer["parsed"] is None else answer["parsed"]
+        return StructuredAnswer(
+            data, raw.usage_metadata["total_tokens"] if raw.usage_metadata else 0
+        )
+
+
+def _data_in(text: str) -> Any:
+    """The JSON object in an answer that has reasoning or an introduction too; None for none."""
+    text = visible_answer(text)
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        return json.loads(text[start : end + 1]) if 0 <= start < end else None
+    except ValueError:
+        return None
 
 
 _CONTEXT_LINES, _MAX_ATTEMPTS = 4, 2

@@ -7,10 +7,12 @@ from Redis, and a compare-and-set drops the result if the summary changed since.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator
 from onionskin.chains.quoting import escaped, fenced, quoted_line
+from onionskin.chains.summary_text import summary_of
 from onionskin.memory.excerpts import cap_entries, message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
@@ -74,7 +76,7 @@ class Summarizer:
 
         Raises:
             UnderWayError: Another worker has the session.
-            ModelError: The model failed; finished batches stay summarized.
+            ModelError: The model failed, or wrote no summary; finished batches stay summarized.
             UnknownSessionError: The session does not exist.
         """
         lease = self._store.locks.lease(user, f"fold:{session_id}", timeout=self._lock_timeout)
@@ -103,7 +105,7 @@ class Summarizer:
         if entries:
             prompt = summary_prompt(summary, entries, policy.summary_tokens)
             reply = await self._generator.generate(prompt, CallPurpose("fold", session_id))
-            summary = privacy.redact(str(reply.text).strip())
+            summary = privacy.redact(_checked_summary(reply))
         summarized = start + len(batch)
         is_complete = summarized >= state.compacted_upto
         new = SummaryState(
@@ -131,6 +133,22 @@ def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> 
         SystemMessage(_INSTRUCTIONS.format(words=words)),
         HumanMessage("\n".join(fences)),
     ]
+
+
+def _checked_summary(reply: AIMessage) -> str:
+    """The summary in the model's answer.
+
+    Raises:
+        ModelError: There is none, such as in a refusal. The stored summary stays.
+    """
+    is_refused = bool(reply.additional_kwargs.get("refusal"))
+    is_filtered = reply.response_metadata.get("finish_reason") == "content_filter"
+    summary = None if is_refused or is_filtered else summary_of(str(reply.text))
+    if summary is None:
+        raise ModelError(
+            "The chat model answered without a summary; the previous one is kept.", outage=False
+        )
+    return summary
 
 
 def _fitting(entries: Sequence[Entry], budget_tokens: int) -> Sequence[Entry]:

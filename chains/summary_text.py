@@ -17,7 +17,7 @@ _TAG_NAMES = (
     r"(?:(?:new|updated|running|conversation|final|old|previous)[_ ])?summary|new_lines|lines|"
     r"known_memories|lines_before"
 )
-_TAG = re.compile(rf"[<‹\[]\s*(/?)\s*({_TAG_NAMES})\b[^<>‹›\[\]\n]{{0,80}}[>›\]]", re.IGNORECASE)
+_TAG = re.compile(rf"[<‹\[]\s*(/?)\s*({_TAG_NAMES})\b[^<>‹›\[\]\n]{{0,80}}[>›\]]", re.IGNORECASE)  # noqa: RUF001
 _SUMMARY = "summary"
 _FENCED = re.compile(r"\A(```+|~~~+)[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1\s*\Z", re.DOTALL)
 _UNCLOSED_FENCE = re.compile(r"\A(?:```+|~~~+)[\w+-]*[ \t]*\n|\n[ \t]*(?:```+|~~~+)\s*\Z")
@@ -79,9 +79,7 @@ def _without_tags(text: str) -> str:
 def _introduced(outside: Sequence[str]) -> list[str]:
     """What stands beside a tagged summary and is not about it."""
     return [
-        piece
-        for piece in outside
-        if len(piece) > _LONGEST_INTRODUCTION and not is_refusal(piece)
+        piece for piece in outside if len(piece) > _LONGEST_INTRODUCTION and not is_refusal(piece)
     ]
 
 
@@ -99,9 +97,9 @@ def _without_introduction(text: str) -> str:
     has_label = bool(_labels().search(bare.casefold()))
     if rest.strip() and has_label and len(bare) <= _LONGEST_INTRODUCTION:
         is_heading = len(bare) <= _LONGEST_HEADING and bool(_HEADING.match(first))
-        if is_heading or bare.endswith((":", "：", ":**")):
+        if is_heading or bare.endswith((":", "：", ":**")):  # noqa: RUF001
             return rest.strip()
-    label, colon, content = first.replace("：", ":").partition(":")
+    label, colon, content = first.replace("：", ":").partition(":")  # noqa: RUF001
     is_label = len(label.split()) <= _MOST_LABEL_WORDS and _labels().search(label.casefold())
     if colon and content.strip(_DECORATION) and is_label:
         return text[len(label) + 1 :].lstrip("*_ ").strip()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.types.messages import Entry, Session
 
 ExtractedKind: TypeAlias = Literal["fact", "preference", "entity", "relationship"]
@@ -94,6 +95,8 @@ def _extracted_record(part: Any, lines: Sequence[Entry], known: int) -> Extracte
     if record.line > len(lines) or number > known:
         return None
     if not record.content.strip() or "\0" in record.content:
+        return None
+    if visible_answer(record.content) != record.content:
         return None
     message = lines[record.line - 1].message
     source = message.content + (message.author or "")

@@ -24,6 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from onionskin.memory.content import stored_text
 from onionskin.service.console import counted, progress, say, say_json
 from onionskin.service.http_client import ServiceError, open_client, refused, unreachable
 
@@ -163,11 +164,8 @@ class _LangChainMessage(BaseModel):
 
     @property
     def text(self) -> str:
-        """The text of the message, without other content parts."""
-        if isinstance(self.content, str):
-            return self.content
-        parts = [part if isinstance(part, str) else part.get("text", "") for part in self.content]
-        return "".join(parts)
+        """The text of the message as it is stored."""
+        return stored_text(self.content)
 
 
 class _Mem0Memory(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from onionskin.chains.content import is_text_part, spoken_text
+from onionskin.memory.content import is_text_part, spoken_text
 
 PASSED_ON = (
     *("tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p"),

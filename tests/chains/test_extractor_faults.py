@@ -1,5 +1,6 @@
 """Extraction with a model that returns bad data, fails, or has no structured output."""
 
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,38 @@ async def test_the_offline_model_does_not_extract(
     assert not extractor.is_supported
     assert await extractor.extract(notebook.user, notebook.session_id, POLICY, final=True) == 0
     assert notebook.outcomes == []
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "<think>\nThey say {{where}} they live.\n</think>\n\n{}",
+        "<think>\nHm.\n</think>\n```json\n{}\n```",
+        "Here are the memories:\n```json\n{}\n```\nLet me know!",
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>{}",
+        "[THINK]Hm.[/THINK]{}",
+    ],
+)
+async def test_records_are_found_beside_reasoning_and_introductions(
+    notebook: Notebook, wrapped: str
+) -> None:
+    await notebook.say("I live in Porto.")
+    data = json.dumps({"memories": [note(1, "Lives in Porto.")]})
+    notebook.server.reply = lambda _: wrapped.replace("{}", data)
+    session_id = notebook.session_id
+    assert await notebook.extractor.extract(notebook.user, session_id, POLICY, final=True) == 1
+    assert list(await notebook.records()) == ["Lives in Porto."]
+    assert notebook.outcomes == ["drawn"]
+
+
+@pytest.mark.parametrize("answer", ["I'm sorry, I can't help with that.", "<think>Hm. They"])
+async def test_a_refusal_to_extract_is_malformed_and_stores_nothing(
+    notebook: Notebook, answer: str
+) -> None:
+    await notebook.say("I live in Porto.")
+    calls = len(notebook.server.requests)
+    notebook.server.reply = lambda _: answer
+    await notebook.extractor.extract(notebook.user, notebook.session_id, POLICY, final=True)
+    assert len(notebook.server.requests) == calls + 2
+    assert notebook.outcomes == ["malformed"]
+    assert not await notebook.records()

@@ -1,5 +1,6 @@
 """A summary is taken out of what a model writes around it; a refusal is none."""
 
+# ruff: noqa: RUF001
 import pytest
 
 from onionskin.chains.summary_text import is_refusal, summary_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onionskin.chains.content import NO_TEXT, spoken_text, stored_text
+from onionskin.memory.content import NO_TEXT, spoken_text, stored_text
 
 _PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
