@@ -17,9 +17,9 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from onionskin.chains.content import spoken_text
 from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, Prompt, prompt_parts
 from onionskin.chains.turn import ClientConversation
+from onionskin.memory.content import spoken_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PrivacyPolicy

@@ -7,8 +7,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
-from onionskin.chains.content import spoken_text
 from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.content import spoken_text
 from onionskin.memory.errors import (
     InvalidInputError,
     MessageTooLongError,

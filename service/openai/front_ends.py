@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from onionskin.chains.content import NO_TEXT
+from onionskin.memory.content import NO_TEXT
 from onionskin.service.openai.schemas import ChatCompletionMessage
 
 Origin: TypeAlias = Literal["user", "correction", "summary", "demonstration"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onionskin.chains.client_prompt import ClientPrompt, prompt_of, to_langchain, with_texts
-from onionskin.chains.content import stored_text
 from onionskin.chains.prompt import Prompt
 from onionskin.chains.turn import ClientConversation, ClientInstructions
+from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.service.openai.front_ends import Origin, front_ends
