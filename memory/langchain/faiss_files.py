@@ -137,13 +137,20 @@ def documents_of(found: Any) -> Iterator[Document]:
         held = docstore.state["_dict"]
         left = [_MOST_VALUES]
         for place in sorted(order):
-            fields = held[order[place]].state["__dict__"]
-            text, metadata = fields["page_content"], _plain(fields["metadata"], left, 0)
-            yield Document(str(text), id=str(order[place]), metadata=metadata)
+            document_id = _text(order[place])
+            fields = held[document_id].state["__dict__"]
+            text, metadata = _text(fields["page_content"]), _plain(fields["metadata"], left, 0)
+            yield Document(text, id=document_id, metadata=metadata)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InvalidInputError(
             "The pickle is not what FAISS.save_local of LangChain writes."
         ) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("A text is expected.")
+    return value
 
 
 def _plain(value: Any, left: list[int], depth: int) -> Any:

@@ -18,7 +18,7 @@ _ALLOWED = re.compile(
     r"langchain[a-z_]*(\.[a-z_]+)*\.(Document|InMemoryDocstore)|(builtins|__builtin__)\.set"
 )
 _BROKEN = (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError)
-_MARK = object()
+_LARGEST_KEY = 2**53
 _LITERALS = frozenset(
     {
         *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT"),
@@ -33,7 +33,6 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": set,
-    "MARK": lambda: _MARK,
 }
 
 
@@ -74,6 +73,7 @@ class PickleReader:
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
+        self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
     def execute(self, name: str, argument: Any) -> None:
@@ -82,6 +82,8 @@ class PickleReader:
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
+        elif name == "MARK":
+            self._marks.append(len(self.stack))
         elif name not in {"PROTO", "FRAME"}:
             handler = getattr(self, f"_{name.lower()}", None)
             if handler is None:
@@ -89,8 +91,8 @@ class PickleReader:
             handler(argument)
 
     def _pop_to_mark(self) -> list[Any]:
-        mark = max(place for place, item in enumerate(self.stack) if item is _MARK)
-        items = self.stack[mark + 1 :]
+        mark = self._marks.pop()
+        items = self.stack[mark:]
         del self.stack[mark:]
         return items
 
@@ -136,15 +138,16 @@ class PickleReader:
 
     def _setitem(self, _: Any) -> None:
         name, value = self._pop(2)
-        self.stack[-1][name] = value
+        self.stack[-1][_hashed(name)] = value
 
     def _setitems(self, _: Any) -> None:
         items = self._pop_to_mark()
-        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+        names = map(_hashed, items[::2])
+        self.stack[-1].update(zip(names, items[1::2], strict=True))
 
     def _additems(self, _: Any) -> None:
         items = self._pop_to_mark()
-        self.stack[-1].update(items)
+        self.stack[-1].update(map(_hashed, items))
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._pop(2)
@@ -166,6 +169,16 @@ class PickleReader:
         if not isinstance(self.stack[-1], PickleObject):
             raise TypeError("it sets the state of something that is no object")
         self.stack[-1].state = state
+
+
+def _hashed(item: Any) -> str | int | float:
+    """A key or member: text or a number of moderate size, whose hash is quick and hardly repeats.
+
+    The hash of a nested tuple takes exponential time, or more stack than there is.
+    """
+    if isinstance(item, str | float) or (isinstance(item, int) and abs(item) <= _LARGEST_KEY):
+        return item
+    raise InvalidInputError("The pickle has a key or a member that is neither text nor a number.")
 
 
 def _pickle_global(name: str) -> PickleGlobal:

@@ -57,6 +57,9 @@ async def start_tasks(
             clock=clock,
             has_vector_database=handlers.vector_database is not None,
         )
+        metrics.watch(
+            "onionskin_damaged", "Sessions that the last sweep skipped.", lambda: sweeper.damaged
+        )
         sweeping = asyncio.create_task(sweeper.run(), name="sweep")
         try:
             yield tasks

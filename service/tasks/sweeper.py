@@ -2,17 +2,24 @@
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.errors import EncryptedValueError, OnionskinError, UnknownSessionError
+from onionskin.memory.errors import (
+    EncryptedValueError,
+    OnionskinError,
+    StoreUnavailableError,
+    UnknownSessionError,
+)
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import Session, User
 from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask
 from onionskin.service.tasks.runner import TaskRunner
 
+_log = logging.getLogger("onionskin.jobs")
 _MIN_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 
 
@@ -27,6 +34,9 @@ class Sweeper:
         close_after: Idle time after which a session is closed; zero for never.
         clock: Seconds since the epoch.
         has_vector_database: Whether a vector database has to delete expired messages too.
+
+    Attributes:
+        damaged: Sessions and users' memories that the last whole sweep skipped.
     """
 
     def __init__(
@@ -43,6 +53,7 @@ class Sweeper:
         self._store, self._memories, self._tasks = store, memories, tasks
         self._default, self._close_after, self._clock = default_profile, close_after, clock
         self._has_vector_database = has_vector_database
+        self.damaged = 0
 
     async def run(self) -> None:
         """Sweep until cancelled; only once where no session closes or expires."""
@@ -68,24 +79,49 @@ class Sweeper:
             await deployment.set_embedder(tag)
 
     async def sweep(self) -> None:
-        """Sweep every session once; stops where Redis cannot be reached."""
+        """Sweep every session once; stops where Redis cannot be reached.
+
+        A session whose stored values are damaged is skipped, logged and counted in `damaged`.
+        """
+        damaged = 0
         try:
             async for user, session_id in self._store.sessions.all():
-                try:
-                    if await self._store.deletion.expire_session(user, session_id):
-                        if self._has_vector_database:
-                            await self._tasks.schedule(EmbedTask(user))
-                        continue
-                    session = await self._store.sessions.get(user, session_id)
-                    await self._sweep_session(user, session)
-                except (EncryptedValueError, UnknownSessionError):
-                    continue
+                damaged += await self._is_damaged(
+                    self._expire_or_sweep(user, session_id), {"session": session_id}
+                )
             if self._store.records.can_expire():
                 async for user in self._store.users.all():
-                    with contextlib.suppress(EncryptedValueError):
-                        await self._store.deletion.expire_records(user)
+                    damaged += await self._is_damaged(
+                        self._store.deletion.expire_records(user), {"part": "memories"}
+                    )
         except OnionskinError:
             return
+        self.damaged = damaged
+
+    async def _is_damaged(self, work: Awaitable[object], place: dict[str, str]) -> bool:
+        """Whether the work met a damaged value.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        try:
+            await work
+        except StoreUnavailableError:
+            raise
+        except (EncryptedValueError, UnknownSessionError):
+            return False
+        except (OnionskinError, ValueError, TypeError, KeyError) as error:
+            _log.error("damaged value skipped", extra={"error": type(error).__name__, **place})
+            return True
+        return False
+
+    async def _expire_or_sweep(self, user: User, session_id: str) -> None:
+        if await self._store.deletion.expire_session(user, session_id):
+            if self._has_vector_database:
+                await self._tasks.schedule(EmbedTask(user))
+            return
+        session = await self._store.sessions.get(user, session_id)
+        await self._sweep_session(user, session)
 
     async def _sweep_session(self, user: User, session: Session) -> None:
         memory = self._memories.get(session.profile or self._default)

@@ -4,6 +4,8 @@ import io
 import os
 import pickle  # noqa: TID251 - to write what is refused
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +156,44 @@ async def test_what_is_no_index_of_documents_is_refused(
         await import_faiss(onionskin, user, tmp_path)
     with pytest.raises(InvalidInputError, match="no index to write"):
         await export_faiss(onionskin, user, tmp_path)
+
+
+_HEAD, _END = b"\x80\x04", b"."
+_HOSTILE = {
+    "a set of tuples that share each other": (
+        _HEAD + b"\x8f(K\x01" + b"".join(b"\x94h%c\x86" % n for n in range(60)) + b"\x90" + _END
+    ),
+    "a deeply nested tuple as a member": _HEAD + b"\x8f()" + b"\x85" * 200_000 + b"\x90" + _END,
+    "a deeply nested tuple as a key": _HEAD + b"})" + b"\x85" * 200_000 + b"Ns" + _END,
+    "keys with one hash": _HEAD
+    + b"}("
+    + b"".join(
+        b"\x8a\x0c" + (number * (2**61 - 1)).to_bytes(12, "little") + b"N"
+        for number in range(1, 20_000)
+    )
+    + b"u"
+    + _END,
+    "many marks": _HEAD + b"(" * 50_000 + b"t" * 50_000 + b"\x85" * 1000 + b"}2s" + _END,
+}
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+def test_a_small_hostile_pickle_is_refused_at_once(name: str) -> None:
+    script = (
+        "import sys\n"
+        "from onionskin.memory.errors import InvalidInputError\n"
+        "from onionskin.memory.langchain.safe_unpickler import read_pickle\n"
+        "try:\n    read_pickle(sys.stdin.buffer.read())\n"
+        "except InvalidInputError:\n    print('refused')\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        input=_HOSTILE[name],
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert process.stdout == b"refused\n", process.stderr[-500:]
 
 
 def test_every_beginning_of_a_pickle_is_refused_or_read() -> None:

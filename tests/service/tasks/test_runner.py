@@ -55,6 +55,32 @@ async def test_a_job_that_is_submitted_while_it_runs_runs_once_more(
     assert await _is_empty(redis)
 
 
+async def test_a_job_that_becomes_due_during_its_second_attempt_runs_once_more(
+    agenda_of: Callable[..., TaskQueue], redis: RedisClient
+) -> None:
+    tries = 0
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def run(_: Task) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise OnionskinError("no")
+        if tries == 2:
+            begun.set()
+            await release.wait()
+
+    hold = timedelta(milliseconds=300)
+    async with TaskRunner(run, agenda_of(hold), concurrency=1, poll=_POLL) as jobs:
+        jobs.submit(_DUE)
+        await begun.wait()
+        await agenda_of(hold).schedule(_DUE, after=0.01)
+        release.set()
+        await eventually(lambda: tries == 3)
+        await eventually(lambda: jobs.waiting == 0)
+    assert await _is_empty(redis)
+
+
 @pytest.mark.parametrize("error", [OnionskinError("no"), ValueError("a defect")])
 async def test_a_failing_job_is_tried_again_until_it_works(
     agenda_of: Callable[..., TaskQueue], redis: RedisClient, error: Exception
