@@ -27,8 +27,8 @@ from onionskin.service.middleware.trusted_hosts import (
 from onionskin.service.openai import routes as openai
 from onionskin.service.openai.errors import install_error_format
 from onionskin.service.schemas import Problem
+from onionskin.service.sessions import append, search
 from onionskin.service.sessions import routes as sessions
-from onionskin.service.sessions import search
 from onionskin.service.settings import Settings, load_settings
 from onionskin.service.state import State
 from onionskin.service.system import routes as system
@@ -39,6 +39,7 @@ API_ROUTERS = (
     chat.router,
     openai.router,
     sessions.router,
+    append.router,
     search.router,
     memories.router,
     users.router,

@@ -18,6 +18,7 @@ from onionskin.chains.models.factory import open_model
 from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.message_append import MessageAppender
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile, load_privacy_policies, load_profiles
 from onionskin.memory.records.consolidation import RecordConsolidator
@@ -316,6 +317,22 @@ def _build_chain(core: _Core, memory: _Memory, tasks: TaskRunner) -> Conversatio
     )
 
 
+def _build_appender(
+    core: _Core, storage: _Storage, memory: _Memory, tasks: TaskRunner
+) -> MessageAppender:
+    return MessageAppender(
+        memory.combined,
+        default_profile=core.settings.profile,
+        store=storage.store,
+        embedder=storage.embedder,
+        indexes=memory.indexes,
+        clock=core.clock,
+        on_task=tasks.submit,
+        extracts=memory.extractor.is_supported,
+        has_vector_database=storage.vector_database is not None,
+    )
+
+
 def _build_state(
     core: _Core,
     storage: _Storage,
@@ -353,6 +370,7 @@ def _build_state(
         budgets=limits.budgets,
         storage_quota=limits.storage,
         indexes=memory.indexes,
+        appender=_build_appender(core, storage, memory, tasks),
         conversation_search=ConversationSearch(
             memory.indexes,
             storage.embedder,

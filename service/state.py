@@ -8,6 +8,7 @@ from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.generation import Generator
 from onionskin.memory.errors import UnknownProfileError
+from onionskin.memory.message_append import MessageAppender
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile
 from onionskin.memory.records.service import RecordService
@@ -48,6 +49,7 @@ class State:
     budgets: Budgets
     storage_quota: StorageQuota
     indexes: IndexCache
+    appender: MessageAppender
     conversation_search: ConversationSearch
     generator: Generator
     session_matcher: SessionMatcher

@@ -26,6 +26,7 @@ percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can
 | `thread:<t>:blobs`        | hash   | `<namespace>:<channel>:<version>` -> value        | never   |
 | `thread:<t>:writes:<id>`  | hash   | `<task>:<index>` -> write                         | never** |
 | `once:<nonce>`            | string | the position of a commit, or `overtaken`          | minutes |
+| `once:message:<digest>`   | string | the nonce and place of a message with a client id | a day   |
 | `once:http:<name>`        | string | the response under an idempotency key             | a day   |
 | `usage:<day>`             | hash   | model calls and tokens, where budgeted            | 3 days  |
 | `usage:<day>:<turn id>`   | string | marks a turn as counted                           | 2 hours |
