@@ -143,7 +143,9 @@ class MessageAppender:
 
         snapshot = await acquire(lock, load)
         try:
-            return await self._store_messages(user, snapshot, messages, profile, lock, nonce)
+            return await self._store_messages(
+                user, snapshot, messages, lock, profile=profile, nonce=nonce
+            )
         except BaseException:
             await self._release(user, snapshot, lock)
             raise
@@ -177,8 +179,9 @@ class MessageAppender:
         user: User,
         snapshot: Snapshot,
         messages: Sequence[NewMessage],
-        profile: str,
         lock: SessionLock,
+        *,
+        profile: str,
         nonce: str,
     ) -> AppendResult:
         session = snapshot.session

@@ -146,8 +146,8 @@ def test_requests_that_race_are_stored_whole_one_after_the_other(backend: Backen
 
     def append(number: int) -> None:
         pair = [_said(f"Q{number}", id=f"q{number}"), _answered(f"A{number}")]
-        for _ in range(2):  # the second is a retry
-            answers.append(_append(backend, "flo", session, *pair))
+        # The second is a retry.
+        answers.extend(_append(backend, "flo", session, *pair) for _ in range(2))
 
     threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
     for thread in threads:
