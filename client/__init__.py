@@ -3,6 +3,7 @@
 from onionskin.client.async_client import OnionskinClient
 from onionskin.client.errors import OnionskinApiError, UnreachableError
 from onionskin.client.results import (
+    Appended,
     Context,
     ErasureReceipt,
     ImportResult,
@@ -16,6 +17,7 @@ from onionskin.client.results import (
     Recalled,
     Reply,
     Session,
+    StoredMessage,
     Token,
     ToolCall,
     ToolResult,
@@ -25,6 +27,7 @@ from onionskin.client.results import (
 from onionskin.client.sync_client import SyncOnionskinClient
 
 __all__ = [
+    "Appended",
     "Context",
     "ErasureReceipt",
     "ImportResult",
@@ -40,6 +43,7 @@ __all__ = [
     "Recalled",
     "Reply",
     "Session",
+    "StoredMessage",
     "SyncOnionskinClient",
     "Token",
     "ToolCall",

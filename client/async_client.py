@@ -12,6 +12,7 @@ from onionskin.client import operations
 from onionskin.client.errors import OnionskinApiError
 from onionskin.client.operations import Operation
 from onionskin.client.results import (
+    Appended,
     Context,
     ErasureReceipt,
     ImportResult,
@@ -157,6 +158,41 @@ class OnionskinClient:
             profile: Memory profile.
         """
         operation = operations.context(user_id, message, session_id=session_id, profile=profile)
+        return await self._run(operation)
+
+    async def append(
+        self,
+        user_id: str,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        session_id: str = "latest",
+        create: bool = False,
+        profile: str | None = None,
+        on_conflict: OnConflict | None = None,
+        key: str | None = None,
+    ) -> Appended:
+        """Store messages that you exchanged with a model yourself: all of them once, or none.
+
+        Args:
+            user_id: The owner of the session.
+            messages: Chat messages in OpenAI's form; also with `author`, `time` (a datetime with a
+                time zone), `metadata`, and `id`, under which a session stores a message once.
+            session_id: Session to continue; `latest` for the one that a turn would continue, or a
+                new one; `new` for a new one.
+            create: Whether to create the session if it does not exist.
+            profile: Memory profile.
+            on_conflict: Behaviour while a turn runs on the session.
+            key: Idempotency key, valid for a day; generated if None.
+        """
+        operation = operations.append(
+            user_id,
+            session_id,
+            messages,
+            key,
+            create=create,
+            profile=profile,
+            on_conflict=on_conflict,
+        )
         return await self._run(operation)
 
     async def search(

@@ -1,13 +1,14 @@
 """Operations of the API: the request to send and how to decode its answer. Performs no I/O."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from onionskin.client.results import (
+    Appended,
     Context,
     ErasureReceipt,
     ImportResult,
@@ -110,6 +111,23 @@ def context(user_id: str, message: str, **options: Any) -> Operation[Context]:
     """Read the memory for a message."""
     body = {"message": message, **_without_none(options)}
     return Operation("POST", _user_path(user_id, "context"), decoder(Context), body)
+
+
+def append(
+    user_id: str,
+    session_id: str,
+    messages: Sequence[Mapping[str, Any]],
+    key: str | None = None,
+    **options: Any,
+) -> Operation[Appended]:
+    """Append messages to a session; the idempotency key makes a retry safe."""
+    body = {
+        "messages": [_without_none(message) for message in messages],
+        **_without_none(options),
+    }
+    headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+    path = _user_path(user_id, "sessions", session_id, "messages")
+    return Operation("POST", path, decoder(Appended), body, headers=headers)
 
 
 def search(user_id: str, query: str, **filters: Any) -> Operation[Page[MessageHit]]:

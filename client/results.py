@@ -155,6 +155,27 @@ class MessageHit:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """An appended message and where it is stored; a `duplicate` was stored before."""
+
+    id: str
+    position: int
+    turn_id: str | None
+    client_id: str | None
+    status: Literal["stored", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The messages of an append, one for each of the request."""
+
+    session_id: str
+    new_session: bool
+    length: int
+    messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A session and how far it is summarized."""
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from onionskin.chains.content import stored_text
 from onionskin.chains.generation import LONGEST_ANSWER
+from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError, MessageTooLongError
 from onionskin.memory.message_append import AppendResult, AppendTarget, NewMessage
 from onionskin.memory.session_lock import OnConflict

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from onionskin.service.chat import schemas as chat_schemas
 from onionskin.service.memories import queries as memory_queries
 from onionskin.service.memories import schemas as memory_schemas
 from onionskin.service.sessions import schemas as session_schemas
+from onionskin.service.sessions import append as append_schemas
 from onionskin.service.sessions import search as search_schemas
 from onionskin.service.users import schemas as user_schemas
 from tests.openai_server import Fault, OpenAIServer
@@ -40,6 +41,8 @@ _SAME: dict[type, type[BaseModel]] = {
     results.PromptMessage: chat_schemas.PromptMessage,
     results.Context: chat_schemas.ContextAnswer,
     results.MessageHit: search_schemas.MessageHit,
+    results.Appended: append_schemas.AppendAnswer,
+    results.StoredMessage: append_schemas.StoredMessage,
     results.Usage: chat_schemas.Usage,
     results.ImportResult: user_schemas.ImportDone,
     results.Session: session_schemas.SessionInfo,
@@ -119,6 +122,36 @@ async def test_conversations_are_searched_and_read_as_context(service: Service) 
         assert hit.vector is not None
         nothing = await onionskin.search("eli", "parrot", sessions=["s_" + "0" * 16])
         assert (nothing.items, nothing.next_cursor) == ((), None)
+
+
+async def test_a_loop_of_ones_own_reads_and_appends(service: Service) -> None:
+    at = datetime(2026, 11, 30, 8, tzinfo=timezone(timedelta(hours=9)))
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    async with OnionskinClient(service.url) as onionskin:
+        messages = [
+            {"role": "user", "content": "My owl is called Athena.", "id": "1", "time": at},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "Known."},
+            {"role": "assistant", "content": "Noted.", "metadata": {"model": "own"}},
+        ]
+        done = await onionskin.append("fay", messages, key="once")
+        assert await onionskin.append("fay", messages, key="once") == done
+        assert (done.new_session, done.length) == (True, 3)
+        assert [one.position for one in done.messages] == [0, 1, 2, 2]
+        again = await onionskin.append("fay", messages[:1], session_id=done.session_id)
+        assert again.messages[0].status == "duplicate"
+        stored = (await onionskin.messages("fay", done.session_id)).items
+        assert stored[0].time == at
+        assert stored[0].time.utcoffset() == timedelta(hours=9)
+        assert [one.name for one in stored[1].calls] == ["f"]
+        assert [one.content for one in stored[2].results] == ["Known."]
+        assert stored[2].metadata == {"model": "own"}
+        assert "Athena" in (await onionskin.context("fay", "Who is my owl?")).text
+        named = "s_00000000000000ff"
+        with pytest.raises(OnionskinApiError, match="session"):
+            await onionskin.append("fay", messages[:1], session_id=named)
+        made = await onionskin.append("fay", messages[:1], session_id=named, create=True)
+        assert made.session_id == named
 
 
 async def test_memories_are_kept_found_changed_and_forgotten(service: Service) -> None:

@@ -28,7 +28,7 @@ def _said(content: str, **more: Any) -> dict[str, Any]:
     return {"role": "user", "content": content, **more}
 
 
-def _answered(content: str | None, **more: Any) -> dict[str, Any]:
+def _answered(content: Any, **more: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content, **more}
 
 
