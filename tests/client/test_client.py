@@ -24,8 +24,8 @@ from onionskin.service import schemas
 from onionskin.service.chat import schemas as chat_schemas
 from onionskin.service.memories import queries as memory_queries
 from onionskin.service.memories import schemas as memory_schemas
-from onionskin.service.sessions import schemas as session_schemas
 from onionskin.service.sessions import append as append_schemas
+from onionskin.service.sessions import schemas as session_schemas
 from onionskin.service.sessions import search as search_schemas
 from onionskin.service.users import schemas as user_schemas
 from tests.openai_server import Fault, OpenAIServer
