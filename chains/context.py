@@ -66,6 +66,7 @@ class ContextBuilder:
             now=self._clock(),
             new_session=request.new_session,
             zones=request.zones,
+            replaces_from=request.replaces_from,
         )
         prompt = build_prompt(recalled, text=turn.message.for_model)
         return Context(initial_reply(recalled), prompt, memory_text(recalled))

@@ -260,6 +260,7 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 zones=request.zones,
                 new_session_id=request.new_session_id,
                 shown_from=request.shown_from,
+                replaces_from=request.replaces_from,
             )
         return stage.recall
 

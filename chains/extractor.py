@@ -30,7 +30,7 @@ from onionskin.memory.records.extraction import (
 )
 from onionskin.memory.store import LEASE_TIMEOUT, ExtractionRange, RedisStore
 from onionskin.memory.time_zones import UNKNOWN_ZONE, TimeZone
-from onionskin.memory.types.messages import Entry, User
+from onionskin.memory.types.messages import Entry, User, live_entries
 from onionskin.memory.types.records import Record
 
 
@@ -239,10 +239,11 @@ class Extractor:
         stored = await self._store.transcripts.read(
             user, session_id, start=first, count=end - first
         )
-        entries = tuple(map(privacy.redact_entry, stored))
+        live = live_entries(stored, session.abandoned)
         quarantined_ids = await self._quarantined_ids(user)
-        before = without_quarantined(entries[: start - first], quarantined_ids)
-        lines = without_quarantined(entries[start - first :], quarantined_ids)
+        entries = without_quarantined(tuple(map(privacy.redact_entry, live)), quarantined_ids)
+        before = tuple(entry for entry in entries if entry.position < start)
+        lines = entries[len(before) :]
         known = await self._consolidator.find_related(user, lines, policy.known)
         zone = TimeZone.stored(await self._store.users.time_zone(user)) or self._time_zone
         shown, _ = cap_entries((*before, *lines), _LONGEST_LINE_TOKENS)
@@ -251,7 +252,7 @@ class Extractor:
             await self._generate(user, prompt, lines, len(known)) if lines else ([], 0)
         )
         outcome = "malformed" if records is None else "drawn" if records else "empty"
-        extracted = ExtractionRange(session_id, start, end, outcome, unusable)
+        extracted = ExtractionRange(session_id, start, end, outcome, unusable, session.abandoned)
         result = await self._consolidator.consolidate(
             user, (before, lines), records or [], known, extracted
         )

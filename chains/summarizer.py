@@ -92,13 +92,17 @@ class Summarizer:
         """Whether a batch was summarized, so that more may be due."""
         session = await self._store.sessions.get(user, session_id)
         state = session.summary_state
-        unfolded = await self._read(user, session_id, state.compacted_upto, session.length)
+        unfolded = await self._store.transcripts.read_live(
+            user, session, start=state.compacted_upto
+        )
         target = next_compaction(policy, session, unfolded)
         if target is None:
             return False
         start = state.summarized_upto
-        lines = await self._read(user, session_id, start, min(target, start + _BATCH_MESSAGES))
-        batch = _fitting(lines, _BATCH_TOKENS)
+        lines = await self._store.transcripts.read_live(
+            user, session, start=start, count=_BATCH_MESSAGES
+        )
+        batch = _fitting([line for line in lines if line.position < target], _BATCH_TOKENS)
         visible = without_quarantined(tuple(batch), await self._quarantined_ids(user))
         entries, _ = cap_entries(tuple(map(privacy.redact_entry, visible)), _BATCH_TOKENS)
         summary = privacy.redact(state.summary)
@@ -106,7 +110,7 @@ class Summarizer:
             prompt = summary_prompt(summary, entries, policy.summary_tokens)
             reply = await self._generator.generate(prompt, CallPurpose("fold", session_id))
             summary = privacy.redact(_checked_summary(reply))
-        summarized = start + len(batch)
+        summarized = target if not batch else batch[-1].position + 1
         is_complete = summarized >= state.compacted_upto
         new = SummaryState(
             compacted_upto=max(summarized, state.compacted_upto),
@@ -114,12 +118,9 @@ class Summarizer:
             summary=clip_tokens(summary, policy.summary_tokens),
             fallback_summary="" if is_complete else state.fallback_summary,
         )
-        return await self._store.sessions.save_summary(user, session_id, state, new)
-
-    async def _read(self, user: User, session_id: str, start: int, end: int) -> tuple[Entry, ...]:
-        if end <= start:
-            return ()
-        return await self._store.transcripts.read(user, session_id, start=start, count=end - start)
+        return await self._store.sessions.save_summary(
+            user, session_id, state, new, abandoned=session.abandoned
+        )
 
 
 def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> list[BaseMessage]:

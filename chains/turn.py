@@ -83,6 +83,8 @@ class TurnRequest:
         shown_from: Position in the session from which on the client shows the messages itself;
             None if it shows none of them.
         is_stored: Whether the turn is stored; otherwise memory is read only.
+        replaces_from: Position in the session from which on the turn replaces the messages: an
+            edited or regenerated message. They stay stored, but are not recalled any more.
     """
 
     user: User
@@ -98,6 +100,7 @@ class TurnRequest:
     new_session_id: str = ""
     shown_from: int | None = None
     is_stored: bool = True
+    replaces_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class CombinedMemory:
         zones: ZoneChoice = NO_ZONES,
         new_session_id: str = "",
         shown_from: int | None = None,
+        replaces_from: int | None = None,
     ) -> RecallResult:
         """What the layers recall for a message, with one round trip to Redis.
 
@@ -120,6 +121,8 @@ class CombinedMemory:
             new_session_id: Id of the session, if it is new; random if empty.
             shown_from: Position in the session from which on the client shows the messages itself;
                 None if it shows none of them. Nothing of them is added.
+            replaces_from: Position in the session from which on the turn replaces the messages.
+                Nothing of them is recalled.
 
         Raises:
             InvalidInputError: The turn's own session is excluded.
@@ -140,6 +143,7 @@ class CombinedMemory:
                 tail=self._window_size,
                 lock=lock,
                 fresh=new_session,
+                replaces_from=replaces_from,
             )
 
         embedding = asyncio.ensure_future(self._prefetcher.prefetch(user, text))
@@ -160,6 +164,7 @@ class CombinedMemory:
             lock=lock,
             excluded_sessions=frozenset(excluded_sessions),
             zone=zones.zone(snapshot.time_zone, self._time_zone),
+            replaces_from=None if snapshot.is_new else replaces_from,
         )
         try:
             return await self._load_layers(turn)
@@ -252,7 +257,7 @@ class CombinedMemory:
         """
         turn = recalled.turn
         session = replace(turn.snapshot.session, profile=self.name)
-        if turn.snapshot.is_new:
+        if turn.snapshot.is_new or (turn.replaces_from is not None and not session.live_count):
             session = replace(session, title=title_of(turn.text))
         vector = await self._prefetcher.embed(reply) if self._embedder.local else None
         offset = turn.utc_offset
@@ -276,6 +281,7 @@ class CombinedMemory:
             nonce=nonce,
             trace=pack_trace(map(layer_trace, recalled.sections)),
             epoch=turn.snapshot.epoch,
+            replaces_from=turn.replaces_from,
         )
         if self._needs_index and committed.sequence:
             cursor = Cursor(turn.snapshot.epoch, committed.sequence)
@@ -316,5 +322,7 @@ class CombinedMemory:
             return snapshot
         state = replace(state, fallback_summary=self.privacy.redact(state.fallback_summary))
         # If another worker has stored its own state first, that one stays; this turn uses its own.
-        await self._store.sessions.save_summary(user, session.id, read, state)
+        await self._store.sessions.save_summary(
+            user, session.id, read, state, abandoned=session.abandoned
+        )
         return replace(snapshot, session=replace(session, summary_state=state), unfolded=unfolded)

@@ -114,11 +114,13 @@ class Quarantine:
 
     def drop(self, session_id: str) -> None:
         """Remove the entries of a deleted session or record."""
-        dropped = [
-            entry.id for entry in self._suspicious.values() if entry.session_id == session_id
-        ]
-        for entry_id in dropped:
-            del self._suspicious[entry_id]
+        self.drop_messages(
+            [entry.id for entry in self._suspicious.values() if entry.session_id == session_id]
+        )
+
+    def drop_messages(self, ids: Sequence[str]) -> None:
+        """Remove messages by their ids."""
+        dropped = [entry_id for entry_id in ids if self._suspicious.pop(entry_id, None)]
         if dropped:
             self._update_ids()
 

@@ -86,14 +86,14 @@ class SummaryPolicy:
 
 
 def next_compaction(
-    policy: SummaryPolicy, session: Session, unfolded: Sequence[Entry]
+    policy: SummaryPolicy, session: Session, unfolded: tuple[Entry, ...]
 ) -> int | None:
     """The position up to which the model should summarize `session`; None if nothing is due.
 
     Args:
         policy: When a summary is due.
         session: Current state of the session.
-        unfolded: `messages[compacted_upto:]`.
+        unfolded: The live messages of `messages[compacted_upto:]`.
     """
     fold = session.summary_state
     older = unfolded[: turns_start(unfolded, policy.keep_pairs)]

@@ -72,9 +72,7 @@ class ExternalSession:
             session = await self.store.sessions.get(self.user, self.id)
         except UnknownSessionError:
             return ()
-        return await self.store.transcripts.read(
-            self.user, self.id, start=0, count=max(session.length, 1)
-        )
+        return await self.store.transcripts.read_live(self.user, session)
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Append messages to the session."""

@@ -28,6 +28,8 @@ class TurnContext:
         lock: The turn's lock on its session.
         quarantined_ids: Ids of quarantined messages and records.
         excluded_sessions: Ids of sessions that nothing is recalled from.
+        replaces_from: Position in the session from which on the turn replaces the messages; None if
+            it replaces none.
         shown: Ids of the messages that earlier layers put into the prompt in full.
         shortened: Ids of those of which they show head and tail alone.
         zone: The user's time zone.
@@ -46,6 +48,7 @@ class TurnContext:
     lock: SessionLock | None = None
     quarantined_ids: frozenset[str] = frozenset()
     excluded_sessions: frozenset[str] = frozenset()
+    replaces_from: int | None = None
     shown: frozenset[str] = field(default_factory=frozenset[str])
     shortened: frozenset[str] = frozenset()
     zone: TimeZone = UNKNOWN_ZONE
@@ -66,18 +69,30 @@ class TurnContext:
     def excluded_messages(self) -> Container[str]:
         """Ids of messages that must not be recalled."""
         ids = self.shown | self.quarantined_ids
-        return _ExcludedMessages(ids, self.excluded_sessions) if self.excluded_sessions else ids
+        if not self.excluded_sessions and self.replaces_from is None:
+            return ids
+        return _ExcludedMessages(ids, self.excluded_sessions, self)
+
+    def is_replaced(self, session_id: str, position: int) -> bool:
+        """Whether the turn replaces a message."""
+        if self.replaces_from is None or session_id != self.snapshot.session.id:
+            return False
+        return position >= self.replaces_from
 
 
 @dataclass(frozen=True, slots=True)
 class _ExcludedMessages(Container[str]):
-    """Some ids, and those of all messages of some sessions, including later ones."""
+    """Some ids, those of all messages of some sessions, and those that the turn replaces."""
 
     ids: frozenset[str]
     sessions: frozenset[str]
+    turn: TurnContext
 
     def __contains__(self, message_id: object) -> bool:
-        return message_id in self.ids or str(message_id).rpartition(":")[0] in self.sessions
+        if message_id in self.ids:
+            return True
+        session_id, _, position = str(message_id).rpartition(":")
+        return session_id in self.sessions or self.turn.is_replaced(session_id, int(position))
 
 
 class Layer(Protocol):

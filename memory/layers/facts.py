@@ -51,12 +51,22 @@ def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
         record.is_recalled(turn.at)
         and record.entry().id not in turn.quarantined_ids
         and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, record))
+        and not (turn.replaces_from is not None and _is_replaced(turn, record))
     )
 
 
 def _is_from(sessions: frozenset[str], record: Record) -> bool:
     """Whether all source turns of a record are in `sessions`."""
     return record.is_drawn_only_from(lambda turn: turn.partition(".")[0] in sessions)
+
+
+def _is_replaced(turn: TurnContext, record: Record) -> bool:
+    """Whether the turn replaces all source turns of a record."""
+    parts = [one.partition(".") for one in (record.source, *record.confirmed) if one]
+    return bool(parts) and all(
+        position.isdecimal() and turn.is_replaced(session_id, int(position))
+        for session_id, _, position in parts
+    )
 
 
 def is_always_shown(record: Record) -> bool:

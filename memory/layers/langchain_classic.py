@@ -27,7 +27,8 @@ from onionskin.memory.layers.langchain_classic_factories import (
     make_memory,
 )
 from onionskin.memory.tokens import count_tokens
-from onionskin.memory.types.messages import Message
+from onionskin.memory.types.branches import NONE_ABANDONED, Abandoned
+from onionskin.memory.types.messages import Message, Session
 from onionskin.memory.types.snapshot import Section
 
 _MAX_SESSIONS = 1000
@@ -39,8 +40,14 @@ class _SessionMemory:
     """A memory, and the position up to which it has replayed the session."""
 
     memory: Any
+    abandoned: Abandoned = NONE_ABANDONED
     upto: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def lacks(self, session: Session) -> bool:
+        """Whether messages that it has replayed were abandoned or restored since."""
+        before = list(self.abandoned.live(0, self.upto))
+        return before != list(session.abandoned.live(0, self.upto))
 
 
 class ClassicLayer:
@@ -67,21 +74,20 @@ class ClassicLayer:
         session = turn.snapshot.session
         key = (turn.user.tenant, turn.user.id, session.id)
         memory = self._memories.get(key)
-        if memory is None or memory.upto > session.length:
-            memory = self._memories[key] = _SessionMemory(await asyncio.to_thread(self._make))
+        if memory is None or memory.upto > session.length or memory.lacks(session):
+            empty = await asyncio.to_thread(self._make)
+            memory = self._memories[key] = _SessionMemory(empty, session.abandoned)
         self._memories.move_to_end(key)
         while len(self._memories) > _MAX_SESSIONS:
             self._memories.popitem(last=False)
         async with memory.lock:
-            entries = await self._sources.store.transcripts.read(
-                turn.user,
-                session.id,
-                start=memory.upto,
-                count=max(session.length - memory.upto, 1),
+            entries = await self._sources.store.transcripts.read_live(
+                turn.user, session, start=memory.upto
             )
             messages = [entry.message for entry in entries]
             EVENT_LOOP.set(asyncio.get_running_loop())
             text = await asyncio.to_thread(self._replay_and_load, memory, messages, turn.text)
+            memory.upto = max(memory.upto, session.length)
         text = shorten(text, self._options.budget_tokens)
         return Section(self.name, tokens=count_tokens(text), text=text)
 
@@ -98,7 +104,6 @@ class ClassicLayer:
             warnings.simplefilter("ignore")
             for message, reply in _pairs(messages):
                 memory.memory.save_context({_INPUT: message}, {_OUTPUT: reply})
-            memory.upto += len(messages)
             loaded = memory.memory.load_memory_variables({_INPUT: text})
         return "\n\n".join(filter(None, map(_as_text, loaded.values())))
 

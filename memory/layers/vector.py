@@ -66,6 +66,10 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
         if (hit.entry.message.at, hit.entry.message.content) in in_session:
             continue  # the session was forked: the prompt shows a copy of it
         context = without_quarantined(hit.context, turn.quarantined_ids)
+        if turn.replaces_from is not None:
+            context = tuple(
+                entry for entry in context if not turn.is_replaced(entry.session_id, entry.position)
+            )
         added = [entry for entry in (hit.entry, *context) if entry.id not in shown_ids]
         tokens = sum(count_tokens(entry.message.spoken) + _LINE_OVERHEAD_TOKENS for entry in added)
         if used_tokens + tokens <= budget_tokens:

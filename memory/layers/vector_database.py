@@ -51,7 +51,7 @@ class VectorDatabaseLayer:
             _log.warning("vector store failed", extra={"error": type(error).__name__})
             return Section(self.name, missing="vector_store")
         wanted = [one for one in ids if one not in excluded][: self._top_k]
-        found = await self._store.transcripts.entries(turn.user, wanted)
+        found = await self._store.transcripts.entries(turn.user, wanted, live=True)
         ranked = [found[one] for one in wanted if one in found]
         hits = [Hit(entry, 1 / place, {"rank": 1 / place}) for place, entry in enumerate(ranked, 1)]
         return within_budget(self.name, turn, hits, self._budget_tokens)

@@ -11,6 +11,8 @@ EXCHANGE_TOKENS = 12_000
 """Default budget of the newest exchange."""
 _LONGEST_EXCHANGE = 64
 """Messages of the newest exchange that have its budget; earlier ones share the window's."""
+_LONGEST_RUN = 8
+"""Messages of the user in a row that count as one turn."""
 _LARGEST_SHARE = 3  # a full window shortens messages that take more than a third of it
 
 
@@ -97,7 +99,8 @@ def turns_start(entries: Sequence[Entry], turns: int) -> int:
     for _ in range(turns):
         while place and entries[place - 1].message.role != "user":
             place -= 1
-        while place and entries[place - 1].message.role == "user":
+        limit = max(0, place - _LONGEST_RUN)  # an imported group chat is one run
+        while place > limit and entries[place - 1].message.role == "user":
             place -= 1
     return place
 

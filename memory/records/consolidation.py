@@ -223,8 +223,8 @@ def turn_of(line: Entry, lines: Sequence[Entry]) -> str:
     """The id of a message's turn: a reply belongs to the user's message before it."""
     position = line.position
     if line.message.role == "assistant":
-        previous = (entry for entry in lines if entry.position == position - 1)
-        position -= any(entry.message.role == "user" for entry in previous)
+        asked = (entry.position for entry in lines if entry.message.role == "user")
+        position = max((place for place in asked if place < position), default=position)
     return f"{line.session_id}.{position}"
 
 

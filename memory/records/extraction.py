@@ -60,7 +60,8 @@ class _Answer(msgspec.Struct):
 def extraction_end(policy: ExtractionPolicy, session: Session, *, final: bool) -> int | None:
     """The position up to which extraction from a session is due; None if it is not."""
     waiting = session.length - session.extracted_upto
-    if waiting <= 0 or (waiting < policy.messages and not (final or session.closed)):
+    live = session.abandoned.count_live(session.extracted_upto, session.length)
+    if waiting <= 0 or (live < policy.messages and not (final or session.closed)):
         return None
     return session.extracted_upto + min(waiting, policy.batch)
 

@@ -26,7 +26,7 @@ from onionskin.memory.types.messages import (
     Vector,
 )
 
-COMMIT_TURN = Script("byte_count", "commit_turn", durable=True)
+COMMIT_TURN = Script("byte_count", "branches", "commit_turn", durable=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 
 
@@ -37,6 +37,9 @@ class CommitRequest:
     Attributes:
         create: Whether the session may be created: '0', '1', or the user's epoch.
         nonce, nonce_seconds: The commit is stored once per nonce, for this time.
+        keeps_nonce: A commit under the nonce before prevents this one; this one prevents none.
+        replaces_from: The live messages from this position on are abandoned; None for none.
+        turn_position: Position of the turn's first message; None if the commit begins the turn.
         trace, trace_seconds: The prompt trace, and how long it is kept.
         new_epoch: The epoch for a new user.
     """
@@ -52,6 +55,9 @@ class CommitRequest:
     trace_seconds: int
     embedder_tag: str
     log_length: int
+    keeps_nonce: bool = False
+    replaces_from: int | None = None
+    turn_position: int | None = None
     new_epoch: str = field(default_factory=lambda: secrets.token_hex(8))
 
     async def execute(self, keyring: Keyring, user: User) -> Committed:
@@ -81,10 +87,13 @@ class CommitRequest:
                     "counted: it runs twice. Wait for the other, then start again to resume."
                 )
             case _:
-                return Committed(reply[3].decode(), reply[1], reply[2], reply[4])
+                _, first, length, session_id, sequence, turn = reply
+                turn_position = None if turn == first else turn
+                return Committed(session_id.decode(), first, length, sequence, turn_position)
 
     def _values(self, first: int, cipher: Cipher) -> Sequence[Argument]:
         session, step = self.session, self.step
+        turn = first if self.turn_position is None else self.turn_position
         messages = encrypted_messages(
             cipher, session.id, first, self.messages, embedder_tag=self.embedder_tag
         )
@@ -105,9 +114,12 @@ class CommitRequest:
             step.lines_after if step else 0,
             _IMPORT_SECONDS,
             self.lock_token,
-            cipher.encrypt(f"shown:{session.id}.{first}", self.trace),
+            cipher.encrypt(f"shown:{session.id}.{turn}", self.trace),
             self.trace_seconds,
             first if cipher.binds else "",
+            "" if self.replaces_from is None else self.replaces_from,
+            "" if self.turn_position is None else self.turn_position,
+            int(self.keeps_nonce),
             *messages,
         )
 

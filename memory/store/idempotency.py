@@ -120,14 +120,14 @@ class Idempotency(Repository):
         if not await self._call(self._commands.get(keys.idempotency(user, nonce))):
             return None
         position = await self._connection.run(_FIND_COMMIT, keys.prefix(user), nonce)
-        session_id, _, first = (position or b"").decode().partition(" ")
-        if not first:  # expired, or superseded by a later attempt
+        session_id, *numbers = (position or b"").decode().split(" ")
+        if not numbers:  # expired, or superseded by a later attempt
             return None
-        start = int(first)
+        start, turn_position, count = map(int, numbers)
         packed = await self._call(
-            self._commands.lrange(keys.messages(user, session_id), start, start + 1)
+            self._commands.lrange(keys.messages(user, session_id), start, start + count - 1)
         )
-        turn = Committed(session_id, start, start + len(packed))
+        turn = Committed(session_id, start, start + len(packed), turn_position=turn_position)
         cipher = await self._keyring.cipher_for(user, packed)
         return turn, parse_entries(session_id, start, packed, cipher=cipher)
 

@@ -24,6 +24,7 @@ from onionskin.memory.store.script_io import (
     parse_record_vector,
     without_revision,
 )
+from onionskin.memory.types.branches import NONE_ABANDONED, Abandoned
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.types.records import Record, RecordChange
 
@@ -70,6 +71,7 @@ class ExtractionRange:
 
     Attributes:
         start, end: The session's `extracted_upto` before and after the write.
+        abandoned: The session's abandoned messages, as read.
         outcome: How the extraction went; counted per user.
         useless: Number of extracted records that could not be used.
     """
@@ -79,6 +81,7 @@ class ExtractionRange:
     end: int
     outcome: str
     useless: int = 0
+    abandoned: Abandoned = NONE_ABANDONED
 
 
 class Records(Repository):
@@ -207,8 +210,9 @@ class Records(Repository):
 def _range_arguments(extracted: ExtractionRange | None) -> tuple[str | int, ...]:
     if extracted is None:
         return ("", 0, 0, "", 0)
-    end, outcome = extracted.end, extracted.outcome
-    return (extracted.session_id, extracted.start, end, outcome, extracted.useless)
+    read = f"{extracted.start} {extracted.abandoned}"
+    outcome, useless = extracted.outcome, extracted.useless
+    return (extracted.session_id, read, extracted.end, outcome, useless)
 
 
 def write_arguments(write: RecordWrite, cipher: Cipher, embedder_tag: str) -> list[Argument]:

@@ -16,7 +16,9 @@ from onionskin.memory.store.codec import (
 )
 from onionskin.memory.store.encryption.ciphers import Cipher
 from onionskin.memory.store.encryption.keyring import Argument
+from onionskin.memory.types.branches import NONE_ABANDONED, Abandoned
 from onionskin.memory.types.change_log import (
+    Abandon,
     Change,
     Changes,
     Cursor,
@@ -43,6 +45,7 @@ SESSION_FIELDS = (
     "follows",
     "metadata",
     "extracted_upto",
+    "abandoned",
 )
 """The fields of a session's hash, in the order in which `load_turn.lua` reads them."""
 ENCRYPTED_FIELDS = ("title", "summary", "extract", "metadata")
@@ -58,7 +61,7 @@ def parse_snapshot(
     reply: Sequence[Any], cipher: Cipher, *, now: float, since: Cursor | None, embedder_tag: str
 ) -> Snapshot:
     """The snapshot in a reply of `load_turn.lua`; a new session gets its id here."""
-    _, session_id, fields, first, unfolded, digests, changes, epoch, time_zone = reply
+    _, session_id, fields, unfolded, digests, changes, epoch, time_zone = reply
     earlier = tuple(_parse_digest(digest, cipher) for digest in digests)
     if fields:
         session = parse_session(session_id.decode(), fields, cipher)
@@ -68,7 +71,7 @@ def parse_snapshot(
     return Snapshot(
         session=session,
         is_new=not fields,
-        unfolded=parse_entries(session.id, first, unfolded, cipher=cipher),
+        unfolded=_parse_runs(session.id, unfolded, cipher),
         digests=earlier,
         epoch=epoch.decode(),
         time_zone=time_zone.decode(),
@@ -81,7 +84,7 @@ def parse_snapshot(
 def parse_session(session_id: str, fields: Sequence[bytes], cipher: Cipher) -> Session:
     """A session from its fields, in the order of `SESSION_FIELDS`."""
     created, active, length, title, profile, closed, folded, summarized = fields[:8]
-    summary, extract, follows, metadata, extracted = fields[8:]
+    summary, extract, follows, metadata, extracted, abandoned = fields[8:]
 
     def text(name: str, value: bytes) -> str:
         return cipher.decrypt(f"session:{session_id}:{name}", value).decode()
@@ -100,6 +103,7 @@ def parse_session(session_id: str, fields: Sequence[bytes], cipher: Cipher) -> S
         continued_from=tuple(follows.decode().split()),
         metadata=text("metadata", metadata) if metadata else "",
         extracted_upto=int(extracted or 0),
+        abandoned=Abandoned.parse(abandoned.decode()) if abandoned else NONE_ABANDONED,
     )
 
 
@@ -207,6 +211,8 @@ def encrypted_field(cipher: Cipher, session_id: str, name: str, value: Argument)
 def _parse_change(item: Sequence[Any], cipher: Cipher, embedder_tag: str) -> Change:
     if item[0] == b"drop":
         return DropSession(item[1].decode())
+    if item[0] == b"abandon":
+        return Abandon(item[1].decode(), item[2], item[3])
     if item[0] == b"release":
         return Release(item[1].decode())
     if item[0] == b"record":
@@ -225,7 +231,7 @@ def _parse_change(item: Sequence[Any], cipher: Cipher, embedder_tag: str) -> Cha
 
 
 def _parse_digest(digest: Sequence[Any], cipher: Cipher) -> SessionDigest:
-    session_id, active, folded, summarized, summary, extract, first, packed = digest
+    session_id, active, folded, summarized, summary, extract, tail = digest
     name = session_id.decode()
     return SessionDigest(
         name,
@@ -236,5 +242,17 @@ def _parse_digest(digest: Sequence[Any], cipher: Cipher) -> SessionDigest:
             cipher.decrypt(f"session:{name}:summary", summary).decode(),
             cipher.decrypt(f"session:{name}:extract", extract).decode(),
         ),
-        tail=parse_entries(name, first, packed, cipher=cipher),
+        tail=_parse_runs(name, tail, cipher),
+    )
+
+
+def _parse_runs(session_id: str, runs: Sequence[Any], cipher: Cipher) -> tuple[Entry, ...]:
+    """Messages of a session from their first positions on: position, messages, ..."""
+    if len(runs) <= 2:  # noqa: PLR2004 - one run: nothing was abandoned in between
+        return parse_entries(session_id, *runs, cipher=cipher) if runs else ()
+    parts = zip(runs[::2], runs[1::2], strict=True)
+    return tuple(
+        entry
+        for first, packed in parts
+        for entry in parse_entries(session_id, first, packed, cipher=cipher)
     )

@@ -20,10 +20,11 @@ from onionskin.memory.store.script_io import (
     new_session_id,
     parse_session,
 )
+from onionskin.memory.types.branches import NONE_ABANDONED, Abandoned
 from onionskin.memory.types.messages import Session, SummaryState, User
 
 _UPDATE = Script("update_session", durable=True)
-_FORK = Script("byte_count", "fork_session", durable=True)
+_FORK = Script("byte_count", "branches", "fork_session", durable=True)
 _COPY = Script("byte_count", "copy_session", durable=True)
 DELETE_SESSION = Script("byte_count", "record_writes", "delete_session", durable=True)
 _CLOSE = Script.inline(
@@ -43,10 +44,11 @@ _SAVE_SUMMARY = Script.inline("""
 -- KEYS[1] the user's prefix
 -- ARGV    1 session id   2 folded_upto and 3 summarized_upto as read
 --         4 folded_upto   5 summarized_upto   6 summary   7 fallback summary, all new
+--         8 its abandoned messages as read
 local session = KEYS[1] .. 'session:' .. ARGV[1]
-local length, folded, summarized =
-  unpack(redis.call('HMGET', session, 'length', 'folded_upto', 'summarized_upto'))
-if not length or tonumber(folded) ~= tonumber(ARGV[2])
+local length, folded, summarized, abandoned =
+  unpack(redis.call('HMGET', session, 'length', 'folded_upto', 'summarized_upto', 'abandoned'))
+if not length or tonumber(folded) ~= tonumber(ARGV[2]) or (abandoned or '') ~= ARGV[8]
     or tonumber(summarized) ~= tonumber(ARGV[3]) or tonumber(ARGV[4]) > tonumber(length) then
   return 0
 end
@@ -134,7 +136,7 @@ class Sessions(Repository):
     ) -> Session:
         """Create an empty session, which continues the latest `carry` sessions."""
         session_id, epoch = new_session_id(), secrets.token_hex(8)
-        given = _given_fields(title=title, profile=profile, metadata=metadata)
+        given = _given_fields(title=title or None, profile=profile, metadata=metadata)
         await self._keyring.run_write(
             user,
             _UPDATE,
@@ -172,9 +174,18 @@ class Sessions(Repository):
         return await self.get(user, session_id)
 
     async def save_summary(
-        self, user: User, session_id: str, read: SummaryState, summary: SummaryState
+        self,
+        user: User,
+        session_id: str,
+        read: SummaryState,
+        summary: SummaryState,
+        *,
+        abandoned: Abandoned = NONE_ABANDONED,
     ) -> bool:
-        """Replace the summary `read` by `summary`; False if another worker was faster."""
+        """Replace the summary `read` by `summary`; False if another worker was faster.
+
+        Nothing is replaced either if other messages than `abandoned` are abandoned by now.
+        """
         place = f"session:{session_id}"
         reply = await self._keyring.run_write(
             user,
@@ -187,6 +198,7 @@ class Sessions(Repository):
                 summary.summarized_upto,
                 cipher.encrypt(f"{place}:summary", summary.summary),
                 cipher.encrypt(f"{place}:extract", summary.fallback_summary),
+                str(abandoned),
             ),
         )
         return bool(reply)
@@ -233,7 +245,7 @@ class Sessions(Repository):
         upto: int | None = None,
         profile: str = "",
     ) -> Session:
-        """Copy `messages[:upto]` of a session, with their vectors, into a new one.
+        """Copy the first live messages of a session, with their vectors, into a new one.
 
         The summary is copied too, unless it covers more than the copied messages.
 
@@ -241,7 +253,7 @@ class Sessions(Repository):
             user: The owner of both sessions.
             session_id: The session to copy; it may be closed.
             now: Creation time of the copy, Unix seconds.
-            upto: Number of messages; None, or more than there are, for all.
+            upto: Number of live messages; None, or more than there are, for all.
             profile: The memory profile of the copy; the original's if empty.
 
         Raises:
@@ -285,16 +297,22 @@ class Sessions(Repository):
         return sessions
 
     async def _read_original(self, user: User, session_id: str, upto: int | None) -> _Original:
-        """Read `messages[:upto]`, page by page: transcripts only grow, so pages fit together."""
+        """Read live messages, page by page: transcripts only grow, so pages fit together."""
         fields = await self.fields(user, session_id)
         if not fields:
             raise UnknownSessionError(session_id)
-        length = int(fields["length"])
-        count = length if upto is None else min(upto, length)
+        abandoned = Abandoned.parse(fields.get("abandoned", b"").decode())
+        runs = abandoned.live(0, int(fields["length"]))
+        pages = [run[start : start + _PAGE] for run in runs for start in range(0, len(run), _PAGE)]
+        for name in ("folded_upto", "summarized_upto"):  # positions of the copy
+            fields[name] = str(abandoned.count_live(0, int(fields[name]))).encode()
         messages: list[tuple[bytes, bytes | None]] = []
-        for start in range(0, count, _PAGE):
-            last = min(start + _PAGE, count) - 1
-            ids = [f"{session_id}:{position}" for position in range(start, last + 1)]
+        for whole_page in pages:
+            page = whole_page if upto is None else whole_page[: upto - len(messages)]
+            if not page:
+                break
+            start, last = page[0], page[-1]
+            ids = [f"{session_id}:{position}" for position in page]
             packed = await self._call(
                 self._commands.lrange(keys.messages(user, session_id), start, last)
             )
@@ -350,6 +368,7 @@ def _given_fields(
 ) -> dict[str, str]:
     packed = None if metadata is None else json.dumps(metadata, ensure_ascii=False)
     given = {"title": title, "profile": profile, "metadata": packed}
+    given["titled"] = None if title is None else "1"  # an edit of the first message keeps it
     return {name: value for name, value in given.items() if value is not None}
 
 

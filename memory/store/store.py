@@ -8,6 +8,7 @@ from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.api_keys import ApiKeyRegistry
 from onionskin.memory.store.client_ids import ClientIds
+from onionskin.memory.store.branches import Branches
 from onionskin.memory.store.deletion import Deletion
 from onionskin.memory.store.deployment import Deployment
 from onionskin.memory.store.encryption.keyring import Keyring
@@ -63,6 +64,7 @@ class RedisStore:
         self.aof_rewrite = AofRewrite(connection)
         self.api_keys = ApiKeyRegistry(connection)
         self.client_ids = ClientIds(context)
+        self.branches = Branches(context)
         self.deployment = Deployment(connection)
         self.encryption = EncryptionMigrations(context)
         self.idempotency = Idempotency(context)

@@ -28,6 +28,7 @@ from onionskin.memory.store.script_io import (
     parse_snapshot,
 )
 from onionskin.memory.store.sessions import Sessions
+from onionskin.memory.types.branches import Abandoned
 from onionskin.memory.types.change_log import Changes, Cursor
 from onionskin.memory.types.messages import (
     Committed,
@@ -37,11 +38,13 @@ from onionskin.memory.types.messages import (
     Session,
     User,
     Vector,
+    begins_turn,
+    live_entries,
 )
 from onionskin.memory.types.prompt_trace import LayerTrace, unpack_trace
 from onionskin.memory.types.snapshot import Snapshot
 
-_LOAD_TURN = Script("change_log", "session_queue", "load_turn")
+_LOAD_TURN = Script("change_log", "branches", "session_queue", "load_turn")
 _CHANGES_SINCE = Script.inline(
     """
 -- The changes after a cursor.
@@ -52,12 +55,14 @@ return read_changes(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 )
 _SAVE_VECTORS = Script.inline(
     """
--- Store vectors of messages that still exist; returns how many.
+-- Store vectors of messages that are still live; returns how many.
 -- KEYS[1] the user's prefix   ARGV 1 log entries to keep   2.. session id, position, vector, ...
 local prefix, stored = KEYS[1], 0
 for index = 2, #ARGV, 3 do
-  local sid, position = ARGV[index], ARGV[index + 1]
-  if tonumber(position) < redis.call('LLEN', prefix .. 'messages:' .. sid) then
+  local sid, position = ARGV[index], tonumber(ARGV[index + 1])
+  local ranges = parse_ranges(redis.call('HGET', prefix .. 'session:' .. sid, 'abandoned'))
+  local length = redis.call('LLEN', prefix .. 'messages:' .. sid)
+  if #live_runs(ranges, position, math.min(position + 1, length)) > 0 then
     local vector = sid .. ':' .. position
     add_bytes(prefix, #ARGV[index + 2] - field_bytes(prefix .. 'vectors', {vector}))
     redis.call('HSET', prefix .. 'vectors', vector, ARGV[index + 2])
@@ -68,7 +73,7 @@ for index = 2, #ARGV, 3 do
 end
 return stored
 """,
-    requires=("byte_count",),
+    requires=("byte_count", "branches"),
 )
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long the nonce or idempotency key of a request is remembered."""
@@ -77,6 +82,7 @@ _CHANGES_PER_READ = 1000
 _NEVER = -1e12
 """An idle timeout that no clock difference between workers undercuts."""
 _PAGE = 1000
+_TURN_PAGE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +96,28 @@ class Continuity:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A message with its reply, and what the prompt contained.
+    """One or more messages of the user with what was answered, and what the prompt contained.
 
     Attributes:
-        message: The user's message.
-        reply: The assistant's reply; None if an import left it out.
+        messages: The user's messages, then the assistant's; several if tools were called, none if
+            the turn is unanswered.
         layers: The prompt trace; None once it has expired.
+        is_abandoned: Whether the turn was replaced.
     """
 
-    message: Entry
-    reply: Entry | None
+    messages: tuple[Entry, ...]
     layers: tuple[LayerTrace, ...] | None
+    is_abandoned: bool = False
+
+    @property
+    def message(self) -> Entry:
+        """The user's first message."""
+        return self.messages[0]
+
+    @property
+    def reply(self) -> Entry | None:
+        """The last message of the assistant; None if there is none."""
+        return self.messages[-1] if self.messages[-1].message.role == "assistant" else None
 
 
 class Transcripts(Repository):
@@ -127,6 +144,7 @@ class Transcripts(Repository):
         tail: int = 0,
         lock: SessionLock | None = None,
         fresh: bool = False,
+        replaces_from: int | None = None,
     ) -> Snapshot:
         """Read all that one turn needs, in one round trip.
 
@@ -140,6 +158,8 @@ class Transcripts(Repository):
                 summarized.
             lock: The lock that the turn takes on the session.
             fresh: Whether to begin a new session in any case.
+            replaces_from: The turn replaces the session's messages from this position on: the
+                snapshot is as if they were abandoned.
 
         Raises:
             UnknownSessionError: The user has no session `session_id`.
@@ -163,6 +183,7 @@ class Transcripts(Repository):
             LOCK_MILLISECONDS,
             lock.policy if lock else "",
             self._retention.horizon(user),
+            "" if replaces_from is None else replaces_from,
         )
         if reply[0] == b"unknown":
             raise UnknownSessionError(session_id or "")
@@ -186,7 +207,10 @@ class Transcripts(Repository):
         step: ImportStep | None = None,
         lock_token: str = "",
         nonce: str = "",
+        keeps_nonce: bool = False,
         trace: bytes = b"",
+        replaces_from: int | None = None,
+        turn_position: int | None = None,
     ) -> Committed:
         """Append messages to a session: all of them once, or none.
 
@@ -200,7 +224,11 @@ class Transcripts(Repository):
             step: The position of the batch in an import.
             lock_token: The token of the turn, whose lock on the session is released.
             nonce: The commit is stored once per nonce; random if empty.
+            keeps_nonce: Whether the nonce stays free for a later commit.
             trace: The prompt trace.
+            replaces_from: Position from which on all live messages of the session are abandoned:
+                they stay stored, but are not part of the conversation any more.
+            turn_position: Position of the turn's first message, if the commit continues a turn.
 
         Raises:
             UnknownSessionError: The session was deleted and may not be created.
@@ -220,6 +248,9 @@ class Transcripts(Repository):
             embedder_tag=self._embedder_tag,
             trace_seconds=self._retention.trace_seconds(user),
             log_length=self._log_length,
+            keeps_nonce=keeps_nonce,
+            replaces_from=replaces_from,
+            turn_position=turn_position,
         )
         return await request.execute(self._keyring, user)
 
@@ -245,18 +276,40 @@ class Transcripts(Repository):
     async def read(
         self, user: User, session_id: str, *, start: int, count: int
     ) -> tuple[Entry, ...]:
-        """`messages[start:start + count]` of a session, oldest first, without vectors."""
+        """`messages[start:start + count]` of a session, oldest first, without vectors.
+
+        Abandoned messages are among them; see `read_live`.
+        """
         packed = await self._call(
             self._commands.lrange(keys.messages(user, session_id), start, start + count - 1)
         )
         cipher = await self._keyring.cipher_for(user, packed)
         return parse_entries(session_id, start, packed, cipher=cipher)
 
+    async def read_live(
+        self, user: User, session: Session, *, start: int = 0, count: int | None = None
+    ) -> tuple[Entry, ...]:
+        """The live messages of a session from a position on, oldest first, without vectors.
+
+        Args:
+            user: The owner of the session.
+            session: The session as it was read.
+            start: The first position.
+            count: Maximum number of messages; None for all.
+        """
+        entries: list[Entry] = []
+        for run in session.abandoned.live(start, session.length):
+            left = len(run) if count is None else min(len(run), count - len(entries))
+            if left <= 0:
+                break
+            entries += await self.read(user, session.id, start=run[0], count=left)
+        return tuple(entries)
+
     async def read_all(self, user: User) -> AsyncIterator[tuple[Entry, ...]]:
-        """Every readable message of the user with its vector, page by page, to fill an index."""
+        """Every live message of the user with its vector, page by page, to fill an index."""
         for session_id in await self._sessions.ids(user):
-            start = 0
-            if not await self._is_recalled(user, session_id):
+            abandoned, start = await self._abandoned(user, session_id), 0
+            if abandoned is None or not await self._is_recalled(user, session_id, abandoned):
                 continue
             while True:
                 packed = await self._call(
@@ -266,7 +319,7 @@ class Transcripts(Repository):
                     break
                 fields = [f"{session_id}:{start + offset}" for offset in range(len(packed))]
                 vectors = await self._call(self._commands.hmget(keys.vectors(user), fields))
-                yield parse_entries(
+                entries = parse_entries(
                     session_id,
                     start,
                     packed,
@@ -274,6 +327,7 @@ class Transcripts(Repository):
                     cipher=await self._keyring.cipher_for(user, [*packed, *vectors]),
                     embedder_tag=self._embedder_tag,
                 )
+                yield live_entries(entries, abandoned)
                 start += len(packed)
 
     async def turn(self, user: User, turn_id: str) -> StoredTurn:
@@ -283,33 +337,63 @@ class Transcripts(Repository):
             UnknownTurnError: The user has no such turn.
         """
         session_id, _, position = turn_id.partition(".")
-        entries = await self.read(user, session_id, start=int(position), count=2)
-        if not entries or entries[0].message.role != "user":
+        abandoned = await self._abandoned(user, session_id)
+        if abandoned is None:
             raise UnknownTurnError(turn_id)
-        if not await self._sessions.exists(user, session_id):
+        entries = await self._read_turn(user, session_id, int(position), abandoned)
+        if not entries or entries[0].message.role != "user":
             raise UnknownTurnError(turn_id)
         trace: bytes | None = None
         if entries[0].message.at > self._retention.trace_horizon(user):
             trace = await self._call(self._commands.get(keys.prompt_trace(user, turn_id)))
         cipher = await self._keyring.cipher_for(user, [trace])
         layers = unpack_trace(cipher.decrypt(f"shown:{turn_id}", trace)) if trace else None
-        return StoredTurn(entries[0], entries[1] if len(entries) > 1 else None, layers)
+        return StoredTurn(entries, layers, is_abandoned=int(position) in abandoned)
 
-    async def entries(self, user: User, ids: Sequence[str]) -> dict[str, Entry]:
-        """Messages by their ids, without those that were deleted."""
+    async def _read_turn(
+        self, user: User, session_id: str, position: int, abandoned: Abandoned
+    ) -> tuple[Entry, ...]:
+        """The messages of the turn at a position; only live ones if the first one is live."""
+        entries, start = list[Entry](), position
+        while True:
+            page = await self.read(user, session_id, start=start, count=_TURN_PAGE)
+            for entry in page:
+                if (entry.position in abandoned) != (position in abandoned):
+                    continue
+                if entries and begins_turn(entries[-1], entry):
+                    return tuple(entries)
+                entries.append(entry)
+            if len(page) < _TURN_PAGE:
+                return tuple(entries)
+            start += _TURN_PAGE
+
+    async def entries(
+        self, user: User, ids: Sequence[str], *, live: bool = False
+    ) -> dict[str, Entry]:
+        """Messages by their ids, without those that were deleted, or abandoned with `live`."""
         entries: dict[str, Entry] = {}
         session_ids = {entry_id.partition(":")[0] for entry_id in ids}
-        readable = {name for name in session_ids if await self._sessions.exists(user, name)}
+        abandoned = {name: await self._abandoned(user, name) for name in session_ids}
         for entry_id in dict.fromkeys(ids):
             session_id, _, position = entry_id.partition(":")
-            if session_id in readable:
+            replaced = abandoned[session_id]
+            if replaced is not None and not (live and int(position) in replaced):
                 for entry in await self.read(user, session_id, start=int(position), count=1):
                     entries[entry_id] = entry
         return entries
 
-    async def _is_recalled(self, user: User, session_id: str) -> bool:
+    async def _abandoned(self, user: User, session_id: str) -> Abandoned | None:
+        """The abandoned messages of a session; None if there is no such session."""
+        name = keys.session(user, session_id)
+        active, abandoned = await self._call(self._commands.hmget(name, ["active", "abandoned"]))
+        if active is None or float(active) <= self._retention.horizon(user):
+            return None
+        return Abandoned.parse((abandoned or b"").decode())
+
+    async def _is_recalled(self, user: User, session_id: str, abandoned: Abandoned) -> bool:
         """Whether the last message is younger than the horizon; a copy of old ones has none."""
         name = keys.session(user, session_id)
         length = int(await self._call(self._commands.hget(name, "length")) or 0)
-        last = await self.read(user, session_id, start=length - 1, count=1)
+        runs = list(abandoned.live(0, length))
+        last = await self.read(user, session_id, start=runs[-1][-1], count=1) if runs else ()
         return bool(last) and last[0].message.at > self._retention.horizon(user)

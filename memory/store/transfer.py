@@ -21,7 +21,7 @@ from onionskin.memory.store.script_io import (
 from onionskin.memory.types.messages import ImportStep, Message, User, Vector
 from onionskin.memory.types.records import HISTORY_SECONDS, Record, RecordChange
 
-_RESTORE_BATCH = Script("byte_count", "restore_batch", durable=True)
+_RESTORE_BATCH = Script("byte_count", "branches", "restore_batch", durable=True)
 _IMPORT_SECONDS = 7 * 24 * 3600
 _MIN_HISTORY_SECONDS = 60
 _ERASE_FIRST = "Erase the user first, or choose another user id."

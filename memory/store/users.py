@@ -11,7 +11,7 @@ from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.store.repository import Repository
 from onionskin.memory.types.messages import User
 
-_STATS = Script("user_stats")
+_STATS = Script("branches", "user_stats")
 _ADD_USAGE = Script.inline("""
 -- Add to the usage of a day; returns the calls and tokens used by then.
 -- KEYS[1] the day's key   ARGV 1 calls   2 tokens   3 seconds to keep the day

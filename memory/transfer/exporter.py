@@ -17,7 +17,7 @@ from onionskin.memory.transfer.format import (
 from onionskin.memory.types.messages import Entry, User
 
 _PAGE = 200
-_KNOWN = frozenset(SESSION_FIELDS) - {"metadata"}
+_KNOWN = frozenset(SESSION_FIELDS) - {"metadata", "abandoned"}
 
 
 async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:

@@ -12,11 +12,14 @@ from onionskin.memory.transfer.format import (
     SessionLine,
     StepLine,
 )
+from onionskin.memory.types.branches import Abandoned
 from onionskin.memory.types.records import Record, RecordChange
 
 _RECORD_ID = re.compile(r"m_[0-9a-f]{16}")
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
 _MOST_REVISIONS = 2**53
+_RANGES = re.compile(r"(?:\d{1,15}-\d{1,15}(?: |$))*")
+_FORKS = re.compile(r"(?:\d{1,15}:-?\d{1,15}(?: |$))*")
 
 
 class ExportOrderError(ValueError):
@@ -103,6 +106,7 @@ class ExportValidator:
             raise ExportOrderError(f"session {line.id!r} is summarized beyond its end")
         if line.extracted_upto > line.messages:
             raise ExportOrderError(f"session {line.id!r} is extracted beyond its end")
+        _check_branches(line)
         self.session, self.messages = line, 0
 
     def _accept_message(self, line: MessageLine) -> None:
@@ -120,6 +124,24 @@ class ExportValidator:
         if memory_id <= self.memory:
             raise ExportOrderError(f"memory {memory_id!r} follows {self.memory!r}")
         self.memory = memory_id
+
+
+def _check_branches(line: SessionLine) -> None:
+    """Raise ExportOrderError unless the abandoned messages are among those of the session."""
+    abandoned, forks = line.more.get("abandoned", ""), line.more.get("forks", "")
+    if not isinstance(abandoned, str) or not isinstance(forks, str):
+        raise ExportOrderError(f"session {line.id!r} has branches that are not text")
+    if not _RANGES.fullmatch(abandoned) or not _FORKS.fullmatch(forks):
+        raise ExportOrderError(f"session {line.id!r} has branches in another form")
+    end = 0
+    for first, upto in Abandoned.parse(abandoned).ranges:
+        if not end <= first < upto <= line.messages:
+            raise ExportOrderError(f"session {line.id!r} abandons what it does not have")
+        end = upto
+    for fork in forks.split():
+        position, _, predecessor = fork.partition(":")
+        if not -1 <= int(predecessor) < int(position) < line.messages:
+            raise ExportOrderError(f"session {line.id!r} branches beyond its end")
 
 
 def _check_step(memory_id: str, step: RecordChange) -> None:

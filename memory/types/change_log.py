@@ -35,6 +35,20 @@ class DropSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Abandon:
+    """Messages were replaced: `messages[first:first + count]` of a session."""
+
+    session_id: str
+    first: int
+    count: int
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the messages."""
+        return [f"{self.session_id}:{self.first + offset}" for offset in range(self.count)]
+
+
+@dataclass(frozen=True, slots=True)
 class PutRecord:
     """A record was written; or deleted, if both attributes are None."""
 
@@ -50,7 +64,7 @@ class Release:
     id: str
 
 
-Change: TypeAlias = Put | DropSession | PutRecord | Release
+Change: TypeAlias = Put | DropSession | Abandon | PutRecord | Release
 
 
 @dataclass(frozen=True, slots=True)

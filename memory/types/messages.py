@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onionskin.memory.types.branches import NONE_ABANDONED, Abandoned
+
 Role: TypeAlias = Literal["user", "assistant"]
 Vector: TypeAlias = NDArray[np.float32]
 """`(dim,)` float32, unit length."""
@@ -95,6 +97,18 @@ class Entry:
         return f"{self.session_id}:{self.position}"
 
 
+def begins_turn(previous: Entry, entry: Entry) -> bool:
+    """Whether a turn begins at `entry`: the user speaks after the assistant."""
+    return entry.message.role == "user" and previous.message.role == "assistant"
+
+
+def live_entries(entries: tuple[Entry, ...], abandoned: Abandoned) -> tuple[Entry, ...]:
+    """The entries of one session that are not abandoned."""
+    if not abandoned:
+        return entries
+    return tuple(entry for entry in entries if entry.position not in abandoned)
+
+
 @dataclass(frozen=True, slots=True)
 class SummaryState:
     """How far a session is summarized.
@@ -119,6 +133,8 @@ class Session:
         continued_from: Sessions whose digests its first prompt contained.
         extracted_upto: Records were extracted from `messages[:extracted_upto]`.
         metadata: JSON of the client; empty for none.
+        length: Number of its messages, abandoned ones included.
+        abandoned: Which of them were replaced, and are not part of the conversation any more.
     """
 
     id: str
@@ -132,25 +148,34 @@ class Session:
     continued_from: tuple[str, ...] = ()
     metadata: str = ""
     extracted_upto: int = 0
+    abandoned: Abandoned = NONE_ABANDONED
+
+    @property
+    def live_count(self) -> int:
+        """Number of live messages."""
+        return self.abandoned.count_live(0, self.length)
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A stored turn: position of its first message, and length of the session after it.
+    """A commit: position of its first message, and length of the session after it.
 
     Attributes:
         sequence: Number of its entry in the user's change log; 0 if it was stored before.
+        turn_position: Position of the turn's first message, if this commit continues the turn.
     """
 
     session_id: str
     position: int
     length: int
     sequence: int = field(default=0, compare=False)
+    turn_position: int | None = field(default=None, compare=False)
 
     @property
     def turn_id(self) -> str:
-        """`<session_id>.<position of the user's message>`."""
-        return f"{self.session_id}.{self.position}"
+        """`<session_id>.<position of the user's first message>`."""
+        first = self.position if self.turn_position is None else self.turn_position
+        return f"{self.session_id}.{first}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 from langchain_core.vectorstores import VectorStore
 
 from onionskin.memory.store import RedisStore
-from onionskin.memory.types.change_log import Changes, Cursor, DropSession, Put
+from onionskin.memory.types.change_log import Abandon, Changes, Cursor, DropSession, Put
 from onionskin.memory.types.messages import Entry, User, Vector
 from onionskin.memory.vector_databases.base import (
     PrecomputedEmbeddings,
@@ -32,6 +32,7 @@ class VectorDatabaseMirror:
 
     def __init__(self, database: VectorDatabase, store: RedisStore) -> None:
         self._database, self._store = database, store
+        self._sizes: dict[str, int] = {}
         self._slots = asyncio.Semaphore(database.batch_limit)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
@@ -54,10 +55,12 @@ class VectorDatabaseMirror:
             changes = await self._store.transcripts.changes_since(user, cursor)
             if not changes.cursor.epoch:
                 return  # nothing is stored for the user
-            if _needs_refill(cursor, changes):
+            if self._needs_refill(name, cursor, changes):
                 await self._refill(user, name)
             else:
                 for change in changes.items:
+                    if isinstance(change, Abandon):
+                        await self._delete(name, change.ids)
                     await self._put(name, change.entries if isinstance(change, Put) else ())
             cursor, more = changes.cursor, changes.more
             if not await self._store.vector_database_cursors.save(user, name, cursor):
@@ -75,6 +78,15 @@ class VectorDatabaseMirror:
         """Close the database."""
         await self._thread(self._database.close)
 
+    def _needs_refill(self, name: str, cursor: Cursor, changes: Changes) -> bool:
+        """Whether a collection must be rebuilt: the changes cannot be applied to it."""
+        unknown = DropSession if name in self._sizes else DropSession | Abandon
+        return (
+            changes.reload
+            or changes.cursor.epoch != cursor.epoch
+            or any(isinstance(change, unknown) for change in changes.items)
+        )
+
     async def _refill(self, user: User, name: str) -> None:
         await self._store.vector_database_cursors.delete(user, name)
         await self._thread(lambda: self._database.drop(name))
@@ -91,13 +103,18 @@ class VectorDatabaseMirror:
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
             ids = [str(uuid.uuid5(_IDS, entry_id)) for entry_id in batch]
-            size = len(vectors[batch[0]])
+            size = self._sizes[name] = len(vectors[batch[0]])
             await self._on(
                 name,
                 PrecomputedEmbeddings(vectors),
                 size,
                 lambda collection, batch=batch, ids=ids: collection.add_texts(batch, ids=ids),
             )
+
+    async def _delete(self, name: str, entry_ids: Sequence[str]) -> None:
+        ids = [str(uuid.uuid5(_IDS, entry_id)) for entry_id in entry_ids]
+        embeddings, size = PrecomputedEmbeddings({}), self._sizes[name]
+        await self._on(name, embeddings, size, lambda collection: collection.delete(ids))
 
     async def _on(
         self,
@@ -119,12 +136,3 @@ class VectorDatabaseMirror:
         self._slots.release()
         if not call.cancelled():
             call.exception()  # retrieved: the caller has it or was cancelled
-
-
-def _needs_refill(cursor: Cursor, changes: Changes) -> bool:
-    """Whether a collection must be rebuilt: the changes cannot be applied to it."""
-    return (
-        changes.reload
-        or changes.cursor.epoch != cursor.epoch
-        or any(isinstance(change, DropSession) for change in changes.items)
-    )

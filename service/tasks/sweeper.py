@@ -142,7 +142,7 @@ class Sweeper:
             return
         summary, final = session.summary_state, session.closed
         in_window = 0 if final else 2 * memory.summary_policy.keep_pairs
-        waiting = session.length - summary.compacted_upto - in_window
+        waiting = session.abandoned.count_live(summary.compacted_upto, session.length) - in_window
         if waiting > 0 or summary.summarized_upto < summary.compacted_upto:
             await self._tasks.schedule(
                 SummarizeTask(user, session.id, session.profile, final=final)

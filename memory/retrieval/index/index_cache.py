@@ -10,6 +10,7 @@ from onionskin.memory.retrieval.index.record_index import RecordIndex
 from onionskin.memory.retrieval.index.user_index import UserIndex
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.change_log import (
+    Abandon,
     Change,
     Changes,
     Cursor,
@@ -74,6 +75,9 @@ class CachedIndex:
                 self.quarantine.scan([change.entry] if change.entry else [])
             case DropSession():
                 self.drop(change.session_id)
+            case Abandon():
+                self.index.drop(change.ids)
+                self.quarantine.drop_messages(change.ids)
             case Release():
                 self.quarantine.release(change.id)
 

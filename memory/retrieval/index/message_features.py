@@ -108,6 +108,21 @@ class MessageFeatures:
         """Mark a row as deleted; rows are never moved."""
         self._deleted.append(row)
 
+    def unlink(self, row: int) -> None:
+        """Remove a deleted row from the order of its session."""
+        before, after = self._previous.item(row), self._next.item(row)
+        if before != _NONE:
+            self._next[before] = after
+        if after != _NONE:
+            self._previous[after] = before
+            return
+        session_id = next((name for name, newest in self._newest.items() if newest == row), None)
+        if session_id is not None:
+            if before == _NONE:
+                del self._newest[session_id]
+            else:
+                self._newest[session_id] = before
+
     @property
     def deleted(self) -> NDArray[np.int64]:
         """The deleted rows."""

@@ -1,6 +1,6 @@
 """A user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -71,6 +71,7 @@ class UserIndex:
             weights=weights,
         )
         self._text_bytes = _EMPTY_BYTES
+        self._dead_without_vector = 0
         self._prefetched: Ranked | None = None
 
     def __len__(self) -> int:
@@ -91,7 +92,7 @@ class UserIndex:
     @property
     def pending(self) -> int:
         """The number of rows without a vector."""
-        return len(self.entries) - len(self.vectors)
+        return len(self.entries) - len(self.vectors) - self._dead_without_vector
 
     @property
     def unembedded(self) -> list[Entry]:
@@ -138,9 +139,24 @@ class UserIndex:
         self._prefetched = None
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
-                self.entries[row] = None
-                self._message_features.mark_deleted(row)
                 del self._row_of[entry.id]
+                self._delete(row)
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Delete messages by their ids; their neighbours become neighbours."""
+        self._prefetched, around = None, set[int]()
+        for entry_id in ids:
+            row = self._row_of.pop(entry_id, None)
+            if row is not None:
+                around.update(self._message_features.around(row, 2))
+                self._delete(row)
+                self._message_features.unlink(row)
+        self._context_norms.invalidate([row for row in around if self.entries[row]])
+
+    def _delete(self, row: int) -> None:
+        self.entries[row] = None
+        self._message_features.mark_deleted(row)
+        self._dead_without_vector += row not in self.vectors
 
     def strip_names(self, query: str) -> str:
         """The query to embed: the text without the speakers' names.

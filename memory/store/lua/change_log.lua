@@ -53,6 +53,8 @@ local function read_changes(prefix, epoch, sequence, max_messages)
         items[#items + 1] = {'record', id, redis.call('HGET', prefix .. 'records', id),
           redis.call('HGET', prefix .. 'vectors', id)}
         messages = messages + 1
+      elseif fields[1] == 'abandon' then
+        items[#items + 1] = {'abandon', fields[2], tonumber(fields[4]), tonumber(fields[6])}
       else
         items[#items + 1] = {fields[1], fields[2]}
       end

@@ -10,9 +10,12 @@
 --         12 import id or ''   13 lines stored before   14 lines after   15 seconds to remember the
 --         import   16 token of the session lock to release, or ''   17 prompt trace or ''
 --         18 seconds to keep the trace   19 the position that the messages are encrypted for, the
---         only one at which they decrypt; '' for any   20.. message, vector ('' if none), ...
--- Returns {'ok', first position, new length, session id, log sequence}, {'moved', length} if the
--- messages are encrypted for another position, or the reason of a refusal.
+--         only one at which they decrypt; '' for any   20 position from which on the live messages
+--         are abandoned, '' for none   21 position of the turn's first message, '' if this commit
+--         begins the turn   22 '1' to respect the nonce but not to use it up
+--         23.. message, vector ('' if none), ...
+-- Returns {'ok', first position, new length, session id, log sequence, turn position},
+-- {'moved', length} if the messages are encrypted for another position, or the reason of a refusal.
 local prefix, sid = KEYS[1], ARGV[1]
 local session, list = prefix .. 'session:' .. sid, prefix .. 'messages:' .. sid
 local nonce, import = prefix .. 'once:' .. ARGV[3], prefix .. 'import:' .. ARGV[12]
@@ -29,11 +32,12 @@ if committed then
   if committed == 'overtaken' then
     return {committed}
   end
-  local earlier_sid, earlier_first = string.match(committed, '^(%S+) (%d+)$')
+  local earlier_sid, earlier_first, earlier_turn = string.match(committed, '^(%S+) (%d+) ?(%d*)')
   local length = redis.call('LLEN', prefix .. 'messages:' .. earlier_sid)
-  return {'ok', tonumber(earlier_first), length, earlier_sid, 0}
+  return {'ok', tonumber(earlier_first), length, earlier_sid, 0,
+    tonumber(earlier_turn) or tonumber(earlier_first)}
 end
-local length, closed = unpack(redis.call('HMGET', session, 'length', 'closed'))
+local length, closed, abandoned = unpack(redis.call('HMGET', session, 'length', 'closed', 'abandoned'))
 if not length and ARGV[2] ~= '1' and ARGV[2] ~= redis.call('HGET', prefix .. 'user', 'epoch') then
   return {'unknown'}
 end
@@ -47,15 +51,44 @@ if ARGV[12] ~= '' then
   end
 end
 
-local first, count = tonumber(length or 0), (#ARGV - 19) / 2
+local first, count = tonumber(length or 0), (#ARGV - 22) / 2
+local turn = tonumber(ARGV[21]) or first
 if ARGV[19] ~= '' and tonumber(ARGV[19]) ~= first then
   return {'moved', first}
 end
+local function log(...)
+  return redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*', ...)
+end
+
+local replaces_from, ranges = tonumber(ARGV[20]) or first, parse_ranges(abandoned)
+if replaces_from < first then
+  local folded, summarized, extracted = unpack(redis.call(
+    'HMGET', session, 'folded_upto', 'summarized_upto', 'extracted_upto'))
+  local new_folded, new_summarized = fold_positions(
+    ranges, replaces_from, tonumber(folded), tonumber(summarized))
+  if new_summarized < tonumber(summarized) then
+    redis.call('HSET', session, 'summarized_upto', new_summarized, 'summary', '')
+  end
+  if new_folded < tonumber(folded) then
+    redis.call('HSET', session, 'folded_upto', new_folded, 'extract', '')
+  end
+  redis.call('HSET', session, 'extracted_upto', math.min(replaces_from, tonumber(extracted or 0)))
+  if last_live(ranges, replaces_from) < 0 and redis.call('HGET', session, 'titled') ~= '1' then
+    redis.call('HSET', session, 'title', ARGV[8])
+  end
+  ranges = with_abandoned(ranges, replaces_from, first)
+  redis.call('HSET', session, 'abandoned', ranges_text(ranges))
+  log('abandon', sid, 'first', replaces_from, 'count', first - replaces_from)
+end
+if #ranges > 0 and last_live(ranges, first) < first - 1 then
+  local forks = redis.call('HGET', session, 'forks') or ''
+  redis.call('HSET', session, 'forks', forks .. first .. ':' .. last_live(ranges, first) .. ' ')
+end
 local active, bytes = tonumber(redis.call('HGET', session, 'active') or 0), 0
 for offset = 0, count - 1 do
-  redis.call('RPUSH', list, ARGV[20 + 2 * offset])
-  local vector = ARGV[21 + 2 * offset]
-  bytes = bytes + #ARGV[20 + 2 * offset] + #vector
+  redis.call('RPUSH', list, ARGV[23 + 2 * offset])
+  local vector = ARGV[24 + 2 * offset]
+  bytes = bytes + #ARGV[23 + 2 * offset] + #vector
   if vector ~= '' then
     redis.call('HSET', prefix .. 'vectors', sid .. ':' .. (first + offset), vector)
   end
@@ -75,15 +108,16 @@ if ARGV[7] ~= '' then
 end
 redis.call('HSETNX', prefix .. 'user', 'epoch', ARGV[10])
 add_bytes(prefix, bytes)
-local logged = redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ARGV[11], '0-*',
-  'put', sid, 'first', first, 'count', count)
-redis.call('SET', nonce, sid .. ' ' .. first, 'EX', ARGV[4])
+local logged = log('put', sid, 'first', first, 'count', count)
+if ARGV[22] ~= '1' then
+  redis.call('SET', nonce, table.concat({sid, first, turn, count}, ' '), 'EX', ARGV[4])
+end
 if ARGV[17] ~= '' then
-  redis.call('SET', prefix .. 'shown:' .. sid .. '.' .. first, ARGV[17], 'EX', ARGV[18])
+  redis.call('SET', prefix .. 'shown:' .. sid .. '.' .. turn, ARGV[17], 'EX', ARGV[18])
 end
 if ARGV[12] ~= '' then
   redis.call('HSET', import, 'lines', ARGV[14])
   redis.call('EXPIRE', import, ARGV[15])
 end
 release_lock()
-return {'ok', first, first + count, sid, tonumber(string.sub(logged, 3))}
+return {'ok', first, first + count, sid, tonumber(string.sub(logged, 3)), turn}

@@ -103,6 +103,12 @@ for_each_piece({
     end
     redis.call('HSET', session(id), 'length', first + count)
     log('put', id, 'first', first, 'count', count)
+    for _, range in ipairs(parse_ranges(redis.call('HGET', session(id), 'abandoned'))) do
+      local from, upto = math.max(first, range[1]), math.min(first + count, range[2])
+      if from < upto then
+        log('abandon', id, 'first', from, 'count', upto - from)
+      end
+    end
   end,
   record = function(id, at)
     redis.call('HSET', prefix .. 'records', id, ARGV[at])

@@ -10,9 +10,10 @@ local function add_key(name)
 end
 
 for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'sessions', 0, -1)) do
-  local created, active, length, closed, compacted_upto = unpack(redis.call(
-    'HMGET', prefix .. 'session:' .. sid, 'created', 'active', 'length', 'closed', 'folded_upto'))
-  messages = messages + tonumber(length or 0)
+  local created, active, length, closed, compacted_upto, abandoned = unpack(redis.call(
+    'HMGET', prefix .. 'session:' .. sid, 'created', 'active', 'length', 'closed', 'folded_upto',
+    'abandoned'))
+  messages = messages + live_count(parse_ranges(abandoned), tonumber(length or 0))
   open = open + (closed == '1' and 0 or 1)
   summarized = summarized + (tonumber(compacted_upto or 0) > 0 and 1 or 0)
   if created and (not first or tonumber(created) < tonumber(first)) then

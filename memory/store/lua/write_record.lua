@@ -3,7 +3,7 @@
 -- KEYS[1] the user's prefix
 -- ARGV    1 epoch for a new user   2 log entries to keep   3 seconds to keep history
 --         4 maximum number of records, 0 for any
---         5 session that they were extracted from, or ''   6 its extracted_upto as read
+--         5 session that they were extracted from, or ''   6 its extracted_upto and abandoned as read
 --         7 its new extracted_upto   8 outcome of the extraction   9 number of useless records
 --         10 the epoch that the user must have, '' for any
 --         11.. the records, see record_writes.lua
@@ -15,11 +15,12 @@ if ARGV[10] ~= '' and ARGV[10] ~= redis.call('HGET', prefix .. 'user', 'epoch') 
 end
 local session = prefix .. 'session:' .. ARGV[5]
 if ARGV[5] ~= '' then
-  local length, extracted_upto = unpack(redis.call('HMGET', session, 'length', 'extracted_upto'))
+  local length, extracted_upto, abandoned = unpack(redis.call(
+    'HMGET', session, 'length', 'extracted_upto', 'abandoned'))
   if not length then
     return {'gone'}
   end
-  if tonumber(extracted_upto or 0) ~= tonumber(ARGV[6]) then
+  if (extracted_upto or '0') .. ' ' .. (abandoned or '') ~= ARGV[6] then
     return {'passed'}
   end
 end
