@@ -140,8 +140,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The most session messages that a turn reads; 0 for all that are not summarized."""
         if "summary" in self.layers:
             return 0
-        pairs = self.window.keep_pairs if "window" in self.layers else 0
-        return 2 * pairs + _LONGER_TURNS
+        if "window" not in self.layers:
+            return 1
+        return 2 * self.window.keep_pairs + _LONGER_TURNS
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
