@@ -21,7 +21,7 @@ from onionskin.memory.types.messages import (
 )
 from tests.conftest import make_views
 
-_VECTOR: Vector = np.ones(256, dtype=np.float32) / 16
+_VECTOR: Vector = np.full(256, 1 / 16, np.float32)
 _SESSION = Session("s_0123456789abcdef", created=1.0, active=1.0, title="first words")
 
 
