@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.errors import ErrorFormat, handled_errors
+from onionskin.service.json_body import with_valid_json
 from onionskin.service.middleware import request_log
 from onionskin.service.middleware.request_log import RequestLogMiddleware
 from onionskin.service.middleware.timeouts import TimeoutMiddleware
@@ -71,4 +72,4 @@ class ApiRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, inside the middleware that it has not passed yet."""
-        await GuardedApp(super().handle)(scope, receive, send)
+        await GuardedApp(super().handle)(scope, with_valid_json(scope, receive), send)

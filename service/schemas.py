@@ -1,12 +1,14 @@
 """Field types and models that several resources share."""
 
 import json
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
+from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
 
@@ -24,8 +26,8 @@ UserId = Annotated[
     Field(
         min_length=1,
         max_length=256,
-        pattern=r"^[^/\x00-\x1f\x7f]+$",
-        description="Any text of up to 256 characters without '/' or control characters.",
+        pattern=r"^[^/\x00-\x1f\x7f\ufffd]+$",
+        description="Any text of up to 256 characters without '/', U+FFFD or control characters.",
         examples=["alice"],
     ),
     AfterValidator(_check_path_segment),
@@ -149,3 +151,18 @@ def _depth(value: JsonValue) -> int:
 
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
 """Up to 4,096 characters as JSON, nested up to eight deep, whole numbers of up to 64 bits."""
+
+
+def finite_number(text: str, cursor: str) -> float:
+    """The number that a cursor starts with.
+
+    Raises:
+        InvalidInputError: It is no finite number.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.")
+    return number

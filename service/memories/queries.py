@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Term
 from onionskin.service.memories.schemas import (
@@ -16,6 +15,7 @@ from onionskin.service.memories.schemas import (
     Share,
     Tags,
 )
+from onionskin.service.schemas import finite_number
 
 _DAY_SECONDS = 86_400.0
 
@@ -186,7 +186,4 @@ def _newest_first(record: Record) -> tuple[float, str]:
 
 def _sort_key(cursor: str) -> tuple[float, str]:
     created, _, record_id = cursor.partition(":")
-    try:
-        return (-float(created), record_id)
-    except ValueError as error:
-        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.") from error
+    return (-finite_number(created, cursor), record_id)

@@ -23,7 +23,7 @@ from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
 from onionskin.service.memories.queries import MemoryHit
 from onionskin.service.memories.schemas import MemoryInfo, TurnId
-from onionskin.service.schemas import ChatMessage
+from onionskin.service.schemas import ChatMessage, finite_number
 from onionskin.service.sessions.schemas import (
     Deleted,
     EarlierSession,
@@ -181,10 +181,7 @@ async def get_turn(user: OwnerDep, turn_id: Annotated[TurnId, Path()], state: St
 
 def _session_cursor(cursor: str) -> tuple[float, str]:
     active, _, session_id = cursor.partition(":")
-    try:
-        return float(active), session_id
-    except ValueError as error:
-        raise InvalidInputError(f"{cursor!r} is not a cursor of this list.") from error
+    return finite_number(active, cursor), session_id
 
 
 def _position_cursor(cursor: str) -> int:
