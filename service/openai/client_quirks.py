@@ -11,12 +11,14 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.service.auth.principals import Principal, UnauthorizedError
 from onionskin.service.openai.front_ends import front_ends
 from onionskin.service.openai.schemas import CompletionRequest
+from onionskin.service.openai.session_matching import ConversationName, is_session_id
 
 RequestKind: TypeAlias = Literal["turn", "temporary", "job"]
 """A turn is recalled for and stored, a temporary one is recalled for, and a job is neither."""
 _REMEMBER, _TASK = "x-onionskin-remember", "x-onionskin-task"
 _YES, _NO = ("true", "1", "yes"), ("false", "0", "no")
-_CHAT_HEADERS = ("x-chat-id", "x-conversation-id", "x-openwebui-chat-id")
+_OPEN_WEBUI_CHAT = "x-openwebui-chat-id"
+_CHAT_HEADERS = (_OPEN_WEBUI_CHAT, "x-chat-id", "x-conversation-id")
 _CHAT_FIELDS = ("chat_id", "conversation_id", "thread_id")
 _LOCAL_CHAT = "local:"
 _LONGEST_CHAT_ID = 256
@@ -48,9 +50,28 @@ def kind_of(request: CompletionRequest, headers: Mapping[str, str]) -> RequestKi
     return "temporary" if is_temporary or _chat_id(request, headers)[:6] == _LOCAL_CHAT else "turn"
 
 
-def chat_of(request: CompletionRequest, headers: Mapping[str, str]) -> str | None:
-    """The front end's own id of the chat; None if the request has none."""
-    return _chat_id(request, headers) or None
+def conversation_name(
+    request: CompletionRequest, headers: Mapping[str, str], program: str
+) -> ConversationName:
+    """How a request names its conversation.
+
+    It is a session id in `X-Session-Id`, `metadata.session_id` or `prompt_cache_key`; else the
+    client's own id of the chat, in a header or in the metadata; else the program of the request.
+
+    Args:
+        request: The request.
+        headers: Its HTTP headers.
+        program: Instructions of a program that sends demonstrations; empty for a chat.
+    """
+    named = headers.get("x-session-id") or (request.metadata or {}).get("session_id")
+    key = request.prompt_cache_key
+    if named or is_session_id(key):
+        return ConversationName(session_id=str(named or key))
+    if headers.get(_OPEN_WEBUI_CHAT):
+        return ConversationName(front_end_chat=_chat_id(request, headers))
+    if chat := _chat_id(request, headers):
+        return ConversationName(chat=chat)
+    return ConversationName(program=program or None)
 
 
 def _chat_id(request: CompletionRequest, headers: Mapping[str, str]) -> str:

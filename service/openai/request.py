@@ -9,11 +9,9 @@ from onionskin.chains.turn import ClientConversation, ClientInstructions
 from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.memory.types.messages import Message
 from onionskin.service.openai.front_ends import Origin, front_ends
 from onionskin.service.openai.schemas import ChatCompletionMessage, CompletionRequest
-
-TranscriptLine = tuple[str, str]
-"""Role and text of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class ParsedRequest:
     """
 
     text: str
-    history: tuple[TranscriptLine, ...]
+    history: tuple[Message, ...]
     instructions: ClientInstructions
     program: str = ""
 
@@ -81,20 +79,18 @@ def _last_of_user(messages: Sequence[ChatCompletionMessage], origins: Sequence[O
     return next((one for one in reversed(places) if origins[one] == "user"), places[-1])
 
 
-def _lines(
-    messages: Sequence[ChatCompletionMessage], origins: Sequence[Origin]
-) -> list[TranscriptLine]:
+def _lines(messages: Sequence[ChatCompletionMessage], origins: Sequence[Origin]) -> list[Message]:
     """The messages that belong to the conversation, without calls of tools and their results."""
-    lines, is_example = list[TranscriptLine](), False
+    lines, is_example = list[Message](), False
     for message, origin in zip(messages, origins, strict=False):
         if message.role == "user":
             is_example = origin == "demonstration"
-        while origin == "correction" and lines and lines[-1][0] == "assistant":
+        while origin == "correction" and lines and lines[-1].role == "assistant":
             lines.pop()  # the next answer replaces it
         is_stored = message.role in ("user", "assistant") and not message.tool_calls
         text = _words(message) if is_stored and origin == "user" and not is_example else ""
         if text.strip():
-            lines.append((message.role, text))
+            lines.append(Message("user" if message.role == "user" else "assistant", text, 0.0))
     return lines
 
 

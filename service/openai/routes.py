@@ -13,7 +13,7 @@ from onionskin.memory.errors import UnknownProfileError
 from onionskin.memory.types.messages import User
 from onionskin.service.dependencies import PrincipalDep, StateDep, admit_turn, zones_of
 from onionskin.service.openai import retries
-from onionskin.service.openai.client_quirks import kind_of, user_of
+from onionskin.service.openai.client_quirks import conversation_name, kind_of, user_of
 from onionskin.service.openai.errors import OpenAIRoute, openai_responses
 from onionskin.service.openai.request import ParsedRequest, parse_request, to_prompt
 from onionskin.service.openai.response import (
@@ -24,7 +24,7 @@ from onionskin.service.openai.response import (
 )
 from onionskin.service.openai.retries import RequestAttempt
 from onionskin.service.openai.schemas import CompletionRequest
-from onionskin.service.openai.session_matching import Place, is_session_id
+from onionskin.service.openai.session_matching import Place
 from onionskin.service.state import State
 
 router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
@@ -71,10 +71,9 @@ async def complete(
     parsed = parse_request(body)
     user_id = user_of(body, request.headers, principal, state.settings.openwebui_secret)
     user = await admit_turn(request, state, principal, user_id)
+    name = conversation_name(body, request.headers, parsed.program)
     if kind == "temporary":
-        place = await state.session_matcher.look_up(
-            user, parsed.history, named=_named_session(body, request)
-        )
+        place = await state.session_matcher.look_up(user, parsed.history, parsed.text, name=name)
         turn = replace(
             _turn(user, parsed, place, profile),
             is_stored=False,
@@ -93,7 +92,7 @@ async def complete(
         return await _stored_response(body, request, completion, attempt, attempt.stored)
     async with attempt.failing_on_error():
         place = await state.session_matcher.find(
-            user, parsed.history, named=_named_session(body, request), profile=profile
+            user, parsed.history, parsed.text, name=name, profile=profile
         )
         turn = replace(
             _turn(user, parsed, place, profile),
@@ -138,6 +137,8 @@ def _turn(user: User, parsed: ParsedRequest, place: Place, profile: str) -> Turn
         instructions=parsed.instructions,
         new_session=place.session_id is None,
         shown_from=place.shown_from,
+        replaces_from=place.replaces_from,
+        new_session_id=place.new_session_id,
     )
 
 
@@ -194,14 +195,6 @@ async def _job_response(
                 yield TurnReply(str(chunk.text), usage=chunk.usage_metadata, message=chunk)
 
     return await stream_response(completion, pieces(), include_usage=body.include_usage)
-
-
-def _named_session(body: CompletionRequest, request: Request) -> str | None:
-    """The session id in the request: from the header, the metadata or the prompt cache key."""
-    session_id = request.headers.get("x-session-id") or (body.metadata or {}).get("session_id")
-    if session_id:
-        return str(session_id)
-    return body.prompt_cache_key if is_session_id(body.prompt_cache_key) else None
 
 
 def _profile(state: State, model: str) -> str:

@@ -1,29 +1,55 @@
 """Finds the session that a request continues, for clients that resend whole conversations.
 
-A known conversation continues its session. An edited or regenerated one forks the session where
-the two differ. An unknown conversation is imported once, as a whole.
+A known conversation continues its session. Where an edited or regenerated one differs, the turn
+replaces what the session has from there on; the replaced messages stay stored as an abandoned
+branch. A client that returns to an abandoned branch restores it. An unknown conversation is imported
+once, as a whole.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.privacy.conversation_redactor import ConversationRedactor
-from onionskin.memory.privacy.echo_removal import matches_redacted
-from onionskin.memory.privacy.policy import PrivacyPolicies
+from onionskin.memory.privacy.policy import PrivacyPolicies, PrivacyPolicy
 from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore, new_session_id
 from onionskin.memory.tokens import title_of
-from onionskin.memory.types.messages import Message, Role, Session, User
-from onionskin.service.openai.front_ends import without_note
-from onionskin.service.openai.request import TranscriptLine
+from onionskin.memory.types.messages import Entry, Message, Session, User
+from onionskin.service.openai.transcript_tree import Agreement, compare, compare_branches, is_same
 
 _PAGES = (3, 47)
 """Sizes of the pages of recent sessions to search; the first page nearly always has the match."""
-_MIN_COMMON = 2
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
+_RETRY_SECONDS = 3600.0
+"""How long the same first message is the retry of one that was not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationName:
+    """How a request names its conversation; at most one attribute is set.
+
+    Attributes:
+        session_id: Id of a session.
+        chat: Id of a chat of the client's own.
+        front_end_chat: The same, of a front end that sends the whole chat with each message.
+        program: Instructions of a program, whose calls are one conversation.
+    """
+
+    session_id: str | None = None
+    chat: str | None = None
+    front_end_chat: str | None = None
+    program: str | None = None
+
+    @property
+    def own_session_id(self) -> str:
+        """The id of the session of a chat or a program; empty if the request names none."""
+        kinds = (("chat", self.chat or self.front_end_chat), ("program", self.program))
+        name = next((f"{kind}:{name}" for kind, name in kinds if name), "")
+        return f"s_{hashlib.sha256(name.encode()).hexdigest()[:16]}" if name else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +60,14 @@ class Place:
         session_id: The session; None for a new one.
         shown_from: Position from which on the client shows the session's messages itself; None if
             it shows none of them.
+        replaces_from: Position from which on the turn replaces the session's messages.
+        new_session_id: Id of the session, if it is new; random if empty.
     """
 
     session_id: str | None = None
     shown_from: int | None = 0
+    replaces_from: int | None = None
+    new_session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +75,25 @@ class _Match:
     """Agreement of a session and a history.
 
     Attributes:
-        common: Number of equal messages at the start of both.
-        is_end: Whether the history is the end of the session; some clients send only the last
-            messages.
+        live: Agreement of the live messages.
+        branch: Agreement of the best branch, if it is an abandoned one; else as `live`.
+        following: The live message after those that agree; None if there is none.
+        end_from: Position of the history's first message, if the history is the end of the session;
+            some clients send only the last messages.
     """
 
     session: Session
-    common: int
-    is_end: bool = False
+    live: Agreement
+    branch: Agreement
+    following: Entry | None = None
+    end_from: int | None = None
 
-    def shown_from(self, count: int) -> int:
-        """Position of the first message of a history of `count` messages."""
-        return self.session.length - count if self.is_end else 0
+    def continues(self, history: Sequence[Message], text: str) -> bool:
+        """Whether the turn follows the session's last message, or replaces an equal one."""
+        if self.live.count < len(history):
+            return False
+        following = self.following.message if self.following else None
+        return following is None or (following.role == "user" and following.content == text)
 
 
 def is_session_id(key: str | None) -> bool:
@@ -66,7 +103,7 @@ def is_session_id(key: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SessionMatcher:
-    """Finds, forks or imports the session of a request.
+    """Finds or imports the session of a request.
 
     Attributes:
         store: Store of the sessions.
@@ -80,148 +117,227 @@ class SessionMatcher:
     privacy_policies: PrivacyPolicies
 
     async def find(
-        self, user: User, history: Sequence[TranscriptLine], *, named: str | None, profile: str
+        self,
+        user: User,
+        history: Sequence[Message],
+        text: str,
+        *,
+        name: ConversationName,
+        profile: str,
     ) -> Place:
-        """Where the turn continues; forks or imports a session if needed.
+        """Where the turn continues; what the session lacks of the history is stored first.
 
         Args:
             user: The user.
             history: Earlier messages, as the client has them.
-            named: Session id in the request, if any.
+            text: The message of the turn.
+            name: How the request names its conversation.
             profile: Memory profile of a new session.
 
         Raises:
-            UnknownSessionError: The user has no session `named`.
+            UnknownSessionError: The user has no session with the id in the request.
         """
-        _check_session_id(named)
+        _check_session_id(name)
         if not history:
-            return _without_history(named)
+            return await self._without_history(user, text, name)
         history = self._redacted(history)
-        match = await self._best_match(user, history, named)
+        anchor = await self._named(user, name)
+        match = await self._best_match(user, history, text, anchor)
         if match is None:
-            now = time.time()
-            title = title_of(history[0][1])
-            session = Session(new_session_id(), now, now, title=title, profile=profile)
+            now, own_id = time.time(), "" if anchor else name.own_session_id
+            title = title_of(history[0].content)
+            session = Session(own_id or new_session_id(), now, now, title=title, profile=profile)
             await self._append(user, session, history, create=True)
             return Place(session.id)
-        session, common = match.session, match.common
-        if match.is_end:
-            common = session.length
-        if common < session.length or session.closed:
-            session = await self.store.sessions.fork(
-                user, session.id, now=time.time(), upto=common, profile=profile
+        session = match.session
+        if session.closed:
+            count = None if match.end_from is not None else match.live.count
+            copy = await self.store.sessions.fork(
+                user, session.id, now=time.time(), upto=count, profile=profile
             )
-        if not match.is_end and common < len(history):
-            await self._append(user, session, history[common:], create=False)
-        return Place(session.id, match.shown_from(len(history)))
+            if count is not None and history[count:]:
+                await self._append(user, copy, history[count:])
+            return Place(copy.id)
+        if match.end_from is not None:
+            return Place(session.id, match.end_from)
+        if match.branch.count > match.live.count:
+            await self.store.branches.restore(user, session.id, match.branch.position)
+            match = await self._compare(
+                user, await self.store.sessions.get(user, session.id), history
+            )
+        replaces_from = match.following.position if match.following else None
+        if rest := history[match.live.count :]:
+            await self._append(user, match.session, rest, replaces_from=replaces_from)
+            return Place(session.id)
+        return Place(session.id, 0, replaces_from)
 
     async def look_up(
-        self, user: User, history: Sequence[TranscriptLine], *, named: str | None
+        self, user: User, history: Sequence[Message], text: str, *, name: ConversationName
     ) -> Place:
         """Where a turn that is not stored belongs, without a change.
 
         Raises:
-            UnknownSessionError: The user has no session `named`.
+            UnknownSessionError: The user has no session with the id in the request.
         """
-        _check_session_id(named)
+        _check_session_id(name)
         if not history:
-            return _without_history(named)
+            return Place(name.session_id, None) if name.session_id else Place()
         history = self._redacted(history)
-        match = await self._best_match(user, history, named)
-        is_whole = match is not None and (match.is_end or match.common == match.session.length)
-        if match is None or not is_whole or match.session.closed:
+        match = await self._best_match(user, history, text, await self._named(user, name))
+        if match is None or match.session.closed:
             return Place()
-        return Place(match.session.id, match.shown_from(len(history)))
+        if match.end_from is not None:
+            return Place(match.session.id, match.end_from)
+        return Place(match.session.id, 0, match.following.position if match.following else None)
+
+    async def _without_history(self, user: User, text: str, name: ConversationName) -> Place:
+        """Where the first message of a client's conversation belongs."""
+        if name.session_id:
+            return Place(name.session_id, None)  # the client keeps no history of its own
+        session = await self._named(user, name)
+        if session is None and name.own_session_id:
+            await self.store.deletion.expire_session(user, name.own_session_id)
+            return Place(new_session_id=name.own_session_id)
+        if session is None:
+            return await self._unanswered(user, text)
+        if session.closed:
+            return Place()
+        if name.program:
+            return Place(session.id, session.length)
+        first = await self.store.transcripts.read_live(user, session, count=1)
+        if first and (name.front_end_chat or first[0].message.content == text):
+            return Place(session.id, 0, first[0].position)
+        return Place(session.id, None)
+
+    async def _unanswered(self, user: User, text: str) -> Place:
+        """The user's latest session, if it consists of the same message without a whole answer."""
+        for session in await self.store.sessions.list(user, after=None, count=1):
+            is_recent = time.time() - session.active < _RETRY_SECONDS and not session.closed
+            if not is_recent or session.live_count > 2:  # noqa: PLR2004 - one turn
+                continue
+            entries = await self.store.transcripts.read_live(user, session)
+            said, answers = entries[:1], entries[1:]
+            is_open = not answers or (answers[-1].message.interrupted and len(answers) == 1)
+            if (
+                said
+                and is_open
+                and is_same(said[0].message, Message("user", text, 0), self._privacy)
+            ):
+                return Place(session.id, 0, said[0].position)
+        return Place()
+
+    async def _named(self, user: User, name: ConversationName) -> Session | None:
+        """The session that the request names.
+
+        Raises:
+            UnknownSessionError: The user has no session with the id in the request.
+        """
+        if name.session_id:
+            return await self.store.sessions.get(user, name.session_id)
+        try:
+            return await self.store.sessions.get(user, name.own_session_id)
+        except UnknownSessionError:
+            return None
 
     async def _best_match(
-        self, user: User, history: Sequence[TranscriptLine], named: str | None
+        self, user: User, history: Sequence[Message], text: str, anchor: Session | None
     ) -> _Match | None:
-        """The session with the longest common start, or the one that ends with the history."""
-        best: _Match | None = None
-        ending: _Match | None = None
-        async for session in self._candidates(user, named):
-            match = await self._compare(user, session, history)
-            if match.common == len(history):
-                return match
-            ending = ending or (match if match.is_end else None)
-            if match.common > (best.common if best else _MIN_COMMON - 1):
-                best = match
-        return ending or best
+        """The named session if it agrees at all; else the one that agrees best with the history.
 
-    async def _candidates(self, user: User, named: str | None) -> AsyncIterator[Session]:
-        """The named session, then the recent ones, latest first."""
-        if named:
-            yield await self.store.sessions.get(user, named)
+        Without a name, a pair of message and answer must agree, and no other session may agree as
+        well: two chats that begin alike do not replace each other.
+        """
+        if anchor:
+            match = await self._compare(user, anchor, history)
+            if match.branch.count or match.end_from is not None:
+                return match
+        best, ending = list[_Match](), None
+        async for session in self._recent(user, anchor):
+            match = await self._compare(user, session, history)
+            if match.continues(history, text):
+                return match
+            ending = ending or (match if match.end_from is not None else None)
+            agreed, longest = match.branch.count, best[0].branch.count if best else 1
+            if all(one.role == "user" for one in history[:agreed]) or agreed < longest:
+                continue
+            best = [*best, match] if agreed == longest else [match]
+        return ending or (best[0] if len(best) == 1 else None)
+
+    async def _recent(self, user: User, anchor: Session | None) -> AsyncIterator[Session]:
+        """The user's recent sessions without the named one, latest first."""
         after: tuple[float, str] | None = None
         for count in _PAGES:
             page = await self.store.sessions.list(user, after=after, count=count)
             for session in page:
-                if session.id != named:
+                if anchor is None or session.id != anchor.id:
                     yield session
             if len(page) < count:
                 return
             after = (page[-1].active, page[-1].id)
 
-    async def _compare(
-        self, user: User, session: Session, history: Sequence[TranscriptLine]
-    ) -> _Match:
-        lines = await self._lines(user, session, start=0, count=len(history))
-        common = 0
-        for stored, line in zip(lines, history, strict=False):
-            if not _is_same(stored, line):
-                break
-            common += 1
-        if common or session.length <= len(history):
-            return _Match(session, common)
-        start = session.length - len(history)
-        last = await self._lines(user, session, start=start, count=len(history))
-        is_end = len(last) == len(history) and all(map(_is_same, last, history))
-        return _Match(session, 0, is_end)
+    async def _compare(self, user: User, session: Session, history: Sequence[Message]) -> _Match:
+        transcripts, count = self.store.transcripts, len(history)
+        entries = await transcripts.read_live(user, session, count=count + 1)
+        live = compare(entries, history, self._privacy)
+        following = entries[live.count] if len(entries) > live.count else None
+        match = _Match(session, live, live, following)
+        if live.count < count and session.abandoned:
+            match = replace(match, branch=await self._best_branch(user, session, history))
+        if match.branch.count or session.live_count <= count:
+            return match
+        tail = await self._tail(user, session, count)
+        is_end = len(tail) == count and compare(tail, history, self._privacy).count == count
+        return replace(match, end_from=tail[0].position if is_end else None)
 
-    async def _lines(
-        self, user: User, session: Session, *, start: int, count: int
-    ) -> list[TranscriptLine]:
-        entries = await self.store.transcripts.read(user, session.id, start=start, count=count)
-        redact = self.privacy_policies.strictest.redact
-        return [(entry.message.role, redact(entry.message.content).strip()) for entry in entries]
+    async def _best_branch(
+        self, user: User, session: Session, history: Sequence[Message]
+    ) -> Agreement:
+        entries = await self.store.transcripts.read(user, session.id, start=0, count=session.length)
+        fields = await self.store.sessions.fields(user, session.id)
+        forks = fields.get("forks", b"").decode()
+        return compare_branches(entries, forks, session.abandoned, history, self._privacy)
 
-    def _redacted(self, history: Sequence[TranscriptLine]) -> list[TranscriptLine]:
-        redactor = ConversationRedactor(self.privacy_policies.strictest)
-        return [(role, redactor.redact_line(role, text)) for role, text in history]
+    async def _tail(self, user: User, session: Session, count: int) -> tuple[Entry, ...]:
+        """The last live messages of a session."""
+        positions = [
+            position for run in session.abandoned.live(0, session.length) for position in run
+        ]
+        start = positions[-count]
+        return await self.store.transcripts.read_live(user, session, start=start)
+
+    @property
+    def _privacy(self) -> PrivacyPolicy:
+        return self.privacy_policies.strictest
+
+    def _redacted(self, history: Sequence[Message]) -> list[Message]:
+        redactor = ConversationRedactor(self._privacy)
+        return [
+            replace(message, content=redactor.redact_line(message.role, message.content))
+            for message in history
+        ]
 
     async def _append(
-        self, user: User, session: Session, lines: Sequence[TranscriptLine], *, create: bool
+        self,
+        user: User,
+        session: Session,
+        messages: Sequence[Message],
+        *,
+        create: bool = False,
+        replaces_from: int | None = None,
     ) -> None:
         now = time.time()
-        messages = [Message(_role(role), text, now) for role, text in lines]
+        messages = [replace(message, at=now) for message in messages]
         vectors = (
             list(await self.embedder.embed([message.spoken for message in messages]))
             if self.embedder.local
             else [None] * len(messages)
         )
         pairs = list(zip(messages, vectors, strict=True))
-        await self.store.transcripts.commit(user, session, pairs, create=create)
+        await self.store.transcripts.commit(
+            user, session, pairs, create=create, replaces_from=replaces_from
+        )
 
 
-def _check_session_id(named: str | None) -> None:
-    if named and not is_session_id(named):
-        raise UnknownSessionError(named)
-
-
-def _without_history(named: str | None) -> Place:
-    """A client that names a session and sends no history shows none of its messages."""
-    return Place(named, None) if named else Place()
-
-
-def _is_same(stored: TranscriptLine, line: TranscriptLine) -> bool:
-    """Whether a line equals a stored one; the store may have redacted parts of an answer."""
-    (stored_role, stored_text), (role, text) = stored, line
-    if stored_role != role:
-        return False
-    if role == "assistant":
-        return matches_redacted(stored_text, text.strip())
-    return without_note(stored_text) == without_note(text.strip())
-
-
-def _role(role: str) -> Role:
-    return "assistant" if role == "assistant" else "user"
+def _check_session_id(name: ConversationName) -> None:
+    if name.session_id and not is_session_id(name.session_id):
+        raise UnknownSessionError(name.session_id)

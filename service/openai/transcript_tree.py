@@ -1,0 +1,96 @@
+"""A stored session as a tree of messages, compared with the history that a client sends."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onionskin.memory.answer_markup import visible_answer
+from onionskin.memory.privacy.echo_removal import matches_redacted
+from onionskin.memory.privacy.policy import PrivacyPolicy
+from onionskin.memory.types.branches import Abandoned
+from onionskin.memory.types.messages import Entry, Message
+from onionskin.service.openai.front_ends import without_note
+
+_ROOT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far a session and a history agree.
+
+    Attributes:
+        count: Number of equal messages at the beginning of both.
+        position: Position of the last of them in the session; -1 for none.
+    """
+
+    count: int = 0
+    position: int = _ROOT
+
+
+def compare(live: Sequence[Entry], history: Sequence[Message], privacy: PrivacyPolicy) -> Agreement:
+    """How far the live messages of a session agree with a history."""
+    agreement = Agreement()
+    for entry, message in zip(live, history, strict=False):
+        if not is_same(entry.message, message, privacy):
+            break
+        agreement = Agreement(agreement.count + 1, entry.position)
+    return agreement
+
+
+def compare_branches(
+    entries: Sequence[Entry],
+    forks: str,
+    abandoned: Abandoned,
+    history: Sequence[Message],
+    privacy: PrivacyPolicy,
+) -> Agreement:
+    """How far any path from the beginning of a session agrees with a history.
+
+    Args:
+        entries: All messages of the session, abandoned ones included.
+        forks: Positions whose message does not follow the one before, as `position:predecessor`.
+        abandoned: Positions of abandoned messages; live ones are preferred.
+        history: Messages as the client has them.
+        privacy: The strictest policy, under which messages are compared.
+    """
+    followers = defaultdict[int, list[Entry]](list)
+    pairs = (pair.partition(":") for pair in forks.split())
+    predecessors = {int(place): int(before) for place, _, before in pairs}
+    for entry in entries:
+        followers[predecessors.get(entry.position, entry.position - 1)].append(entry)
+    agreement, ends = Agreement(), [_ROOT]
+    for count, message in enumerate(history, 1):
+        ends = [
+            entry.position
+            for end in ends
+            for entry in followers[end]
+            if is_same(entry.message, message, privacy)
+        ]
+        if not ends:
+            break
+        ends.sort(key=lambda position: (position in abandoned, -position))
+        agreement = Agreement(count, ends[0])
+    return agreement
+
+
+def is_same(stored: Message, message: Message, privacy: PrivacyPolicy) -> bool:
+    """Whether a message of a client is the stored one.
+
+    Spaces at the ends, notes of attachments and what surrounds an answer do not matter. The store
+    may have redacted parts of an answer, and has only the beginning of one that was interrupted.
+    """
+    if stored.role != message.role:
+        return False
+    text = privacy.redact(stored.content).strip()
+    if stored.role == "user":
+        return without_note(text) == without_note(message.content.strip())
+    if _call_ids(stored) != _call_ids(message):
+        return False
+    shown = message.content.strip()
+    if matches_redacted(text, shown) or visible_answer(text) == visible_answer(shown):
+        return True
+    return stored.interrupted and bool(shown) and (text.startswith(shown) or shown.startswith(text))
+
+
+def _call_ids(message: Message) -> tuple[str, ...]:
+    return tuple(call.id or call.name for call in message.calls)
