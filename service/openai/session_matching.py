@@ -194,20 +194,19 @@ class SessionMatcher:
         """Where the first message of a client's conversation belongs."""
         if name.session_id:
             return Place(name.session_id, None)  # the client keeps no history of its own
+        if not name.own_session_id:
+            return await self._unanswered(user, text)
         session = await self._named(user, name)
-        if session is None and name.own_session_id:
+        if session is None:
             await self.store.deletion.expire_session(user, name.own_session_id)
             return Place(new_session_id=name.own_session_id)
-        if session is None:
-            return await self._unanswered(user, text)
         if session.closed:
             return Place()
         if name.program:
             return Place(session.id, session.length)
         first = await self.store.transcripts.read_live(user, session, count=1)
-        if first and (name.front_end_chat or first[0].message.content == text):
-            return Place(session.id, 0, first[0].position)
-        return Place(session.id, None)
+        is_again = first and (name.front_end_chat or first[0].message.content == text)
+        return Place(session.id, 0, first[0].position) if is_again else Place(session.id, None)
 
     async def _unanswered(self, user: User, text: str) -> Place:
         """The user's latest session, if it consists of the same message without a whole answer."""

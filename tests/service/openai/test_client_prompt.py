@@ -130,7 +130,11 @@ def test_the_beginning_of_an_answer_is_continued_and_stored_with_it(
 def test_a_profile_without_memory_passes_the_conversation_on(
     client: OpenAI, backend: Backend
 ) -> None:
-    said = [{"role": "system", "content": "Be brief."}, from_user("Hi."), from_assistant("Hi!")]
+    said: list[Any] = [
+        {"role": "system", "content": "Be brief."},
+        from_user("Hi."),
+        from_assistant("Hi!"),
+    ]
     said.append(from_user("Go on."))
     ask(client, "q8", *said, model="none")
     assert _sent(backend) == said

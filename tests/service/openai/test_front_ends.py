@@ -239,8 +239,7 @@ def test_attachments_reach_the_model_and_are_stored_as_a_note(
     assert transcripts(backend, "j4")[0][0] == stored
     assert len(backend.sessions("j4")) == before + 1
     shown = json.dumps(asked_last(backend)["messages"][-1]["content"])
-    sent = json.dumps(content)
-    assert (sent[1:-1] if isinstance(content, str) else sent[1:-1]) in shown
+    assert json.dumps(content)[1:-1] in shown
 
 
 def test_a_message_is_recognised_later_without_its_attachment(
@@ -298,8 +297,10 @@ def test_demonstrations_of_dspy_are_not_stored_and_start_no_sessions(
         "Respond with the corresponding output fields, starting with the field "
         "`[[ ## answer ## ]]`, and then ending with the marker for `[[ ## completed ## ]]`."
     )
+    backend.model.reply = lambda _: "[[ ## answer ## ]]\nYes.\n\n[[ ## completed ## ]]"
+    sent: list[dict[str, Any]] = []
     for question in ("My dog is called Rex.", "What is my dog called?"):
-        last = from_user(f"[[ ## question ## ]]\n{question}\n\n{reminder}")
+        last: Any = from_user(f"[[ ## question ## ]]\n{question}\n\n{reminder}")
         ask(client, "j8", system, *examples, last)
         sent = asked_last(backend)["messages"]
         assert [one for one in sent if one in examples] == examples

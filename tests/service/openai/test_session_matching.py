@@ -8,6 +8,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam as Param
 
+from tests.openai_faults import Fault
 from tests.service.conftest import Backend
 from tests.service.openai.sdk_calls import (
     answer_of,
@@ -49,13 +50,158 @@ def test_two_conversations_that_begin_alike_stay_two(client: OpenAI, backend: Ba
     assert [one[2] for one in stored if len(one) == 4] == ["Of bees.", "Of boats."]
 
 
-def test_an_edited_turn_forks_and_goes_on_there(client: OpenAI, backend: Backend) -> None:
-    history = _talk(client, "c3", "One.", "Two.", "Three.")
-    edited = [*history[:2], from_user("Two, but other.")]
+def _prompt(backend: Backend) -> str:
+    return json.dumps(asked_last(backend)["messages"])
+
+
+def _all_messages(backend: Backend, user: str) -> list[str]:
+    """Everything in a user's only session, replaced messages included."""
+    (session,) = backend.sessions(user)
+    url = f"/v1/users/{user}/sessions/{session['session_id']}/messages"
+    page = backend.client.get(url, params={"limit": 200, "abandoned": True}).json()
+    return [one["content"] for one in page["messages"]]
+
+
+def test_an_edited_message_replaces_what_followed(client: OpenAI, backend: Backend) -> None:
+    backend.model.reply = lambda _: "Noted."
+    history = _talk(client, "c3", "I have a pet.", "My dog is called Rex.", "He likes walks.")
+    edited = [*history[:2], from_user("My dog is called Max.")]
     edited.append(from_assistant(answer_of(client, "c3", *edited)))
-    edited.append(from_user("And on."))
+    assert "Rex" not in _prompt(backend)
+    edited.append(from_user("What is my dog called?"))
     edited.append(from_assistant(answer_of(client, "c3", *edited)))
-    assert transcripts(backend, "c3") == [_texts(*edited), _texts(*history)]
+    assert "Rex" not in _prompt(backend)
+    assert transcripts(backend, "c3") == [_texts(*edited)]
+    assert set(_texts(*history)) < set(_all_messages(backend, "c3"))
+    ask(client, "c3", from_user("What is my dog called? Does he like walks?"))
+    assert "Max" in _prompt(backend)
+    assert "Rex" not in _prompt(backend)
+    assert "He likes walks" not in _prompt(backend)
+
+
+def test_six_regenerations_leave_one_session_with_one_answer(
+    client: OpenAI, backend: Backend
+) -> None:
+    history = _talk(client, "c3b", "One.", "Two.", "Three.")
+    again = [*history, from_user("Name a colour.")]
+    for number in range(7):
+        backend.model.reply = lambda _, number=number: f"Colour {number}."
+        answer_of(client, "c3b", *again)
+    assert transcripts(backend, "c3b") == [[*_texts(*again), "Colour 6."]]
+    assert len(backend.sessions("c3b")) == 1
+    assert len(_all_messages(backend, "c3b")) == 6 + 7 * 2
+    ask(client, "c3b", from_user("Which colour?"))
+    prompt = _prompt(backend)
+    assert [f"Colour {number}." in prompt for number in range(7)] == [False] * 6 + [True]
+
+
+def test_a_client_that_returns_to_an_earlier_branch_restores_it(
+    client: OpenAI, backend: Backend
+) -> None:
+    backend.model.reply = lambda _: "Noted."
+    rex = _talk(client, "c3c", "I have a pet.", "My dog is called Rex.", "He likes walks.")
+    cat = [*rex[:2], from_user("My cat is called Tom.")]
+    cat.append(from_assistant(answer_of(client, "c3c", *cat)))
+    rex += [
+        from_user("He is old."),
+        from_assistant(answer_of(client, "c3c", *rex, from_user("He is old."))),
+    ]
+    assert transcripts(backend, "c3c") == [_texts(*rex)]
+    assert len(_all_messages(backend, "c3c")) == 6 + 2 + 2
+    cat += [
+        from_user("She is young."),
+        from_assistant(answer_of(client, "c3c", *cat, from_user("She is young."))),
+    ]
+    assert transcripts(backend, "c3c") == [_texts(*cat)]
+    assert len(_all_messages(backend, "c3c")) == 6 + 2 + 2 + 2
+    ask(client, "c3c", from_user("How old is my pet?"))
+    assert "Tom" in _prompt(backend)
+    assert "Rex" not in _prompt(backend)
+
+
+def test_chats_that_begin_alike_do_not_replace_each_other(client: OpenAI, backend: Backend) -> None:
+    backend.model.reply = lambda _: "Hello!"
+    one = _talk(client, "c3d", "Hi.", "My boat is red.", "And fast.")
+    two = _talk(client, "c3d", "Hi.", "My bees are calm.", "And many.")
+    start = [from_user("Hi."), from_assistant("Hello!")]
+    edited = [*start, from_user("My house is old.")]  # of either chat: nobody knows which
+    edited.append(from_assistant(answer_of(client, "c3d", *edited)))
+    stored = transcripts(backend, "c3d")
+    assert sorted(stored) == sorted([_texts(*one), _texts(*two), _texts(*edited)])
+    again = [*start, from_user("My bees are calm.")]  # regenerated: only one chat has it
+    backend.model.reply = lambda _: "How nice."
+    again.append(from_assistant(answer_of(client, "c3d", *again)))
+    stored = transcripts(backend, "c3d")
+    assert sorted(stored) == sorted([_texts(*one), _texts(*again), _texts(*edited)])
+
+
+def test_a_first_message_alone_is_a_new_chat(client: OpenAI, backend: Backend) -> None:
+    for _ in range(3):
+        ask(client, "c3e", from_user("Hi."))
+    assert [len(one) for one in transcripts(backend, "c3e")] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"extra_headers": {"X-OpenWebUI-Chat-Id": "chat-1"}},
+        {"extra_headers": {"X-Conversation-Id": "chat-1"}},
+        {"metadata": {"chat_id": "chat-1"}},
+    ],
+)
+def test_a_chat_with_an_id_is_one_session(
+    client: OpenAI, backend: Backend, more: dict[str, Any]
+) -> None:
+    user = f"c3f-{next(iter(more))}-{next(iter(next(iter(more.values()))))}"
+    backend.model.reply = lambda _: "Hello!"
+    other = _talk(client, user, "Hi.", "My boat is red.")
+    history = [from_user("Hi.")]
+    for _ in range(3):  # the first answer, regenerated twice
+        answer_of(client, user, *history, **more)
+    history += [from_assistant("Hello!"), from_user("My bees are calm.")]
+    history.append(from_assistant(answer_of(client, user, *history, **more)))
+    edited = [*history[:2], from_user("My bees are wild.")]
+    edited.append(from_assistant(answer_of(client, user, *edited, **more)))
+    assert transcripts(backend, user) == [_texts(*edited), _texts(*other)]
+
+
+def test_an_edited_first_message_of_open_webui_replaces_the_chat(
+    client: OpenAI, backend: Backend
+) -> None:
+    backend.model.reply = lambda _: "Noted."
+    named: Any = {"extra_headers": {"X-OpenWebUI-Chat-Id": "chat-2"}}
+    history = [from_user("My dog is called Rex.")]
+    history.append(from_assistant(answer_of(client, "c3g", *history, **named)))
+    edited = [from_user("My dog is called Max.")]
+    edited.append(from_assistant(answer_of(client, "c3g", *edited, **named)))
+    edited += [from_user("What is my dog called?")]
+    edited.append(from_assistant(answer_of(client, "c3g", *edited, **named)))
+    assert "Rex" not in _prompt(backend)
+    assert transcripts(backend, "c3g") == [_texts(*edited)]
+
+
+def test_chat_ids_of_two_users_are_two_chats(client: OpenAI, backend: Backend) -> None:
+    named: Any = {"extra_headers": {"X-OpenWebUI-Chat-Id": "chat-3"}}
+    for user in ("c3h", "c3i"):
+        ask(client, user, from_user(f"I am {user}."), **named)
+    assert [transcripts(backend, user)[0][0] for user in ("c3h", "c3i")] == [
+        "I am c3h.",
+        "I am c3i.",
+    ]
+    assert "c3h" not in _prompt(backend)
+
+
+def test_a_message_that_was_not_answered_is_stored_once_when_it_is_sent_again(
+    client: OpenAI, backend: Backend
+) -> None:
+    for said in ([from_user("My dog is called Rex.")], None):
+        history = said or [*_talk(client, "c3k", "Hello."), from_user("My cat is called Tom.")]
+        user = "c3j" if said else "c3k"
+        backend.model.faults.append(Fault(status=500, purpose="completions"))
+        with pytest.raises(openai.InternalServerError):
+            ask(client, user, *history)
+        answer = answer_of(client, user, *history)
+        assert transcripts(backend, user) == [[*_texts(*history), answer]]
 
 
 def test_an_answer_that_was_stopped_is_taken_up(client: OpenAI, backend: Backend) -> None:
@@ -70,7 +216,7 @@ def test_an_answer_that_the_client_changed_is_what_counts(client: OpenAI, backen
     history = _talk(client, "c5", "One.", "Two.")
     changed = [*history[:3], from_assistant("What I would have said."), from_user("Three.")]
     changed.append(from_assistant(answer_of(client, "c5", *changed)))
-    assert transcripts(backend, "c5") == [_texts(*changed), _texts(*history)]
+    assert transcripts(backend, "c5") == [_texts(*changed)]
 
 
 def test_blanks_at_the_ends_of_messages_do_not_matter(client: OpenAI, backend: Backend) -> None:
@@ -95,7 +241,7 @@ def test_a_closed_session_goes_on_as_its_copy(client: OpenAI, backend: Backend) 
     assert caught.value.code == "session_closed"
 
 
-def test_a_client_that_names_the_session_and_edits_goes_on_in_the_fork(
+def test_a_client_that_names_the_session_and_edits_replaces(
     client: OpenAI, backend: Backend
 ) -> None:
     history = _talk(client, "c8", "One.", "Two.")
@@ -104,7 +250,7 @@ def test_a_client_that_names_the_session_and_edits_goes_on_in_the_fork(
     edited.append(from_assistant(answer_of(client, "c8", *edited, extra_headers=named)))
     edited.append(from_user("On."))
     edited.append(from_assistant(answer_of(client, "c8", *edited, extra_headers=named)))
-    assert transcripts(backend, "c8") == [_texts(*edited), _texts(*history)]
+    assert transcripts(backend, "c8") == [_texts(*edited)]
 
 
 def test_pictures_and_calls_of_tools_in_a_history_are_recognised(
