@@ -268,6 +268,16 @@ class ErasureReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedSession:
+    """What an import did for one `session` label."""
+
+    label: str
+    session_id: str
+    status: Literal["created", "continued"]
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImportResult:
     """Counts of a finished import."""
 
@@ -277,6 +287,7 @@ class ImportResult:
     messages: int
     memories: int
     sessions: tuple[str, ...] = field(default=())
+    by_label: tuple[ImportedSession, ...] = field(default=())
 
 
 def decode(kind: type[T], data: Any) -> T:

@@ -1,7 +1,6 @@
 """Appends messages to a session: of an application that calls the model itself."""
 
 import hashlib
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -236,7 +235,6 @@ class MessageAppender:
         """The messages as they are stored, with vectors where the embedder is local."""
         redactors = ConversationRedactors(privacy)
         prepared = [redactors.redact_message(session_id, each.message) for each in messages]
-        prepared = [_redacted_parts(message, privacy) for message in prepared]
         texts = [message.spoken for message in prepared if message.content.strip()]
         vectors = iter(await embed_in_batches(self._embedder, texts))
         return [
@@ -323,19 +321,6 @@ class _TurnPositions:
             )
             self._roles |= {entry.position: entry.message.role for entry in entries}
         return self._roles.get(position, "assistant")
-
-
-def _redacted_parts(message: Message, privacy: PrivacyPolicy) -> Message:
-    """The message with its calls, results and metadata as they are stored."""
-    redact, metadata = privacy.for_storage, message.metadata
-    return replace(
-        message,
-        calls=tuple(replace(call, arguments=redact(call.arguments)) for call in message.calls),
-        results=tuple(
-            replace(result, content=redact(result.content)) for result in message.results
-        ),
-        metadata=metadata and json.dumps(privacy.redact_json(json.loads(metadata))),
-    )
 
 
 def _title(pairs: Sequence[tuple[Message, Vector | None]]) -> str:

@@ -1,5 +1,6 @@
 """Redacts conversations line by line; an answer also loses its message's private text."""
 
+import json
 from collections import OrderedDict
 from dataclasses import replace
 
@@ -48,4 +49,19 @@ class ConversationRedactors:
             self._redactors.popitem(last=False)
         content = redactor.redact_line(message.role, message.content)
         author = message.author and self._privacy.for_storage(message.author)
-        return replace(message, content=content, author=author)
+        return replace(redact_parts(message, self._privacy), content=content, author=author)
+
+
+def redact_parts(message: Message, privacy: PrivacyPolicy) -> Message:
+    """The message with its calls, results and metadata as they are stored."""
+    redact, metadata = privacy.for_storage, message.metadata
+    if not (message.calls or message.results or metadata):
+        return message
+    return replace(
+        message,
+        calls=tuple(replace(call, arguments=redact(call.arguments)) for call in message.calls),
+        results=tuple(
+            replace(result, content=redact(result.content)) for result in message.results
+        ),
+        metadata=metadata and json.dumps(privacy.redact_json(json.loads(metadata))),
+    )

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         RecordPiece,
         SessionPiece,
         StepPiece,
+        StoredUploads,
     )
     from onionskin.memory.store.users import ModelUsage, StorageUsage, UserStats
 
@@ -90,6 +91,7 @@ __all__ = [
     "StoredItem",
     "StoredResponse",
     "StoredTurn",
+    "StoredUploads",
     "TaskQueue",
     "Thread",
     "Transcripts",
@@ -141,7 +143,9 @@ _MODULES = {
     "store": ("RedisStore", "TranscriptsFactory"),
     "task_queue": ("Backoff", "DeadTask", "TaskQueue", "kind_of", "task_digest"),
     "transcripts": ("Continuity", "StoredTurn", "Transcripts"),
-    "transfer": ("MessagesPiece", "Piece", "RecordPiece", "SessionPiece", "StepPiece"),
+    "transfer": (
+        *("MessagesPiece", "Piece", "RecordPiece", "SessionPiece", "StepPiece", "StoredUploads"),
+    ),
     "users": ("ModelUsage", "StorageUsage", "UserStats"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

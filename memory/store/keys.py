@@ -34,6 +34,7 @@ percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can
 | `once:try:<digest>:late`  | string | marks that an earlier attempt is expected         | minute  |
 | `shown:<turn id>`         | string | the prompt trace of a turn                        | a week  |
 | `import:<id>`             | hash   | how many lines of an import are stored            | days    |
+| `import:<id>:lines`       | string | digests of these lines                            | days    |
 | `lease:<purpose>`         | string | the worker that holds a task or session           | minutes |
 | `lease:wait`              | string | empty; a marker for WAIT                          | second  |
 | `lease:line:<sid>`        | list   | the queue of turns that wait for a session        | seconds |
@@ -192,6 +193,11 @@ def tenant_usage(tenant: str, day: str) -> str:
 def import_progress(user: User, import_id: str) -> str:
     """The progress of an import."""
     return f"{prefix(user)}import:{import_id}"
+
+
+def imported_lines(user: User, import_id: str) -> str:
+    """The digests of an import's lines."""
+    return f"{import_progress(user, import_id)}:lines"
 
 
 def lease(user: User, purpose: str) -> str:

@@ -27,6 +27,60 @@ _MIN_HISTORY_SECONDS = 60
 _ERASE_FIRST = "Erase the user first, or choose another user id."
 
 
+_NOTE_LINES = Script.inline("""
+-- Note the digests of lines, and where their upload begins; 0 if another number is stored.
+-- KEYS[1] the user's prefix   ARGV 1 import id   2 number of the first line, from 0   3 digests
+--         4 number of the upload's first line   5 seconds to remember them   6 stored lines
+local import = KEYS[1] .. 'import:' .. ARGV[1]
+if tonumber(redis.call('HGET', import, 'lines') or 0) ~= tonumber(ARGV[6]) then
+  return 0
+end
+redis.call('SETRANGE', import .. ':lines', 8 * tonumber(ARGV[2]), ARGV[3])
+redis.call('EXPIRE', import .. ':lines', ARGV[5])
+local uploads = redis.call('HGET', import, 'uploads') or '0'
+if not string.find(' ' .. uploads .. ' ', ' ' .. ARGV[4] .. ' ', 1, true) then
+  redis.call('HSET', import, 'uploads', uploads .. ' ' .. ARGV[4])
+  redis.call('EXPIRE', import, ARGV[5])
+end
+return 1
+""")
+_DIGEST_BYTES, _MOST_DIGESTS = 8, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUploads:
+    """The lines that the uploads under one import id have stored.
+
+    Attributes:
+        lines: Number of stored lines.
+        starts: Number of the first line of each upload, ascending.
+        digests: Eight bytes per line; shorter if digests were not stored.
+    """
+
+    lines: int
+    starts: tuple[int, ...]
+    digests: bytes
+
+    def digest(self, number: int) -> bytes:
+        """The digest of a line; empty if it is unknown."""
+        digest = self.digests[_DIGEST_BYTES * number : _DIGEST_BYTES * (number + 1)]
+        return digest if len(digest) == _DIGEST_BYTES and any(digest) else b""
+
+    def range_of(self, first: bytes) -> tuple[int, int]:
+        """Begin and end of the latest upload with this first line; the end twice if there is none.
+
+        Args:
+            first: The digest of its first line.
+        """
+        end = self.lines
+        for start in reversed(self.starts):
+            known = self.digest(start)
+            if start < end and known in {first, b""}:
+                return start, end
+            end = min(end, start)
+        return self.lines, self.lines
+
+
 @dataclass(frozen=True, slots=True)
 class SessionPiece:
     """A session's hash, without its length, which follows from its messages."""
@@ -68,10 +122,44 @@ Piece: TypeAlias = SessionPiece | MessagesPiece | RecordPiece | StepPiece
 class Transfer(Repository):
     """Stores imported data of a user, and how many lines of an import are stored."""
 
-    async def lines_stored(self, user: User, import_id: str) -> int:
-        """How many lines of an import are stored."""
+    async def stored_uploads(self, user: User, import_id: str) -> StoredUploads:
+        """What is stored under an import id."""
         name = keys.import_progress(user, import_id)
-        return int(await self._call(self._commands.hget(name, "lines")) or 0)
+        lines, starts = await self._call(self._commands.hmget(name, ["lines", "uploads"]))
+        if not lines:
+            return StoredUploads(0, (0,), b"")
+        digests = await self._call(self._commands.get(keys.imported_lines(user, import_id)))
+        known = sorted(map(int, (starts or b"0").split()))
+        return StoredUploads(int(lines), tuple(known), digests or b"")
+
+    async def note_lines(
+        self,
+        user: User,
+        step: ImportStep,
+        digests: Sequence[bytes],
+        *,
+        base: int,
+        stored: int,
+    ) -> bool:
+        """Note the digests of lines; those of a million lines are kept.
+
+        Args:
+            user: The user who imports.
+            step: The position of the lines in the import.
+            digests: Eight bytes per line.
+            base: Number of the upload's first line.
+            stored: Lines that should be stored now.
+
+        Returns:
+            Whether so many are stored.
+        """
+        kept = digests if step.lines_after <= _MOST_DIGESTS else ()
+        arguments = (step.import_id, step.lines_before, b"".join(kept), base)
+        return bool(
+            await self._connection.run(
+                _NOTE_LINES, keys.prefix(user), *arguments, _IMPORT_SECONDS, stored
+            )
+        )
 
     async def restore(
         self, user: User, pieces: Sequence[Piece], *, step: ImportStep, now: float

@@ -34,8 +34,9 @@ from onionskin.memory.transfer.format import (
     read_lines,
 )
 from onionskin.memory.transfer.importer import ImportReport
+from onionskin.memory.transfer.upload_progress import UploadProgress
 from onionskin.memory.transfer.validation import ExportOrderError, ExportValidator
-from onionskin.memory.types.messages import ImportStep, Message, ToolCall, ToolResult, User
+from onionskin.memory.types.messages import Message, ToolCall, ToolResult, User
 from onionskin.memory.types.records import Record
 
 _BATCH, _BATCH_BYTES = 200, 1 << 21
@@ -51,9 +52,15 @@ def redact_line(line: Line, redactors: ConversationRedactors, privacy: PrivacyPo
     """
     match line:
         case MessageLine():
-            message = Message(line.role, line.content, line.time, line.author)
-            message = redactors.redact_message(line.session, message)
-            return msgspec.structs.replace(line, content=message.content, author=message.author)
+            message = redactors.redact_message(line.session, _message(line))
+            return msgspec.structs.replace(
+                line,
+                content=message.content,
+                author=message.author,
+                calls=tuple((call.id, call.name, call.arguments) for call in message.calls),
+                results=tuple((one.call_id, one.name, one.content) for one in message.results),
+                metadata=message.metadata,
+            )
         case SessionLine():
             texts = {name: getattr(line, name) for name in ("title", "summary", "extract")}
             more = privacy.redact_json(line.more)
@@ -131,43 +138,46 @@ class Restorer:
             ImportConflictError: A session or memory already exists, or another import with this id
                 is running.
         """
-        resumed = await self._store.transfer.lines_stored(user, import_id)
-        order, tally, batch = ExportValidator(), _Tally(), _Batch(resumed)
+        upload = await UploadProgress.open(self._store, user, import_id)
+        order, tally, batch = ExportValidator(), _Tally(), _Batch(0)
         redactors = ConversationRedactors(self._privacy)
         number, accepted, has_header = 0, 0, False
         try:
             async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
                 number += 1
+                is_stored = upload.is_stored(number, raw)
+                batch.before = max(batch.before, upload.resumed_after)
                 if raw.strip():
                     line = _parse(raw, number, order) if has_header else _check_header(raw)
                     has_header = True
                     line = line and redact_line(line, redactors, self._privacy)
-                    if line and number > resumed:
+                    if line and not is_stored:
                         if batch.is_full:
-                            batch = await self._flush(user, import_id, batch, accepted, tally)
+                            batch = await self._flush(user, upload, batch, accepted, tally)
                         batch.lines.append((line, order.steps - 1))
                         batch.size_bytes += len(raw)
                 accepted = number
             _check_end(order, number)
         except InvalidInputError as error:
             if batch.lines:
-                batch = await self._flush(user, import_id, batch, accepted, tally)
+                batch = await self._flush(user, upload, batch, accepted, tally)
             raise InvalidInputError(
                 f"{error} {batch.before} lines are stored. "
                 f"Correct it and send all lines again with import_id={import_id!r} to resume."
             ) from error
         if batch.lines:
-            await self._flush(user, import_id, batch, number, tally)
+            await self._flush(user, upload, batch, number, tally)
         sessions = tuple(tally.sessions)
+        resumed = upload.resumed_after
         lines = max(number, resumed)
         return ImportReport(import_id, lines, resumed, tally.messages, sessions, tally.memories)
 
     async def _flush(
-        self, user: User, import_id: str, batch: _Batch, after: int, tally: _Tally
+        self, user: User, upload: UploadProgress, batch: _Batch, after: int, tally: _Tally
     ) -> _Batch:
-        step = ImportStep(import_id, batch.before, after)
         pieces = await self._pieces(batch)
-        await self._store.transfer.restore(user, pieces, step=step, now=self._clock())
+        async with upload.step(batch.before, after) as step:
+            await self._store.transfer.restore(user, pieces, step=step, now=self._clock())
         tally.add(batch)
         return _Batch(after)
 

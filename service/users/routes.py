@@ -24,6 +24,7 @@ from onionskin.service.errors import problem_responses
 from onionskin.service.users.schemas import (
     ErasureReceipt,
     ImportDone,
+    ImportedSession,
     UserFigures,
     UserInfo,
     UserPage,
@@ -75,7 +76,8 @@ async def import_conversation(
     """Import a conversation or an export, one JSON object per line.
 
     A line of a conversation has `content`, and `role` (`user` or `assistant`), `author`, or both.
-    `time` (ISO 8601 or Unix seconds) and `session` (a label; each becomes a session) are optional.
+    `time` (ISO 8601 or Unix seconds), `metadata` and `session` (a label; each becomes a session, and
+    the id of a session continues it) are optional. Other lines under the same `import_id` are added.
     An export from `/export` is restored with the same sessions, positions, times and memories.
     """
     name = import_id or f"import-{secrets.token_hex(8)}"
@@ -87,6 +89,15 @@ async def import_conversation(
         messages=report.messages,
         memories=report.memories,
         sessions=list(report.sessions),
+        by_label=[
+            ImportedSession(
+                label=session.label,
+                session_id=session.session_id,
+                status=session.status,
+                messages=session.messages,
+            )
+            for session in report.by_label
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """Response bodies about users."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -125,6 +126,15 @@ class ErasureReceipt(BaseModel):
         )
 
 
+class ImportedSession(BaseModel):
+    """What an import did for one label."""
+
+    label: str = Field(description="`session` of the lines; empty for lines without one.")
+    session_id: str
+    status: Literal["created", "continued"] = Field(description="Whether the session existed.")
+    messages: int = Field(description="Messages that this attempt added.")
+
+
 class ImportDone(BaseModel):
     """Result of an import."""
 
@@ -134,3 +144,6 @@ class ImportDone(BaseModel):
     messages: int = Field(description="Messages that this attempt stored.")
     memories: int = Field(description="Memories that this attempt restored from an export.")
     sessions: list[str]
+    by_label: list[ImportedSession] = Field(
+        description="What this attempt did for each `session` label of a conversation."
+    )

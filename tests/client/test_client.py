@@ -45,6 +45,7 @@ _SAME: dict[type, type[BaseModel]] = {
     results.StoredMessage: append_schemas.StoredMessage,
     results.Usage: chat_schemas.Usage,
     results.ImportResult: user_schemas.ImportDone,
+    results.ImportedSession: user_schemas.ImportedSession,
     results.Session: session_schemas.SessionInfo,
     results.Memory: memory_schemas.MemoryInfo,
     results.MemoryHit: memory_queries.MemoryHit,

@@ -143,3 +143,79 @@ def test_ten_thousand_messages_are_imported_in_bounded_memory(backend: Backend) 
     _import(backend, "big", needle, "needle").raise_for_status()
     backend.say("big", "Where does the spare key hang?", profile="vector").raise_for_status()
     assert "behind the clock" in backend.model.requests[-1].messages[-1][1]
+
+
+def _contents(backend: Backend, user: str, session_id: str) -> list[str]:
+    url = f"/v1/users/{user}/sessions/{session_id}/messages"
+    return [one["content"] for one in backend.client.get(url).json()["messages"]]
+
+
+def test_new_lines_under_the_same_name_are_added(backend: Backend) -> None:
+    first = _lines({"role": "user", "content": "One."}, {"role": "assistant", "content": "1."})
+    second = _lines({"role": "user", "content": "Two."}, {"role": "assistant", "content": "2."})
+    done = _import(backend, "lou", first).raise_for_status().json()
+    (session,) = done["sessions"]
+    assert [one["status"] for one in done["by_label"]] == ["created"]
+    added = _import(backend, "lou", second).raise_for_status().json()
+    assert (added["resumed_after"], added["messages"], added["lines"]) == (0, 2, 2)
+    assert added["by_label"] == [
+        {"label": "", "session_id": session, "status": "continued", "messages": 2}
+    ]
+    for sent in (first, second):  # both are known now
+        again = _import(backend, "lou", sent).raise_for_status().json()
+        assert (again["resumed_after"], again["messages"]) == (2, 0)
+    longer = second + b"\n" + _lines({"role": "user", "content": "Three."})
+    assert _import(backend, "lou", longer).raise_for_status().json()["messages"] == 1
+    assert _contents(backend, "lou", session) == ["One.", "1.", "Two.", "2.", "Three."]
+
+
+def test_lines_that_differ_from_stored_ones_are_refused_aloud(backend: Backend) -> None:
+    first = _lines({"role": "user", "content": "One."}, {"role": "assistant", "content": "1."})
+    _import(backend, "max", first).raise_for_status()
+    changed = _lines({"role": "user", "content": "One."}, {"role": "assistant", "content": "uno"})
+    refused = _import(backend, "max", changed)
+    assert (refused.status_code, refused.json()["code"]) == (409, "import_conflict")
+    assert "Line 2" in refused.json()["detail"]
+    _import(backend, "max", _lines({"role": "user", "content": "Two."})).raise_for_status()
+    late = first + b"\n" + _lines({"role": "user", "content": "Late."})
+    refused = _import(backend, "max", late)
+    assert (refused.status_code, refused.json()["code"]) == (409, "import_conflict")
+    assert "Line 3" in refused.json()["detail"]
+    assert _import(backend, "max", changed, name="two").is_success
+
+
+def test_an_upload_that_continues_an_import_resumes_too(backend: Backend) -> None:
+    _import(backend, "ned", _lines({"role": "user", "content": "One."})).raise_for_status()
+    good = _lines({"role": "user", "content": "Two."}, {"role": "user", "content": "Three."})
+    refused = _import(backend, "ned", good + b"\nnot json")
+    assert refused.status_code == 422
+    assert "2 lines are stored" in refused.json()["detail"]
+    mended = good + b"\n" + _lines({"role": "user", "content": "Four."})
+    done = _import(backend, "ned", mended).raise_for_status().json()
+    assert (done["resumed_after"], done["messages"]) == (2, 1)
+    assert _contents(backend, "ned", done["sessions"][0]) == ["One.", "Two.", "Three.", "Four."]
+
+
+def test_the_id_of_a_session_continues_it(backend: Backend) -> None:
+    said = backend.say("oli", "Hello.").json()
+    session = said["session_id"]
+    lines = _lines(
+        {"role": "user", "content": "From elsewhere.", "session": session, "metadata": {"n": 1}},
+        {"role": "assistant", "content": "Welcome.", "session": session},
+        {"role": "user", "content": "A label.", "session": "other"},
+    )
+    done = _import(backend, "oli", lines).raise_for_status().json()
+    by_label = {one["label"]: one for one in done["by_label"]}
+    assert by_label[session]["session_id"] == session
+    assert (by_label[session]["status"], by_label[session]["messages"]) == ("continued", 2)
+    assert by_label["other"]["status"] == "created"
+    assert _contents(backend, "oli", session)[2:] == ["From elsewhere.", "Welcome."]
+    url = f"/v1/users/oli/sessions/{session}/messages"
+    assert backend.client.get(url).json()["messages"][2]["metadata"] == {"n": 1}
+    foreign = _lines({"role": "user", "content": "Mine.", "session": session})
+    theirs = _import(backend, "pat", foreign).raise_for_status().json()
+    assert theirs["sessions"] != [session]  # the id belongs to another user
+    backend.client.post(f"/v1/users/oli/sessions/{session}/close").raise_for_status()
+    late = _lines({"role": "user", "content": "Late.", "session": session})
+    closed = _import(backend, "oli", late, name="late")
+    assert (closed.status_code, closed.json()["code"]) == (409, "session_closed")
