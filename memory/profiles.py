@@ -1,13 +1,15 @@
 """Profiles: named sets of layers, from TOML, built into a CombinedMemory."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.layers.base import Layer
+from onionskin.memory.layers.custom import GuardedLayer, StrictLayer, load_custom_layer
 from onionskin.memory.layers.facts import FactsLayer
 from onionskin.memory.layers.langchain_classic import ClassicLayer
 from onionskin.memory.layers.langchain_classic_factories import WITH_MODEL, ClassicOptions, Sources
@@ -21,9 +23,10 @@ from onionskin.memory.records.extraction import ExtractionPolicy
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.summarization import SummaryPolicy
 
-LayerName = Literal["window", "summary", "facts", "vector", "classic"]
 ClientHistory = Literal["client", "window"]
 """What a model sees of a conversation that the client sends: all of it, or the profile's window."""
+BUILT_IN = ("window", "summary", "facts", "vector", "classic")
+"""The names of the built-in layers."""
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _LONGER_TURNS = 12
@@ -75,9 +78,16 @@ class ExtractionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[profiles.<name>]`: the layers in loading order, and their options."""
+    """`[profiles.<name>]`: the layers in loading order, and their options.
 
-    layers: tuple[LayerName, ...]
+    Attributes:
+        layers: Names of built-in layers, and paths of the operator's own.
+        after_turn: Paths of functions and classes that are called with each stored turn.
+        options: Arguments of the classes in `layers` and `after_turn`, by path.
+        folder: Folder of the file that defines it, where its own modules are searched.
+    """
+
+    layers: tuple[str, ...]
     on_conflict: OnConflict = "queue"
     client_history: ClientHistory = "client"
     redact: Redact | None = None
@@ -87,6 +97,33 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extraction: ExtractionOptions = ExtractionOptions()
     vector: VectorOptions = VectorOptions()
     classic: ClassicOptions = ClassicOptions()
+    after_turn: tuple[str, ...] = ()
+    options: dict[str, dict[str, Any]] = {}
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            if layer not in BUILT_IN and not _is_path(layer):
+                raise ValueError(_unknown_layer(layer))
+        if doubled := [name for name in self.layers if self.layers.count(name) > 1]:
+            raise ValueError(f"the layer {doubled[0]!r} is listed twice")
+        for path in self.after_turn:
+            if not _is_path(path):
+                raise ValueError(f"after_turn: {path!r} is no path such as 'my_hooks.on_turn'")
+        for path in self.options:
+            if path not in self.layers and path not in self.after_turn:
+                raise ValueError(f"options of {path!r}, which is not in layers or after_turn")
+
+    @property
+    def custom_layers(self) -> tuple[str, ...]:
+        """The paths of the operator's own layers."""
+        return tuple(layer for layer in self.layers if layer not in BUILT_IN)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where modules that are not installed are searched: beside the file, and here."""
+        here = Path.cwd()
+        return (Path(self.folder), here) if self.folder else (here,)
 
     @property
     def summary_policy(self) -> SummaryPolicy | None:
@@ -138,7 +175,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def window_size(self) -> int:
         """The most session messages that a turn reads; 0 for all that are not summarized."""
-        if "summary" in self.layers:
+        if "summary" in self.layers or self.custom_layers:
             return 0
         if "window" not in self.layers:
             return 1
@@ -158,7 +195,15 @@ def load_profiles(path: Path | None = None) -> dict[str, Profile]:
         ConfigurationError: The file cannot be read, or has an unknown option.
     """
     profiles = _read(Path(__file__).with_name("profiles.toml")).profiles
-    return profiles | (_read(path).profiles if path else {})
+    if path is None:
+        return profiles
+    own = _read(path).profiles
+    if placed := [name for name, profile in own.items() if profile.folder]:
+        raise ConfigurationError(f"Profile {placed[0]!r} in {str(path)!r}: no option 'folder'.")
+    folder = str(path.resolve().parent)
+    return profiles | {
+        name: msgspec.structs.replace(profile, folder=folder) for name, profile in own.items()
+    }
 
 
 def load_privacy_policies(
@@ -190,13 +235,57 @@ def load_retention(path: Path | None) -> RetentionOptions:
     return _read(path).retention if path else RetentionOptions()
 
 
-def build_layers(profile: Profile, sources: Sources) -> tuple[Layer, ...]:
+def build_layers(
+    profile: Profile, sources: Sources, *, name: str = "", strict: bool = False
+) -> tuple[Layer, ...]:
     """The layers of a profile.
 
+    Args:
+        profile: The profile.
+        sources: What the layers need.
+        name: The profile's name, for error messages.
+        strict: Whether an error in a layer of the operator, or in a classic memory, ends the turn.
+
     Raises:
-        ConfigurationError: A layer needs a chat model and none is configured.
+        ConfigurationError: A layer cannot be made: its class is missing or is no layer, or it needs
+            a chat model and none is configured.
     """
-    return tuple(_FACTORIES[name](profile, sources) for name in profile.layers)
+    layers: list[Layer] = []
+    for layer_name in profile.layers:
+        make = _FACTORIES.get(layer_name)
+        layer = make(profile, sources) if make else _custom(layer_name, name, profile, sources)
+        if make is None or layer_name == "classic":
+            layer = StrictLayer(layer) if strict else GuardedLayer(layer)
+        if any(layer.name == other.name for other in layers):
+            raise ConfigurationError(
+                f"Profile {name!r} has two layers with the name {layer.name!r}. Rename one."
+            )
+        layers.append(layer)
+    return tuple(layers)
+
+
+def _custom(path: str, name: str, profile: Profile, sources: Sources) -> Layer:
+    return load_custom_layer(
+        path,
+        profile=name,
+        folders=profile.folders,
+        options=profile.options.get(path, {}),
+        sources=sources,
+        budget_tokens=profile.classic.budget_tokens,
+    )
+
+
+def _is_path(layer: str) -> bool:
+    return "." in layer or ":" in layer
+
+
+def _unknown_layer(layer: str) -> str:
+    similar = get_close_matches(layer, BUILT_IN, 1)
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
+    return (
+        f"no layer {layer!r}; there are: {', '.join(BUILT_IN)}, and classes of your own by their "
+        f"path, such as 'my_memories.FirstAndLast'{hint}"
+    )
 
 
 def _window(profile: Profile, _: Sources) -> Layer:
@@ -242,10 +331,10 @@ def _vector(profile: Profile, sources: Sources) -> Layer:
 
 
 def _classic(profile: Profile, sources: Sources) -> Layer:
-    return ClassicLayer(profile.classic, sources)
+    return ClassicLayer.of(profile.classic, sources)
 
 
-_FACTORIES: dict[LayerName, Callable[[Profile, Sources], Layer]] = {
+_FACTORIES: dict[str, Callable[[Profile, Sources], Layer]] = {
     "window": _window,
     "summary": _summary,
     "facts": _facts,

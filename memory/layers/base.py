@@ -4,6 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from onionskin.memory.layers.transcript import SessionTranscript
 from onionskin.memory.retrieval import RecordIndex, UserIndex
 from onionskin.memory.retrieval.language.dates import Today
 from onionskin.memory.session_lock import SessionLock
@@ -35,6 +36,7 @@ class TurnContext:
         zone: The user's time zone.
         shown_from: Position in the session from which on the client shows the messages itself; None
             if it shows none of them, or the profile shows its window instead.
+        transcript: Reads any messages of the session.
     """
 
     user: User
@@ -53,6 +55,7 @@ class TurnContext:
     shortened: frozenset[str] = frozenset()
     zone: TimeZone = UNKNOWN_ZONE
     shown_from: int | None = None
+    transcript: SessionTranscript | None = None
 
     @property
     def utc_offset(self) -> int | None:

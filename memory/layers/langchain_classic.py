@@ -9,7 +9,7 @@ ones. Memories that summarize call the chat model for each pair, as in LangChain
 import asyncio
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -54,20 +54,33 @@ class ClassicLayer:
     """One classic memory per session.
 
     Args:
-        options: The memory class and its limits.
         sources: Store, embedder and chat model.
-
-    Raises:
-        ConfigurationError: The memory needs a chat model and none is configured.
+        make: Makes an empty memory.
+        name: Name of the layer.
+        budget_tokens: Most tokens of its text.
     """
 
-    name = "classic"
+    def __init__(
+        self, sources: Sources, make: Callable[[], Any], *, name: str, budget_tokens: int
+    ) -> None:
+        self.name, self._make_memory, self._budget_tokens = name, make, budget_tokens
+        self._sources = sources
+        self._memories: OrderedDict[tuple[str, str, str], _SessionMemory] = OrderedDict()
 
-    def __init__(self, options: ClassicOptions, sources: Sources) -> None:
+    @classmethod
+    def of(cls, options: ClassicOptions, sources: Sources) -> "ClassicLayer":
+        """The layer `classic`, with a memory of LangChain.
+
+        Raises:
+            ConfigurationError: The memory needs a chat model and none is configured.
+        """
         if options.memory in WITH_MODEL and sources.model is None:
             raise ConfigurationError(f"{options.memory} needs a chat model; none is configured.")
-        self._options, self._sources = options, sources
-        self._memories: OrderedDict[tuple[str, str, str], _SessionMemory] = OrderedDict()
+
+        def make() -> Any:
+            return make_memory(options, sources)
+
+        return cls(sources, make, name="classic", budget_tokens=options.budget_tokens)
 
     async def load(self, turn: TurnContext) -> Section:
         """The memory's text for the message."""
@@ -86,16 +99,20 @@ class ClassicLayer:
             )
             messages = [entry.message for entry in entries]
             EVENT_LOOP.set(asyncio.get_running_loop())
-            text = await asyncio.to_thread(self._replay_and_load, memory, messages, turn.text)
+            try:
+                text = await asyncio.to_thread(self._replay_and_load, memory, messages, turn.text)
+            except BaseException:  # half replayed: the next turn begins with an empty memory
+                self._memories.pop(key, None)
+                raise
             memory.upto = max(memory.upto, session.length)
-        text = shorten(text, self._options.budget_tokens)
+        text = shorten(text, self._budget_tokens)
         return Section(self.name, tokens=count_tokens(text), text=text)
 
     def _make(self) -> Any:
         load_classic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make_memory(self._options, self._sources)
+            return self._make_memory()
 
     def _replay_and_load(
         self, memory: _SessionMemory, messages: Sequence[Message], text: str

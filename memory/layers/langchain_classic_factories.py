@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -27,21 +27,12 @@ if TYPE_CHECKING:
 EVENT_LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("event_loop")
 """Event loop of the embedder; set before a memory runs in a thread."""
 
-ClassicName = Literal[
-    "ConversationBufferMemory",
-    "ConversationBufferWindowMemory",
-    "ConversationTokenBufferMemory",
-    "ConversationSummaryMemory",
-    "ConversationSummaryBufferMemory",
-    "ConversationEntityMemory",
-    "VectorStoreRetrieverMemory",
-    "CombinedMemory",
-]
 WITH_MODEL = {
     "ConversationTokenBufferMemory",
     "ConversationSummaryMemory",
     "ConversationSummaryBufferMemory",
     "ConversationEntityMemory",
+    "ConversationKGMemory",
     "CombinedMemory",
 }
 _INPUT, _OUTPUT = "input", "output"
@@ -50,10 +41,17 @@ _INPUT, _OUTPUT = "input", "output"
 class ClassicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[profiles.<name>.classic]`; `k` and `max_token_limit` apply to classes that have them."""
 
-    memory: ClassicName = "ConversationBufferMemory"
+    memory: str = "ConversationBufferMemory"
     k: Annotated[int, msgspec.Meta(ge=1)] = 5
     max_token_limit: Annotated[int, msgspec.Meta(ge=1)] = 2000
     budget_tokens: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+
+    def __post_init__(self) -> None:
+        if self.memory not in _FACTORIES:
+            raise ValueError(
+                f"no classic memory {self.memory!r}; there are: {', '.join(_FACTORIES)}. Another "
+                "class of memory can be a layer by its path, such as 'my_module.MyMemory'"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class _BlockingEmbeddings(Embeddings):
         return self.embed_documents([text])[0]
 
 
-class _TokenEstimatingModel(BaseChatModel):
+class TokenEstimatingModel(BaseChatModel):
     """The chat model with estimated token counts: a provider's tokenizer needs the network."""
 
     inner: BaseChatModel
@@ -145,7 +143,7 @@ def _with_model(options: ClassicOptions, sources: Sources) -> Any:
     if options.memory == "ConversationEntityMemory":
         limits["k"] = options.k
     return getattr(classic, options.memory)(
-        llm=_TokenEstimatingModel(inner=sources.model), **limits
+        llm=TokenEstimatingModel(inner=sources.model), **limits
     )
 
 
@@ -155,6 +153,25 @@ def _vector(options: ClassicOptions, sources: Sources, key: str = "history") -> 
     store = InMemoryVectorStore(_BlockingEmbeddings(sources.embedder))
     retriever = store.as_retriever(search_kwargs={"k": options.k})
     return VectorStoreRetrieverMemory(retriever=retriever, memory_key=key, input_key=_INPUT)
+
+
+def _knowledge_graph(options: ClassicOptions, sources: Sources) -> Any:
+    """LangChain's knowledge graph of triples, which networkx holds."""
+    if sources.model is None:
+        raise ConfigurationError(f"{options.memory} needs a chat model; none is configured.")
+    try:
+        import_module("networkx")
+    except ImportError as error:
+        raise ConfigurationError(
+            "ConversationKGMemory needs networkx: pip install networkx."
+        ) from error
+    graph_memory: Any = getattr(import_module("langchain_community.memory.kg"), options.memory)
+    return graph_memory(
+        llm=TokenEstimatingModel(inner=sources.model),
+        k=options.k,
+        input_key=_INPUT,
+        output_key=_OUTPUT,
+    )
 
 
 def _combined(options: ClassicOptions, sources: Sources) -> Any:
@@ -168,7 +185,7 @@ def _combined(options: ClassicOptions, sources: Sources) -> Any:
         memories=[
             classic.ConversationBufferWindowMemory(k=options.k, memory_key="window", **keys),
             classic.ConversationSummaryMemory(
-                llm=_TokenEstimatingModel(inner=sources.model), memory_key="summary", **keys
+                llm=TokenEstimatingModel(inner=sources.model), memory_key="summary", **keys
             ),
             _vector(options, sources, key="recalled"),
         ]
@@ -189,13 +206,14 @@ def make_memory(options: ClassicOptions, sources: Sources) -> Any:
     return _FACTORIES[options.memory](options, sources)
 
 
-_FACTORIES: dict[ClassicName, Any] = {
+_FACTORIES: dict[str, Any] = {
     "ConversationBufferMemory": _buffer,
     "ConversationBufferWindowMemory": _window,
     "ConversationTokenBufferMemory": _with_model,
     "ConversationSummaryMemory": _with_model,
     "ConversationSummaryBufferMemory": _with_model,
     "ConversationEntityMemory": _with_model,
+    "ConversationKGMemory": _knowledge_graph,
     "VectorStoreRetrieverMemory": _vector,
     "CombinedMemory": _combined,
 }

@@ -70,5 +70,5 @@ async def test_users_are_kept_apart(memory_of: Callable[[str], CombinedMemory], 
 def test_one_that_needs_a_model_says_so(store: RedisStore, embedder: StaticEmbedder) -> None:
     options = ClassicOptions("ConversationSummaryMemory")
     with pytest.raises(ConfigurationError, match="chat model"):
-        ClassicLayer(options, Sources(store, embedder))
-    assert ClassicLayer(options, Sources(store, embedder, OfflineChatModel())).name == "classic"
+        ClassicLayer.of(options, Sources(store, embedder))
+    assert ClassicLayer.of(options, Sources(store, embedder, OfflineChatModel())).name == "classic"
