@@ -99,9 +99,21 @@ def prompt_parts(recalled: RecallResult) -> PromptParts:
     zone = recalled.turn.zone
     return PromptParts(
         (*_records(STANDING, standing, zone), *_earlier(sections, zone), *_summary(sections)),
-        Prompt(_line(entry) for section in sections for entry in section.messages),
+        Prompt(map(_line, _window(sections))),
         (*_records(KNOWN, known, zone), *_recalled(sections, zone), _now(recalled.turn)),
     )
+
+
+def _window(sections: tuple[Section, ...]) -> Sequence[Entry]:
+    """The session's messages: each once and in order, where several layers show some."""
+    shown = [section.messages for section in sections if section.messages]
+    if len(shown) <= 1:
+        return shown[0] if shown else ()
+    by_id: dict[str, Entry] = {}
+    for messages in shown:
+        for entry in messages:
+            by_id.setdefault(entry.id, entry)
+    return sorted(by_id.values(), key=lambda entry: entry.position)
 
 
 def _now(turn: TurnContext) -> str:
@@ -146,7 +158,7 @@ def memory_text(recalled: RecallResult) -> str:
     sections = recalled.sections
     standing, known = _split_records(sections)
     zone = recalled.turn.zone
-    window = [quoted_line(entry, zone) for section in sections for entry in section.messages]
+    window = [quoted_line(entry, zone) for entry in _window(sections)]
     parts = [
         *_records(STANDING, standing, zone),
         *_earlier(sections, zone),

@@ -11,9 +11,10 @@ from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.layers.client_history import client_message_ids, without_client_messages
 from onionskin.memory.layers.langchain_classic_factories import Sources
+from onionskin.memory.layers.transcript import SessionTranscript
 from onionskin.memory.layers.window import turns_start
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
-from onionskin.memory.profiles import Profile, build_layers
+from onionskin.memory.profiles import Profile, build_layers, messages_read
 from onionskin.memory.retrieval import Embedder, IndexCache, QueryPrefetcher
 from onionskin.memory.session_lock import LockHeartbeat, OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore, entries_of
@@ -52,6 +53,8 @@ class CombinedMemory:
         privacy: What is stored, and what the model sees.
         vector_database: External database for the vector layer.
         time_zone: The zone of users whose own is unknown.
+        strict: Whether an error in a layer of the operator ends the turn; otherwise the turn goes
+            on without the layer.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class CombinedMemory:
         privacy: PrivacyPolicy = UNREDACTED,
         vector_database: VectorDatabaseMirror | None = None,
         time_zone: TimeZone = UNKNOWN_ZONE,
+        strict: bool = False,
     ) -> None:
         self.name, self.privacy, self._time_zone = name, privacy, time_zone
         self.summary_policy, self.extraction_policy = (
@@ -79,9 +83,10 @@ class CombinedMemory:
         self._store, self._embedder, self._indexes = store, embedder, indexes
         if "vector" not in profile.layers or not profile.vector.database:
             vector_database = None
-        self._layers = build_layers(profile, Sources(store, embedder, model, vector_database))
-        self._window_size, self._can_extract = profile.window_size, can_extract
-        self._window_turns = profile.window.keep_pairs
+        sources = Sources(store, embedder, model, vector_database)
+        self._layers = build_layers(profile, sources, name=name, strict=strict)
+        self._window_size, self._can_extract = messages_read(profile, self._layers), can_extract
+        self._window_turns = None if profile.custom_layers else profile.window.keep_pairs
         self._stores_vectors = profile.searches or embedder.local
         self._reads_digests, self._searches = "summary" in profile.layers, profile.searches
         self._vector_database = vector_database
@@ -193,6 +198,13 @@ class CombinedMemory:
             records=records,
             query=await self._prefetcher.query_vector(turn.text, turn.vector, index),
             quarantined_ids=quarantined_ids,
+            transcript=SessionTranscript(
+                self._store,
+                user,
+                snapshot.session.id,
+                length=snapshot.session.length,
+                quarantined_ids=quarantined_ids,
+            ),
         )
         turn = replace(turn, shown=client_message_ids(turn))
         sections, degraded = list[Section](), list[str]()
@@ -312,6 +324,8 @@ class CombinedMemory:
         Without a summary, the snapshot with the turns that the window may show.
         """
         if self.summary_policy is None:
+            if self._window_turns is None:
+                return snapshot
             start = turns_start(snapshot.unfolded, self._window_turns)
             return replace(snapshot, unfolded=snapshot.unfolded[start:]) if start else snapshot
         session, read = snapshot.session, snapshot.session.summary_state

@@ -7,11 +7,11 @@ loaded only by paths in the operator's own settings, never by a path in a reques
 
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from hashlib import sha256
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -98,7 +98,7 @@ def _is_installed(top: str) -> bool:
 
 
 @contextmanager
-def _own_folders(folders: Sequence[Path]) -> Iterator[None]:
+def _own_folders(folders: Sequence[Path]) -> Generator[None]:
     """Search `folders` behind all others, now and in later imports of the loaded modules."""
     wanted = [_OwnFolder(folder) for folder in folders]
     others = [entry for entry in sys.path if isinstance(entry, _OwnFolder) and entry not in wanted]
@@ -182,7 +182,9 @@ def _no_name(purpose: str, module: ModuleType, name: str, folders: Sequence[Path
 
 
 def _broken(purpose: str, name: str, error: Exception) -> str:
-    frames = [frame for frame in extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [
+        frame for frame in extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
     where = ""
     if isinstance(error, SyntaxError) and error.filename:
         where = f", {error.filename}, line {error.lineno}"

@@ -1,6 +1,6 @@
 """Profiles: named sets of layers, from TOML, built into a CombinedMemory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -175,7 +175,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def window_size(self) -> int:
         """The most session messages that a turn reads; 0 for all that are not summarized."""
-        if "summary" in self.layers or self.custom_layers:
+        if "summary" in self.layers:
             return 0
         if "window" not in self.layers:
             return 1
@@ -262,6 +262,18 @@ def build_layers(
             )
         layers.append(layer)
     return tuple(layers)
+
+
+def messages_read(profile: Profile, layers: Sequence[Layer]) -> int:
+    """The most session messages that a turn reads; 0 for all that are not summarized.
+
+    A layer of the operator gets all of them, unless its attribute `last_messages` says how many.
+    """
+    if not profile.custom_layers or "summary" in profile.layers:
+        return profile.window_size
+    own = [layer.inner for layer in layers if isinstance(layer, GuardedLayer)]
+    wanted = [int(getattr(layer, "last_messages", 0)) for layer in own]
+    return max(profile.window_size, *wanted) if all(number > 0 for number in wanted) else 0
 
 
 def _custom(path: str, name: str, profile: Profile, sources: Sources) -> Layer:

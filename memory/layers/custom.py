@@ -41,7 +41,7 @@ class GuardedLayer:
         except Exception as error:  # noqa: BLE001 - the operator's code raises anything
             place = _place_of(error)
             fields = {"layer": self.name, "error": type(error).__name__, "at": place}
-            _log.error("layer failed", extra=fields)  # noqa: TRY400 - its text may hold user data
+            _log.error("layer failed", extra=fields)  # its text may hold user data
             return Section(self.name, missing=self.name)
         return section
 

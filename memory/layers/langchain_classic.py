@@ -60,6 +60,8 @@ class ClassicLayer:
         budget_tokens: Most tokens of its text.
     """
 
+    last_messages = 1  # of the snapshot: it reads the transcript itself
+
     def __init__(
         self, sources: Sources, make: Callable[[], Any], *, name: str, budget_tokens: int
     ) -> None:

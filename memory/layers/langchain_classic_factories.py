@@ -142,9 +142,7 @@ def _with_model(options: ClassicOptions, sources: Sources) -> Any:
         limits["max_token_limit"] = options.max_token_limit
     if options.memory == "ConversationEntityMemory":
         limits["k"] = options.k
-    return getattr(classic, options.memory)(
-        llm=TokenEstimatingModel(inner=sources.model), **limits
-    )
+    return getattr(classic, options.memory)(llm=TokenEstimatingModel(inner=sources.model), **limits)
 
 
 def _vector(options: ClassicOptions, sources: Sources, key: str = "history") -> Any:
