@@ -146,11 +146,21 @@ async def play(
     text_pipeline: TextPipeline,
     model: BaseChatModel,
 ) -> Played:
-    """Play a conversation, then build the prompts of its questions, which are not stored."""
+    """Play a conversation, then build the prompts of its questions, which are not stored.
+
+    Raises:
+        ConfigurationError: A layer of the operator failed: figures without it would mislead.
+    """
     replay_model, counting_model = ReplayModel(), CountingModel(inner=model)
     indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4_000_000_000)
     memory = CombinedMemory(
-        name, profile, store=store, embedder=embedder, indexes=indexes, model=counting_model
+        name,
+        profile,
+        store=store,
+        embedder=embedder,
+        indexes=indexes,
+        model=counting_model,
+        strict=True,
     )
     due: list[SummarizeTask] = []
     now = [0.0]

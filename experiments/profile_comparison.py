@@ -4,16 +4,21 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 from langchain_core.language_models import BaseChatModel
 
+import onionskin
 from onionskin.experiments.conversations import Conversation
 from onionskin.experiments.playback import Played, pairs, play
 from onionskin.experiments.scoring import Score, score_answers
+from onionskin.memory.dotted_path import load_object, source_files
 from onionskin.memory.profiles import Profile
 from onionskin.memory.retrieval import Embedder, TextPipeline
 from onionskin.memory.store import Connection, EmbeddedRedis, RedisStore
@@ -112,7 +117,7 @@ def estimated_cost(comparison: Comparison) -> tuple[int, int]:
         for conversation in comparison.conversations:
             turns = pairs(conversation.messages)
             spoken = sum(count_tokens(pair.message + pair.reply) for pair in turns)
-            if "classic" in profile.layers:
+            if "classic" in profile.layers or profile.custom_layers:
                 calls += len(turns)
                 tokens += 2 * spoken + len(turns) * _REPLY_TOKENS
             elif profile.summary_policy:
@@ -157,10 +162,44 @@ async def _cell(comparison: Comparison, played: Played) -> Cell:
     )
 
 
+def code_digest(name: str, profile: Profile) -> str:
+    """A hash of the code that a profile's figures depend on.
+
+    That is the code of this version, the operator's own classes with the modules beside them, and
+    the versions of the packages that define the others.
+
+    Raises:
+        ConfigurationError: A class of the operator cannot be loaded.
+    """
+    digest = hashlib.sha256(_product_digest().encode())
+    for path in profile.custom_layers:
+        found = load_object(path, profile.folders, f"The layer {path!r} of profile {name!r}")
+        for file in source_files(found):
+            digest.update(f"{file.name}\0".encode() + file.read_bytes())
+    for package in ("langchain-classic", "langchain-community", "langchain-core"):
+        with suppress(PackageNotFoundError):
+            digest.update(f"{package} {version(package)}".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(1)
+def _product_digest() -> str:
+    """A hash of the product's own code and tables, which an editable installation may change."""
+    digest = hashlib.sha256()
+    for package in ("memory", "chains", "experiments"):
+        folder = Path(onionskin.__path__[0]) / package
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in {".py", ".lua", ".toml"}:
+                digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
 def _key(comparison: Comparison, conversation: Conversation, name: str) -> str:
     """The file name of a cell, with a hash of everything that its figures depend on."""
+    profile = comparison.profiles[name]
     parts = [
-        msgspec.json.encode(comparison.profiles[name]).decode(),
+        msgspec.json.encode(msgspec.structs.replace(profile, folder="")).decode(),
+        code_digest(name, profile),
         comparison.embedder.tag,
         repr(comparison.model.model_dump(mode="python", exclude_none=True))
         if comparison.scored

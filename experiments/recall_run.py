@@ -33,7 +33,7 @@ class Plan:
     Attributes:
         conversations: The conversations with their questions.
         profiles: Profiles by name. One with the vector layer searches, one with only a window
-            takes the newest messages first, any other recalls nothing.
+            takes the newest messages first, one without layers recalls nothing.
         embedders: Names of embedders, as for `ONIONSKIN_EMBEDDER`.
         top_k: Values of k.
         language: Language of the conversations.
@@ -68,11 +68,19 @@ async def run_recall(plan: Plan, progress: Progress) -> list[Run]:
     """Measure every profile with every embedder.
 
     Raises:
-        ConfigurationError: The file has no questions, or a language or embedder is unknown.
+        ConfigurationError: The file has no questions, a profile ranks no messages, or a language or
+            embedder is unknown.
     """
     questions = sum(len(conversation.questions) for conversation in plan.conversations)
     if not questions:
         raise ConfigurationError("The data file has no questions; see docs/experiments.md.")
+    for name, profile in plan.profiles.items():
+        if profile.layers and not {"vector", "window"}.intersection(profile.layers):
+            raise ConfigurationError(
+                f"Profile {name!r} ranks no messages: this experiment measures the layers 'vector' "
+                f"and 'window', not {', '.join(map(repr, profile.layers))}. Measure what reaches "
+                f"the prompt: onionskin experiment profiles --data FILE --profiles {name}"
+            )
     runs: list[Run] = []
     for embedder in plan.embedders:
         for name, profile in plan.profiles.items():

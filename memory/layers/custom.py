@@ -3,14 +3,17 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from onionskin.memory.dotted_path import load_object
 from onionskin.memory.errors import ConfigurationError, StoreUnavailableError
+from onionskin.memory.excerpts import message_tokens
 from onionskin.memory.layers.base import Layer, TurnContext
 from onionskin.memory.layers.langchain_classic import ClassicLayer
 from onionskin.memory.layers.langchain_classic_factories import Sources, TokenEstimatingModel
+from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Section
 
 _log = logging.getLogger("onionskin.layers")
@@ -34,8 +37,7 @@ class GuardedLayer:
             StoreUnavailableError: Redis is unavailable.
         """
         try:
-            section = await self.inner.load(turn)
-            _check_section(section, self.name)
+            section = _completed(await self.inner.load(turn), self.name)
         except StoreUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the operator's code raises anything
@@ -56,8 +58,7 @@ class StrictLayer(GuardedLayer):
             ConfigurationError: The layer failed; the message says where.
         """
         try:
-            section = await self.inner.load(turn)
-            _check_section(section, self.name)
+            section = _completed(await self.inner.load(turn), self.name)
         except StoreUnavailableError:
             raise
         except Exception as error:
@@ -195,11 +196,23 @@ def _checked(layer: object, path: str, purpose: str) -> Layer:
     return cast("Layer", layer)
 
 
-def _check_section(section: object, name: str) -> None:
+def _completed(section: object, name: str) -> Section:
+    """The section with the layer's name, and its estimated tokens if it states none."""
     if not isinstance(section, Section):
         raise TypeError(f"{name}.load returned {type(section).__name__!r}, not a Section")
-    if section.layer != name:
-        raise ValueError(f"{name}.load returned the section of {section.layer!r}")
+    tokens = section.tokens or _estimated_tokens(section)
+    if (section.layer, section.tokens) == (name, tokens):
+        return section
+    return replace(section, layer=name, tokens=tokens)
+
+
+def _estimated_tokens(section: Section) -> int:
+    entries = [*section.messages]
+    entries += [entry for hit in section.hits for entry in (hit.entry, *hit.context)]
+    entries += [entry for digest in section.digests for entry in digest.tail]
+    texts = [section.text, *(record.content for record in section.records)]
+    texts += [digest.summary_state.summary for digest in section.digests]
+    return sum(map(count_tokens, texts)) + sum(message_tokens(one.message) for one in entries)
 
 
 def _looks_like_layer(found: object) -> bool:
