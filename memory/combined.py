@@ -198,13 +198,7 @@ class CombinedMemory:
             records=records,
             query=await self._prefetcher.query_vector(turn.text, turn.vector, index),
             quarantined_ids=quarantined_ids,
-            transcript=SessionTranscript(
-                self._store,
-                user,
-                snapshot.session.id,
-                length=snapshot.session.length,
-                quarantined_ids=quarantined_ids,
-            ),
+            transcript=SessionTranscript(self._store, user, snapshot.session, quarantined_ids),
         )
         turn = replace(turn, shown=client_message_ids(turn))
         sections, degraded = list[Section](), list[str]()

@@ -184,6 +184,7 @@ def test_a_turn_goes_on_without_a_layer_that_fails(backend: Backend) -> None:
 def test_another_worker_rebuilds_a_memory_of_langchain(
     model: OpenAIServer, settings_of_backend: dict[str, str], tmp_path: Path
 ) -> None:
+    prompt = ""
     for number in range(2):
         with running_backend(model, tmp_path / "data", **settings_of_backend) as backend:
             backend.say("fay", f"Number {number}.", profile="shouting").raise_for_status()
