@@ -15,7 +15,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult, TurnContext
-from onionskin.memory.layers.facts import is_always_shown
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.types.messages import Entry
@@ -197,7 +196,7 @@ def _split_records(sections: tuple[Section, ...]) -> tuple[list[Record], list[Re
     standing, known = list[Record](), list[Record]()
     for section in sections:
         for record in section.records:
-            (standing if is_always_shown(record) else known).append(record)
+            (standing if record.is_always_shown else known).append(record)
     return standing, known
 
 

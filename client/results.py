@@ -16,6 +16,15 @@ from typing import (
 )
 
 Kind: TypeAlias = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
+Status: TypeAlias = Literal[
+    "current",
+    "superseded",
+    "ended",
+    "upcoming",
+    "archived",
+    "quarantined",
+    "expired",
+]
 Term: TypeAlias = Literal["short", "long"]
 Role: TypeAlias = Literal["user", "assistant"]
 OnConflict: TypeAlias = Literal["queue", "reject", "interrupt", "parallel"]
@@ -217,6 +226,7 @@ class Memory:
     source: str | None
     confirmed: tuple[str, ...]
     superseded_by: str | None
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)

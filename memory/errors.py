@@ -127,6 +127,18 @@ class RecordConflictError(OnionskinError):
         )
 
 
+class RecordChangedError(OnionskinError):
+    """A memory is not in the state that the request requires."""
+
+    code = "precondition_failed"
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(
+            f"Memory {record_id!r} has changed since it was read: its ETag is another one. Read it "
+            "and try again."
+        )
+
+
 class TopicTakenError(OnionskinError):
     """Another memory has the same topic.
 

@@ -37,6 +37,7 @@ _STATUS = {
     "overtaken": 409,
     "turn_interrupted": 409,
     "memory_conflict": 409,
+    "precondition_failed": 412,
     "topic_taken": 409,
     "memories_full": 409,
     "session_closed": 409,

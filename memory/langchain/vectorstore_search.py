@@ -86,10 +86,8 @@ class IndexSearch:
             yield document_of_message(near.entry), near
 
     def _admits_record(self, record: Record) -> bool:
-        return (
-            record.is_recalled(self.now)
-            and record.id not in self.view.quarantine.quarantined_ids
-            and passes(document_of_record(record), self.wanted)
+        return record.is_current(self.now, self.view.quarantine.quarantined_ids) and passes(
+            document_of_record(record), self.wanted
         )
 
     def _admits_message(self, entry: Entry) -> bool:

@@ -32,13 +32,13 @@ class FactsLayer:
         if turn.records is None or not len(turn.records):
             return Section(self.name)
         recalled = _recalled(turn)
-        always = [record for record in turn.records if is_always_shown(record) and recalled(record)]
+        always = [record for record in turn.records if record.is_always_shown and recalled(record)]
         always.sort(key=lambda record: (not record.pinned, -record.importance, -record.updated))
         hits = turn.records.search(
             turn.text,
             turn.query,
             top_k=self._top_k,
-            where=lambda record: not is_always_shown(record) and recalled(record),
+            where=lambda record: not record.is_always_shown and recalled(record),
             selection=replace(EVERYTHING, today=turn.today),
         )
         records = _fitting(always, self._pinned_tokens)
@@ -48,8 +48,7 @@ class FactsLayer:
 
 def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
     return lambda record: (
-        record.is_recalled(turn.at)
-        and record.entry().id not in turn.quarantined_ids
+        record.is_current(turn.at, turn.quarantined_ids)
         and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, record))
         and not (turn.replaces_from is not None and _is_replaced(turn, record))
     )
@@ -62,16 +61,12 @@ def _is_from(sessions: frozenset[str], record: Record) -> bool:
 
 def _is_replaced(turn: TurnContext, record: Record) -> bool:
     """Whether the turn replaces all source turns of a record."""
-    parts = [one.partition(".") for one in (record.source, *record.confirmed) if one]
-    return bool(parts) and all(
-        position.isdecimal() and turn.is_replaced(session_id, int(position))
-        for session_id, _, position in parts
-    )
 
+    def is_replaced(source: str) -> bool:
+        session_id, _, position = source.partition(".")
+        return position.isdecimal() and turn.is_replaced(session_id, int(position))
 
-def is_always_shown(record: Record) -> bool:
-    """Whether a record is always in the prompt."""
-    return record.pinned or record.kind in ("preference", "rule")
+    return record.is_drawn_only_from(is_replaced)
 
 
 def _fitting(records: Iterable[Record], budget_tokens: int) -> tuple[Record, ...]:

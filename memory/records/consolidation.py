@@ -48,7 +48,7 @@ class RecordConsolidator:
                 text,
                 vector,
                 top_k=_HITS_PER_LINE,
-                where=lambda record: record.is_recalled(now),
+                where=lambda record: _is_comparable(record, now),
                 selection=EVERYTHING,
             )
             for text, vector in zip(queries, vectors, strict=True)
@@ -127,7 +127,7 @@ class RecordMerger:
         self._lines, self._known, self._now = lines, known, now
         self._all = (*before, *lines)
         self._by_content = {
-            _normalized(record.content): record for record in records if record.is_recalled(now)
+            _normalized(record.content): record for record in records if _is_comparable(record, now)
         }
         self._writes: dict[str, RecordWrite] = {}
 
@@ -167,12 +167,13 @@ class RecordMerger:
             source=turn_of(line, self._all),
         )
         newer = [
-            old.valid_from
+            (old.valid_from, old.id)
             for old in (self._known[number - 1] for number in extracted.replaces)
             if old.valid_from is not None and old.valid_from > at
         ]
         if newer:  # an older conversation was imported later: its fact was already outdated
-            record = replace(record, valid_to=min(newer))
+            valid_to, newer_id = min(newer)
+            record = replace(record, valid_to=valid_to, superseded_by=newer_id)
         self._by_content[_normalized(record.content)] = record
         self._writes[record.id] = RecordWrite(
             record, None, vector, RecordChange(self._now, "created", record)
@@ -226,6 +227,11 @@ def turn_of(line: Entry, lines: Sequence[Entry]) -> str:
         asked = (entry.position for entry in lines if entry.message.role == "user")
         position = max((place for place in asked if place < position), default=position)
     return f"{line.session_id}.{position}"
+
+
+def _is_comparable(record: Record, now: float) -> bool:
+    """Whether a new record may repeat or contradict it: it is true now, or will be."""
+    return record.status(now) in ("current", "upcoming")
 
 
 def _normalized(text: str) -> str:

@@ -8,11 +8,19 @@ from typing import Any
 
 from onionskin.memory.errors import (
     InvalidInputError,
+    RecordChangedError,
     RecordConflictError,
     TopicTakenError,
     UnknownRecordError,
+    UnknownTurnError,
 )
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
+from onionskin.memory.records.drafts import (
+    apply_defaults,
+    build_write,
+    merged_fields,
+    redact_fields,
+)
 from onionskin.memory.retrieval import (
     EVERYTHING,
     Embedder,
@@ -26,62 +34,14 @@ from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.messages import User, Vector
 from onionskin.memory.types.records import (
     SHORT_TERM_SECONDS,
+    Action,
     Record,
     RecordChange,
     StaleFilter,
-    new_record_id,
 )
 
-_ATTEMPTS = 5
-
-
-def redact_fields(fields: Mapping[str, Any], privacy: PrivacyPolicy) -> dict[str, Any]:
-    """The fields of a record without private text and redacted data.
-
-    Raises:
-        InvalidInputError: The topic contains such text; two topics could become equal without it.
-    """
-    topic = fields.get("topic")
-    if topic is not None and privacy.for_storage(topic) != topic:
-        raise InvalidInputError(
-            "The topic holds private text or personal data, which is not stored. Choose another."
-        )
-    texts = ("content", "tags", "entities", "metadata")
-    return {
-        name: privacy.redact_json(value) if name in texts else value
-        for name, value in fields.items()
-    }
-
-
-def build_write(
-    draft: Mapping[str, Any], vector: Vector | None, records: Iterable[Record], now: float
-) -> RecordWrite:
-    """The write for a draft: of a new record, or of the existing record with its topic."""
-    topic = draft.get("topic")
-    before = next(
-        (record for record in records if topic is not None and record.topic == topic), None
-    )
-    if before is None:
-        plain = Record(new_record_id(), draft["content"], "fact", "long", created=now, updated=now)
-        fresh = replace(plain, **draft)
-        record = apply_defaults(fresh, draft, now)
-        return RecordWrite(record, None, vector, RecordChange(now, "created", record))
-    changed = replace(before, **draft, updated=now, revision=before.revision + 1)
-    if not changed.is_alive(now) and "expires" not in draft:
-        changed = replace(changed, expires=None)
-    record = apply_defaults(changed, draft, now)
-    return RecordWrite(record, before, vector, RecordChange(now, "updated", record))
-
-
-def apply_defaults(record: Record, given: Mapping[str, Any], now: float) -> Record:
-    """Set the expiry: pinned records have none, short-term ones a default, others if given."""
-    if record.pinned:
-        return replace(record, archived=False, expires=None)
-    if given.get("term") == "long" and "expires" not in given:
-        return replace(record, expires=None)
-    if record.term == "short" and record.expires is None:
-        return replace(record, expires=now + SHORT_TERM_SECONDS)
-    return record
+_ATTEMPTS = 100
+"""One of several concurrent writers succeeds at each attempt."""
 
 
 def find_revision(
@@ -148,9 +108,13 @@ class RecordService:
             drafts: Fields of `Record`, at least `content`.
 
         Raises:
-            InvalidInputError: A topic contains text that may not be stored.
+            InvalidInputError: A topic contains text that may not be stored, or a source names a
+                turn that the user does not have.
         """
         drafts = [redact_fields(draft, self.privacy) for draft in drafts]
+        await self._check_sources(
+            user, {draft["source"] for draft in drafts if draft.get("source")}
+        )
         vectors = await embed_with_timeout(
             self._embedder, [draft["content"] for draft in drafts], self._embed_seconds
         )
@@ -169,11 +133,25 @@ class RecordService:
                 return [write.record for write in writes if write.record]
         raise AssertionError("the last attempt returns or raises")
 
-    async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
-        """Update some fields of a record.
+    async def update(
+        self,
+        user: User,
+        record_id: str,
+        fields: Mapping[str, Any],
+        *,
+        version: str | None = None,
+    ) -> Record:
+        """Update some fields of a record, whatever other writers change at the same time.
+
+        Args:
+            user: Owner of the record.
+            record_id: The record.
+            fields: New values; `metadata` is merged, and a null removes its key (RFC 7386).
+            version: The `version` that the record must have; None for any.
 
         Raises:
             UnknownRecordError: The user has no such record.
+            RecordChangedError: The record has another version.
             TopicTakenError: Another record has the topic.
             InvalidInputError: The topic contains text that may not be stored.
         """
@@ -182,21 +160,19 @@ class RecordService:
         if "content" in fields:
             texts = [fields["content"]]
             vector = (await embed_with_timeout(self._embedder, texts, self._embed_seconds))[0]
-        before, now = await self.get(user, record_id), self.clock()
-        after = apply_defaults(
-            replace(before, **fields, updated=now, revision=before.revision + 1), fields, now
-        )
-        step = RecordChange(now, "archived" if fields == {"archived": True} else "updated", after)
-        await self._store.records.write(user, [RecordWrite(after, before, vector, step)])
-        return after
+        action = "archived" if fields == {"archived": True} else "updated"
+
+        def changed(before: Record, now: float) -> Record:
+            after = replace(before, **merged_fields(before, fields), updated=now)
+            return apply_defaults(after, fields, now)
+
+        return await self._change(user, record_id, changed, action, vector=vector, version=version)
 
     async def promote(self, user: User, record_id: str) -> Record:
         """Make a record long-term, so that it no longer expires."""
-        before, now = await self.get(user, record_id), self.clock()
-        after = replace(before.promoted(now), revision=before.revision + 1)
-        step = RecordChange(now, "promoted", after)
-        await self._store.records.write(user, [RecordWrite(after, before, step=step)])
-        return after
+        return await self._change(
+            user, record_id, lambda before, now: before.promoted(now), "promoted"
+        )
 
     async def delete(self, user: User, record_ids: Sequence[str]) -> int:
         """Delete records, all or none, and return their number; they can be restored for a while.
@@ -222,12 +198,15 @@ class RecordService:
         return len(records)
 
     async def archive(self, user: User, stale: StaleFilter) -> list[str]:
-        """Archive stale records and return their ids; pinned records are never stale."""
+        """Archive stale records and return their ids.
+
+        Pinned records, preferences and rules are never stale.
+        """
         for attempt in range(1, _ATTEMPTS + 1):
             now = self.clock()
             writes: list[RecordWrite] = []
             for before in await self.index(user):
-                if before.pinned or before.archived or not before.is_alive(now):
+                if before.is_always_shown or before.archived or not before.is_alive(now):
                     continue
                 if stale.matches(before, now):
                     revision = before.revision + 1
@@ -254,17 +233,28 @@ class RecordService:
         where: Callable[[Record], bool],
         selection: Selection = EVERYTHING,
     ) -> list[RecordHit]:
-        """The best matches for `query` among the records that have not expired."""
+        """The best matches for `query` among the records that have not expired.
+
+        Records that are not current follow those that are.
+        """
         query = self.privacy.for_storage(query)
         vector = (await embed_with_timeout(self._embedder, [query], self._embed_seconds))[0]
-        index, now = await self.index(user), self.clock()
-        return index.search(
-            query,
-            vector,
-            top_k=top_k,
-            where=lambda record: record.is_alive(now) and where(record),
-            selection=selection,
-        )
+        view, now = await self._indexes.refresh(user), self.clock()
+        quarantined_ids = view.quarantine.quarantined_ids
+
+        def hits(admits: Callable[[Record], bool], count: int) -> list[RecordHit]:
+            return view.records.search(
+                query, vector, top_k=count, where=admits, selection=selection
+            )
+
+        def is_current(record: Record) -> bool:
+            return where(record) and record.is_current(now, quarantined_ids)
+
+        found = hits(lambda record: record.is_alive(now) and where(record), top_k)
+        found.sort(key=lambda hit: not is_current(hit.record))
+        if found and not is_current(found[0].record):
+            found = [*hits(is_current, 1), *found][:top_k]
+        return found
 
     async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
         """The changes of a record in the last thirty days, oldest first.
@@ -318,6 +308,42 @@ class RecordService:
             for write in writes:
                 with contextlib.suppress(RecordConflictError):
                     await self._store.records.write(user, [write])
+
+    async def _check_sources(self, user: User, turn_ids: Iterable[str]) -> None:
+        for turn_id in turn_ids:
+            try:
+                await self._store.transcripts.turn(user, turn_id)
+            except UnknownTurnError as error:
+                raise InvalidInputError(
+                    f"The source {turn_id!r} names no turn of this user. Use the `turn_id` of an "
+                    "answer, or omit the source."
+                ) from error
+
+    async def _change(
+        self,
+        user: User,
+        record_id: str,
+        change: Callable[[Record, float], Record],
+        action: Action,
+        *,
+        vector: Vector | None = None,
+        version: str | None = None,
+    ) -> Record:
+        """Apply a change to the record as it is, again if it was written in between."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            before, now = await self.get(user, record_id), self.clock()
+            if version is not None and before.version != version:
+                raise RecordChangedError(record_id)
+            after = replace(change(before, now), revision=before.revision + 1)
+            write = RecordWrite(after, before, vector, RecordChange(now, action, after))
+            try:
+                await self._store.records.write(user, [write])
+            except RecordConflictError:
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return after
+        raise AssertionError("the last attempt returns or raises")
 
     async def _delete(self, user: User, records: Sequence[Record], now: float) -> None:
         writes = [

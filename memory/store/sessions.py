@@ -4,9 +4,11 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from onionskin.memory.errors import UnknownSessionError
+from onionskin.memory.merge_patch import merge_patch
 from onionskin.memory.store import keys
 from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.encryption.ciphers import Cipher
@@ -155,23 +157,32 @@ class Sessions(Repository):
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Session:
-        """Change a session's title or metadata; None leaves a value as it is.
+        """Change a session's title, and merge into its metadata (RFC 7386); None leaves a value.
 
         Raises:
             UnknownSessionError: The user has no such session.
         """
-        await self.get(user, session_id)
-        given = _given_fields(title=title, metadata=metadata)
-        if not await self._keyring.run_write(
-            user,
-            _UPDATE,
-            lambda cipher: (
-                *(session_id, 0, 0, "", 0),
-                *_flat_fields(cipher, session_id, given),
-            ),
-        ):
-            raise UnknownSessionError(session_id)
-        return await self.get(user, session_id)
+        while True:  # until no other writer comes in between
+            await self.get(user, session_id)
+            expected, merged = b"", metadata
+            if metadata is not None:
+                stored, before = await self._metadata(user, session_id)
+                expected, merged = b"=" + stored, merge_patch(before, metadata)
+            given = _given_fields(title=title, metadata=merged)
+            changed = partial(_changed_fields, session_id, expected, given)
+            done = await self._keyring.run_write(user, _UPDATE, changed)
+            if done > 0:
+                return await self.get(user, session_id)
+            if not done:
+                raise UnknownSessionError(session_id)
+
+    async def _metadata(self, user: User, session_id: str) -> tuple[bytes, dict[str, Any]]:
+        """A session's metadata as stored, and decoded."""
+        name = keys.session(user, session_id)
+        stored = await self._call(self._commands.hget(name, "metadata")) or b""
+        cipher = await self._keyring.cipher_for(user, [stored])
+        text = cipher.decrypt(f"session:{session_id}:metadata", stored).decode()
+        return stored, json.loads(text or "{}")
 
     async def save_summary(
         self,
@@ -218,7 +229,7 @@ class Sessions(Repository):
         Raises:
             UnknownSessionError: The user has no such session.
         """
-        arguments = (session_id, 0, 0, "", 0, "closed", "0")
+        arguments = (session_id, 0, 0, "", "", "closed", "0")
         if not await self._keyring.run_write(user, _UPDATE, lambda _: arguments):
             raise UnknownSessionError(session_id)
 
@@ -370,6 +381,12 @@ def _given_fields(
     given = {"title": title, "profile": profile, "metadata": packed}
     given["titled"] = None if title is None else "1"  # an edit of the first message keeps it
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _changed_fields(
+    session_id: str, expected: bytes, given: dict[str, str], cipher: Cipher
+) -> list[Argument]:
+    return [session_id, 0, 0, "", expected, *_flat_fields(cipher, session_id, given)]
 
 
 def _flat_fields(cipher: Cipher, session_id: str, given: dict[str, str]) -> list[Argument]:

@@ -11,7 +11,7 @@ import msgspec
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.records.service import redact_fields
+from onionskin.memory.records.drafts import redact_fields
 from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import (
     MessagesPiece,

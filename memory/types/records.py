@@ -1,7 +1,8 @@
 """Records: long-term memories about a user, such as facts, preferences, rules and notes."""
 
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +13,17 @@ from onionskin.memory.types.messages import Entry, Message
 
 Kind: TypeAlias = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
 Term: TypeAlias = Literal["short", "long"]
+Status: TypeAlias = Literal[
+    "current",
+    "superseded",
+    "ended",
+    "upcoming",
+    "archived",
+    "quarantined",
+    "expired",
+]
+"""Whether a record is current, or why it is not: a newer record contradicts it, its validity has
+ended or not begun, it is archived or quarantined, or it has expired."""
 Action: TypeAlias = Literal[
     "created",
     "updated",
@@ -80,10 +92,58 @@ class Record:
             return True
         return all(until is None or now < until for until in (self.expires, self.kept_until))
 
-    def is_recalled(self, now: float) -> bool:
-        """Whether it may be recalled: alive, not archived and still valid."""
-        outdated = self.valid_to is not None and self.valid_to <= now
-        return self.is_alive(now) and not self.archived and not outdated
+    def status(self, now: float, quarantined_ids: Container[str] = frozenset()) -> Status:
+        """Its status at a time; only a current record is recalled.
+
+        Args:
+            now: Unix seconds.
+            quarantined_ids: Ids of quarantined entries of the user's index.
+        """
+        if not self.is_alive(now):
+            return "expired"
+        if self.archived:
+            return "archived"
+        if self.superseded_by is not None:
+            return "superseded"
+        if not self.is_valid(now):
+            return "upcoming" if self.valid_to is None or now < self.valid_to else "ended"
+        return "quarantined" if self.entry_id in quarantined_ids else "current"
+
+    def is_current(self, now: float, quarantined_ids: Container[str] = frozenset()) -> bool:
+        """Whether its status is `current`: the one definition for prompts, lists and searches."""
+        return self.status(now, quarantined_ids) == "current"
+
+    def is_valid(self, at: float) -> bool:
+        """Whether it was true at a time, whatever is known since."""
+        if self.superseded_by is not None and self.valid_to is None:
+            return False
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_to is None or at < self.valid_to
+        )
+
+    @property
+    def is_always_shown(self) -> bool:
+        """Whether it is in every prompt while it is current, and never archived as stale."""
+        return self.pinned or self.kind in ("preference", "rule")
+
+    @property
+    def version(self) -> str:
+        """A text that differs after each change of the record; accesses do not change it."""
+        state = replace(
+            self,
+            revision=0,
+            access_count=0,
+            last_access=None,
+            importance=0.0,
+            confirmed=(),
+            kept_until=None,
+        )
+        return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+
+    @property
+    def entry_id(self) -> str:
+        """The id of its entry in an index."""
+        return f"{self.id}:{self.revision}"
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -1,57 +1,104 @@
-"""Preferences: memories whose topic is a category; each is in every prompt, within a budget."""
+"""Preferences: memories of that kind, or with the topic of a category.
+
+While they are current, each is in every prompt, within a budget. `PUT` sets one per category, under
+the topic `preference:<category>`. Others have the topic `preference:<category>/<random letters>`, or
+a topic of their own, or none, if they were extracted.
+"""
+
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from onionskin.memory.errors import UnknownRecordError
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import Record
 
-_PREFIX = "preference:"
+_PREFIX, _SEPARATOR = "preference:", "/"
+_LETTERS = 20
 
 
-def category_of(record: Record) -> str:
-    """The category of a preference."""
-    return (record.topic or "").removeprefix(_PREFIX)
+def category_of(record: Record) -> str | None:
+    """The category of a preference; None if it belongs to none."""
+    topic = record.topic or ""
+    if topic.startswith(_PREFIX):
+        return topic.removeprefix(_PREFIX).partition(_SEPARATOR)[0]
+    return topic or None
 
 
-async def all_preferences(records: RecordService, user: User) -> list[Record]:
-    """The user's active preferences, sorted by category."""
-    now = records.clock()
-    active = [record for record in await records.index(user) if record.is_recalled(now)]
-    return sorted(
-        (record for record in active if (record.topic or "").startswith(_PREFIX)), key=category_of
-    )
+async def all_preferences(
+    records: RecordService, user: User, is_current: Callable[[Record], bool]
+) -> list[Record]:
+    """The user's current preferences, sorted by category; those without one follow."""
+    found = [
+        record
+        for record in await records.index(user)
+        if _is_preference(record) and is_current(record)
+    ]
+    return sorted(found, key=lambda one: (category_of(one) is None, category_of(one), one.created))
 
 
-async def find_preference(records: RecordService, user: User, category: str) -> Record:
-    """The preference of a category.
+async def find_preference(
+    records: RecordService, user: User, category: str, is_current: Callable[[Record], bool]
+) -> Record:
+    """The preference that was set for a category, else the latest of those that belong to it.
 
     Raises:
         UnknownRecordError: The category has no preference.
     """
-    now, topic = records.clock(), f"{_PREFIX}{category}"
-    for record in await records.index(user):
-        if record.topic == topic and record.is_alive(now):
-            return record
-    raise UnknownRecordError(topic)
+    topic = f"{_PREFIX}{category}"
+    found = [
+        record
+        for record in await all_preferences(records, user, is_current)
+        if category_of(record) == category
+    ]
+    if not found:
+        raise UnknownRecordError(topic)
+    return max(found, key=lambda record: (record.topic == topic, record.updated))
 
 
-async def set_preference(records: RecordService, user: User, category: str, content: str) -> Record:
-    """Create or replace the preference of a category."""
-    draft = {
-        "content": content,
-        "kind": "preference",
-        "topic": f"{_PREFIX}{category}",
-        "archived": False,
-    }
+async def set_preference(
+    records: RecordService, user: User, category: str, options: Mapping[str, Any]
+) -> Record:
+    """Create or replace the preference that is set for a category.
+
+    Args:
+        records: The user's records.
+        user: Owner of the preference.
+        category: Its category.
+        options: Fields of `Record`, at least `content`.
+    """
+    return await _create(records, user, f"{_PREFIX}{category}", options)
+
+
+async def add_preference(
+    records: RecordService, user: User, category: str, options: Mapping[str, Any]
+) -> Record:
+    """Create a preference beside those that its category has; arguments as `set_preference`."""
+    name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
+    return await _create(records, user, f"{_PREFIX}{category}{_SEPARATOR}{name}", options)
+
+
+async def forget_preference(
+    records: RecordService, user: User, category: str, is_current: Callable[[Record], bool]
+) -> Record:
+    """Delete the preference that `find_preference` finds, and return it.
+
+    Raises:
+        UnknownRecordError: The category has no preference.
+    """
+    record = await find_preference(records, user, category, is_current)
+    await records.delete(user, [record.id])
+    return record
+
+
+async def _create(
+    records: RecordService, user: User, topic: str, options: Mapping[str, Any]
+) -> Record:
+    draft = {"kind": "preference", "topic": topic, "archived": False, **options}
     return (await records.create(user, [draft]))[0]
 
 
-async def forget_preference(records: RecordService, user: User, category: str) -> Record:
-    """Delete the preference of a category and return it.
-
-    Raises:
-        UnknownRecordError: The category has no preference.
-    """
-    record = await find_preference(records, user, category)
-    await records.delete(user, [record.id])
-    return record
+def _is_preference(record: Record) -> bool:
+    return record.kind == "preference" or (record.topic or "").startswith(_PREFIX)

@@ -1,11 +1,13 @@
 """Queries over memories: filters, search, bulk deletion and archiving thresholds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from onionskin.memory.retrieval import RecordHit
-from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Term
+from onionskin.memory.types.messages import User
+from onionskin.memory.types.records import KINDS, Kind, Record, StaleFilter, Status, Term
 from onionskin.service.memories.schemas import (
     Body,
     Label,
@@ -16,8 +18,45 @@ from onionskin.service.memories.schemas import (
     Tags,
 )
 from onionskin.service.schemas import finite_number
+from onionskin.service.state import State
 
 _DAY_SECONDS = 86_400.0
+
+
+_INCLUDE_SUPERSEDED = (
+    "Also memories that are not valid now; their `status` and `superseded_by` say why."
+)
+_AS_OF = "Memories that were valid at this time instead of now."
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryView:
+    """How the memories of a user are shown at a time, with what is current.
+
+    Attributes:
+        now: Current time in Unix seconds.
+        quarantined_ids: Ids of quarantined entries.
+    """
+
+    now: float
+    quarantined_ids: frozenset[str]
+
+    def status(self, record: Record) -> Status:
+        """Whether a memory is current, or why it is not."""
+        return record.status(self.now, self.quarantined_ids)
+
+    def is_current(self, record: Record) -> bool:
+        """Whether a memory is current."""
+        return self.status(record) == "current"
+
+    def info(self, record: Record) -> MemoryInfo:
+        """The schema of a memory."""
+        return MemoryInfo.of(record, now=self.now, quarantined_ids=self.quarantined_ids)
+
+
+async def memory_view(state: State, user: User) -> MemoryView:
+    """How the user's memories are shown now."""
+    return MemoryView(state.records.clock(), await state.indexes.quarantined_ids(user))
 
 
 class MemoryQuery(Body):
@@ -29,23 +68,26 @@ class MemoryQuery(Body):
     since: AwareDatetime | None = Field(default=None, description="Created at or after this time.")
     until: AwareDatetime | None = Field(default=None, description="Created at or before this time.")
     include_archived: bool = False
+    include_superseded: bool = Field(default=False, description=_INCLUDE_SUPERSEDED)
+    include_quarantined: bool = False
+    as_of: AwareDatetime | None = Field(default=None, description=_AS_OF)
     cursor: str | None = Field(
         default=None, max_length=100, description="`next_cursor` of the previous page."
     )
     limit: int = Field(default=50, ge=1, le=200, description="Maximum number of items per page.")
 
-    def page(self, records: Iterable[Record], *, now: float) -> MemoryPage:
+    def page(self, records: Iterable[Record], view: MemoryView) -> MemoryPage:
         """The matching memories, newest first.
 
         Args:
             records: All records of the user.
-            now: Current time in Unix seconds; expired records are left out.
+            view: How they are shown.
 
         Raises:
             InvalidInputError: The cursor is invalid.
         """
-        admits = self.filter().admits
-        matches = [record for record in records if record.is_alive(now) and admits(record)]
+        admits = self.filter().shown_by(view)
+        matches = [record for record in records if admits(record)]
         matches.sort(key=_newest_first)
         if self.cursor:
             after = _sort_key(self.cursor)
@@ -53,7 +95,7 @@ class MemoryQuery(Body):
         page = matches[: self.limit]
         has_more = len(matches) > self.limit
         return MemoryPage(
-            memories=[MemoryInfo.of(record) for record in page],
+            memories=[view.info(record) for record in page],
             next_cursor=f"{page[-1].created!r}:{page[-1].id}" if has_more else None,
         )
 
@@ -66,11 +108,18 @@ class MemoryQuery(Body):
             since=self.since,
             until=self.until,
             include_archived=self.include_archived,
+            include_superseded=self.include_superseded,
+            include_quarantined=self.include_quarantined,
+            as_of=self.as_of,
         )
 
 
 class MemoryFilter(Body):
-    """A filter for memories; all given conditions must hold."""
+    """A filter for memories; all given conditions must hold.
+
+    A search or a list shows current memories only, unless others are included. A deletion takes all
+    that match, archived ones only if they are included.
+    """
 
     kinds: list[Kind] | None = Field(default=None, max_length=len(KINDS))
     term: Term | None = None
@@ -81,9 +130,26 @@ class MemoryFilter(Body):
         default=None, description="Only memories from turns of this session."
     )
     include_archived: bool = False
+    include_superseded: bool = Field(default=False, description=_INCLUDE_SUPERSEDED)
+    include_quarantined: bool = False
+    as_of: AwareDatetime | None = Field(default=None, description=_AS_OF)
+
+    def shown_by(self, view: MemoryView) -> Callable[[Record], bool]:
+        """Whether a memory matches and is current, or not current for an included reason."""
+        statuses: set[Status] = {"current"}
+        statuses |= {"archived"} if self.include_archived else set()
+        statuses |= {"quarantined"} if self.include_quarantined else set()
+        outdated: set[Status] = {"superseded", "ended", "upcoming"}
+        statuses |= outdated if self.include_superseded or self.as_of else set()
+        at = self.as_of.timestamp() if self.as_of else None
+        return lambda record: (
+            view.status(record) in statuses
+            and self.admits(record)
+            and (at is None or record.is_valid(at))
+        )
 
     def admits(self, record: Record) -> bool:
-        """Whether a memory matches."""
+        """Whether a memory matches, whether or not it is current."""
         return (
             (self.include_archived or not record.archived)
             and (self.kinds is None or record.kind in self.kinds)
@@ -120,10 +186,10 @@ class MemoryHit(BaseModel):
     parts: dict[str, float] = Field(description="The score is the sum of these.")
 
     @classmethod
-    def of(cls, result: RecordHit) -> "MemoryHit":
+    def of(cls, result: RecordHit, view: MemoryView) -> "MemoryHit":
         """The schema of a search result."""
         hit = result.hit
-        return cls(memory=MemoryInfo.of(result.record), score=hit.score, parts=dict(hit.parts))
+        return cls(memory=view.info(result.record), score=hit.score, parts=dict(hit.parts))
 
 
 class MemoryHits(BaseModel):

@@ -5,7 +5,7 @@ Preferences are memories with a category; the quarantine lists texts that read l
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from onionskin.memory.records.provenance import find_provenance
 from onionskin.memory.retrieval import Selection
@@ -22,8 +22,10 @@ from onionskin.service.memories.queries import (
     MemoryHits,
     MemoryQuery,
     MemorySearch,
+    memory_view,
 )
 from onionskin.service.memories.schemas import (
+    CategoryName,
     HistoryStep,
     MemoryHistory,
     MemoryId,
@@ -35,6 +37,7 @@ from onionskin.service.memories.schemas import (
     MemoryStats,
     NewMemories,
     NewMemory,
+    NewPreference,
     Preference,
     PreferenceBody,
     Preferences,
@@ -47,28 +50,33 @@ from onionskin.service.memories.schemas import (
 
 router = APIRouter(route_class=IdempotentRoute, prefix="/v1/users/{user_id}", tags=["memories"])
 MemoryPath = Annotated[MemoryId, Path()]
-Category = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,64}$", examples=["diet"])]
+Category = Annotated[CategoryName, Path()]
+IfMatch = Annotated[
+    str | None, Header(description="`ETag` of the memory as it was read; `*` for any.")
+]
 
 
 @router.post("/memories", status_code=201, responses=problem_responses(404, 409, 422, 507))
 async def keep_memory(user: StoringDep, body: NewMemory, state: StateDep) -> MemoryInfo:
     """Create a memory; it replaces the memory that has the same `topic`, if any."""
-    return MemoryInfo.of((await state.records.create(user, [body.fields()]))[0])
+    (record,) = await state.records.create(user, [body.fields()])
+    return (await memory_view(state, user)).info(record)
 
 
 @router.post("/memories/batch", status_code=201, responses=problem_responses(404, 409, 422, 507))
 async def keep_memories(user: StoringDep, body: NewMemories, state: StateDep) -> MemoryList:
     """Create several memories: all or none."""
     records = await state.records.create(user, [memory.fields() for memory in body.memories])
-    return MemoryList(memories=[MemoryInfo.of(record) for record in records])
+    view = await memory_view(state, user)
+    return MemoryList(memories=[view.info(record) for record in records])
 
 
 @router.get("/memories", responses=problem_responses(404, 422))
 async def list_memories(
     user: OwnerDep, query: Annotated[MemoryQuery, Query()], state: StateDep
 ) -> MemoryPage:
-    """List the user's memories, newest first."""
-    return query.page(await state.records.index(user), now=state.records.clock())
+    """List the user's current memories, newest first; others only if they are included."""
+    return query.page(await state.records.index(user), await memory_view(state, user))
 
 
 @router.get("/memories/stats", responses=problem_responses(404, 422))
@@ -79,17 +87,23 @@ async def memory_stats(user: OwnerDep, state: StateDep) -> MemoryStats:
 
 @router.post("/memories/search", responses=problem_responses(404, 422))
 async def search_memories(user: OwnerDep, body: MemorySearch, state: StateDep) -> MemoryHits:
-    """Search memories; best match first, each with the parts of its score."""
-    selection = Selection(min_similarity=body.min_similarity)
+    """Search memories; best match first, each with the parts of its score.
+
+    Memories that are not current are only found if they are included; they follow the current ones.
+    """
+    selection, view = Selection(min_similarity=body.min_similarity), await memory_view(state, user)
     hits = await state.records.search(
-        user, body.query, top_k=body.top_k, where=body.admits, selection=selection
+        user, body.query, top_k=body.top_k, where=body.shown_by(view), selection=selection
     )
-    return MemoryHits(hits=[MemoryHit.of(hit) for hit in hits])
+    return MemoryHits(hits=[MemoryHit.of(hit, view) for hit in hits])
 
 
 @router.post("/memories/archive", responses=problem_responses(404, 409, 422))
 async def archive_memories(user: OwnerDep, body: ArchiveRequest, state: StateDep) -> Archived:
-    """Archive stale memories: they stay stored but are not recalled. Pinned ones stay active."""
+    """Archive stale memories: they stay stored but are not recalled.
+
+    Pinned ones, preferences and rules stay active.
+    """
     return Archived(ids=await state.records.archive(user, body.stale_filter()))
 
 
@@ -104,17 +118,33 @@ async def delete_memories(user: OwnerDep, body: BulkDelete, state: StateDep) -> 
 
 
 @router.get("/memories/{memory_id}", responses=problem_responses(404, 422))
-async def get_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryInfo:
-    """Read one memory."""
-    return MemoryInfo.of(await state.records.get(user, memory_id))
-
-
-@router.patch("/memories/{memory_id}", responses=problem_responses(404, 409, 422))
-async def change_memory(
-    user: OwnerDep, memory_id: MemoryPath, body: MemoryPatch, state: StateDep
+async def get_memory(
+    user: OwnerDep, memory_id: MemoryPath, state: StateDep, response: Response
 ) -> MemoryInfo:
-    """Change the given fields of a memory. The change can be undone for thirty days."""
-    return MemoryInfo.of(await state.records.update(user, memory_id, body.fields()))
+    """Read one memory, current or not; the `ETag` names its version."""
+    record = await state.records.get(user, memory_id)
+    response.headers["ETag"] = f'"{record.version}"'
+    return (await memory_view(state, user)).info(record)
+
+
+@router.patch("/memories/{memory_id}", responses=problem_responses(404, 409, 412, 422))
+async def change_memory(
+    user: OwnerDep,
+    memory_id: MemoryPath,
+    body: MemoryPatch,
+    state: StateDep,
+    *,
+    response: Response,
+    if_match: IfMatch = None,
+) -> MemoryInfo:
+    """Change the given fields of a memory. The change can be undone for thirty days.
+
+    Metadata is merged; a null removes its key (RFC 7386). Changes at the same time are all made, one
+    after the other. With `If-Match`, a memory that has changed since is refused with 412.
+    """
+    record = await state.records.update(user, memory_id, body.fields(), version=_version(if_match))
+    response.headers["ETag"] = f'"{record.version}"'
+    return (await memory_view(state, user)).info(record)
 
 
 @router.delete("/memories/{memory_id}", responses=problem_responses(404, 409, 422))
@@ -126,7 +156,8 @@ async def delete_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) 
 @router.post("/memories/{memory_id}/promote", responses=problem_responses(404, 409, 422))
 async def promote_memory(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryInfo:
     """Turn a short-term memory into a long-term one, which does not expire."""
-    return MemoryInfo.of(await state.records.promote(user, memory_id))
+    record = await state.records.promote(user, memory_id)
+    return (await memory_view(state, user)).info(record)
 
 
 @router.get("/memories/{memory_id}/history", responses=problem_responses(404, 422))
@@ -139,7 +170,8 @@ async def memory_history(user: OwnerDep, memory_id: MemoryPath, state: StateDep)
 @router.get("/memories/{memory_id}/why", responses=problem_responses(404, 422))
 async def memory_reasons(user: OwnerDep, memory_id: MemoryPath, state: StateDep) -> MemoryReasons:
     """Explain a memory: the turns it comes from, and the memories it supersedes."""
-    return MemoryReasons.of(await find_provenance(state.store, state.records, user, memory_id))
+    provenance = await find_provenance(state.store, state.records, user, memory_id)
+    return MemoryReasons.of(provenance, (await memory_view(state, user)).info)
 
 
 @router.post("/memories/{memory_id}/restore", responses=problem_responses(404, 409, 422, 507))
@@ -148,35 +180,54 @@ async def restore_memory(
 ) -> MemoryInfo:
     """Undo a deletion or the last change, or return to an earlier revision."""
     revision = body.revision if body else None
-    return MemoryInfo.of(await state.records.restore(user, memory_id, revision))
+    record = await state.records.restore(user, memory_id, revision)
+    return (await memory_view(state, user)).info(record)
 
 
 @router.get("/preferences", responses=problem_responses(404, 422))
 async def list_preferences(user: OwnerDep, state: StateDep) -> Preferences:
-    """List all preferences, sorted by category."""
-    records = await preferences.all_preferences(state.records, user)
+    """List all preferences that prompts show, sorted by category."""
+    view = await memory_view(state, user)
+    records = await preferences.all_preferences(state.records, user, view.is_current)
     return Preferences(preferences=[Preference.of(record) for record in records])
+
+
+@router.post("/preferences", status_code=201, responses=problem_responses(404, 409, 422, 507))
+async def add_preference(user: StoringDep, body: NewPreference, state: StateDep) -> Preference:
+    """Add a preference to a category; those that the category has stay."""
+    return Preference.of(
+        await preferences.add_preference(state.records, user, body.category, body.options())
+    )
 
 
 @router.put("/preferences/{category}", responses=problem_responses(404, 409, 422, 507))
 async def put_preference(
     user: StoringDep, category: Category, body: PreferenceBody, state: StateDep
 ) -> Preference:
-    """Set the preference of a category."""
-    record = await preferences.set_preference(state.records, user, category, body.content)
+    """Set the preference of a category; what was set before is replaced.
+
+    Preferences that were added to the category, or extracted, stay.
+    """
+    record = await preferences.set_preference(state.records, user, category, body.options())
     return Preference.of(record)
 
 
 @router.get("/preferences/{category}", responses=problem_responses(404, 422))
 async def get_preference(user: OwnerDep, category: Category, state: StateDep) -> Preference:
-    """Read the preference of a category."""
-    return Preference.of(await preferences.find_preference(state.records, user, category))
+    """Read the preference of a category: the one that was set, else the latest of the others."""
+    view = await memory_view(state, user)
+    return Preference.of(
+        await preferences.find_preference(state.records, user, category, view.is_current)
+    )
 
 
 @router.delete("/preferences/{category}", responses=problem_responses(404, 409, 422))
 async def delete_preference(user: OwnerDep, category: Category, state: StateDep) -> Preference:
-    """Delete the preference of a category; the answer is the deleted preference."""
-    return Preference.of(await preferences.forget_preference(state.records, user, category))
+    """Delete the preference that reading the category shows; the answer is that preference."""
+    view = await memory_view(state, user)
+    return Preference.of(
+        await preferences.forget_preference(state.records, user, category, view.is_current)
+    )
 
 
 @router.get("/quarantine", responses=problem_responses(404, 422))
@@ -193,3 +244,8 @@ async def release_held(user: OwnerDep, body: ReleaseRequest, state: StateDep) ->
     quarantined = {QuarantinedText.of(entry).id for entry in index.quarantine.entries}
     ids = [text_id for text_id in body.ids if text_id in quarantined]
     return Released(released=await state.store.records.release(user, ids) if ids else 0)
+
+
+def _version(if_match: str | None) -> str | None:
+    """The version that `If-Match` requires; None for any."""
+    return None if if_match is None or if_match.strip() == "*" else if_match.strip().strip('"')

@@ -1,6 +1,7 @@
 """Request and response bodies for memories, their provenance, preferences and quarantine."""
 
 from collections import Counter
+from collections.abc import Callable, Container
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from onionskin.memory.retrieval import RecordIndex
 from onionskin.memory.store import StoredTurn
 from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
-from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Term
+from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Status, Term
 from onionskin.service.memories.preferences import category_of
 from onionskin.service.schemas import ChatMessage, Metadata, utc
 
@@ -50,6 +51,7 @@ Topic = Annotated[
     ),
     AfterValidator(_plain),
 ]
+CategoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", examples=["diet"])]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 MemoryId = Annotated[
     str,
@@ -153,10 +155,28 @@ class MemoryInfo(BaseModel):
     source: str | None = Field(description="The turn the memory comes from.")
     confirmed: list[str] = Field(description="The latest turns that repeat it.")
     superseded_by: str | None = Field(description="The newer memory that contradicts it.")
+    status: Status | None = Field(
+        default=None,
+        description="Only a `current` memory is in prompts. `superseded`: `superseded_by` "
+        "contradicts it since `valid_to`; `ended`: its validity is over; `upcoming`: it has not "
+        "begun. Null for an earlier revision.",
+    )
 
     @classmethod
-    def of(cls, record: Record) -> "MemoryInfo":
-        """The schema of a record."""
+    def of(
+        cls,
+        record: Record,
+        *,
+        now: float | None = None,
+        quarantined_ids: Container[str] = frozenset(),
+    ) -> "MemoryInfo":
+        """The schema of a record.
+
+        Args:
+            record: The record.
+            now: Current time in Unix seconds; None for an earlier revision.
+            quarantined_ids: Ids of quarantined entries.
+        """
         times = {
             name: None if at is None else utc(at)
             for name in ("last_access", "expires", "valid_from", "valid_to")
@@ -181,6 +201,7 @@ class MemoryInfo(BaseModel):
             source=record.source,
             confirmed=list(record.confirmed),
             superseded_by=record.superseded_by,
+            status=None if now is None else record.status(now, quarantined_ids),
             **times,
         )
 
@@ -278,29 +299,35 @@ class MemoryReasons(BaseModel):
     superseded_by: MemoryInfo | None = Field(description="The newer memory that contradicts it.")
 
     @classmethod
-    def of(cls, provenance: Provenance) -> "MemoryReasons":
-        """The schema of a provenance."""
+    def of(cls, provenance: Provenance, info: Callable[[Record], MemoryInfo]) -> "MemoryReasons":
+        """The schema of a provenance; `info` makes the schema of a record."""
         newer = provenance.superseded_by
         return cls(
-            memory=MemoryInfo.of(provenance.record),
+            memory=info(provenance.record),
             turns=[SourceTurn.of(turn_id, turn) for turn_id, turn in provenance.turns.items()],
-            supersedes=[MemoryInfo.of(record) for record in provenance.supersedes],
-            superseded_by=MemoryInfo.of(newer) if newer else None,
+            supersedes=[info(record) for record in provenance.supersedes],
+            superseded_by=info(newer) if newer else None,
         )
 
 
 class Preference(BaseModel):
     """A preference of the user; it is in every prompt, within a budget."""
 
-    category: str
+    id: str = Field(description="Its id as a memory.")
+    category: str | None = Field(description="Null if it belongs to none, as an extracted one.")
     content: str
     updated: datetime
+    pinned: bool = Field(description="Whether it is among the first in a prompt's budget.")
 
     @classmethod
     def of(cls, record: Record) -> "Preference":
         """The schema of a record."""
         return cls(
-            category=category_of(record), content=record.content, updated=utc(record.updated)
+            id=record.id,
+            category=category_of(record),
+            content=record.content,
+            updated=utc(record.updated),
+            pinned=record.pinned,
         )
 
 
@@ -308,6 +335,18 @@ class PreferenceBody(Body):
     """A preference to set."""
 
     content: Content
+    pinned: bool | None = Field(default=None, description="Default: as it is; false if it is new.")
+
+    def options(self) -> dict[str, Any]:
+        """The fields that the request sets, with the names of a record."""
+        pinned = {} if self.pinned is None else {"pinned": self.pinned}
+        return {"content": self.content, **pinned}
+
+
+class NewPreference(PreferenceBody):
+    """A preference to add to a category."""
+
+    category: CategoryName
 
 
 class Preferences(BaseModel):

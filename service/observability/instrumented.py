@@ -170,11 +170,18 @@ class InstrumentedRecordService(RecordService):
             operation.records = records = await self._wrapped.create(user, drafts)
             return records
 
-    async def update(self, user: User, record_id: str, fields: Mapping[str, Any]) -> Record:
+    async def update(
+        self,
+        user: User,
+        record_id: str,
+        fields: Mapping[str, Any],
+        *,
+        version: str | None = None,
+    ) -> Record:
         """See `RecordService.update`."""
         operation = MemoryOperation("update_memory", 1, record_id)
         with self._tracing.memory(operation):
-            record = await self._wrapped.update(user, record_id, fields)
+            record = await self._wrapped.update(user, record_id, fields, version=version)
             operation.records = [record]
             return record
 

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.layers.facts import is_always_shown
 from onionskin.memory.records import source_removal
 from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.messages import User
@@ -21,8 +20,8 @@ from onionskin.service.dependencies import (
 )
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
-from onionskin.service.memories.queries import MemoryHit
-from onionskin.service.memories.schemas import MemoryInfo, TurnId
+from onionskin.service.memories.queries import MemoryHit, MemoryView, memory_view
+from onionskin.service.memories.schemas import TurnId
 from onionskin.service.schemas import ChatMessage, finite_number
 from onionskin.service.sessions.schemas import (
     Deleted,
@@ -98,26 +97,27 @@ async def start_session(
         metadata=privacy.redact_json(start.metadata),
     )
     index = await state.records.index(user)
-    relevant = await _relevant_memories(state, user, start.message or "", now=now)
+    view = await memory_view(state, user)
+    relevant = await _relevant_memories(state, user, start.message or "", view)
     return SessionStarted(
         session=SessionInfo.of(session),
         earlier=[EarlierSession.of(session) for session in earlier],
         standing=[
-            MemoryInfo.of(record)
+            view.info(record)
             for record in index
-            if record.is_recalled(now) and is_always_shown(record)
+            if record.is_always_shown and view.is_current(record)
         ],
-        relevant=[MemoryHit.of(hit) for hit in relevant],
+        relevant=[MemoryHit.of(hit, view) for hit in relevant],
     )
 
 
 async def _relevant_memories(
-    state: State, user: User, message: str, *, now: float
+    state: State, user: User, message: str, view: MemoryView
 ) -> list[RecordHit]:
     if not message.strip():
         return []
     return await state.records.search(
-        user, message, top_k=_RELEVANT_MEMORIES, where=lambda record: record.is_recalled(now)
+        user, message, top_k=_RELEVANT_MEMORIES, where=view.is_current
     )
 
 
@@ -125,7 +125,10 @@ async def _relevant_memories(
 async def change_session(
     user: OwnerDep, session_id: SessionPath, body: SessionPatch, state: StateDep
 ) -> SessionInfo:
-    """Change a session's title or metadata."""
+    """Change a session's title or metadata.
+
+    Metadata is merged; a null removes its key (RFC 7386).
+    """
     fields = {"title": body.title, "metadata": body.metadata}
     redacted = state.privacy_policies.default.redact_json(fields)
     return SessionInfo.of(await state.store.sessions.update(user, session_id, **redacted))

@@ -69,8 +69,8 @@ async def test_a_contradiction_supersedes_the_old_record_which_stays(
         new.valid_from,
     )
     now = notebook.memories.clock() + 1e9
-    assert not old.is_recalled(now)
-    assert new.is_recalled(now)
+    assert not old.is_current(now)
+    assert new.is_current(now)
     why = await find_provenance(store, notebook.memories, notebook.user, new.id)
     assert [record.id for record in why.supersedes] == [old.id]
     assert (
