@@ -66,6 +66,7 @@ class InstrumentedTranscripts(Transcripts):
         tail: int = 0,
         lock: SessionLock | None = None,
         fresh: bool = False,
+        replaces_from: int | None = None,
     ) -> Snapshot:
         """See `Transcripts.load_turn`."""
         with self._tracing.span("snapshot", _redis("snapshot"), SpanKind.CLIENT):
@@ -78,6 +79,7 @@ class InstrumentedTranscripts(Transcripts):
                 tail=tail,
                 lock=lock,
                 fresh=fresh,
+                replaces_from=replaces_from,
             )
 
     async def commit(
@@ -91,7 +93,10 @@ class InstrumentedTranscripts(Transcripts):
         step: ImportStep | None = None,
         lock_token: str = "",
         nonce: str = "",
+        keeps_nonce: bool = False,
         trace: bytes = b"",
+        replaces_from: int | None = None,
+        turn_position: int | None = None,
     ) -> Committed:
         """See `Transcripts.commit`."""
         with self._tracing.span("commit", _redis("commit"), SpanKind.CLIENT):
@@ -104,7 +109,10 @@ class InstrumentedTranscripts(Transcripts):
                 step=step,
                 lock_token=lock_token,
                 nonce=nonce,
+                keeps_nonce=keeps_nonce,
                 trace=trace,
+                replaces_from=replaces_from,
+                turn_position=turn_position,
             )
 
 
