@@ -83,7 +83,7 @@ class CompletionRequest(BaseModel):
         None, description="Used as the session if it is a session id."
     )
     metadata: dict[str, Any] | None = Field(
-        None, description="`session_id`, and `task` of auxiliary requests."
+        None, description="`session_id`, and `task` of jobs of front ends."
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
