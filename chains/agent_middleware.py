@@ -221,9 +221,10 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         message = self._memory.privacy.prepare_message(str(turn.message.text))
         answer = self._memory.privacy.answer_for_storage(str(reply.text), message.private_texts)
         nonce = f"agent:{turn.message.id}:{reply.id}" if reply.id else ""
-        await self._memory.remember(recalled, answer, at=time.time(), nonce=nonce)
+        committed = await self._memory.remember(recalled, answer, at=time.time(), nonce=nonce)
         self._recalled.pop(turn.key, None)
-        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, answer))
+        hooks = self._memory.plan_hooks(recalled.turn.user, committed)
+        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, answer), *hooks)
 
     def _with_memories(
         self, request: ModelRequest[Any], turn: _AgentTurn, recalled: RecallResult

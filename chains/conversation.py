@@ -298,7 +298,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
         self._observer.turn(memory.name, outcome, recalled.sections)
         self._record_usage(request, committed.turn_id, usage)
         if self._on_task:
-            for task in memory.plan_tasks(recalled, answer):
+            hooks = memory.plan_hooks(request.user, committed)
+            for task in (*memory.plan_tasks(recalled, answer), *hooks):
                 self._on_task(task)
         return TurnReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
 

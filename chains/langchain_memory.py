@@ -102,8 +102,9 @@ class OnionskinMemory(BaseMemory):
             recalled = await self._recall(text)
         self._recalled = None
         answer = memory.privacy.answer_for_storage(reply, message.private_texts)
-        await memory.remember(recalled, answer, at=time.time())
-        await self.onionskin.schedule(*memory.plan_tasks(recalled, answer))
+        committed = await memory.remember(recalled, answer, at=time.time())
+        hooks = memory.plan_hooks(recalled.turn.user, committed)
+        await self.onionskin.schedule(*memory.plan_tasks(recalled, answer), *hooks)
 
     def _input_text(self, inputs: dict[str, Any]) -> str:
         own = {name: value for name, value in inputs.items() if name not in self.memory_variables}

@@ -8,6 +8,7 @@ from datetime import timedelta
 from langchain_core.language_models import BaseChatModel
 
 from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.hooks import load_hooks
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.layers.client_history import client_message_ids, without_client_messages
 from onionskin.memory.layers.langchain_classic_factories import Sources
@@ -31,7 +32,7 @@ from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Message, User
 from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
 from onionskin.memory.types.snapshot import Section, Snapshot
-from onionskin.memory.types.tasks import Task
+from onionskin.memory.types.tasks import AfterTurnTask, Task
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 SHORTENED = "shortened_messages"
@@ -85,6 +86,7 @@ class CombinedMemory:
             vector_database = None
         sources = Sources(store, embedder, model, vector_database)
         self._layers = build_layers(profile, sources, name=name, strict=strict)
+        self.hooks = load_hooks(name, profile, sources)
         self._window_size, self._can_extract = messages_read(profile, self._layers), can_extract
         self._window_turns = None if profile.custom_layers else profile.window.keep_pairs
         self._stores_vectors = profile.searches or embedder.local
@@ -309,6 +311,12 @@ class CombinedMemory:
         if self.extraction_policy and self._can_extract:
             tasks.extend(plan_extraction(self.extraction_policy, recalled))
         return tuple(tasks)
+
+    def plan_hooks(self, user: User, committed: Committed) -> tuple[Task, ...]:
+        """The task that calls the profile's hooks with a stored turn; none without hooks."""
+        if not self.hooks:
+            return ()
+        return (AfterTurnTask(user, committed.turn_id, self.name),)
 
     async def _compacted(
         self, user: User, snapshot: Snapshot, quarantined_ids: frozenset[str]

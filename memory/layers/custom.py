@@ -41,7 +41,7 @@ class GuardedLayer:
         except StoreUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the operator's code raises anything
-            place = _place_of(error)
+            place = place_of(error)
             fields = {"layer": self.name, "error": type(error).__name__, "at": place}
             _log.error("layer failed", extra=fields)  # its text may hold user data
             return Section(self.name, missing=self.name)
@@ -64,7 +64,7 @@ class StrictLayer(GuardedLayer):
         except Exception as error:
             raise ConfigurationError(
                 f"The layer {self.name!r} failed with {type(error).__name__}: {error} "
-                f"({_place_of(error)})."
+                f"({place_of(error)})."
             ) from error
         return section
 
@@ -145,7 +145,7 @@ def _constructor(
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"{purpose} cannot be made: {type(error).__name__}: {error} ({_place_of(error)}). "
+                f"{purpose} cannot be made: {type(error).__name__}: {error} ({place_of(error)}). "
                 f"Its options stand in {table}."
             ) from error
 
@@ -223,7 +223,7 @@ def _is_memory(found: object) -> bool:
     return all(callable(getattr(found, method, None)) for method in _MEMORY_METHODS)
 
 
-def _place_of(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """File and line where an error was raised."""
     trace = error.__traceback__
     while trace and trace.tb_next:

@@ -30,6 +30,7 @@ from onionskin.memory.store.redis.connection import Connection
 from onionskin.memory.store.redis.scripts import Script
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import (
+    AfterTurnTask,
     EmbedTask,
     ExtractTask,
     RecordAccessTask,
@@ -94,6 +95,7 @@ _KINDS: dict[str, type[Task]] = {
     "use": RecordAccessTask,
     "spend": RecordUsageTask,
     "extract": ExtractTask,
+    "hook": AfterTurnTask,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -17,6 +17,7 @@ from onionskin.memory.types.prompt_trace import HitTrace, LayerTrace
 from onionskin.memory.types.records import Kind, Record, RecordChange, StaleFilter
 from onionskin.memory.types.snapshot import Hit, Section, SessionDigest, Snapshot
 from onionskin.memory.types.tasks import (
+    AfterTurnTask,
     EmbedTask,
     ExtractTask,
     RecordAccessTask,
@@ -26,6 +27,7 @@ from onionskin.memory.types.tasks import (
 )
 
 __all__ = [
+    "AfterTurnTask",
     "Changes",
     "Committed",
     "Cursor",

@@ -66,5 +66,16 @@ class ExtractTask:
     quiet: float = field(default=0.0, compare=False)
 
 
-Task: TypeAlias = SummarizeTask | EmbedTask | RecordAccessTask | RecordUsageTask | ExtractTask
+@dataclass(frozen=True, slots=True)
+class AfterTurnTask:
+    """Call the profile's hooks with a stored turn."""
+
+    user: User
+    turn_id: str
+    profile: str
+
+
+Task: TypeAlias = (
+    SummarizeTask | EmbedTask | RecordAccessTask | RecordUsageTask | ExtractTask | AfterTurnTask
+)
 """Any background task."""

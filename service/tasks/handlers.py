@@ -1,4 +1,4 @@
-"""Handlers of background tasks: summarize, embed, extract, count."""
+"""Handlers of background tasks: summarize, embed, extract, count, call hooks."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -8,6 +8,8 @@ from datetime import timedelta
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.summarizer import Summarizer
 from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.errors import UnknownSessionError, UnknownTurnError
+from onionskin.memory.hooks import AfterTurn, run_hooks
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import (
     EMBEDDING,
@@ -19,6 +21,7 @@ from onionskin.memory.store import LEASE_TIMEOUT, RedisStore, keys
 from onionskin.memory.store.redis.fair_gate import set_group_of_commands
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.tasks import (
+    AfterTurnTask,
     EmbedTask,
     ExtractTask,
     RecordAccessTask,
@@ -80,6 +83,8 @@ class TaskHandlers:
                 await self._summarize(task)
             case ExtractTask():
                 await self._extract(task)
+            case AfterTurnTask():
+                await self._call_hooks(task)
 
     async def _embed(self, user: User) -> None:
         async with self.store.locks.lease(user, EMBEDDING, timeout=self.lock_timeout):
@@ -94,6 +99,20 @@ class TaskHandlers:
         if memory and memory.summary_policy:
             policy = memory.summary_policy.final if task.final else memory.summary_policy
             await self.summarizer.summarize(task.user, task.session_id, policy, memory.privacy)
+
+    async def _call_hooks(self, task: AfterTurnTask) -> None:
+        memory = self.memories.get(task.profile)
+        if memory is None or not memory.hooks:
+            return
+        try:
+            stored = await self.store.transcripts.turn(task.user, task.turn_id)
+        except (UnknownTurnError, UnknownSessionError):
+            return  # deleted since
+        if stored.is_abandoned:
+            return  # replaced since
+        session_id = task.turn_id.partition(".")[0]
+        turn = AfterTurn(task.user, session_id, task.turn_id, task.profile, stored.messages)
+        await run_hooks(memory.hooks, turn)
 
     async def _extract(self, task: ExtractTask) -> None:
         memory = self.memories.get(task.profile or self.default_profile)
