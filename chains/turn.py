@@ -63,6 +63,8 @@ class ClientInstructions:
 
 
 NO_INSTRUCTIONS = ClientInstructions()
+_LIMITS = {"max_tokens", "max_completion_tokens"}
+"""Two names of one option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class PreparedTurn:
         request: The request; its `message` is the text for storage.
         message: The message as the model sees it, and its private texts.
         profile: The name of the memory profile.
-        has_private_text: Whether the model sees text that nobody else may.
+        has_private_text: Whether the model sees text that nobody else may: private spans, or all of
+            a turn that is not stored.
         redacts_answer: Whether the stored answer may lack text that the sent one has.
     """
 
@@ -149,13 +152,36 @@ def prepare_turn(
         is_private = (
             is_private or whole.has_private_text or _has_personal_data(conversation, privacy)
         )
+    instructions = _with_profile(request.instructions, memory_of(memories, profile))
+    is_private = is_private or not request.is_stored
     return PreparedTurn(
-        replace(request, message=message.for_storage),
+        replace(request, message=message.for_storage, instructions=instructions),
         message,
         profile,
         has_private_text=is_private,
         redacts_answer=is_private or privacy.redacts,
     )
+
+
+def _with_profile(instructions: ClientInstructions, memory: CombinedMemory) -> ClientInstructions:
+    """The instructions with those of the profile where the client has none of its own."""
+    system, options = memory.system, memory.answer_options
+    if not (system or options):
+        return instructions
+    own = instructions.options
+    if _LIMITS & own.keys():
+        options = {name: value for name, value in options.items() if name not in _LIMITS}
+    conversation, given = instructions.conversation, instructions.system
+    if system and conversation and not any(map(_is_system, conversation.before)):
+        before = ({"role": "system", "content": system}, *conversation.before)
+        conversation = replace(conversation, before=before)
+    elif system and not conversation:
+        given = given or (system,)
+    return ClientInstructions(given, conversation, {**options, **own})
+
+
+def _is_system(message: Mapping[str, Any]) -> bool:
+    return message.get("role") in {"system", "developer"}
 
 
 def memory_of(memories: Mapping[str, CombinedMemory], profile: str) -> CombinedMemory:

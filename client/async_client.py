@@ -85,6 +85,10 @@ class OnionskinClient:
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
         apart_from: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        store: bool = True,
         key: str | None = None,
     ) -> Reply:
         """Send a message and get the answer; the turn is stored before this returns.
@@ -96,6 +100,10 @@ class OnionskinClient:
             profile: Memory profile.
             on_conflict: Behaviour while another turn runs on the session.
             apart_from: Sessions to exclude from recall.
+            system: Instructions for the model; not stored.
+            temperature: Of the model.
+            max_tokens: Longest answer.
+            store: Whether to store the turn; otherwise memory is only read.
             key: Idempotency key, valid for a day; generated if None.
         """
         turn = operations.chat(
@@ -106,6 +114,10 @@ class OnionskinClient:
             profile=profile,
             on_conflict=on_conflict,
             apart_from=apart_from,
+            system=system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            store=store,
         )
         return await self._run(turn)
 
@@ -118,6 +130,10 @@ class OnionskinClient:
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
         apart_from: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        store: bool = True,
         key: str | None = None,
     ) -> AsyncIterator[Token | Reply]:
         """Like `chat`, but yields tokens and finally the whole reply.
@@ -132,6 +148,10 @@ class OnionskinClient:
             profile=profile,
             on_conflict=on_conflict,
             apart_from=apart_from,
+            system=system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            store=store,
             stream=True,
         )
         events = EventReader()

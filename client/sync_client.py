@@ -87,6 +87,10 @@ class SyncOnionskinClient:
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
         apart_from: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        store: bool = True,
         key: str | None = None,
     ) -> Reply:
         """Send a message and get the answer; the turn is stored before this returns.
@@ -98,6 +102,10 @@ class SyncOnionskinClient:
             profile: Memory profile.
             on_conflict: Behaviour while another turn runs on the session.
             apart_from: Sessions to exclude from recall.
+            system: Instructions for the model; not stored.
+            temperature: Of the model.
+            max_tokens: Longest answer.
+            store: Whether to store the turn; otherwise memory is only read.
             key: Idempotency key, valid for a day; generated if None.
         """
         turn = operations.chat(
@@ -108,6 +116,10 @@ class SyncOnionskinClient:
             profile=profile,
             on_conflict=on_conflict,
             apart_from=apart_from,
+            system=system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            store=store,
         )
         return self._run(turn)
 
@@ -120,6 +132,10 @@ class SyncOnionskinClient:
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
         apart_from: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        store: bool = True,
         key: str | None = None,
     ) -> Iterator[Token | Reply]:
         """Like `chat`, but yields tokens and finally the whole reply.
@@ -134,6 +150,10 @@ class SyncOnionskinClient:
             profile=profile,
             on_conflict=on_conflict,
             apart_from=apart_from,
+            system=system,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            store=store,
             stream=True,
         )
         events = EventReader()

@@ -80,6 +80,7 @@ class CombinedMemory:
             profile.extraction_policy,
         )
         self.on_conflict: OnConflict = profile.on_conflict
+        self.system, self.answer_options = profile.system, profile.model.arguments()
         self._client_history = profile.client_history
         self._store, self._embedder, self._indexes = store, embedder, indexes
         if "vector" not in profile.layers or not profile.vector.database:

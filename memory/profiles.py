@@ -77,10 +77,25 @@ class ExtractionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     known: _Count = 24
 
 
+class AnswerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[profiles.<name>.model]`: arguments of the model calls that answer turns."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    max_tokens: _Positive | None = None
+    stop: tuple[str, ...] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The options that are set."""
+        return msgspec.to_builtins(self)
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[profiles.<name>]`: the layers in loading order, and their options.
 
     Attributes:
+        system: Instructions for the model, unless the request has its own.
+        model: Arguments of the model calls, unless the request has its own.
         layers: Names of built-in layers, and paths of the operator's own.
         after_turn: Paths of functions and classes that are called with each stored turn.
         options: Arguments of the classes in `layers` and `after_turn`, by path.
@@ -90,6 +105,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers: tuple[str, ...]
     on_conflict: OnConflict = "queue"
     client_history: ClientHistory = "client"
+    system: str = ""
+    model: AnswerOptions = AnswerOptions()
     redact: Redact | None = None
     window: WindowOptions = WindowOptions()
     summary: SummaryOptions = SummaryOptions()

@@ -56,6 +56,8 @@ async def chat(
             body.profile,
             body.on_conflict,
             nonce,
+            instructions=body.instructions(),
+            is_stored=body.store,
             excluded_sessions=tuple(body.apart_from),
             zones=zones_of(request, principal),
         )

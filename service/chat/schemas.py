@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from onionskin.chains.context import Context
-from onionskin.chains.turn import TurnReply
+from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions, TurnReply
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
@@ -49,7 +49,32 @@ class ChatRequest(BaseModel):
         description="Sessions to exclude from recall, such as the other side of a comparison: "
         "their messages and summaries, and memories that were extracted only from them.",
     )
+    system: str | None = Field(
+        None,
+        max_length=65_536,
+        description="Instructions for the model, before those of the memory; not stored. Default: "
+        "those of the profile.",
+    )
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Of the model; default: as the profile says."
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, le=10_000_000, description="Longest answer; default: as the profile says."
+    )
+    store: bool = Field(
+        True,
+        description="Whether to store the turn. If not, memory is only read: no message, session, "
+        "or text under an idempotency key is left, and a retry asks the model again.",
+    )
     stream: bool = Field(False, description="Whether to answer with server-sent events.")
+
+    def instructions(self) -> ClientInstructions:
+        """What the request adds to the prompt and to the model call."""
+        options = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        given = {name: value for name, value in options.items() if value is not None}
+        if not (self.system or given):
+            return NO_INSTRUCTIONS
+        return ClientInstructions((self.system,) if self.system else (), options=given)
 
 
 class Recalled(ChatMessage):
@@ -115,8 +140,8 @@ class ChatAnswer(BaseModel):
     """An answer. The turn is stored before it is sent."""
 
     reply: str
-    session_id: str
-    turn_id: str
+    session_id: str = Field(description="Empty if the turn is not stored and continues no session.")
+    turn_id: str = Field(description="Empty if the turn is not stored.")
     profile: str
     new_session: bool
     usage: Usage | None = Field(description="Null if the model does not report it.")
