@@ -1,15 +1,16 @@
 """Layered memory for agents of `langchain.agents.create_agent`.
 
-Before a model call, the layers' memories for the user's message are added to the request. When the
-agent has finished, message and answer are stored once, as one turn. Tool calls and their results
-belong to the agent's state and are not stored.
+Before a model call, the layers' memories for the user's messages are added to the request. What the
+user said, and what came of it, is stored as one turn: calls of tools when the model makes them, the
+answer when the agent has finished. A run that ends early leaves a turn that a later run completes.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -18,91 +19,54 @@ from langchain.agents.middleware import (
     ModelRequest,
     ModelResponse,
 )
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
+from langchain.agents.middleware.types import PrivateStateAttr
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables.config import ensure_config
 from langgraph.runtime import Runtime  # pyright: ignore[reportMissingTypeStubs]
 
-from onionskin.chains.prompt import INSTRUCTIONS, prompt_parts
-from onionskin.memory.errors import InvalidInputError, UnknownProfileError
+from onionskin.chains.agent_prompt import with_memories, with_text, without_own_messages
+from onionskin.chains.agent_turns import (
+    AgentTurn,
+    Progress,
+    Said,
+    answers_in,
+    find_turn,
+    nonce_of,
+    prepared,
+    stored_progress,
+    without_repetitions,
+)
+from onionskin.memory.errors import InvalidInputError, OnionskinError, UnknownProfileError
 from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import ExternalSession
 from onionskin.memory.layers.base import RecallResult
-from onionskin.memory.types.messages import User
+from onionskin.memory.retrieval import embed_with_timeout
+from onionskin.memory.tokens import title_of
+from onionskin.memory.types.messages import Message, User
+from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
+
+_MAX_CACHED_TURNS, _EMBED_SECONDS = 1000, 30.0
+_MARGIN = 32
+"""Messages of a turn that are read beyond those in the agent's state."""
+_TOOLS_NODE = "tools"
+"""The node of `create_agent` that runs tools, and so the agents that tools call."""
 
 
-def with_memories(
-    request: ModelRequest[Any],
-    message: HumanMessage,
-    recalled: RecallResult,
-    *,
-    text: str,
-    only_window: bool,
-) -> ModelRequest[Any]:
-    """The request with the memories added.
+class MemoryState(AgentState[Any]):
+    """The agent's state, with what the user said in the current turn, as it is stored."""
 
-    Memories that rarely change follow the agent's own instructions. Those recalled for the message
-    precede it, so that the provider can cache a long prefix of the prompt.
-
-    Args:
-        request: The agent's request.
-        message: The user's message of this turn.
-        recalled: The memories for the message.
-        text: The message as the model sees it.
-        only_window: Whether the window replaces the thread's earlier messages.
-    """
-    if not recalled.sections:
-        return request
-    parts = prompt_parts(recalled)
-    position = next(i for i, candidate in enumerate(request.messages) if candidate is message)
-    before, after = request.messages[:position], request.messages[position + 1 :]
-    if only_window or not before:
-        before = list(parts.window)
-    prompt = with_text(message, parts.with_message(text))
-    instructions = "\n\n".join((INSTRUCTIONS, *parts.standing))
-    return request.override(
-        system_message=_with_instructions(request.system_message, instructions),
-        messages=[*before, prompt, *after],  # pyright: ignore[reportArgumentType]
-    )
+    onionskin_said: NotRequired[Annotated[list[dict[str, Any]], PrivateStateAttr]]
 
 
-def _with_instructions(message: SystemMessage | None, text: str) -> SystemMessage:
-    """The system message with `text` appended; a new one if there is none."""
-    if message is None:
-        return SystemMessage(text)
-    if isinstance(message.content, str):
-        return SystemMessage(f"{message.content}\n\n{text}")
-    return SystemMessage([*message.content, {"type": "text", "text": text}])
+@dataclass
+class _Memory:
+    """What was recalled for a turn, and what is stored of it."""
+
+    recalled: RecallResult
+    progress: Progress
 
 
-def with_text(message: HumanMessage, text: str) -> HumanMessage:
-    """The message with its text replaced; images and other parts stay."""
-    content = message.content
-    parts = [] if isinstance(content, str) else [part for part in content if not _is_text(part)]
-    new_content = [{"type": "text", "text": text}, *parts] if parts else text
-    return message.model_copy(update={"content": new_content})
-
-
-def _is_text(part: str | dict[str, Any]) -> bool:
-    return isinstance(part, str) or part.get("type") == "text"
-
-
-_MAX_CACHED_TURNS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _AgentTurn:
-    """A turn of an agent: its user, its thread and the user's message."""
-
-    user: User
-    thread: str | None
-    message: HumanMessage
-
-    @property
-    def key(self) -> tuple[User, str | None, str | None]:
-        return self.user, self.thread, self.message.id
-
-
-class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+class LayeredMemoryMiddleware(AgentMiddleware[MemoryState, Any, Any]):
     """Gives an agent a memory across threads, restarts and processes.
 
     Args:
@@ -117,6 +81,8 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     Raises:
         UnknownProfileError: The profile does not exist.
     """
+
+    state_schema = MemoryState
 
     def __init__(
         self,
@@ -133,23 +99,46 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             raise UnknownProfileError(f"No memory profile {profile!r}; there are: {names}.")
         self._onionskin, self._memory = onionskin, onionskin.memories[profile]
         self._user, self._tenant, self._history = user, tenant, history
-        self._recalled: OrderedDict[Any, RecallResult] = OrderedDict()
+        self._turns: OrderedDict[Any, _Memory] = OrderedDict()
+
+    def before_agent(self, state: MemoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Note what the user said, because other middleware may remove it from the state."""
+        del runtime
+        messages, _ = find_turn(state["messages"])
+        said = [Said.of(message, self._memory.privacy) for message in messages]
+        return {"onionskin_said": [each.to_state() for each in said]}
+
+    async def abefore_agent(
+        self, state: MemoryState, runtime: Runtime[Any]
+    ) -> dict[str, Any] | None:
+        """Like `before_agent`, on an event loop."""
+        return self.before_agent(state, runtime)
 
     async def awrap_model_call(
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelCallResult[Any]:
-        """Add the memories to the request, then call the model.
+        """Add the memories to the request, call the model, and store the calls of its answer.
+
+        If the model fails, the user's messages are stored without an answer.
 
         Raises:
             InvalidInputError: The run names no user, or not the middleware's user.
         """
-        turn = self._find_turn(request.messages)
+        turn = self._find_turn(request.state)
         if turn is None:
             return await handler(request)
-        recalled = await self._onionskin.event_loop.run(self._recall(turn))
-        return await handler(self._with_memories(request, turn, recalled))
+        run = self._onionskin.event_loop.run
+        memory = await run(self._recall(turn))
+        try:
+            response = await handler(self._with_memories(request, turn, memory.recalled))
+        except BaseException as error:
+            await run(self._store_unanswered(turn, memory, error))
+            raise
+        if _calls_tools(response):
+            await run(self._store(_with(turn, response), memory))
+        return response
 
     def wrap_model_call(
         self,
@@ -157,39 +146,72 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelCallResult[Any]:
         """Like `awrap_model_call`, for agents without an event loop."""
-        turn = self._find_turn(request.messages)
+        turn = self._find_turn(request.state)
         if turn is None:
             return handler(request)
-        recalled = self._onionskin.event_loop.run_blocking(self._recall(turn))
-        return handler(self._with_memories(request, turn, recalled))
+        run = self._onionskin.event_loop.run_blocking
+        memory = run(self._recall(turn))
+        try:
+            response = handler(self._with_memories(request, turn, memory.recalled))
+        except BaseException as error:
+            run(self._store_unanswered(turn, memory, error))
+            raise
+        if _calls_tools(response):
+            run(self._store(_with(turn, response), memory))
+        return response
 
     async def aafter_agent(
-        self, state: AgentState[Any], runtime: Runtime[Any]
+        self, state: MemoryState, runtime: Runtime[Any]
     ) -> dict[str, Any] | None:
-        """Store the turn once, and remove private text from the message in the agent's state."""
+        """Store the rest of the turn, and remove private text from the state's messages."""
         del runtime
-        turn, reply = self._find_turn(state["messages"]), _reply(state["messages"])
-        if turn is None or reply is None:
+        turn = self._find_turn(state)
+        if turn is None:
             return None
-        await self._onionskin.event_loop.run(self._remember(turn, reply))
-        return self._without_private_text(turn)
+        await self._onionskin.event_loop.run(self._finish(turn))
+        return self._without_private_text(state, turn)
 
-    def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+    def after_agent(self, state: MemoryState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Like `aafter_agent`, for agents without an event loop."""
         del runtime
-        turn, reply = self._find_turn(state["messages"]), _reply(state["messages"])
-        if turn is None or reply is None:
+        turn = self._find_turn(state)
+        if turn is None:
             return None
-        self._onionskin.event_loop.run_blocking(self._remember(turn, reply))
-        return self._without_private_text(turn)
+        self._onionskin.event_loop.run_blocking(self._finish(turn))
+        return self._without_private_text(state, turn)
 
-    def _find_turn(self, messages: Sequence[AnyMessage]) -> _AgentTurn | None:
-        """The turn of the user's last message; None if there is no message or no text in it."""
-        from_user = [message for message in messages if isinstance(message, HumanMessage)]
-        if not from_user or not str(from_user[-1].text).strip():
+    def _find_turn(self, state: AgentState[Any]) -> AgentTurn | None:
+        """The turn of a state; None if the user said nothing."""
+        messages = state["messages"]
+        noted = cast("MemoryState", state).get("onionskin_said")
+        if noted is None:
+            found, _ = find_turn(messages)
+            all_said = [Said.of(message, self._memory.privacy) for message in found]
+        else:
+            all_said = [Said.from_state(each) for each in noted]
+        if not all_said:
             return None
-        configurable = ensure_config().get("configurable", {})
-        user_id, thread = configurable.get("user_id"), configurable.get("thread_id")
+        ids = tuple(each.id for each in all_said)
+        last = max((place for place, each in enumerate(messages) if each.id in ids), default=-1)
+        private_texts = (
+            text
+            for message in messages
+            if message.id in ids and isinstance(message, HumanMessage)
+            for text in prepared(message, self._memory.privacy).private_texts
+        )
+        config = ensure_config().get("configurable", {})
+        thread = config.get("thread_id")
+        return AgentTurn(
+            self._user_of(config.get("user_id")),
+            None if thread is None else str(thread),
+            tuple(without_repetitions(all_said)),
+            ids,
+            tuple(messages[last + 1 :]),
+            tuple(private_texts),
+            not _is_called_by_tool(str(config.get("checkpoint_ns") or "")),
+        )
+
+    def _user_of(self, user_id: Any) -> User:
         if self._user is None and not user_id:
             raise InvalidInputError(
                 'The run names no user. Pass {"configurable": {"user_id": ...}}, or give the '
@@ -197,53 +219,131 @@ class LayeredMemoryMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             )
         if self._user and user_id not in {None, self._user.id}:
             raise InvalidInputError(f"This agent's memory does not belong to user {user_id!r}.")
-        user = self._user or User(str(user_id), self._tenant)
-        return _AgentTurn(user, None if thread is None else str(thread), from_user[-1])
+        return self._user or User(str(user_id), self._tenant)
 
-    async def _recall(self, turn: _AgentTurn) -> RecallResult:
+    async def _recall(self, turn: AgentTurn) -> _Memory:
         """The memories for a turn; read once, although the agent calls the model several times."""
-        cached = self._recalled.get(turn.key)
+        cached = self._turns.get(turn.key)
         if cached:
             return cached
-        text = self._memory.privacy.prepare_message(str(turn.message.text)).for_storage
         if turn.thread is None:
-            recalled = await self._memory.recall(turn.user, text, session_id=None, now=time.time())
+            recalled = await self._memory.recall(
+                turn.user, turn.text, session_id=None, now=time.time()
+            )
         else:
             session = ExternalSession(self._onionskin, turn.user, turn.thread)
-            recalled = await session.recall(self._memory, text)
-        self._recalled[turn.key] = recalled
-        if len(self._recalled) > _MAX_CACHED_TURNS:
-            self._recalled.popitem(last=False)
-        return recalled
+            recalled = await session.recall(self._memory, turn.text)
+        progress = await self._progress(turn, recalled)
+        memory = _Memory(without_own_messages(recalled, progress), progress)
+        self._turns[turn.key] = memory
+        if len(self._turns) > _MAX_CACHED_TURNS:
+            self._turns.popitem(last=False)
+        return memory
 
-    async def _remember(self, turn: _AgentTurn, reply: AIMessage) -> None:
-        recalled = await self._recall(turn)
-        message = self._memory.privacy.prepare_message(str(turn.message.text))
-        answer = self._memory.privacy.answer_for_storage(str(reply.text), message.private_texts)
-        nonce = f"agent:{turn.message.id}:{reply.id}" if reply.id else ""
-        committed = await self._memory.remember(recalled, answer, at=time.time(), nonce=nonce)
-        self._recalled.pop(turn.key, None)
-        hooks = self._memory.plan_hooks(recalled.turn.user, committed)
-        await self._onionskin.schedule(*self._memory.plan_tasks(recalled, answer), *hooks)
+    async def _progress(self, turn: AgentTurn, recalled: RecallResult) -> Progress:
+        """What is stored of the turn; read again only for one that began in another run."""
+        snapshot = recalled.turn.snapshot
+        if snapshot.is_new or not snapshot.session.length:
+            return Progress()
+        answers, stored = self._answers(turn), snapshot.unfolded
+        if answers or not stored:
+            count = len(turn.said) + len(answers) + _MARGIN
+            stored = await self._onionskin.store.transcripts.read_live(
+                turn.user, snapshot.session, start=max(0, snapshot.session.length - count)
+            )
+        return stored_progress(stored, turn.said, answers)
+
+    def _answers(self, turn: AgentTurn) -> list[tuple[str, Message]]:
+        store_text = partial(
+            self._memory.privacy.answer_for_storage, private_texts=turn.private_texts
+        )
+        return answers_in(turn.since, store_text, at=time.time(), profile=self._memory.name)
+
+    async def _store_unanswered(
+        self, turn: AgentTurn, memory: _Memory, error: BaseException
+    ) -> None:
+        """Store what the user said before a failure; the failure itself is raised by the caller."""
+        try:
+            await self._store(replace(turn, since=()), memory)
+        except OnionskinError as second:
+            error.add_note(f"The user's message was not stored either: {second}")
+
+    async def _finish(self, turn: AgentTurn) -> None:
+        memory = await self._recall(turn)
+        await self._store(turn, memory)
+        self._turns.pop(turn.key, None)
+
+    async def _store(self, turn: AgentTurn, memory: _Memory) -> None:
+        """Store the messages of the turn that are not stored yet, in one commit."""
+        at, progress = time.time(), memory.progress
+        messages = progress.pending(turn.said, self._answers(turn), at=at)
+        if not messages or not turn.is_stored:
+            return
+        recalled, embedder = memory.recalled, self._onionskin.embedder
+        snapshot = recalled.turn.snapshot
+        session = replace(snapshot.session, profile=self._memory.name)
+        if snapshot.is_new:
+            session = replace(session, title=title_of(turn.text))
+        contents = [message for _, message in messages]
+        vectors = (
+            await embed_with_timeout(embedder, [each.spoken for each in contents], _EMBED_SECONDS)
+            if embedder.local
+            else [None] * len(messages)
+        )
+        committed = await self._onionskin.store.transcripts.commit(
+            turn.user,
+            session,
+            list(zip(contents, vectors, strict=True)),
+            create=snapshot.is_new,
+            epoch=snapshot.epoch,
+            nonce=nonce_of(turn.said, contents),
+            trace=pack_trace(map(layer_trace, recalled.sections)),
+            replaces_from=progress.replaces_from,
+            turn_position=progress.position,
+        )
+        progress.note(messages, position=committed.position)
+        session = replace(session, length=max(session.length, committed.length))
+        snapshot = replace(snapshot, session=session, is_new=False)
+        memory.recalled = replace(recalled, turn=replace(recalled.turn, snapshot=snapshot))
+        tasks = self._memory.plan_tasks(recalled, contents[-1].content)
+        hooks = self._memory.plan_hooks(turn.user, committed) if not contents[-1].calls else ()
+        await self._onionskin.schedule(*tasks, *hooks)
 
     def _with_memories(
-        self, request: ModelRequest[Any], turn: _AgentTurn, recalled: RecallResult
+        self, request: ModelRequest[Any], turn: AgentTurn, recalled: RecallResult
     ) -> ModelRequest[Any]:
-        text = self._memory.privacy.prepare_message(str(turn.message.text)).for_model
-        only_window = self._history == "window"
-        return with_memories(request, turn.message, recalled, text=text, only_window=only_window)
+        privacy = self._memory.privacy
+        return with_memories(
+            request,
+            turn,
+            recalled,
+            text_for_model=lambda message: prepared(message, privacy).for_model,
+            only_window=self._history == "window",
+        )
 
-    def _without_private_text(self, turn: _AgentTurn) -> dict[str, Any] | None:
+    def _without_private_text(self, state: MemoryState, turn: AgentTurn) -> dict[str, Any] | None:
         """An update of the agent's state that removes private text; None if there is none."""
-        message = self._memory.privacy.prepare_message(str(turn.message.text))
-        if not message.has_private_text:
-            return None
-        return {"messages": [with_text(turn.message, message.for_storage)]}
+        changed: list[HumanMessage] = []
+        for message in state["messages"]:
+            if message.id in turn.ids and isinstance(message, HumanMessage):
+                text = prepared(message, self._memory.privacy)
+                if text.has_private_text:
+                    changed.append(with_text(message, text.for_storage))
+        return {"messages": changed} if changed else None
 
 
-def _reply(messages: Sequence[AnyMessage]) -> AIMessage | None:
-    """The agent's answer; None if it ended without one."""
-    last = messages[-1] if messages else None
-    if not isinstance(last, AIMessage) or last.tool_calls or not str(last.text).strip():
-        return None
-    return last
+def _calls_tools(response: ModelResponse[Any]) -> bool:
+    """Whether the model's answer calls tools, so that the agent goes on."""
+    return any(isinstance(message, AIMessage) and message.tool_calls for message in response.result)
+
+
+def _with(turn: AgentTurn, response: ModelResponse[Any]) -> AgentTurn:
+    """The turn with the model's answer, up to its calls."""
+    answers = [message for message in response.result if isinstance(message, AIMessage)]
+    return replace(turn, since=(*turn.since, *cast("list[AnyMessage]", answers)))
+
+
+def _is_called_by_tool(namespace: str) -> bool:
+    """Whether a run's namespace is below a node that runs tools."""
+    *outer, _ = namespace.split("|")
+    return any(node.partition(":")[0] == _TOOLS_NODE for node in outer)

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text
 from onionskin.memory.privacy.policy import PreparedMessage, PrivacyPolicy
-from onionskin.memory.types.messages import Entry, Message, ToolCall, ToolResult
+from onionskin.memory.types.messages import Entry, Message, ToolCall, ToolResult, User
 
 _SYNTHETIC = "lc_source"
 """Mark of human messages that LangChain's middleware writes, in `additional_kwargs`."""
@@ -79,6 +79,39 @@ class Said:
         return cls(values["id"], values["text"], values["author"])
 
 
+@dataclass(frozen=True, slots=True)
+class AgentTurn:
+    """A turn of an agent.
+
+    Attributes:
+        user: The owner of the memory.
+        thread: The agent's thread, if it has one.
+        said: What the user said, without repetitions.
+        ids: Ids of these messages in the state, with repetitions.
+        since: The messages after them.
+        private_texts: Private texts of what the user said.
+        is_stored: Whether the turn is stored. A subagent's is not: its input is not the user's.
+    """
+
+    user: User
+    thread: str | None
+    said: tuple[Said, ...]
+    ids: tuple[str, ...]
+    since: tuple[AnyMessage, ...]
+    private_texts: tuple[str, ...] = field(default=(), repr=False)
+    is_stored: bool = True
+
+    @property
+    def key(self) -> tuple[User, str | None, tuple[str, ...], bool]:
+        """Identifies the turn in a process."""
+        return self.user, self.thread, self.ids, self.is_stored
+
+    @property
+    def text(self) -> str:
+        """What the user said, as one text."""
+        return "\n".join(message.text for message in self.said)
+
+
 def prepared(message: HumanMessage, privacy: PrivacyPolicy) -> PreparedMessage:
     """A message of the user, prepared for the model and for storage."""
     return privacy.prepare_message(stored_text(cast("Any", message.content)))
@@ -102,12 +135,14 @@ class Progress:
         ids: Ids in the state of messages that are stored.
         calls: Position and stored form of the answers with calls, by the id of their first call.
         replaces_from: Position from which on the next commit replaces messages.
+        shown_from: Position from which on the agent's state has the messages of the session.
     """
 
     position: int | None = None
     ids: set[str] = field(default_factory=set[str])
     calls: dict[str, tuple[int, Message]] = field(default_factory=dict[str, tuple[int, Message]])
     replaces_from: int | None = None
+    shown_from: int | None = None
 
     def pending(
         self, said: Sequence[Said], answers: Sequence[tuple[str, Message]], *, at: float
@@ -173,9 +208,10 @@ def stored_progress(
     texts = {entry.message.content for entry in rest if not entry.message.calls}
     ids = {id_ for id_, answer in answers if not answer.calls and answer.content in texts}
     if ids or any(answer.calls and answer.calls[0].id in calls for _, answer in answers):
-        return Progress(position, ids | {message.id for message in said}, calls)
+        said_ids = {message.id for message in said}
+        return Progress(position, ids | said_ids, calls, shown_from=position)
     is_unfinished = bool(last.calls) or last.interrupted
-    return Progress(replaces_from=position) if is_unfinished else Progress()
+    return Progress(replaces_from=position, shown_from=position) if is_unfinished else Progress()
 
 
 def _unanswered(turn: Sequence[Entry], texts: list[str], said: Sequence[Said]) -> Progress:
@@ -184,7 +220,8 @@ def _unanswered(turn: Sequence[Entry], texts: list[str], said: Sequence[Said]) -
         return Progress()
     for count in range(min(len(texts), len(said)), 0, -1):
         if texts[-count:] == [message.text for message in said[:count]]:
-            return Progress(turn[0].position, {message.id for message in said[:count]})
+            ids = {message.id for message in said[:count]}
+            return Progress(turn[0].position, ids, shown_from=turn[-count].position)
     return Progress(turn[0].position)
 
 
@@ -241,7 +278,10 @@ def _answer(
     refusal = str(message.additional_kwargs.get("refusal") or "")
     text = visible_answer(stored_text(cast("Any", message.content)))
     calls = [
-        *((call["id"], call["name"], _arguments(call["args"], store_text)) for call in message.tool_calls),
+        *(
+            (call["id"], call["name"], _arguments(call["args"], store_text))
+            for call in message.tool_calls
+        ),
         *(
             (call["id"], call["name"], store_text(call["args"] or ""))
             for call in message.invalid_tool_calls
@@ -252,7 +292,7 @@ def _answer(
         store_text(text or refusal),
         at,
         profile=profile,
-        calls=tuple(ToolCall(id or "", name or "", text) for id, name, text in calls),
+        calls=tuple(ToolCall(id_ or "", name or "", text) for id_, name, text in calls),
         results=results,
         refused=bool(refusal) and not text,
     )

