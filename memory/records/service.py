@@ -39,6 +39,7 @@ from onionskin.memory.types.records import (
     RecordChange,
     StaleFilter,
 )
+from onionskin.memory.types.snapshot import Hit
 
 _ATTEMPTS = 100
 """One of several concurrent writers succeeds at each attempt."""
@@ -235,7 +236,8 @@ class RecordService:
     ) -> list[RecordHit]:
         """The best matches for `query` among the records that have not expired.
 
-        Records that are not current follow those that are.
+        Records that are not current follow those that are. If only such records match, the current
+        record that supersedes the best of them comes first, with the score 0.
         """
         query = self.privacy.for_storage(query)
         vector = (await embed_with_timeout(self._embedder, [query], self._embed_seconds))[0]
@@ -252,9 +254,12 @@ class RecordService:
 
         found = hits(lambda record: record.is_alive(now) and where(record), top_k)
         found.sort(key=lambda hit: not is_current(hit.record))
-        if found and not is_current(found[0].record):
-            found = [*hits(is_current, 1), *found][:top_k]
-        return found
+        if not found or is_current(found[0].record):
+            return found
+        best, newer = hits(is_current, 1), view.records.newest(found[0].record)
+        if not best and is_current(newer):
+            best = [RecordHit(newer, Hit(newer.entry(), 0.0, {}))]
+        return [*best, *found][:top_k]
 
     async def history(self, user: User, record_id: str) -> tuple[RecordChange, ...]:
         """The changes of a record in the last thirty days, oldest first.

@@ -96,7 +96,9 @@ def _reinstated(record: Record, gone: Mapping[str, Record]) -> Record:
     newer = gone.get(record.superseded_by or "")
     if newer is None:
         return record
-    while newest := gone.get(newer.superseded_by or ""):
+    seen = {record.id, newer.id}
+    while (newest := gone.get(newer.superseded_by or "")) and newest.id not in seen:
+        seen.add(newest.id)
         newer = newest
     valid_to = newer.valid_to if newer.superseded_by else None
     return replace(record, valid_to=valid_to, superseded_by=newer.superseded_by)

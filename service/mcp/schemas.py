@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+_SAME = ("kind", "created", "updated", "status", "valid_from", "valid_to", "superseded_by")
+
 
 class MemoryAnswer(BaseModel):
     """A memory."""
@@ -12,7 +14,15 @@ class MemoryAnswer(BaseModel):
     memory_id: str
     content: str
     kind: str
+    created: str
     updated: str
+    status: str = Field(
+        description="`current`; or why it is not: `superseded`, `ended`, `upcoming`, `archived`, "
+        "`quarantined`, `expired`."
+    )
+    valid_from: str | None = Field(description="Since when it is true, if known.")
+    valid_to: str | None = Field(description="Until when it was true; null if it still is.")
+    superseded_by: str | None = Field(description="Id of the newer memory that contradicts it.")
     score: float | None = Field(None, description="How well it matches the query.")
 
     @classmethod
@@ -21,9 +31,8 @@ class MemoryAnswer(BaseModel):
         return cls(
             memory_id=memory["id"],
             content=memory["content"],
-            kind=memory["kind"],
-            updated=memory["updated"],
             score=score,
+            **{name: memory[name] for name in _SAME},
         )
 
 
@@ -31,6 +40,13 @@ class MemoriesAnswer(BaseModel):
     """Memories, best match first."""
 
     memories: list[MemoryAnswer]
+
+
+class MemoriesPage(BaseModel):
+    """Memories, newest first."""
+
+    memories: list[MemoryAnswer]
+    next_cursor: str | None
 
 
 class ForgottenAnswer(BaseModel):

@@ -1,4 +1,4 @@
-"""The MCP server: seven tools and two resources over one user's memory."""
+"""The MCP server: eight tools and two resources over one user's memory."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,6 +13,7 @@ from onionskin.service.mcp.schemas import (
     ContextAnswer,
     ForgottenAnswer,
     MemoriesAnswer,
+    MemoriesPage,
     MemoryAnswer,
     SessionsAnswer,
     TranscriptAnswer,
@@ -20,8 +21,11 @@ from onionskin.service.mcp.schemas import (
 
 Ctx = Context[Any, Any]
 Kind = Literal["fact", "preference", "rule", "entity", "relationship", "note"]
-MemoryId = Annotated[str, Field(description="An id from search_memory.")]
+MemoryId = Annotated[str, Field(description="An id from search_memory or list_memories.")]
 Cursor = Annotated[str | None, Field(description="`next_cursor` of the previous answer.")]
+Superseded = Annotated[
+    bool, Field(description="Also memories that are not true any more; `status` says so.")
+]
 _INSTRUCTIONS = (
     "Long-term memory of one user. Call get_context with the user's message before you answer; "
     "add_memory when the user says something worth remembering; update_memory or forget_memory "
@@ -66,13 +70,39 @@ def make_server(api: Api, caller_of: Callable[[Ctx], Caller], *, version: str) -
 def _add_memories(server: MCPServer[Any], api: Api, caller_of: Callable[[Ctx], Caller]) -> None:
     @server.tool(title="Search memory", annotations=_READS)
     async def search_memory(
-        query: str, ctx: Ctx, limit: Annotated[int, Field(ge=1, le=50)] = 10
+        query: str,
+        ctx: Ctx,
+        limit: Annotated[int, Field(ge=1, le=50)] = 10,
+        *,
+        include_superseded: Superseded = False,
     ) -> MemoriesAnswer:
-        """Search the user's memories: facts, preferences, rules and notes."""
-        body = {"query": query, "top_k": limit}
+        """Search what is true now of the user: facts, preferences, rules and notes."""
+        body = {"query": query, "top_k": limit, "include_superseded": include_superseded}
         answer = await api.request(caller_of(ctx), "POST", "memories/search", body)
         memories = [MemoryAnswer.of(hit["memory"], hit["score"]) for hit in answer["hits"]]
         return MemoriesAnswer(memories=memories)
+
+    @server.tool(title="List memories", annotations=_READS)
+    async def list_memories(
+        ctx: Ctx,
+        kind: Kind | None = None,
+        limit: Annotated[int, Field(ge=1, le=200)] = 50,
+        cursor: Cursor = None,
+        *,
+        include_superseded: Superseded = False,
+    ) -> MemoriesPage:
+        """All that is true now of the user, newest first, page by page."""
+        answer = await api.request(
+            caller_of(ctx),
+            "GET",
+            "memories",
+            kind=kind,
+            limit=limit,
+            cursor=cursor,
+            include_superseded=str(include_superseded).lower(),
+        )
+        memories = [MemoryAnswer.of(memory) for memory in answer["memories"]]
+        return MemoriesPage(memories=memories, next_cursor=answer["next_cursor"])
 
     @server.tool(title="Add a memory", annotations=_ADDS)
     async def add_memory(
@@ -140,7 +170,7 @@ def _add_resources(server: MCPServer[Any], api: Api, caller_of: Callable[[Ctx], 
         """How the user wants to be answered."""
         answer = await api.request(caller_of(_CONTEXT.get()), "GET", "preferences")
         return "\n".join(
-            f"{preference['category']}: {preference['content']}"
+            ": ".join(filter(None, (preference["category"], preference["content"])))
             for preference in answer["preferences"]
         )
 

@@ -51,6 +51,16 @@ class RecordIndex:
         """The record by id; None if there is none."""
         return self._records.get(record_id)
 
+    def newest(self, record: Record) -> Record:
+        """The record that supersedes another in the end; itself if there is none."""
+        seen = {record.id}
+        while newer := self.get(record.superseded_by or ""):
+            if newer.id in seen:
+                break
+            seen.add(newer.id)
+            record = newer
+        return record
+
     @property
     def size_bytes(self) -> int:
         """Estimated memory."""

@@ -104,6 +104,14 @@ def test_what_superseded_a_removed_fact_supersedes_the_one_before() -> None:
     assert len(writes) == 2
 
 
+def test_records_that_supersede_each_other_are_removed_too() -> None:
+    one = replace(_record(1, f"{_GONE}.0"), superseded_by="m_0000000000000002")
+    two = replace(_record(2, f"{_GONE}.0"), superseded_by=one.id)
+    other = replace(_record(3, f"{_OTHER}.0"), superseded_by=one.id, valid_to=_NOW)
+    writes = writes_without_sources([one, two, other], lambda turn: turn.startswith(_GONE), _NOW)
+    assert [write.record is None for write in writes] == [True, True, False]
+
+
 def test_facts_of_removed_turns_go_while_the_session_stays() -> None:
     records = [_record(1, f"{_GONE}.2"), _record(2, f"{_GONE}.0", f"{_GONE}.2")]
     writes = writes_without_sources(records, lambda turn: turn == f"{_GONE}.2", _NOW)

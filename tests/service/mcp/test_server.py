@@ -20,7 +20,7 @@ from tests.service.conftest import Backend
 from tests.services import environment, running_service
 
 _TOOLS = {
-    *("search_memory", "add_memory", "update_memory", "forget_memory"),
+    *("search_memory", "list_memories", "add_memory", "update_memory", "forget_memory"),
     *("get_context", "list_sessions", "read_session"),
 }
 
@@ -92,6 +92,52 @@ async def test_the_tools_and_resources_do_what_they_say(backend: Backend, way: s
         await _call(client, "forget_memory", memory_id=added["memory_id"])
         again = await _call(client, "search_memory", query="What may she not eat?")
         assert added["memory_id"] not in [one["memory_id"] for one in again["memories"]]
+
+
+@pytest.mark.parametrize("way", ["http", "stdio"])
+async def test_memories_are_listed_page_by_page(backend: Backend, way: str) -> None:
+    user, url = f"mcp-list-{way}", backend.service.url
+    opened = _over_http(url, X_Onionskin_User=user) if way == "http" else _over_stdio(url, user)
+    async with opened as client:
+        added = [
+            (await _call(client, "add_memory", content=f"Number {number}."))["memory_id"]
+            for number in range(5)
+        ]
+        await _call(client, "add_memory", content="Answer briefly.", kind="preference")
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = await _call(client, "list_memories", kind="fact", limit=2, cursor=cursor)
+            seen += [one["memory_id"] for one in page["memories"]]
+            if (cursor := page["next_cursor"]) is None:
+                break
+        assert seen == added[::-1]
+        assert await _text(client, "onionskin://preferences") == "Answer briefly."
+        assert "not a cursor" in await _refused(client, "list_memories", cursor="x")
+
+
+async def test_outdated_memories_are_history_over_mcp_too(backend: Backend) -> None:
+    user = "mcp-outdated"
+    url = f"/v1/users/{user}/memories"
+    old = backend.client.post(url, json={"content": "Lives in Oslo."}).json()
+    backend.client.post(url, json={"content": "Lives in Rome."}).raise_for_status()
+    end = {"valid_from": "2020-01-01T00:00:00Z", "valid_to": "2024-01-01T00:00:00Z"}
+    backend.client.patch(f"{url}/{old['id']}", json=end).raise_for_status()
+    async with _over_http(backend.service.url, X_Onionskin_User=user) as client:
+        found = await _call(client, "search_memory", query="Lives in Oslo.")
+        assert [one["content"] for one in found["memories"]] == ["Lives in Rome."]
+        listed = await _call(client, "list_memories")
+        assert [one["status"] for one in listed["memories"]] == ["current"]
+        history = await _call(client, "list_memories", include_superseded=True)
+        outdated = next(one for one in history["memories"] if one["memory_id"] == old["id"])
+        assert (outdated["status"], outdated["valid_from"], outdated["valid_to"]) == (
+            "ended",
+            end["valid_from"],
+            end["valid_to"],
+        )
+        assert outdated["created"] == old["created"]
+        both = await _call(client, "search_memory", query="Lives in Oslo.", include_superseded=True)
+        assert [one["content"] for one in both["memories"]] == ["Lives in Rome.", "Lives in Oslo."]
 
 
 async def test_the_model_sees_a_refusal(backend: Backend) -> None:
