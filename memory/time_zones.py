@@ -17,6 +17,9 @@ _EAST, _WEST = timedelta(hours=14), timedelta(hours=-12)
 _DAY_SECONDS, _EPOCH = 86_400, date(1970, 1, 1).toordinal()
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """Unix seconds at the begin of year 1 and at the end of year 9999."""
+EARLIEST, LATEST = _FIRST + _DAY_SECONDS, _LAST - _DAY_SECONDS
+"""Unix seconds of the earliest and the latest time that is accepted: in any zone, its year is from
+1 to 9999."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -129,22 +132,31 @@ def offset_text(offset: int) -> str:
     return f"{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
+def check_time(at: float) -> float:
+    """The same Unix time.
+
+    Raises:
+        ValueError: It is not from 0001-01-02 to 9999-12-30 (UTC), or not a number.
+    """
+    if not EARLIEST <= at <= LATEST:
+        raise ValueError("a time must be from 0001-01-02 to 9999-12-30 in UTC")
+    return at
+
+
 def parse_time(text: str) -> tuple[float, int | None]:
     """The Unix time of an ISO 8601 text, and the offset that it states.
 
     `Z` and a time without a zone are UTC, and state no offset of a clock (RFC 9557, 2.2).
 
     Raises:
-        ValueError: The text is not a time.
-        OverflowError: The time is out of range.
+        ValueError: The text is not a time, or the time is out of range.
     """
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC).timestamp(), None
     offset = moment.utcoffset()
+    at = check_time((moment if offset is not None else moment.replace(tzinfo=UTC)).timestamp())
     if offset is None or text.strip().endswith(("z", "Z", "-00:00")):
-        return moment.timestamp(), None
-    return moment.timestamp(), round(offset.total_seconds())
+        return at, None
+    return at, round(offset.total_seconds())
 
 
 @lru_cache(1024)

@@ -3,13 +3,13 @@
 import json
 import math
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, JsonValue
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.time_zones import aware_time
+from onionskin.memory.time_zones import aware_time, check_time
 from onionskin.memory.types.messages import Entry
 
 _MAX_METADATA_CHARACTERS, _MAX_METADATA_DEPTH = 4096, 8
@@ -21,6 +21,13 @@ def _check_path_segment(value: str) -> str:
     return value
 
 
+def _bounded(value: datetime) -> datetime:
+    check_time(value.timestamp())
+    return value
+
+
+BoundedTime = Annotated[AwareDatetime, AfterValidator(_bounded)]
+"""A time with a zone, from 0001-01-02 to 9999-12-30: readable in any zone."""
 UserId = Annotated[
     str,
     Field(
@@ -120,7 +127,7 @@ def message_fields(entry: Entry) -> dict[str, Any]:
 
 def utc(at: float) -> datetime:
     """The aware datetime of Unix seconds."""
-    return datetime.fromtimestamp(at, UTC)
+    return aware_time(at, None)
 
 
 def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -35,7 +35,7 @@ end
 return count
 """)
 _KNOWN_KEYS = (
-    *("user", "sessions", "session:", "messages:", "vectors", "log", "records", "topics", "key"),
+    *("user", "sessions", "vectors", "log", "records", "topics", "key"),
     *("items", "threads", "outside"),
 )
 """Kinds of keys that the script finds without a scan."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from onionskin.memory.time_zones import EARLIEST, LATEST
 from onionskin.memory.types.messages import Role
 from onionskin.memory.types.records import Record, RecordChange
 
@@ -19,8 +20,8 @@ EXPORT_VERSION = 1
 LONGEST_LINE_BYTES = 1 << 20
 SessionId: TypeAlias = Annotated[str, Meta(pattern=r"^s_[0-9a-f]{16}\Z")]
 RecordId: TypeAlias = Annotated[str, Meta(pattern=r"^m_[0-9a-f]{16}\Z")]
-Time: TypeAlias = Annotated[float, Meta(ge=-62_135_596_800, lt=253_402_300_800)]
-"""Unix seconds, years 1 to 9999."""
+Time: TypeAlias = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
+"""Unix seconds, from 0001-01-02 to 9999-12-30."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 
 

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -21,7 +20,7 @@ from onionskin.memory.privacy.conversation_redactor import ConversationRedactors
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.retrieval import Embedder, embed_in_batches
 from onionskin.memory.store import RedisStore
-from onionskin.memory.time_zones import parse_time
+from onionskin.memory.time_zones import check_time, parse_time
 from onionskin.memory.tokens import title_of
 from onionskin.memory.transfer.format import LONGEST_LINE_BYTES, read_lines
 from onionskin.memory.transfer.upload_progress import UploadProgress
@@ -228,7 +227,7 @@ def _timestamp(time: str | float | None, clock: Callable[[], float]) -> tuple[fl
         return clock(), None
     if isinstance(time, str):
         return parse_time(time)
-    return datetime.fromtimestamp(time, UTC).timestamp(), None
+    return check_time(time), None
 
 
 def _session_id(import_id: str, label: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onionskin.memory.retrieval import RecordHit
 from onionskin.memory.types.messages import User
@@ -17,7 +17,7 @@ from onionskin.service.memories.schemas import (
     Share,
     Tags,
 )
-from onionskin.service.schemas import finite_number
+from onionskin.service.schemas import BoundedTime, finite_number
 from onionskin.service.state import State
 
 _DAY_SECONDS = 86_400.0
@@ -65,12 +65,12 @@ class MemoryQuery(Body):
     kind: Kind | None = None
     term: Term | None = None
     tag: Label | None = None
-    since: AwareDatetime | None = Field(default=None, description="Created at or after this time.")
-    until: AwareDatetime | None = Field(default=None, description="Created at or before this time.")
+    since: BoundedTime | None = Field(default=None, description="Created at or after this time.")
+    until: BoundedTime | None = Field(default=None, description="Created at or before this time.")
     include_archived: bool = False
     include_superseded: bool = Field(default=False, description=_INCLUDE_SUPERSEDED)
     include_quarantined: bool = False
-    as_of: AwareDatetime | None = Field(default=None, description=_AS_OF)
+    as_of: BoundedTime | None = Field(default=None, description=_AS_OF)
     cursor: str | None = Field(
         default=None, max_length=100, description="`next_cursor` of the previous page."
     )
@@ -124,15 +124,15 @@ class MemoryFilter(Body):
     kinds: list[Kind] | None = Field(default=None, max_length=len(KINDS))
     term: Term | None = None
     tags: Tags = Field(default=[], description="A memory must have all of them.")
-    since: AwareDatetime | None = Field(default=None, description="Created at or after this time.")
-    until: AwareDatetime | None = Field(default=None, description="Created at or before this time.")
+    since: BoundedTime | None = Field(default=None, description="Created at or after this time.")
+    until: BoundedTime | None = Field(default=None, description="Created at or before this time.")
     session_id: str | None = Field(
         default=None, description="Only memories from turns of this session."
     )
     include_archived: bool = False
     include_superseded: bool = Field(default=False, description=_INCLUDE_SUPERSEDED)
     include_quarantined: bool = False
-    as_of: AwareDatetime | None = Field(default=None, description=_AS_OF)
+    as_of: BoundedTime | None = Field(default=None, description=_AS_OF)
 
     def shown_by(self, view: MemoryView) -> Callable[[Record], bool]:
         """Whether a memory matches and is current, or not current for an included reason."""

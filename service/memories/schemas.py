@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,7 +21,7 @@ from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Status, Term
 from onionskin.service.memories.preferences import category_of
-from onionskin.service.schemas import ChatMessage, Metadata, utc
+from onionskin.service.schemas import BoundedTime, ChatMessage, Metadata, utc
 
 
 def _plain(text: str) -> str:
@@ -94,9 +93,9 @@ class NewMemory(Body):
     metadata: Metadata = {}
     importance: Share = 0.5
     pinned: bool = Field(default=False, description="In every prompt, within a budget.")
-    expires: AwareDatetime | None = None
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
+    expires: BoundedTime | None = None
+    valid_from: BoundedTime | None = None
+    valid_to: BoundedTime | None = None
     source: TurnId | None = Field(default=None, description="The turn the memory comes from.")
 
 
@@ -119,9 +118,9 @@ class MemoryPatch(Body):
     importance: Share = 0.5
     pinned: bool = False
     archived: bool = False
-    expires: AwareDatetime | None = None
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
+    expires: BoundedTime | None = None
+    valid_from: BoundedTime | None = None
+    valid_to: BoundedTime | None = None
 
     @model_validator(mode="after")
     def _not_empty(self) -> "MemoryPatch":

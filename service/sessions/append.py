@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Path, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onionskin.chains.generation import LONGEST_ANSWER
 from onionskin.memory.content import stored_text
@@ -18,7 +18,7 @@ from onionskin.service.dependencies import StateDep, StoringDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute, turn_nonce
 from onionskin.service.memories.schemas import Body
-from onionskin.service.schemas import Metadata
+from onionskin.service.schemas import BoundedTime, Metadata
 
 router = APIRouter(route_class=IdempotentRoute, prefix="/v1/users/{user_id}", tags=["sessions"])
 _MOST_MESSAGES, _MOST_CALLS = 200, 64
@@ -58,7 +58,7 @@ class NewMessageBody(BaseModel):
         default=None, description="Text, or parts; of parts, the texts are stored."
     )
     author: str | None = Field(default=None, max_length=256, description="Name of the speaker.")
-    time: AwareDatetime | None = Field(
+    time: BoundedTime | None = Field(
         default=None, description="With its offset, which is stored; default: now."
     )
     tool_calls: list[NewToolCall] = Field(default=[], max_length=_MOST_CALLS)

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from onionskin.memory.retrieval import ConversationHit, ConversationHits, ConversationQuery
 from onionskin.memory.types.messages import Role, Vector
@@ -11,7 +11,7 @@ from onionskin.service.dependencies import OwnerDep, StateDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
 from onionskin.service.memories.schemas import Body
-from onionskin.service.schemas import ChatMessage, Metadata, SessionId
+from onionskin.service.schemas import BoundedTime, ChatMessage, Metadata, SessionId
 
 router = APIRouter(route_class=IdempotentRoute, prefix="/v1/users/{user_id}", tags=["sessions"])
 _Sessions = Annotated[list[SessionId], Field(max_length=100)]
@@ -32,8 +32,8 @@ class MessageSearch(Body):
     apart_from: _Sessions = Field(default=[], description="Sessions to leave out.")
     role: Role | None = None
     author: str | None = Field(default=None, max_length=256, description="Name of the speaker.")
-    since: AwareDatetime | None = Field(default=None, description="Sent at or after this time.")
-    until: AwareDatetime | None = Field(default=None, description="Sent at or before this time.")
+    since: BoundedTime | None = Field(default=None, description="Sent at or after this time.")
+    until: BoundedTime | None = Field(default=None, description="Sent at or before this time.")
     metadata: Metadata = Field(
         default={},
         description="Filter of the messages' metadata: values, or `$eq`, `$ne`, `$gt`, `$gte`, "

@@ -53,7 +53,7 @@ class Sweeper:
         self._store, self._memories, self._tasks = store, memories, tasks
         self._default, self._close_after, self._clock = default_profile, close_after, clock
         self._has_vector_database = has_vector_database
-        self.damaged = 0
+        self.damaged, self._has_swept = 0, False
 
     async def run(self) -> None:
         """Sweep until cancelled; only once where no session closes or expires."""
@@ -81,6 +81,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Sweep every session once; stops where Redis cannot be reached.
 
+        The first sweep of a process also repairs sessions that no list contains.
         A session whose stored values are damaged is skipped, logged and counted in `damaged`.
         """
         damaged = 0
@@ -96,7 +97,7 @@ class Sweeper:
                     )
         except OnionskinError:
             return
-        self.damaged = damaged
+        self.damaged, self._has_swept = damaged, True
 
     async def _is_damaged(self, work: Awaitable[object], place: dict[str, str]) -> bool:
         """Whether the work met a damaged value.
@@ -116,6 +117,8 @@ class Sweeper:
         return False
 
     async def _expire_or_sweep(self, user: User, session_id: str) -> None:
+        if not self._has_swept and await self._store.sessions.repair(user, session_id):
+            _log.warning("session was in no list", extra={"session": session_id})
         if await self._store.deletion.expire_session(user, session_id):
             if self._has_vector_database:
                 await self._tasks.schedule(EmbedTask(user))

@@ -98,9 +98,13 @@ if not length then
     'follows', ARGV[9], 'closed', '0', 'folded_upto', 0, 'summarized_upto', 0,
     'summary', '', 'extract', '')
 end
-if tonumber(ARGV[6]) >= active then
-  redis.call('HSET', session, 'active', ARGV[6])
-  redis.call('ZADD', prefix .. 'sessions', ARGV[6], sid)
+local time, latest = redis.call('TIME'), ARGV[6]
+if tonumber(latest) > tonumber(time[1]) + 1 then -- else it would stay the latest session until then
+  latest = string.format('%.6f', time[1] + time[2] / 1000000)
+end
+if not length or tonumber(latest) >= active then
+  redis.call('HSET', session, 'active', latest)
+  redis.call('ZADD', prefix .. 'sessions', latest, sid)
 end
 redis.call('HSET', session, 'length', first + count)
 if ARGV[7] ~= '' then

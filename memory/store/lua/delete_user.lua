@@ -26,7 +26,13 @@ for _, name in ipairs({'user', 'sessions', 'vectors', 'log', 'records', 'topics'
   'released', 'key', 'items', 'threads', 'outside'}) do
   deleted[5] = deleted[5] + redis.call('UNLINK', prefix .. name)
 end
-for _, name in ipairs(ARGV) do
+local session, messages = prefix .. 'session:', prefix .. 'messages:'
+for _, name in ipairs(ARGV) do -- the scan finds sessions that the set of sessions lacks, too
+  if string.sub(name, 1, #session) == session then
+    deleted[1] = deleted[1] + redis.call('EXISTS', name)
+  elseif string.sub(name, 1, #messages) == messages then
+    deleted[2] = deleted[2] + redis.call('LLEN', name)
+  end
   deleted[5] = deleted[5] + redis.call('UNLINK', name)
 end
 return deleted

@@ -89,7 +89,12 @@ for_each_piece({
       redis.call('HSET', session(id), ARGV[field], ARGV[field + 1])
     end
     redis.call('HSET', session(id), 'length', 0)
-    redis.call('ZADD', prefix .. 'sessions', redis.call('HGET', session(id), 'active'), id)
+    local time, active = redis.call('TIME'), redis.call('HGET', session(id), 'active')
+    if tonumber(active) > tonumber(time[1]) + 1 then -- as in commit_turn.lua
+      active = string.format('%.6f', time[1] + time[2] / 1000000)
+      redis.call('HSET', session(id), 'active', active)
+    end
+    redis.call('ZADD', prefix .. 'sessions', active, id)
   end,
   messages = function(id, at)
     local first, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])

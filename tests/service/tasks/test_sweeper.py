@@ -61,3 +61,35 @@ async def test_a_damaged_session_is_skipped_and_counted(
         if user != damaged:
             with pytest.raises(UnknownSessionError):
                 await store.sessions.get(user, "s_1")
+
+
+@pytest.mark.parametrize("missing", ["its entry", "its time"])
+async def test_a_session_that_is_in_no_list_is_repaired_at_the_start(
+    store: RedisStore, sweeper: Sweeper, redis: RedisClient, clock: Clock, missing: str
+) -> None:
+    user = await _user_with_a_hidden_session(store, redis, clock, missing)
+    assert await store.sessions.ids(user) == []
+    await sweeper.sweep()
+    assert await store.sessions.ids(user) == ["s_1"]
+
+
+@pytest.mark.parametrize("missing", ["its entry", "its time"])
+async def test_erasure_deletes_a_session_that_is_in_no_list(
+    store: RedisStore, redis: RedisClient, clock: Clock, missing: str
+) -> None:
+    user = await _user_with_a_hidden_session(store, redis, clock, missing)
+    result = await store.deletion.erase_user(user)
+    assert (result.sessions, result.messages) == (1, 1)
+    assert [key async for key in redis.scan_iter(f"{keys.prefix(user)}*")] == []
+
+
+async def _user_with_a_hidden_session(
+    store: RedisStore, redis: RedisClient, clock: Clock, missing: str
+) -> User:
+    user, message = User("hidden"), Message("user", "A secret.", clock())
+    session = Session("s_1", clock(), clock())
+    await store.transcripts.commit(user, session, [(message, None)], create=True)
+    await redis.zrem(keys.sessions(user), "s_1")
+    if missing == "its time":
+        await redis.hdel(keys.session(user, "s_1"), "active")
+    return user
