@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from onionskin.chains.client_prompt import ClientPrompt, prompt_of, to_langchain, with_texts
 from onionskin.chains.prompt import Prompt
@@ -9,7 +10,7 @@ from onionskin.chains.turn import ClientConversation, ClientInstructions
 from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.types.messages import Message
+from onionskin.memory.types.messages import Message, ToolCall, ToolResult
 from onionskin.service.openai.front_ends import Origin, front_ends
 from onionskin.service.openai.schemas import ChatCompletionMessage, CompletionRequest
 
@@ -21,6 +22,9 @@ class ParsedRequest:
     Attributes:
         text: The user's own words in the message of the turn, as they are stored.
         history: Earlier messages of the conversation, as they are stored.
+        answers: Answers to the message so far: calls of tools, or the answer that a library could
+            not parse.
+        is_corrected: Whether the next answer replaces those.
         instructions: The client's messages for the model, as sent, and arguments of the call.
         program: Instructions of a program that sends demonstrations; empty for a chat.
     """
@@ -28,6 +32,8 @@ class ParsedRequest:
     text: str
     history: tuple[Message, ...]
     instructions: ClientInstructions
+    answers: tuple[Message, ...] = ()
+    is_corrected: bool = False
     program: str = ""
 
 
@@ -50,6 +56,9 @@ def parse_request(request: CompletionRequest) -> ParsedRequest:
         if message.tool_calls:
             to_langchain(form)  # raises for calls that no model could read
     is_program = "demonstration" in origins[:last]
+    is_corrected = origins[-1] == "correction" and last < len(messages) - 1
+    is_begun = messages[-1].role == "assistant" and not messages[-1].tool_calls
+    end = len(messages) - 1 if is_corrected or is_begun else len(messages)
     conversation = ClientConversation(
         before=tuple(sent[:last]), message=sent[last], after=tuple(sent[last + 1 :])
     )
@@ -57,6 +66,8 @@ def parse_request(request: CompletionRequest) -> ParsedRequest:
         _words(messages[last]),
         tuple(_lines(messages[:last], origins)),
         ClientInstructions(conversation=conversation, options=request.options()),
+        tuple(_lines(messages[last + 1 : end], origins[last + 1 :])),
+        is_corrected,
         program="\n".join(one.text for one in messages if one.is_system) if is_program else "",
     )
 
@@ -80,18 +91,38 @@ def _last_of_user(messages: Sequence[ChatCompletionMessage], origins: Sequence[O
 
 
 def _lines(messages: Sequence[ChatCompletionMessage], origins: Sequence[Origin]) -> list[Message]:
-    """The messages that belong to the conversation, without calls of tools and their results."""
+    """The messages that belong to the conversation; results of tools are part of the answer."""
     lines, is_example = list[Message](), False
+    results: tuple[ToolResult, ...] = ()
     for message, origin in zip(messages, origins, strict=False):
         if message.role == "user":
-            is_example = origin == "demonstration"
+            is_example, results = origin == "demonstration", ()
         while origin == "correction" and lines and lines[-1].role == "assistant":
             lines.pop()  # the next answer replaces it
-        is_stored = message.role in ("user", "assistant") and not message.tool_calls
-        text = _words(message) if is_stored and origin == "user" and not is_example else ""
-        if text.strip():
-            lines.append(Message("user" if message.role == "user" else "assistant", text, 0.0))
+        if origin != "user" or is_example or message.is_system:
+            continue
+        if message.role in ("tool", "function"):
+            results = (*results, _result(message))
+            continue
+        calls = tuple(map(_call, message.tool_calls or ()))
+        text = _words(message)
+        if message.role == "user" and text.strip():
+            lines.append(Message("user", text, 0.0))
+        elif message.role == "assistant" and (text.strip() or calls):
+            lines.append(Message("assistant", text, 0.0, calls=calls, results=results))
+            results = ()
     return lines
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    function: dict[str, Any] = call.get("function") or {}
+    arguments = str(function.get("arguments") or "")
+    return ToolCall(str(call.get("id") or ""), str(function.get("name") or ""), arguments)
+
+
+def _result(message: ChatCompletionMessage) -> ToolResult:
+    call_id = message.tool_call_id or message.name or ""
+    return ToolResult(call_id, message.name or "", message.text)
 
 
 def _words(message: ChatCompletionMessage) -> str:

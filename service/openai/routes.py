@@ -73,7 +73,7 @@ async def complete(
     user = await admit_turn(request, state, principal, user_id)
     name = conversation_name(body, request.headers, parsed.program)
     if kind == "temporary":
-        place = await state.session_matcher.look_up(user, parsed.history, parsed.text, name=name)
+        place = await state.session_matcher.look_up(user, parsed, name=name)
         turn = replace(
             _turn(user, parsed, place, profile),
             is_stored=False,
@@ -91,9 +91,7 @@ async def complete(
     if attempt.stored:
         return await _stored_response(body, request, completion, attempt, attempt.stored)
     async with attempt.failing_on_error():
-        place = await state.session_matcher.find(
-            user, parsed.history, parsed.text, name=name, profile=profile
-        )
+        place = await state.session_matcher.find(user, parsed, name=name, profile=profile)
         turn = replace(
             _turn(user, parsed, place, profile),
             nonce=attempt.nonce,

@@ -19,7 +19,15 @@ from onionskin.memory.retrieval import Embedder
 from onionskin.memory.store import RedisStore, new_session_id
 from onionskin.memory.tokens import title_of
 from onionskin.memory.types.messages import Entry, Message, Session, User
-from onionskin.service.openai.transcript_tree import Agreement, compare, compare_branches, is_same
+from onionskin.service.openai.request import ParsedRequest
+from onionskin.service.openai.transcript_tree import (
+    Agreement,
+    Match,
+    Talk,
+    compare,
+    compare_branches,
+    is_same,
+)
 
 _PAGES = (3, 47)
 """Sizes of the pages of recent sessions to search; the first page nearly always has the match."""
@@ -70,32 +78,6 @@ class Place:
     new_session_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """Agreement of a session and a history.
-
-    Attributes:
-        live: Agreement of the live messages.
-        branch: Agreement of the best branch, if it is an abandoned one; else as `live`.
-        following: The live message after those that agree; None if there is none.
-        end_from: Position of the history's first message, if the history is the end of the session;
-            some clients send only the last messages.
-    """
-
-    session: Session
-    live: Agreement
-    branch: Agreement
-    following: Entry | None = None
-    end_from: int | None = None
-
-    def continues(self, history: Sequence[Message], text: str) -> bool:
-        """Whether the turn follows the session's last message, or replaces an equal one."""
-        if self.live.count < len(history):
-            return False
-        following = self.following.message if self.following else None
-        return following is None or (following.role == "user" and following.content == text)
-
-
 def is_session_id(key: str | None) -> bool:
     """Whether a text has the form of a session id."""
     return bool(key and _SESSION_ID.fullmatch(key))
@@ -119,8 +101,7 @@ class SessionMatcher:
     async def find(
         self,
         user: User,
-        history: Sequence[Message],
-        text: str,
+        request: ParsedRequest,
         *,
         name: ConversationName,
         profile: str,
@@ -129,8 +110,7 @@ class SessionMatcher:
 
         Args:
             user: The user.
-            history: Earlier messages, as the client has them.
-            text: The message of the turn.
+            request: The request.
             name: How the request names its conversation.
             profile: Memory profile of a new session.
 
@@ -138,57 +118,79 @@ class SessionMatcher:
             UnknownSessionError: The user has no session with the id in the request.
         """
         _check_session_id(name)
-        if not history:
-            return await self._without_history(user, text, name)
-        history = self._redacted(history)
+        if not (request.history or request.answers) or name.program:
+            return await self._without_history(user, request.text, name)
+        talk = self._talk(request)
+        if name.session_id and not talk.history:
+            return Place(name.session_id, None, await self._corrected(user, talk, name.session_id))
         anchor = await self._named(user, name)
-        match = await self._best_match(user, history, text, anchor)
+        match = await self._best_match(user, talk, anchor)
         if match is None:
-            now, own_id = time.time(), "" if anchor else name.own_session_id
-            title = title_of(history[0].content)
-            session = Session(own_id or new_session_id(), now, now, title=title, profile=profile)
-            await self._append(user, session, history, create=True)
-            return Place(session.id)
-        session = match.session
-        if session.closed:
-            count = None if match.end_from is not None else match.live.count
-            copy = await self.store.sessions.fork(
-                user, session.id, now=time.time(), upto=count, profile=profile
-            )
-            if count is not None and history[count:]:
-                await self._append(user, copy, history[count:])
-            return Place(copy.id)
+            own_id = "" if anchor else name.own_session_id
+            return await self._begun(user, talk, own_id, profile)
+        if match.session.closed:
+            return await self._copied(user, match, talk, profile)
         if match.end_from is not None:
-            return Place(session.id, match.end_from)
-        if match.branch.count > match.live.count:
-            await self.store.branches.restore(user, session.id, match.branch.position)
-            match = await self._compare(
-                user, await self.store.sessions.get(user, session.id), history
-            )
-        replaces_from = match.following.position if match.following else None
-        if rest := history[match.live.count :]:
-            await self._append(user, match.session, rest, replaces_from=replaces_from)
-            return Place(session.id)
-        return Place(session.id, 0, replaces_from)
+            return Place(match.session.id, match.end_from)
+        return await self._continued(user, match, talk)
 
-    async def look_up(
-        self, user: User, history: Sequence[Message], text: str, *, name: ConversationName
-    ) -> Place:
+    async def _begun(self, user: User, talk: Talk, own_id: str, profile: str) -> Place:
+        """A new session with the history."""
+        if not talk.history:
+            return Place(new_session_id=own_id)
+        now, title = time.time(), title_of(talk.history[0].content)
+        session = Session(own_id or new_session_id(), now, now, title=title, profile=profile)
+        await self._append(user, session, talk.history, create=True)
+        return Place(session.id)
+
+    async def _copied(self, user: User, match: Match, talk: Talk, profile: str) -> Place:
+        """A copy of a closed session, with what it lacks of the history."""
+        count = None if match.end_from is not None else min(match.live.count, len(talk.history))
+        copy = await self.store.sessions.fork(
+            user, match.session.id, now=time.time(), upto=count, profile=profile
+        )
+        if count is not None and talk.history[count:]:
+            await self._append(user, copy, talk.history[count:])
+        return Place(copy.id)
+
+    async def _continued(self, user: User, match: Match, talk: Talk) -> Place:
+        """The session, on the branch that the client shows, with what it lacks of the history."""
+        if match.branch.count > match.live.count:
+            await self.store.branches.restore(user, match.session.id, match.branch.position)
+            session = await self.store.sessions.get(user, match.session.id)
+            match = await self._compare(user, session, talk)
+        if rest := talk.history[match.live.count :]:
+            await self._append(user, match.session, rest, replaces_from=match.following)
+            return Place(match.session.id)
+        return Place(match.session.id, 0, match.replaces_from(talk))
+
+    async def _corrected(self, user: User, talk: Talk, session_id: str) -> int | None:
+        """Position of the turn whose answer the next one replaces; None for none."""
+        if not talk.is_corrected:
+            return None
+        session = await self.store.sessions.get(user, session_id)
+        if session.live_count < len(talk.turn):
+            return None
+        tail = await self._tail(user, session, len(talk.turn))
+        is_same_turn = compare(tail, talk.turn, self._privacy).count == len(talk.turn)
+        return tail[0].position if is_same_turn else None
+
+    async def look_up(self, user: User, request: ParsedRequest, *, name: ConversationName) -> Place:
         """Where a turn that is not stored belongs, without a change.
 
         Raises:
             UnknownSessionError: The user has no session with the id in the request.
         """
         _check_session_id(name)
-        if not history:
+        if not request.history:
             return Place(name.session_id, None) if name.session_id else Place()
-        history = self._redacted(history)
-        match = await self._best_match(user, history, text, await self._named(user, name))
+        talk = self._talk(request)
+        match = await self._best_match(user, talk, await self._named(user, name))
         if match is None or match.session.closed:
             return Place()
         if match.end_from is not None:
             return Place(match.session.id, match.end_from)
-        return Place(match.session.id, 0, match.following.position if match.following else None)
+        return Place(match.session.id, 0, match.replaces_from(talk))
 
     async def _without_history(self, user: User, text: str, name: ConversationName) -> Place:
         """Where the first message of a client's conversation belongs."""
@@ -238,26 +240,24 @@ class SessionMatcher:
         except UnknownSessionError:
             return None
 
-    async def _best_match(
-        self, user: User, history: Sequence[Message], text: str, anchor: Session | None
-    ) -> _Match | None:
+    async def _best_match(self, user: User, talk: Talk, anchor: Session | None) -> Match | None:
         """The named session if it agrees at all; else the one that agrees best with the history.
 
         Without a name, a pair of message and answer must agree, and no other session may agree as
         well: two chats that begin alike do not replace each other.
         """
         if anchor:
-            match = await self._compare(user, anchor, history)
+            match = await self._compare(user, anchor, talk)
             if match.branch.count or match.end_from is not None:
                 return match
-        best, ending = list[_Match](), None
+        best, ending = list[Match](), None
         async for session in self._recent(user, anchor):
-            match = await self._compare(user, session, history)
-            if match.continues(history, text):
+            match = await self._compare(user, session, talk)
+            if match.continues(talk):
                 return match
             ending = ending or (match if match.end_from is not None else None)
             agreed, longest = match.branch.count, best[0].branch.count if best else 1
-            if all(one.role == "user" for one in history[:agreed]) or agreed < longest:
+            if all(one.role == "user" for one in talk.lines[:agreed]) or agreed < longest:
                 continue
             best = [*best, match] if agreed == longest else [match]
         return ending or (best[0] if len(best) == 1 else None)
@@ -274,18 +274,19 @@ class SessionMatcher:
                 return
             after = (page[-1].active, page[-1].id)
 
-    async def _compare(self, user: User, session: Session, history: Sequence[Message]) -> _Match:
-        transcripts, count = self.store.transcripts, len(history)
+    async def _compare(self, user: User, session: Session, talk: Talk) -> Match:
+        transcripts, count = self.store.transcripts, len(talk.lines)
         entries = await transcripts.read_live(user, session, count=count + 1)
-        live = compare(entries, history, self._privacy)
-        following = entries[live.count] if len(entries) > live.count else None
-        match = _Match(session, live, live, following)
+        live = compare(entries, talk.lines, self._privacy)
+        match = Match(session, entries, live, live)
         if live.count < count and session.abandoned:
-            match = replace(match, branch=await self._best_branch(user, session, history))
-        if match.branch.count or session.live_count <= count:
+            match = replace(match, branch=await self._best_branch(user, session, talk.lines))
+        count = len(talk.history)
+        if match.branch.count or session.live_count <= count or not count:
             return match
         tail = await self._tail(user, session, count)
-        is_end = len(tail) == count and compare(tail, history, self._privacy).count == count
+        is_end = len(tail) == count
+        is_end = is_end and compare(tail, talk.history, self._privacy).count == count
         return replace(match, end_from=tail[0].position if is_end else None)
 
     async def _best_branch(
@@ -308,12 +309,15 @@ class SessionMatcher:
     def _privacy(self) -> PrivacyPolicy:
         return self.privacy_policies.strictest
 
-    def _redacted(self, history: Sequence[Message]) -> list[Message]:
+    def _talk(self, request: ParsedRequest) -> Talk:
         redactor = ConversationRedactor(self._privacy)
-        return [
+        said = Message("user", request.text, 0.0)
+        lines = [
             replace(message, content=redactor.redact_line(message.role, message.content))
-            for message in history
+            for message in (*request.history, said, *request.answers)
         ]
+        count = len(request.history)
+        return Talk(lines[:count], lines[count:], request.is_corrected)
 
     async def _append(
         self,

@@ -8,7 +8,7 @@ from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.privacy.echo_removal import matches_redacted
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.branches import Abandoned
-from onionskin.memory.types.messages import Entry, Message
+from onionskin.memory.types.messages import Entry, Message, Session
 from onionskin.service.openai.front_ends import without_note
 
 _ROOT = -1
@@ -25,6 +25,70 @@ class Agreement:
 
     count: int = 0
     position: int = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What a client sends of its conversation, as it is stored.
+
+    Attributes:
+        history: The messages before the turn.
+        turn: The message of the turn, and its answers so far.
+        is_corrected: Whether the next answer replaces those answers.
+    """
+
+    history: Sequence[Message]
+    turn: Sequence[Message]
+    is_corrected: bool
+
+    @property
+    def lines(self) -> Sequence[Message]:
+        """All of it."""
+        return [*self.history, *self.turn]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Agreement of a session and what a client sends.
+
+    Attributes:
+        entries: The first live messages of the session; one more than the client sends, if it has
+            so many.
+        live: Agreement of the live messages.
+        branch: Agreement of the best branch, if it is an abandoned one; else as `live`.
+        end_from: Position of the history's first message, if the history is the end of the session;
+            some clients send only the last messages.
+    """
+
+    session: Session
+    entries: Sequence[Entry]
+    live: Agreement
+    branch: Agreement
+    end_from: int | None = None
+
+    @property
+    def following(self) -> int | None:
+        """Position of the first live message that does not agree; None if there is none."""
+        is_longer = len(self.entries) > self.live.count
+        return self.entries[self.live.count].position if is_longer else None
+
+    def continues(self, talk: Talk) -> bool:
+        """Whether the turn follows the session's last message, or repeats a message of it."""
+        count, before = self.live.count, len(talk.history)
+        if count > before:
+            return any(line.role == "assistant" for line in talk.lines[:count])
+        return count == before == self.session.live_count
+
+    def replaces_from(self, talk: Talk) -> int | None:
+        """Position from which on the turn replaces what the session has; None for nothing.
+
+        A message that is sent again without its answers is regenerated. With calls of tools, it
+        continues after those that the session has.
+        """
+        repeats = self.live.count > len(talk.history)
+        if repeats and (talk.is_corrected or len(talk.turn) == 1):
+            return self.entries[len(talk.history)].position
+        return self.following
 
 
 def compare(live: Sequence[Entry], history: Sequence[Message], privacy: PrivacyPolicy) -> Agreement:
