@@ -56,6 +56,7 @@ class VectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: _Positive = 20
     budget_tokens: _Positive = 1200
     neighbours: _Count = 0
+    min_similarity: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
     database: bool = True
 
 
@@ -356,6 +357,7 @@ def _vector(profile: Profile, sources: Sources) -> Layer:
         top_k=profile.vector.top_k,
         budget_tokens=profile.vector.budget_tokens,
         neighbours=profile.vector.neighbours,
+        min_similarity=profile.vector.min_similarity,
     )
 
 

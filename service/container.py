@@ -233,6 +233,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
             limit=settings.most_memories,
             clock=core.clock,
             privacy=privacy.default,
+            short_term_seconds=settings.short_term.total_seconds(),
         )
     )
     extractor = _build_extractor(core, storage, limits, indexes, records)

@@ -222,6 +222,11 @@ class Settings(BaseSettings):
         description="Approximate limit of a process's indexes, in bytes.",
     )
     most_memories: int = Field(10_000, ge=0, description="Memories per user; 0: any.")
+    short_term: Duration = Field(
+        timedelta(days=7),
+        gt=timedelta(),
+        description="Lifetime of short-term memories that name no expiry.",
+    )
     quarantine: Literal["off", "on"] = Field(
         "off", description="Quarantine stored texts that look like prompt injection."
     )

@@ -21,13 +21,21 @@ class VectorLayer:
         top_k: Most messages.
         budget_tokens: Most tokens; a hit that does not fit is skipped, smaller ones follow.
         neighbours: Messages before and after each hit that are shown with it.
+        min_similarity: Minimum cosine with the message; without a vector of either, words decide.
     """
 
     name = "vector"
 
-    def __init__(self, *, top_k: int, budget_tokens: int, neighbours: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        top_k: int,
+        budget_tokens: int,
+        neighbours: int = 0,
+        min_similarity: float | None = None,
+    ) -> None:
         self._top_k, self._budget_tokens = top_k, budget_tokens
-        self._selection = Selection(neighbours=neighbours)
+        self._selection = Selection(neighbours=neighbours, min_similarity=min_similarity)
 
     async def load(self, turn: TurnContext) -> Section:
         """The hits that fit the budget, best first."""

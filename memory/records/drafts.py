@@ -40,7 +40,12 @@ def redact_fields(fields: Mapping[str, Any], privacy: PrivacyPolicy) -> dict[str
 
 
 def build_write(
-    draft: Mapping[str, Any], vector: Vector | None, records: Iterable[Record], now: float
+    draft: Mapping[str, Any],
+    vector: Vector | None,
+    records: Iterable[Record],
+    now: float,
+    *,
+    short_term_seconds: float = SHORT_TERM_SECONDS,
 ) -> RecordWrite:
     """The write for a draft: of a new record, or of the existing record with its topic."""
     topic = draft.get("topic")
@@ -50,24 +55,30 @@ def build_write(
     if before is None:
         plain = Record(new_record_id(), draft["content"], "fact", "long", created=now, updated=now)
         fresh = replace(plain, **draft)
-        record = apply_defaults(fresh, draft, now)
+        record = apply_defaults(fresh, draft, now, short_term_seconds=short_term_seconds)
         return RecordWrite(record, None, vector, RecordChange(now, "created", record))
     replaced = {**_REPLACED, **draft}  # what was known of the old content is not true of the new
     changed = replace(before, **replaced, updated=now, revision=before.revision + 1)
     if not changed.is_alive(now) and "expires" not in draft:
         changed = replace(changed, expires=None)
-    record = apply_defaults(changed, draft, now)
+    record = apply_defaults(changed, draft, now, short_term_seconds=short_term_seconds)
     return RecordWrite(record, before, vector, RecordChange(now, "updated", record))
 
 
-def apply_defaults(record: Record, given: Mapping[str, Any], now: float) -> Record:
+def apply_defaults(
+    record: Record,
+    given: Mapping[str, Any],
+    now: float,
+    *,
+    short_term_seconds: float = SHORT_TERM_SECONDS,
+) -> Record:
     """Set the expiry: pinned records have none, short-term ones a default, others if given."""
     if record.pinned:
         return replace(record, archived=False, expires=None)
     if given.get("term") == "long" and "expires" not in given:
         return replace(record, expires=None)
     if record.term == "short" and record.expires is None:
-        return replace(record, expires=now + SHORT_TERM_SECONDS)
+        return replace(record, expires=now + short_term_seconds)
     return record
 
 

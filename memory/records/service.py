@@ -68,6 +68,7 @@ class RecordService:
         limit: Most records of one user; 0 for no limit.
         clock: Current time in Unix seconds.
         privacy: Privacy policy for the contents.
+        short_term_seconds: Lifetime of short-term records that name no expiry.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class RecordService:
         limit: int = 0,
         clock: Callable[[], float] = time.time,
         privacy: PrivacyPolicy = UNREDACTED,
+        short_term_seconds: float = SHORT_TERM_SECONDS,
     ) -> None:
+        self._short_term_seconds = short_term_seconds
         self._store, self._indexes, self._embedder = store, indexes, embedder
         self._embed_seconds, self._limit, self.clock = embed_seconds, limit, clock
         self.privacy = privacy
@@ -122,7 +125,7 @@ class RecordService:
         for attempt in range(1, _ATTEMPTS + 1):
             index, now = await self.index(user), self.clock()
             writes = [
-                build_write(draft, vector, index, now)
+                build_write(draft, vector, index, now, short_term_seconds=self._short_term_seconds)
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
             try:
@@ -165,7 +168,7 @@ class RecordService:
 
         def changed(before: Record, now: float) -> Record:
             after = replace(before, **merged_fields(before, fields), updated=now)
-            return apply_defaults(after, fields, now)
+            return apply_defaults(after, fields, now, short_term_seconds=self._short_term_seconds)
 
         return await self._change(user, record_id, changed, action, vector=vector, version=version)
 
@@ -295,7 +298,7 @@ class RecordService:
         newest = max(newest, current.revision if current else 0)
         after = replace(earlier, revision=newest + 1, updated=now)
         if not after.is_alive(now):
-            after = replace(after, expires=now + SHORT_TERM_SECONDS)
+            after = replace(after, expires=now + self._short_term_seconds)
         write = RecordWrite(after, current, vector, RecordChange(now, "restored", after))
         await self._store.records.write(user, [write], limit=self._limit, epoch=epoch)
         return after

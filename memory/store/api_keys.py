@@ -21,7 +21,7 @@ class ApiKey:
     Attributes:
         digest: SHA-256 of the secret. The secret has 256 random bits, so a fast hash is enough.
         user_id: The one user that the key gives access to; None for the scope `admin`.
-        created: Unix seconds.
+        created, expires: Unix seconds; it never expires if None.
     """
 
     id: str
@@ -30,6 +30,7 @@ class ApiKey:
     user_id: str | None
     name: str
     created: float
+    expires: float | None = None
 
     @property
     def scope(self) -> str:
@@ -51,11 +52,17 @@ class ApiKeyRegistry:
         self._connection = connection
 
     async def create(
-        self, *, tenant: str, user_id: str | None, name: str, now: float
+        self,
+        *,
+        tenant: str,
+        user_id: str | None,
+        name: str,
+        now: float,
+        expires: float | None = None,
     ) -> tuple[ApiKey, str]:
         """Create a key; returns it with the text for the client, which is stored nowhere."""
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        key = ApiKey(key_id, _digest(secret), tenant, user_id, name, now)
+        key = ApiKey(key_id, _digest(secret), tenant, user_id, name, now, expires)
         await self._connection.write("HSET", keys.API_KEYS, key_id, _encoder.encode(key))
         return key, f"{_PREFIX}-{key_id}-{secret}"
 

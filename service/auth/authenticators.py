@@ -26,19 +26,24 @@ class ApiKeys:
     Args:
         connection: Connection to the Redis that holds the keys.
         clock: Monotonic seconds.
+        now: Unix seconds.
     """
 
     def __init__(
-        self, connection: Connection, *, clock: Callable[[], float] = time.monotonic
+        self,
+        connection: Connection,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._connection, self._clock = connection, clock
+        self._connection, self._clock, self._now = connection, clock, now
         self._cached: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """The principal of the key.
 
         Raises:
-            UnauthorizedError: The key is unknown or was revoked.
+            UnauthorizedError: The key is unknown, was revoked, or has expired.
         """
         secret = bearer(headers)
         digest, now = hashlib.sha256(secret.encode()).digest(), self._clock()
@@ -49,8 +54,11 @@ class ApiKeys:
         key = await ApiKeyRegistry(self._connection).find(secret)
         if key is None:
             raise UnauthorizedError("This API key is unknown or was revoked.")
+        seconds_left = _CACHE_SECONDS if key.expires is None else key.expires - self._now()
+        if seconds_left <= 0:
+            raise UnauthorizedError("This API key has expired. Create another one.")
         principal = Principal(f"key:{key.id}", key.tenant, key.user_id)
-        self._cached[digest] = (now + _CACHE_SECONDS, principal)
+        self._cached[digest] = (now + min(_CACHE_SECONDS, seconds_left), principal)
         if len(self._cached) > _MAX_CACHED:
             self._cached.popitem(last=False)
         return principal

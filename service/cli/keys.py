@@ -1,5 +1,6 @@
 """`onionskin keys`: creates, lists and revokes API keys."""
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from onionskin.service.console import remark, say, say_json, say_table
 if TYPE_CHECKING:
     from onionskin.memory.store import ApiKey
 
+_SPAN = re.compile(r"([1-9]\d{0,4})([dhm])")
+_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 app = typer.Typer(
     help="API keys: create, list, revoke.",
     no_args_is_help=True,
@@ -26,6 +29,32 @@ def _not_empty(name: str | None) -> str | None:
     return name
 
 
+def _expiry(text: str | None, now: float) -> float | None:
+    """The Unix time of an expiry.
+
+    Raises:
+        ValueError: It is neither a span nor a time.
+    """
+    if text is None:
+        return None
+    if span := _SPAN.fullmatch(text):
+        return now + int(span[1]) * _UNIT_SECONDS[span[2]]
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _check_expiry(text: str | None) -> str | None:
+    try:
+        expires = _expiry(text, now := time.time())
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write 30d, 12h, 45m, or 2027-01-31."
+        ) from error
+    if expires is not None and expires <= now:
+        raise typer.BadParameter(f"{text!r} is in the past.")
+    return text
+
+
 @app.command(epilog=example("onionskin keys create --tenant acme --name web"))
 def create(
     *,
@@ -37,6 +66,13 @@ def create(
         typer.Option(callback=_not_empty, help="The only user the key may access; default: all."),
     ] = None,
     name: Annotated[str, typer.Option(help="A label for your own use.")] = "",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            callback=_check_expiry,
+            help="When the key expires: in `30d`, `12h` or `45m`, or at an ISO 8601 time.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create an API key. It is shown only once and stored as a hash."""
@@ -45,14 +81,19 @@ def create(
 
     api_key, secret = with_redis(
         lambda connection: ApiKeyRegistry(connection).create(
-            tenant=tenant, user_id=user, name=name, now=time.time()
+            tenant=tenant,
+            user_id=user,
+            name=name,
+            now=time.time(),
+            expires=_expiry(expires, time.time()),
         )
     )
     if as_json:
         say_json({**_fields(api_key), "key": secret})
         return
     reach = "every user" if user is None else f"user {user!r}"
-    say(f"Key {api_key.id} reaches {reach} of tenant {tenant!r}.")
+    until = f", until {_moment(api_key.expires)}" if api_key.expires else ""
+    say(f"Key {api_key.id} reaches {reach} of tenant {tenant!r}{until}.")
     say(secret, style="bold")
     remark("Save it now: it cannot be shown again.", style="dim")
 
@@ -67,7 +108,7 @@ def list_all(*, as_json: AsJson = False) -> None:
     if as_json:
         say_json([_fields(key) for key in api_keys])
         return
-    say_table(("id", "tenant", "scope", "user", "name", "created"), map(_row, api_keys))
+    say_table(("id", "tenant", "scope", "user", "name", "created", "expires"), map(_row, api_keys))
 
 
 @app.command(epilog=example("onionskin keys revoke 3f9c21d07a5e"))
@@ -89,8 +130,15 @@ def revoke(
 
 
 def _row(key: "ApiKey") -> tuple[tuple[str, ...], str]:
-    created = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
-    return (key.id, key.tenant, key.scope, key.user_id or "", key.name, created), ""
+    expires = "" if key.expires is None else _moment(key.expires)
+    if key.expires is not None and key.expires <= time.time():
+        expires = f"{expires} (expired)"
+    fields = (key.id, key.tenant, key.scope, key.user_id or "", key.name)
+    return (*fields, _moment(key.created), expires), ""
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _fields(key: "ApiKey") -> dict[str, object]:
@@ -101,4 +149,5 @@ def _fields(key: "ApiKey") -> dict[str, object]:
         "user": key.user_id,
         "name": key.name,
         "created": datetime.fromtimestamp(key.created, UTC).isoformat(),
+        "expires": key.expires and datetime.fromtimestamp(key.expires, UTC).isoformat(),
     }

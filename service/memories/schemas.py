@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Container
 from datetime import datetime
+from statistics import fmean
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -225,6 +226,7 @@ class MemoryStats(BaseModel):
     pinned: int
     by_kind: dict[str, int]
     by_term: dict[str, int]
+    average_importance: float | None = Field(description="0 to 1; null without memories.")
     unembedded: int = Field(description="Memories without a vector; only their words are searched.")
 
     @classmethod
@@ -242,6 +244,9 @@ class MemoryStats(BaseModel):
             pinned=sum(record.pinned for record in alive),
             by_kind=dict(Counter(record.kind for record in alive)),
             by_term=dict(Counter(record.term for record in alive)),
+            average_importance=round(fmean(record.importance for record in alive), 4)
+            if alive
+            else None,
             unembedded=len(index.unembedded),
         )
 

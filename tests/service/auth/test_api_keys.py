@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from onionskin.service.cli.exit_codes import ExitCode
+from tests.polling import until
 from tests.services import Service, environment, run_command, running_service
 
 
@@ -140,3 +142,31 @@ def test_more_requests_than_allowed_wait(tmp_path: Path) -> None:
         assert [one.status_code for one in answers] == [200, 200, 200, 429, 429]
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 61
         assert client.get("/v1/users/bob/sessions").status_code == 200
+
+
+def test_a_key_expires_and_is_listed_with_its_expiry(guarded: tuple[Service, Path]) -> None:
+    service, data_dir = guarded
+    at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
+    made = _made(data_dir, "--name", "brief", "--expires", at)
+    lasting = _made(data_dir, "--name", "lasting", "--expires", "30d")
+    assert datetime.fromisoformat(made["expires"]) == datetime.fromisoformat(at)
+    with service.client() as client:
+        url = "/v1/users/alice/sessions"
+        assert client.get(url, headers=_bearer(made["key"])).is_success
+
+        def refusal() -> bool:
+            answer = client.get(url, headers=_bearer(made["key"]))
+            return answer.status_code == 401 and "expired" in answer.json()["detail"]
+
+        until(refusal)
+        assert client.get(url, headers=_bearer(lasting["key"])).is_success
+    listed = {one["id"]: one for one in json.loads(_keys(data_dir, "list", "--json"))}
+    assert listed[made["id"]]["expires"] == made["expires"]
+    left = datetime.fromisoformat(listed[lasting["id"]]["expires"]) - datetime.now(UTC)
+    assert timedelta(days=29) < left <= timedelta(days=30)
+    assert "(expired)" in _keys(data_dir, "list")
+    for wrong in ("soon", "0d", "2020-01-01", "99999999d"):
+        arguments = ["keys", "create", "--expires", wrong]
+        done = run_command(arguments, environment=environment(ONIONSKIN_DATA_DIR=str(data_dir)))
+        assert done.returncode == ExitCode.USAGE, wrong
+        assert wrong in done.stderr

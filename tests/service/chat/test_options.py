@@ -13,6 +13,10 @@ _PROFILES = """
 layers = ["window", "vector"]
 system = "You are a pirate."
 
+[profiles.strict]
+layers = ["vector"]
+vector = { min_similarity = 0.4 }
+
 [profiles.pirate.model]
 temperature = 0.3
 max_tokens = 50
@@ -111,6 +115,22 @@ def test_without_storing_a_new_user_is_not_created(backend: Backend) -> None:
     assert _keys(backend, "eve")["size_bytes"] == 0
     listed = backend.client.get("/v1/users", params={"limit": 200}).json()["users"]
     assert "eve" not in {one["user_id"] for one in listed}
+
+
+def test_a_profile_recalls_nothing_below_its_minimum_similarity(backend: Backend) -> None:
+    backend.model.reply = lambda _: "Noted."
+    for message in ("My dog is called Biscuit.", "I painted the fence and the gate of my garden."):
+        backend.say("gil", message).raise_for_status()
+
+    def recalled(question: str, profile: str) -> list[str]:
+        body = {"message": question, "profile": profile}
+        context = backend.client.post("/v1/users/gil/context", json=body).json()
+        return [hit["content"] for layer in context["memory"] for hit in layer["recalled"]]
+
+    question = "What is the name of my dog?"
+    assert recalled(question, "strict") == ["My dog is called Biscuit."]
+    assert len(recalled(question, "vector")) > 1
+    assert recalled("Is quantum gravity solved?", "strict") == []
 
 
 @pytest.mark.parametrize(
