@@ -29,7 +29,6 @@ from onionskin.chains.agent_turns import (
     AgentTurn,
     Progress,
     Said,
-    answers_in,
     find_turn,
     nonce_of,
     prepared,
@@ -38,6 +37,7 @@ from onionskin.chains.agent_turns import (
 )
 from onionskin.memory.errors import InvalidInputError, OnionskinError, UnknownProfileError
 from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.message_conversion import answers_in
 from onionskin.memory.langchain.named_sessions import ExternalSession
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.retrieval import embed_with_timeout

@@ -7,9 +7,10 @@ from typing import Any, cast
 from langchain.agents.middleware import ModelRequest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 
-from onionskin.chains.agent_turns import AgentTurn, Progress, is_from_user
+from onionskin.chains.agent_turns import AgentTurn, Progress
 from onionskin.chains.prompt import INSTRUCTIONS, prompt_parts
 from onionskin.memory.content import is_text_part
+from onionskin.memory.langchain.message_conversion import is_from_user
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.layers.client_history import client_message_ids
 

@@ -6,34 +6,16 @@ messages, and instructions. None of it is the user's words.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text
+from onionskin.memory.langchain.message_conversion import is_from_user
 from onionskin.memory.privacy.policy import PreparedMessage, PrivacyPolicy
-from onionskin.memory.types.messages import Entry, Message, ToolCall, ToolResult, User
-
-_SYNTHETIC = "lc_source"
-"""Mark of human messages that LangChain's middleware writes, in `additional_kwargs`."""
-_SUMMARY_OPENINGS = (
-    "Here is a summary of the conversation to date:",
-    "Previous conversation summary",
-    "Summary of the conversation to date:",
-    "Summary of the conversation so far:",
-)
-"""How summaries begin that have no mark: those of older versions and of langmem."""
-
-
-def is_from_user(message: BaseMessage) -> bool:
-    """Whether the user wrote a message, not middleware."""
-    if not isinstance(message, HumanMessage) or message.additional_kwargs.get(_SYNTHETIC):
-        return False
-    text = stored_text(cast("Any", message.content))
-    return bool(text.strip()) and not text.startswith(_SUMMARY_OPENINGS)
+from onionskin.memory.types.messages import Entry, Message, User
 
 
 def find_turn(messages: Sequence[AnyMessage]) -> tuple[list[HumanMessage], list[AnyMessage]]:
@@ -234,83 +216,6 @@ def _last_turn(stored: Sequence[Entry]) -> Sequence[Entry]:
         start -= 1
     turn = stored[start:]
     return turn if turn and turn[0].message.role == "user" else ()
-
-
-def answers_in(
-    messages: Sequence[AnyMessage], store_text: Callable[[str], str], *, at: float, profile: str
-) -> list[tuple[str, Message]]:
-    """The answers, and further messages of the user, each with its id in the state.
-
-    Results of tools belong to the answer that follows. At the end of a run, such as after a tool
-    that returns directly, they form an answer of their own.
-
-    Args:
-        messages: The messages after what the user said.
-        store_text: A text of an answer as it is stored.
-        at: Their time, Unix seconds.
-        profile: The memory profile.
-    """
-    found: list[tuple[str, Message]] = []
-    results: list[ToolResult] = []
-    for message in messages:
-        if isinstance(message, ToolMessage):
-            text = store_text(stored_text(cast("Any", message.content)))
-            results.append(ToolResult(message.tool_call_id, message.name or "", text))
-        elif isinstance(message, AIMessage):
-            answer = _answer(message, tuple(results), store_text, at=at, profile=profile)
-            if answer.content.strip() or answer.calls or answer.results:
-                found.append((message.id or "", answer))
-            results = []
-    if results:
-        rest = Message("assistant", "", at, profile=profile, results=tuple(results))
-        found.append((f"results:{results[-1].call_id}", rest))
-    return found
-
-
-def _answer(
-    message: AIMessage,
-    results: tuple[ToolResult, ...],
-    store_text: Callable[[str], str],
-    *,
-    at: float,
-    profile: str,
-) -> Message:
-    refusal = str(message.additional_kwargs.get("refusal") or "")
-    text = visible_answer(stored_text(cast("Any", message.content)))
-    calls = [
-        *(
-            (call["id"], call["name"], _arguments(call["args"], store_text))
-            for call in message.tool_calls
-        ),
-        *(
-            (call["id"], call["name"], store_text(call["args"] or ""))
-            for call in message.invalid_tool_calls
-        ),
-    ]
-    return Message(
-        "assistant",
-        store_text(text or refusal),
-        at,
-        profile=profile,
-        calls=tuple(ToolCall(id_ or "", name or "", text) for id_, name, text in calls),
-        results=results,
-        refused=bool(refusal) and not text,
-    )
-
-
-def _arguments(arguments: Any, store_text: Callable[[str], str]) -> str:
-    return json.dumps(_with_texts(arguments, store_text), ensure_ascii=False, default=str)
-
-
-def _with_texts(value: Any, store_text: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return store_text(value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Any]", value).items()
-        return {name: _with_texts(item, store_text) for name, item in items}
-    if isinstance(value, list | tuple):
-        return [_with_texts(item, store_text) for item in cast("Sequence[Any]", value)]
-    return value
 
 
 def nonce_of(said: Sequence[Said], messages: Sequence[Message]) -> str:
