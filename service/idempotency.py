@@ -5,10 +5,12 @@ The response to a turn with private text is not stored; a replay rebuilds it fro
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
+import asyncio
 import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -25,7 +27,7 @@ from onionskin.service.api_route import ApiRoute
 from onionskin.service.state import State
 
 _MAX_KEY_LENGTH, _MAX_STORED_BYTES = 255, 4 << 20
-_MARGIN = timedelta(seconds=30)
+_MARGIN, _RENEWALS = timedelta(seconds=30), 3
 _STORED_HEADERS = ("content-type", "x-session-id", "x-turn-id")
 _RETRYABLE = (409, 429)
 _DONE = b"event: done"
@@ -33,13 +35,48 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class Claim:
+    """The claim of a running request on its key.
+
+    Attributes:
+        name: Name of the request in the store.
+        fingerprint: A digest of the request.
+        ttl: Time after which the claim expires unless it is renewed.
+        token: Identifies the claim.
+    """
+
     state: State
     user: User
     name: str
     fingerprint: bytes
     ttl: timedelta
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def keep(self) -> Callable[[], None]:
+        """Renew the claim while the request runs; the result of the call ends that."""
+        pause, renewals = self.ttl.total_seconds() / _RENEWALS, set[asyncio.Task[None]]()
+        loop = asyncio.get_running_loop()
+
+        async def renew() -> None:
+            nonlocal timer
+            with suppress(OnionskinError):  # Redis is away; the next renewal may be in time
+                await self.state.store.idempotency.renew_claim(
+                    self.user, self.name, self.token, timeout=self.ttl
+                )
+            timer = loop.call_later(pause, begin)
+
+        def begin() -> None:
+            task = loop.create_task(renew(), name="claim-renewal")
+            renewals.add(task)
+            task.add_done_callback(renewals.discard)
+
+        def end() -> None:
+            timer.cancel()
+            for task in renewals:
+                task.cancel()
+
+        timer = loop.call_later(pause, begin)
+        return end
 
     async def release(self) -> None:
         """Release the claim, so that the request can be retried."""
@@ -95,7 +132,7 @@ async def _run_once(request: Request, key: str, run: Handler) -> Response:
     storable = _storable(body, state.privacy_policies.strictest)
     fingerprint = _digest(request.method, str(request.url.path), request.url.query, storable)
     ttl = state.settings.model_timeout + _MARGIN
-    claim = _Claim(state, user, name, fingerprint, ttl)
+    claim = Claim(state, user, name, fingerprint, ttl)
     stored = await _claim_or_load(claim)
     if stored is None:
         return await _run_first(claim, request, run)
@@ -115,7 +152,7 @@ async def _run_once(request: Request, key: str, run: Handler) -> Response:
     return response
 
 
-async def _claim_or_load(claim: _Claim) -> StoredResponse | None:
+async def _claim_or_load(claim: Claim) -> StoredResponse | None:
     """The stored response of the key; None if the claim succeeded and the request has to run."""
     try:
         return await claim.state.store.idempotency.claim_key(
@@ -129,11 +166,13 @@ async def _claim_or_load(claim: _Claim) -> StoredResponse | None:
         raise
 
 
-async def _run_first(claim: _Claim, request: Request, run: Handler) -> Response:
+async def _run_first(claim: Claim, request: Request, run: Handler) -> Response:
     state, user, name = claim.state, claim.user, claim.name
+    end_renewal = claim.keep()
     try:
         response = await run(request)
     except BaseException:
+        end_renewal()
         await claim.release()
         raise
     is_private = getattr(request.state, "withheld", False)
@@ -142,12 +181,13 @@ async def _run_first(claim: _Claim, request: Request, run: Handler) -> Response:
     )
 
     async def store(body: bytes, *, complete: bool) -> None:
+        end_renewal()
         is_final = response.status_code < 500 and response.status_code not in _RETRYABLE  # noqa: PLR2004
         if complete and is_final and len(body) <= _MAX_STORED_BYTES:
             content = b"" if is_private else body
             outcome = StoredResponse(claim.fingerprint, response.status_code, headers, content)
             try:
-                await state.store.idempotency.save_response(user, name, outcome)
+                await state.store.idempotency.save_response(user, name, outcome, token=claim.token)
             except StoreUnavailableError:
                 await claim.release()
                 raise

@@ -20,18 +20,46 @@ from onionskin.memory.types.messages import Committed, Entry, User
 CLAIM_KEY = Script.inline("""
 -- Claim an idempotency key; false if it is free, else what is stored under it.
 -- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 claim   3 milliseconds to keep it
+--         4 token of the claim
 local key = KEYS[1] .. 'once:' .. ARGV[1]
 local stored = redis.call('GET', key)
 if stored then
   return stored
 end
 redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
+if ARGV[4] then
+  redis.call('SET', KEYS[1] .. 'once:owner:' .. ARGV[1], ARGV[4], 'PX', ARGV[3])
+end
 return false
 """)
 _SAVE_RESPONSE = Script.inline("""
--- Store the response of a request under its idempotency key.
+-- Store the response of a request under its idempotency key, while its claim holds the key.
 -- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 response   3 milliseconds to keep it
+--         4 token of the claim
+-- Returns 0 if another request holds the key.
+local owner = KEYS[1] .. 'once:owner:' .. ARGV[1]
+if redis.call('GET', owner) ~= ARGV[4] then
+  return 0
+end
 redis.call('SET', KEYS[1] .. 'once:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', owner)
+return 1
+""")
+_RENEW_CLAIM = Script.inline("""
+-- Extend a claim, or release it, while it holds its key.
+-- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 token of the claim   3 milliseconds to keep
+--         it; 0 releases it
+-- Returns 0 if another request holds the key.
+local key, owner = KEYS[1] .. 'once:' .. ARGV[1], KEYS[1] .. 'once:owner:' .. ARGV[1]
+if redis.call('GET', owner) ~= ARGV[2] then
+  return 0
+end
+if ARGV[3] == '0' then
+  redis.call('DEL', key, owner)
+else
+  redis.call('PEXPIRE', key, ARGV[3])
+  redis.call('PEXPIRE', owner, ARGV[3])
+end
 return 1
 """)
 _FIND_COMMIT = Script.inline(
@@ -95,22 +123,28 @@ class Idempotency(Repository):
         """Claim a key; None if the caller owns it now, else the stored response or claim."""
         milliseconds = int(timeout.total_seconds() * 1000)
         packed = await self._keyring.run_write(
-            user, CLAIM_KEY, _arguments(name, claim, milliseconds)
+            user, CLAIM_KEY, _arguments(name, claim, milliseconds, claim.token)
         )
         stored = await self._decrypt(user, name, packed) if packed else None
         is_ours = stored is not None and stored.token and stored.token == claim.token  # sent twice
         return None if is_ours else stored
 
-    async def save_response(self, user: User, name: str, response: StoredResponse) -> None:
-        """Store a response, to be replayed for a day."""
-        arguments = _arguments(name, response, IDEMPOTENCY_SECONDS * 1000)
-        await self._keyring.run_write(user, _SAVE_RESPONSE, arguments)
+    async def save_response(
+        self, user: User, name: str, response: StoredResponse, *, token: str
+    ) -> bool:
+        """Store a response, to be replayed for a day; False if the claim `token` was lost."""
+        arguments = _arguments(name, response, IDEMPOTENCY_SECONDS * 1000, token)
+        return bool(await self._keyring.run_write(user, _SAVE_RESPONSE, arguments))
+
+    async def renew_claim(self, user: User, name: str, token: str, *, timeout: timedelta) -> bool:
+        """Extend the claim of a running request; False if it was lost."""
+        milliseconds = max(1, int(timeout.total_seconds() * 1000))
+        arguments = (keys.prefix(user), name, token, milliseconds)
+        return bool(await self._connection.run(_RENEW_CLAIM, *arguments))
 
     async def release_claim(self, user: User, name: str, token: str) -> None:
         """Release the claim of a failed request if `token` still holds it."""
-        packed = await self._call(self._commands.get(keys.idempotency(user, name)))
-        if packed and (await self._decrypt(user, name, packed)).token == token:
-            await self._call(self._commands.delete(keys.idempotency(user, name)))
+        await self._connection.run(_RENEW_CLAIM, keys.prefix(user), name, token, 0)
 
     async def find_turn(self, user: User, nonce: str) -> tuple[Committed, tuple[Entry, ...]] | None:
         """The turn that was committed under a nonce, with its messages; None if there is none.
@@ -209,10 +243,10 @@ class Idempotency(Repository):
 
 
 def _arguments(
-    name: str, response: StoredResponse, milliseconds: int
+    name: str, response: StoredResponse, milliseconds: int, token: str
 ) -> Callable[[Cipher], Sequence[Argument]]:
     packed = _encoder.encode(response)
-    return lambda cipher: (name, cipher.encrypt(f"once:{name}", packed), milliseconds)
+    return lambda cipher: (name, cipher.encrypt(f"once:{name}", packed), milliseconds, token)
 
 
 def _milliseconds(duration: timedelta) -> int:

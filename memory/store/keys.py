@@ -30,6 +30,7 @@ percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can
 | `once:http:<name>`        | string | the response under an idempotency key             | a day   |
 | `usage:<day>`             | hash   | model calls and tokens, where budgeted            | 3 days  |
 | `usage:<day>:<turn id>`   | string | marks a turn as counted                           | 2 hours |
+| `once:owner:<name>`       | string | the token of the running request with this key    | minutes |
 | `once:try:<digest>`       | string | the state of the latest attempt of a request      | minutes |
 | `once:try:<digest>:late`  | string | marks that an earlier attempt is expected         | minute  |
 | `shown:<turn id>`         | string | the prompt trace of a turn                        | a week  |

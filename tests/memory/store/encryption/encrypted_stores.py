@@ -88,12 +88,12 @@ async def live(store: RedisStore, user: User) -> str:
     await memories.create(user, [preference])
     assert (
         await store.idempotency.claim_key(
-            user, "http:a", StoredResponse(b"print"), timeout=timedelta(hours=1)
+            user, "http:a", StoredResponse(b"print", token="t"), timeout=timedelta(hours=1)
         )
         is None
     )
     await store.idempotency.save_response(
-        user, "http:a", StoredResponse(b"print", 200, (), seen["answer"].encode())
+        user, "http:a", StoredResponse(b"print", 200, (), seen["answer"].encode()), token="t"
     )
     await store.idempotency.begin_attempt(user, seen["try"], "turn:x", now=1000.0, retried=False)
     await _graph(store, user)
