@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from onionskin.memory.dotted_path import load_object
-from onionskin.memory.errors import ConfigurationError, StoreUnavailableError
+from onionskin.memory.errors import ConfigurationError, OnionskinError, StoreUnavailableError
 from onionskin.memory.excerpts import message_tokens
 from onionskin.memory.layers.base import Layer, TurnContext
 from onionskin.memory.layers.langchain_classic import ClassicLayer
@@ -59,7 +59,7 @@ class StrictLayer(GuardedLayer):
         """
         try:
             section = _completed(await self.inner.load(turn), self.name)
-        except StoreUnavailableError:
+        except OnionskinError:
             raise
         except Exception as error:
             raise ConfigurationError(

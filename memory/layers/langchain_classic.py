@@ -23,6 +23,7 @@ from onionskin.memory.layers.langchain_classic_factories import (
     WITH_MODEL,
     ClassicOptions,
     Sources,
+    check_packages,
     load_classic,
     make_memory,
 )
@@ -74,10 +75,12 @@ class ClassicLayer:
         """The layer `classic`, with a memory of LangChain.
 
         Raises:
-            ConfigurationError: The memory needs a chat model and none is configured.
+            ConfigurationError: The memory needs a chat model and none is configured, or a package
+                that is not installed.
         """
         if options.memory in WITH_MODEL and sources.model is None:
             raise ConfigurationError(f"{options.memory} needs a chat model; none is configured.")
+        check_packages(options)
 
         def make() -> Any:
             return make_memory(options, sources)

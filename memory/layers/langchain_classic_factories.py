@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -157,12 +158,6 @@ def _knowledge_graph(options: ClassicOptions, sources: Sources) -> Any:
     """LangChain's knowledge graph of triples, which networkx holds."""
     if sources.model is None:
         raise ConfigurationError(f"{options.memory} needs a chat model; none is configured.")
-    try:
-        import_module("networkx")
-    except ImportError as error:
-        raise ConfigurationError(
-            "ConversationKGMemory needs networkx: pip install networkx."
-        ) from error
     graph_memory: Any = getattr(import_module("langchain_community.memory.kg"), options.memory)
     return graph_memory(
         llm=TokenEstimatingModel(inner=sources.model),
@@ -188,6 +183,12 @@ def _combined(options: ClassicOptions, sources: Sources) -> Any:
             _vector(options, sources, key="recalled"),
         ]
     )
+
+
+def check_packages(options: ClassicOptions) -> None:
+    """Raise ConfigurationError if a memory needs a package that is not installed."""
+    if options.memory == "ConversationKGMemory" and find_spec("networkx") is None:
+        raise ConfigurationError("ConversationKGMemory needs networkx: pip install networkx.")
 
 
 def load_classic() -> None:

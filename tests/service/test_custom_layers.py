@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from onionskin.chains.models.offline import OfflineChatModel
 from onionskin.memory.errors import ConfigurationError
-from onionskin.memory.layers.langchain_classic_factories import Sources
+from onionskin.memory.layers.langchain_classic import ClassicLayer
+from onionskin.memory.layers.langchain_classic_factories import ClassicOptions, Sources
 from onionskin.memory.profiles import build_layers, load_profiles
 from onionskin.memory.retrieval import StaticEmbedder
 from onionskin.memory.store import RedisStore
+from tests.openai_http import Request
 from tests.openai_server import OpenAIServer
 from tests.service.conftest import Backend, running_backend
 from tests.services import environment, run_command
@@ -124,6 +127,13 @@ layers = ["my_memories.Unfolded"]
 layers = ["my_memories.Shouting"]
 options = { "my_memories.Shouting" = { mark = "!" } }
 
+[profiles.graph]
+layers = ["classic"]
+classic = { memory = "ConversationKGMemory" }
+
+[profiles.community]
+layers = ["langchain_community.memory.kg.ConversationKGMemory"]
+
 [profiles.broken]
 layers = ["my_memories.Broken", "window", "my_memories.Careless"]
 """
@@ -179,6 +189,37 @@ def test_a_turn_goes_on_without_a_layer_that_fails(backend: Backend) -> None:
     assert answer["degraded"] == ["broken", "careless"]
     assert "Number 0." in "\n".join(_prompt(backend))
     assert answer["turn_id"]
+
+
+@pytest.mark.parametrize("profile", ["graph", "community"])
+def test_langchains_knowledge_graph_is_a_layer_by_name_and_by_path(
+    backend: Backend, profile: str
+) -> None:
+    """The model extracts the triples, and names the entities of a question."""
+
+    def answer(request: Request) -> str:
+        asked = request.messages[-1][1]
+        if "knowledge triple" in asked:
+            return "(Rex, is, a dog)" if "Rex" in asked.rpartition("Person #1:")[2] else "NONE"
+        return "Rex" if "proper nouns" in asked else "Noted."
+
+    backend.model.reply = answer
+    backend.say(f"kg-{profile}", "Rex is a dog.", profile=profile).raise_for_status()
+    reply = backend.say(f"kg-{profile}", "Who is Rex?", profile=profile).raise_for_status().json()
+    assert reply["degraded"] == []
+    assert reply["memory"][0]["summary"] == "On Rex: Rex is a dog."
+    assert "On Rex: Rex is a dog." in "\n".join(_prompt(backend))
+
+
+def test_a_missing_package_of_a_memory_is_named_at_the_start(
+    store: RedisStore, embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "onionskin.memory.layers.langchain_classic_factories.find_spec", lambda _: None
+    )
+    options = ClassicOptions("ConversationKGMemory")
+    with pytest.raises(ConfigurationError, match="pip install networkx"):
+        ClassicLayer.of(options, Sources(store, embedder, OfflineChatModel()))
 
 
 def test_another_worker_rebuilds_a_memory_of_langchain(
