@@ -214,9 +214,11 @@ def test_langchains_knowledge_graph_is_a_layer_by_name_and_by_path(
 def test_a_missing_package_of_a_memory_is_named_at_the_start(
     store: RedisStore, embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "onionskin.memory.layers.langchain_classic_factories.find_spec", lambda _: None
-    )
+    def nothing(name: str) -> None:
+        assert name == "networkx"
+
+    factories = "onionskin.memory.layers.langchain_classic_factories"
+    monkeypatch.setattr(f"{factories}.find_spec", nothing)
     options = ClassicOptions("ConversationKGMemory")
     with pytest.raises(ConfigurationError, match="pip install networkx"):
         ClassicLayer.of(options, Sources(store, embedder, OfflineChatModel()))
