@@ -2,7 +2,7 @@ r"""JSON bodies of requests: text that is no Unicode is replaced, and nesting is
 
 JSON can contain half of a surrogate pair (`"\ud83d"`), as text that was cut in the middle of an
 emoji. Such a string cannot be encoded, stored or sent. Each half becomes U+FFFD, the replacement
-character, wherever it stands: in messages, names, metadata and keys.
+character, in every place: messages, names, metadata and keys.
 """
 
 import re

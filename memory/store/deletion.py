@@ -34,6 +34,19 @@ for _, name in ipairs(ARGV) do
 end
 return count
 """)
+_REPAIR = Script.inline("""
+-- Add a session that exists to the set of sessions. KEYS[1] the user's prefix   ARGV 1 session id
+-- Returns 1 if it was missing.
+local session, sessions = KEYS[1] .. 'session:' .. ARGV[1], KEYS[1] .. 'sessions'
+local created, active = unpack(redis.call('HMGET', session, 'created', 'active'))
+if redis.call('EXISTS', session) == 0 or (active and redis.call('ZSCORE', sessions, ARGV[1])) then
+  return 0
+end
+active = active or created or '0'
+redis.call('HSET', session, 'active', active)
+redis.call('ZADD', sessions, active, ARGV[1])
+return 1
+""")
 _KNOWN_KEYS = (
     *("user", "sessions", "vectors", "log", "records", "topics", "key"),
     *("items", "threads", "outside"),
@@ -133,6 +146,13 @@ class Deletion(Repository):
     def shortest_retention(self) -> timedelta | None:
         """The shortest time after which any data expires; None if nothing does."""
         return self._retention.shortest
+
+    async def repair_session(self, user: User, session_id: str) -> bool:
+        """List a session that exists but is in no list of sessions; whether it was repaired.
+
+        Without it, the session would neither expire nor be listed.
+        """
+        return bool(await self._connection.run(_REPAIR, keys.prefix(user), session_id))
 
     async def expire_session(self, user: User, session_id: str) -> bool:
         """Delete a session if it has expired; whether it had."""

@@ -29,19 +29,6 @@ _UPDATE = Script("update_session", durable=True)
 _FORK = Script("byte_count", "branches", "fork_session", durable=True)
 _COPY = Script("byte_count", "copy_session", durable=True)
 DELETE_SESSION = Script("byte_count", "record_writes", "delete_session", durable=True)
-_REPAIR = Script.inline("""
--- Add a session that exists to the set of sessions. KEYS[1] the user's prefix   ARGV 1 session id
--- Returns 1 if it was missing.
-local session, sessions = KEYS[1] .. 'session:' .. ARGV[1], KEYS[1] .. 'sessions'
-local created, active = unpack(redis.call('HMGET', session, 'created', 'active'))
-if redis.call('EXISTS', session) == 0 or (active and redis.call('ZSCORE', sessions, ARGV[1])) then
-  return 0
-end
-active = active or created or '0'
-redis.call('HSET', session, 'active', active)
-redis.call('ZADD', sessions, active, ARGV[1])
-return 1
-""")
 _CLOSE = Script.inline(
     """
 -- Close a session; 0 if there is none. KEYS[1] the user's prefix   ARGV 1 session id
@@ -138,10 +125,6 @@ class Sessions(Repository):
         """Every session of every user, by SCAN, in no order."""
         async for name in self._connection.scan_keys(keys.SESSION_KEYS, _SCAN_COUNT):
             yield keys.parse_session(name)
-
-    async def repair(self, user: User, session_id: str) -> bool:
-        """List a session that exists but is in no list of sessions; whether it was repaired."""
-        return bool(await self._connection.run(_REPAIR, keys.prefix(user), session_id))
 
     async def create(
         self,

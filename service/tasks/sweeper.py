@@ -117,7 +117,7 @@ class Sweeper:
         return False
 
     async def _expire_or_sweep(self, user: User, session_id: str) -> None:
-        if not self._has_swept and await self._store.sessions.repair(user, session_id):
+        if not self._has_swept and await self._store.deletion.repair_session(user, session_id):
             _log.warning("session was in no list", extra={"session": session_id})
         if await self._store.deletion.expire_session(user, session_id):
             if self._has_vector_database:
