@@ -109,7 +109,7 @@ class Summarizer:
         if entries:
             prompt = summary_prompt(summary, entries, policy.summary_tokens)
             reply = await self._generator.generate(prompt, CallPurpose("fold", session_id))
-            summary = privacy.redact(_checked_summary(reply))
+            summary = privacy.redact(checked_summary(reply))
         summarized = target if not batch else batch[-1].position + 1
         is_complete = summarized >= state.compacted_upto
         new = SummaryState(
@@ -136,7 +136,7 @@ def summary_prompt(summary: str, lines: Sequence[Entry], budget_tokens: int) -> 
     ]
 
 
-def _checked_summary(reply: AIMessage) -> str:
+def checked_summary(reply: AIMessage) -> str:
     """The summary in the model's answer.
 
     Raises:

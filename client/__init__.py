@@ -24,6 +24,7 @@ from onionskin.client.results import (
     ToolResult,
     Usage,
     UserFigures,
+    UserSummary,
 )
 from onionskin.client.sync_client import SyncOnionskinClient
 
@@ -53,4 +54,5 @@ __all__ = [
     "UnreachableError",
     "Usage",
     "UserFigures",
+    "UserSummary",
 ]

@@ -27,6 +27,7 @@ from onionskin.client.results import (
     Session,
     Token,
     UserFigures,
+    UserSummary,
 )
 from onionskin.client.transport import (
     EventReader,
@@ -339,6 +340,10 @@ class OnionskinClient:
     async def figures(self, user_id: str) -> UserFigures:
         """Read the amount of data stored for a user."""
         return await self._run(operations.figures(user_id))
+
+    async def summary(self, user_id: str) -> UserSummary:
+        """Read a summary of a user over all sessions."""
+        return await self._run(operations.summary(user_id))
 
     async def erase(self, user_id: str) -> ErasureReceipt:
         """Erase all data of a user permanently."""

@@ -20,6 +20,7 @@ from onionskin.client.results import (
     Reply,
     Session,
     UserFigures,
+    UserSummary,
     decode,
     decoder,
 )
@@ -158,6 +159,11 @@ def forget(user_id: str, memory_id: str) -> Operation[int]:
 def figures(user_id: str) -> Operation[UserFigures]:
     """Read the amount of data stored for a user."""
     return Operation("GET", _user_path(user_id, "stats"), decoder(UserFigures))
+
+
+def summary(user_id: str) -> Operation[UserSummary]:
+    """Read the summary of a user."""
+    return Operation("GET", _user_path(user_id, "summary"), decoder(UserSummary))
 
 
 def erase(user_id: str) -> Operation[ErasureReceipt]:

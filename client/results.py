@@ -264,6 +264,19 @@ class UserFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class UserSummary:
+    """A summary of a user over all sessions."""
+
+    user_id: str
+    text: str
+    source: Literal["model", "extract"]
+    made: datetime
+    sessions: int
+    memories: int
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ErasureReceipt:
     """Amount of data erased for a user, and when."""
 

@@ -29,6 +29,7 @@ from onionskin.client.results import (
     Session,
     Token,
     UserFigures,
+    UserSummary,
 )
 from onionskin.client.transport import (
     EventReader,
@@ -341,6 +342,10 @@ class SyncOnionskinClient:
     def figures(self, user_id: str) -> UserFigures:
         """Read the amount of data stored for a user."""
         return self._run(operations.figures(user_id))
+
+    def summary(self, user_id: str) -> UserSummary:
+        """Read a summary of a user over all sessions."""
+        return self._run(operations.summary(user_id))
 
     def erase(self, user_id: str) -> ErasureReceipt:
         """Erase all data of a user permanently."""

@@ -17,7 +17,7 @@ from onionskin.memory.tokens import title_of
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import Committed, Entry, Message, Session, User, Vector
 from onionskin.memory.types.snapshot import Snapshot
-from onionskin.memory.types.tasks import EmbedTask, ExtractTask, SummarizeTask, Task
+from onionskin.memory.types.tasks import AfterTurnTask, EmbedTask, ExtractTask, SummarizeTask, Task
 
 _TAIL, _PAGE = 8, 32
 
@@ -218,6 +218,9 @@ class MessageAppender:
             for task in self._tasks(user, snapshot, memory, session, entries):
                 self._on_task(task)
         items = await self._items(user, snapshot, committed, messages, known)
+        if committed.sequence and memory.hooks:
+            for task in _hook_tasks(user, memory, committed, items, entries):
+                self._on_task(task)
         return AppendResult(committed.session_id, snapshot.is_new, committed.length, items)
 
     async def _known(
@@ -321,6 +324,21 @@ class _TurnPositions:
             )
             self._roles |= {entry.position: entry.message.role for entry in entries}
         return self._roles.get(position, "assistant")
+
+
+def _hook_tasks(
+    user: User,
+    memory: CombinedMemory,
+    committed: Committed,
+    items: Sequence[AppendedMessage],
+    entries: Sequence[Entry],
+) -> Iterator[Task]:
+    """The tasks that call the profile's hooks with each turn that was answered."""
+    answered = {entry.position for entry in entries if entry.message.role == "assistant"}
+    turns = [one.turn_position for one in items if one.position in answered]
+    for turn in dict.fromkeys(turns):
+        if turn is not None:
+            yield AfterTurnTask(user, f"{committed.session_id}.{turn}", memory.name)
 
 
 def _title(pairs: Sequence[tuple[Message, Vector | None]]) -> str:

@@ -17,6 +17,7 @@ from onionskin.chains.models.circuit_breaker import CircuitBreakerChatModel, Cir
 from onionskin.chains.models.factory import open_model
 from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.chains.summarizer import Summarizer
+from onionskin.chains.user_summary import UserSummarizer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.message_append import MessageAppender
 from onionskin.memory.privacy.policy import PrivacyPolicies
@@ -142,6 +143,7 @@ class _Memory:
     indexes: IndexCache
     records: RecordService
     extractor: Extractor
+    user_summarizer: UserSummarizer
     combined: Mapping[str, CombinedMemory]
 
 
@@ -253,7 +255,15 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
         )
         for name, profile in profiles.items()
     }
-    return _Memory(profiles, privacy, indexes, records, extractor, combined)
+    user_summarizer = UserSummarizer(
+        storage.store,
+        records,
+        indexes,
+        core.generator,
+        privacy=privacy.default,
+        clock=core.clock,
+    )
+    return _Memory(profiles, privacy, indexes, records, extractor, user_summarizer, combined)
 
 
 def _build_extractor(
@@ -299,6 +309,7 @@ def _build_handlers(
         budgets=limits.budgets,
         summarizer=summarizer,
         extractor=memory.extractor,
+        user_summarizer=memory.user_summarizer,
         memories=memory.combined,
         default_profile=settings.profile,
         lock_timeout=settings.job_hold,
@@ -371,6 +382,7 @@ def _build_state(
         budgets=limits.budgets,
         storage_quota=limits.storage,
         indexes=memory.indexes,
+        user_summarizer=memory.user_summarizer,
         appender=_build_appender(core, storage, memory, tasks),
         conversation_search=ConversationSearch(
             memory.indexes,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onionskin.chains.context import ContextBuilder
 from onionskin.chains.conversation import ConversationChain
 from onionskin.chains.generation import Generator
+from onionskin.chains.user_summary import UserSummarizer
 from onionskin.memory.errors import UnknownProfileError
 from onionskin.memory.message_append import MessageAppender
 from onionskin.memory.privacy.policy import PrivacyPolicies
@@ -50,6 +51,7 @@ class State:
     storage_quota: StorageQuota
     indexes: IndexCache
     appender: MessageAppender
+    user_summarizer: UserSummarizer
     conversation_search: ConversationSearch
     generator: Generator
     session_matcher: SessionMatcher

@@ -35,6 +35,7 @@ percent-encoded: no input can contain `{`, `}`, `/` or `:`, and no two users can
 | `once:try:<digest>:late`  | string | marks that an earlier attempt is expected         | minute  |
 | `shown:<turn id>`         | string | the prompt trace of a turn                        | a week  |
 | `import:<id>`             | hash   | how many lines of an import are stored            | days    |
+| `summary`                 | string | the model's summary of the user                   | a week  |
 | `import:<id>:lines`       | string | digests of these lines                            | days    |
 | `lease:<purpose>`         | string | the worker that holds a task or session           | minutes |
 | `lease:wait`              | string | empty; a marker for WAIT                          | second  |
@@ -194,6 +195,11 @@ def tenant_usage(tenant: str, day: str) -> str:
 def import_progress(user: User, import_id: str) -> str:
     """The progress of an import."""
     return f"{prefix(user)}import:{import_id}"
+
+
+def user_summary(user: User) -> str:
+    """The summary of the user that the model wrote."""
+    return f"{prefix(user)}summary"
 
 
 def imported_lines(user: User, import_id: str) -> str:

@@ -36,6 +36,7 @@ from onionskin.memory.types.tasks import (
     RecordAccessTask,
     RecordUsageTask,
     SummarizeTask,
+    SummarizeUserTask,
     Task,
 )
 
@@ -96,6 +97,7 @@ _KINDS: dict[str, type[Task]] = {
     "spend": RecordUsageTask,
     "extract": ExtractTask,
     "hook": AfterTurnTask,
+    "user": SummarizeUserTask,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -38,6 +38,16 @@ end
 redis.call('HSETNX', user, 'epoch', ARGV[1])
 return redis.call('HSET', user, 'zone', ARGV[2])
 """)
+_SAVE_SUMMARY = Script.inline("""
+-- Store the summary of a user who was not erased since it was made.
+-- KEYS[1] the user's prefix   ARGV 1 epoch   2 summary   3 seconds to keep it
+if redis.call('HGET', KEYS[1] .. 'user', 'epoch') ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1] .. 'summary', ARGV[2], 'EX', ARGV[3])
+return 1
+""")
+_SUMMARY_SECONDS, _SUMMARY_PLACE = 7 * 24 * 3600, "summary"
 _CANDIDATE_FACTOR = 4
 """How many times the page size is collected before a scan keeps only the smallest ids."""
 _USAGE_SECONDS, _USAGE_NAME_SECONDS = 3 * 24 * 3600, 2 * 3600
@@ -101,6 +111,24 @@ class Users(Repository):
                 for name, times in zip(outcomes[::2], outcomes[1::2], strict=True)
             },
         )
+
+    async def summary(self, user: User) -> bytes | None:
+        """The stored summary of a user; None if there is none."""
+        packed = await self._call(self._commands.get(keys.user_summary(user)))
+        cipher = await self._keyring.cipher_for(user, [packed])
+        return cipher.decrypt(_SUMMARY_PLACE, packed) if packed else None
+
+    async def save_summary(self, user: User, summary: bytes, *, epoch: str) -> None:
+        """Store the summary of a user, unless the user was erased since `epoch` was read."""
+        await self._keyring.run_write(
+            user,
+            _SAVE_SUMMARY,
+            lambda cipher: (epoch, cipher.encrypt(_SUMMARY_PLACE, summary), _SUMMARY_SECONDS),
+        )
+
+    async def drop_summary(self, user: User) -> None:
+        """Delete the stored summary of a user, because a source of it was deleted."""
+        await self._connection.write("DEL", keys.user_summary(user))
 
     async def list(self, tenant: str, *, after: str, count: int) -> list[str]:
         """The first `count` ids after `after` of a tenant's users who have data, sorted.

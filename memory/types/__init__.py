@@ -23,6 +23,7 @@ from onionskin.memory.types.tasks import (
     RecordAccessTask,
     RecordUsageTask,
     SummarizeTask,
+    SummarizeUserTask,
     Task,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "Snapshot",
     "StaleFilter",
     "SummarizeTask",
+    "SummarizeUserTask",
     "SummaryState",
     "Task",
     "User",

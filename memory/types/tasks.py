@@ -75,7 +75,20 @@ class AfterTurnTask:
     profile: str
 
 
+@dataclass(frozen=True, slots=True)
+class SummarizeUserTask:
+    """Summarize a user over all sessions."""
+
+    user: User
+
+
 Task: TypeAlias = (
-    SummarizeTask | EmbedTask | RecordAccessTask | RecordUsageTask | ExtractTask | AfterTurnTask
+    SummarizeTask
+    | EmbedTask
+    | RecordAccessTask
+    | RecordUsageTask
+    | ExtractTask
+    | AfterTurnTask
+    | SummarizeUserTask
 )
 """Any background task."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from onionskin.chains.extractor import Extractor
 from onionskin.chains.summarizer import Summarizer
+from onionskin.chains.user_summary import UserSummarizer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import UnknownSessionError, UnknownTurnError
 from onionskin.memory.hooks import AfterTurn, run_hooks
@@ -27,6 +28,7 @@ from onionskin.memory.types.tasks import (
     RecordAccessTask,
     RecordUsageTask,
     SummarizeTask,
+    SummarizeUserTask,
     Task,
 )
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
@@ -55,6 +57,7 @@ class TaskHandlers:
     budgets: Budgets
     summarizer: Summarizer
     extractor: Extractor
+    user_summarizer: UserSummarizer
     memories: Mapping[str, CombinedMemory]
     default_profile: str
     lock_timeout: timedelta = LEASE_TIMEOUT
@@ -85,6 +88,8 @@ class TaskHandlers:
                 await self._extract(task)
             case AfterTurnTask():
                 await self._call_hooks(task)
+            case SummarizeUserTask():
+                await self._summarize_user(task.user)
 
     async def _embed(self, user: User) -> None:
         async with self.store.locks.lease(user, EMBEDDING, timeout=self.lock_timeout):
@@ -99,6 +104,13 @@ class TaskHandlers:
         if memory and memory.summary_policy:
             policy = memory.summary_policy.final if task.final else memory.summary_policy
             await self.summarizer.summarize(task.user, task.session_id, policy, memory.privacy)
+
+    async def _summarize_user(self, user: User) -> None:
+        if await self.budgets.allow(user):
+            async with self.store.locks.lease(user, "summary", timeout=self.lock_timeout):
+                tokens = await self.user_summarizer.refresh(user)
+            if tokens:
+                await self.budgets.spend(user, tokens)
 
     async def _call_hooks(self, task: AfterTurnTask) -> None:
         memory = self.memories.get(task.profile)

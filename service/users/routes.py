@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.transfer.exporter import export_user
+from onionskin.memory.types.tasks import SummarizeUserTask
 from onionskin.service.api_route import ApiRoute
 from onionskin.service.dependencies import (
     AdminDep,
@@ -30,6 +31,7 @@ from onionskin.service.users.schemas import (
     UserPage,
     UserSettings,
     UserSettingsInfo,
+    UserSummaryInfo,
 )
 
 router = APIRouter(route_class=ApiRoute, prefix="/v1/users", tags=["users"])
@@ -105,6 +107,19 @@ async def import_conversation(
 async def get_user_stats(user: OwnerDep, state: StateDep) -> UserFigures:
     """Count the data stored for the user; zeros for an unknown user."""
     return UserFigures.of(user.id, await state.store.users.stats(user))
+
+
+@_user_router.get("/summary", responses=problem_responses(404, 422))
+async def get_user_summary(user: OwnerDep, state: StateDep) -> UserSummaryInfo:
+    """Summarize the user over all sessions, from their summaries and the user's memories.
+
+    A background task lets the model write it. Until then, and without a model, it is an extract.
+    It is made again once a session or a memory has changed.
+    """
+    summary = await state.user_summarizer.read(user)
+    if summary.is_pending:
+        state.tasks.submit(SummarizeUserTask(user))
+    return UserSummaryInfo.of(user.id, summary)
 
 
 @_user_router.get("/settings", responses=problem_responses(404, 422))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from onionskin.chains.user_summary import UserSummary
 from onionskin.memory.store import ErasureResult, UserStats
 from onionskin.memory.time_zones import TimeZone, aware_time
 from onionskin.service.schemas import utc
@@ -94,6 +95,33 @@ class UserSettingsInfo(BaseModel):
             timezone=stored or None,
             effective_timezone=zone.name or "UTC",
             local_time=aware_time(now, zone.offset_at(now)),
+        )
+
+
+class UserSummaryInfo(BaseModel):
+    """A summary of a user over all sessions."""
+
+    user_id: str
+    text: str = Field(description="At most about 600 tokens; empty if nothing is known.")
+    source: Literal["model", "extract"] = Field(
+        description="Whether the model wrote it, or it consists of lines of the sources."
+    )
+    made: datetime
+    sessions: int = Field(description="Sessions that it is made of; the latest ones.")
+    memories: int = Field(description="Memories that it is made of; the most important ones.")
+    pending: bool = Field(description="Whether the model is going to write another one.")
+
+    @classmethod
+    def of(cls, user_id: str, summary: UserSummary) -> "UserSummaryInfo":
+        """The schema of a summary."""
+        return cls(
+            user_id=user_id,
+            text=summary.text,
+            source=summary.source,
+            made=utc(summary.at),
+            sessions=summary.sessions,
+            memories=summary.memories,
+            pending=summary.is_pending,
         )
 
 

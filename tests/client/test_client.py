@@ -50,6 +50,7 @@ _SAME: dict[type, type[BaseModel]] = {
     results.Memory: memory_schemas.MemoryInfo,
     results.MemoryHit: memory_queries.MemoryHit,
     results.UserFigures: user_schemas.UserFigures,
+    results.UserSummary: user_schemas.UserSummaryInfo,
     results.ErasureReceipt: user_schemas.ErasureReceipt,
 }
 
