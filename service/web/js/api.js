@@ -1,5 +1,7 @@
 /** Client of the service's API: JSON requests and responses; problem details become errors. */
 
+export const TIME_ZONE_HEADER = "X-Onionskin-Timezone";
+
 /** A refused request, or an unreachable service; `code` is stable. */
 export class Problem extends Error {
   constructor({ code = "away", detail = "", status = 0 } = {}) {
@@ -14,8 +16,11 @@ export class Problem extends Error {
  * @param {(alive: boolean) => void} onReachable called after each request: whether the service answered
  */
 export function createApi(credentials, onReachable) {
+  let timeZone = null;
+
   async function send(method, path, { body, raw, headers = {}, signal } = {}) {
-    const allHeaders = { ...headers, ...credentials.headers() };
+    const zone = timeZone ? { [TIME_ZONE_HEADER]: timeZone } : {};
+    const allHeaders = { ...zone, ...headers, ...credentials.headers() };
     if (body !== undefined) allHeaders["Content-Type"] = "application/json";
     try {
       const response = await fetch(path, {
@@ -52,6 +57,8 @@ export function createApi(credentials, onReachable) {
     post: (path, body, options) => json("POST", path, { body, ...options }),
     patch: (path, body) => json("PATCH", path, { body }),
     remove: (path) => json("DELETE", path),
+    /** The time zone that requests name; null for none. */
+    setTimeZone: (name) => { timeZone = name; },
   };
 }
 

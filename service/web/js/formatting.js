@@ -1,10 +1,26 @@
 /** Formats numbers, times and titles. */
 
 const NUMBER = new Intl.NumberFormat("en-GB");
-const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const LONG_AGO = 7 * 86_400;
+let formats = formatsOf();
+
+/** Show times in a zone; in the browser's without one, or if the browser does not know it. */
+export function useTimeZone(name) {
+  try {
+    formats = formatsOf(name || undefined);
+  } catch {
+    formats = formatsOf();
+  }
+}
+
+function formatsOf(timeZone) {
+  const format = (options) => new Intl.DateTimeFormat("en-GB", { ...options, timeZone });
+  const [day, month, year] = [{ day: "numeric" }, { month: "short" }, { year: "numeric" }];
+  return {
+    clock: format({ hour: "2-digit", minute: "2-digit" }), day: format({ ...day, ...month }),
+    date: format({ ...day, ...month, ...year }), year: format(year),
+  };
+}
 
 /** A number with thousands separators. */
 export function number(value) {
@@ -20,9 +36,10 @@ export function count(value, one, many = `${one}s`) {
 export function clock(iso) {
   const at = new Date(iso);
   const now = new Date();
-  if (at.toDateString() === now.toDateString()) return CLOCK.format(at);
-  const day = at.getFullYear() === now.getFullYear() ? DAY : YEAR;
-  return `${day.format(at)}, ${CLOCK.format(at)}`;
+  const { clock: time, day, date, year } = formats;
+  if (date.format(at) === date.format(now)) return time.format(at);
+  const short = year.format(at) === year.format(now) ? day : date;
+  return `${short.format(at)}, ${time.format(at)}`;
 }
 
 /** The approximate age of a time. */

@@ -20,7 +20,7 @@ import { createUsers } from "./users.js";
 const POLL_MS = 1500;
 
 const store = createStore({
-  about: null, alive: true, users: [], user: null, figures: null, sessions: [], session: null, moving: null,
+  about: null, alive: true, users: [], user: null, figures: null, timeZone: null, sessions: [], session: null, moving: null,
   messages: [], pending: null, profile: "", inspected: null, shown: null, turns: new Map(),
   mode: "talk", comparing: false,
 });

@@ -1,10 +1,10 @@
 /** Users: choose, create, export, import, erase. */
 
-import { of } from "./api.js";
+import { TIME_ZONE_HEADER, of } from "./api.js";
 import { confirmed, line } from "./dialogs.js";
 import { button, byId, fill, make } from "./elements.js";
 import { note, noting } from "./notes.js";
-import { count, size } from "./formatting.js";
+import { count, size, useTimeZone } from "./formatting.js";
 
 const REMEMBERED = "onionskin.user";
 const PAGE = 200;
@@ -38,12 +38,25 @@ export function createUsers(app) {
     const known = store.get().users;
     store.set({ user, users: known.includes(user) ? known : [...known, user].sort(), sessions: [], session: null, messages: [], pending: null, inspected: null, turns: new Map() });
     app.conversation.open(null);
-    await app.sessions.load();
+    await Promise.all([timeZone(user), app.sessions.load()]);
     const { sessions, session, pending, user: now } = store.get();
     const last = sessions.find((one) => !one.closed);
     const isIdle = now === user && !session && !pending; // a message sent in between keeps its session
     if (last && isIdle) await app.conversation.open(last);
     await figures();
+  }
+
+  /** Show times in the user's zone. Without one, show the browser's, and name it in requests. */
+  async function timeZone(user) {
+    const browsers = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const settings = (headers) => api.get(of(user, "settings"), { headers }).catch(() => null);
+    api.setTimeZone(null);
+    const stored = (await settings({}))?.timezone;
+    const isKnown = !stored && browsers && (await settings({ [TIME_ZONE_HEADER]: browsers }));
+    if (user !== store.get().user) return;
+    api.setTimeZone(isKnown ? browsers : null);
+    useTimeZone(stored);
+    store.set({ timeZone: stored ?? browsers ?? null });
   }
 
   async function figures() {
@@ -96,7 +109,7 @@ export function createUsers(app) {
     if (chosen) noting(() => restore(chosen)).finally(() => { file.value = ""; });
   });
 
-  store.watch(["users", "user", "figures"], ({ users, user, figures: stats, about }) => {
+  store.watch(["users", "user", "figures", "timeZone"], ({ users, user, figures: stats, about, timeZone: zone }) => {
     const isOne = about?.caller.user_id !== null;
     fill(byId("user"),
       make("div", { class: "spread" },
@@ -105,6 +118,7 @@ export function createUsers(app) {
       make("select", { id: "user-choice", "aria-label": "User", disabled: users.length < 2 && isOne, on: { change: (event) => noting(() => choose(event.target.value)) } },
         users.map((one) => make("option", { value: one, selected: one === user }, one))),
       stats ? make("p", { class: "hint figures" }, `${count(stats.messages, "message")} · ${count(stats.memories, "memory", "memories")} · ${size(stats.size_bytes)}`) : null,
+      zone ? make("p", { class: "hint time-zone" }, `Times in ${zone}`) : null,
       user ? make("div", { class: "row user-actions" },
         button("Export", () => noting(take), { class: "quiet small" }),
         button("Import", () => file.click(), { class: "quiet small" }),
