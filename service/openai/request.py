@@ -7,6 +7,7 @@ from typing import Any
 from onionskin.chains.client_prompt import ClientPrompt, prompt_of, to_langchain, with_texts
 from onionskin.chains.prompt import Prompt
 from onionskin.chains.turn import ClientConversation, ClientInstructions
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.privacy.policy import PrivacyPolicy
@@ -126,7 +127,9 @@ def _result(message: ChatCompletionMessage) -> ToolResult:
 
 
 def _words(message: ChatCompletionMessage) -> str:
-    """The text to store: of a user, the user's own words."""
+    """The text to store: of a user, the user's own words; of the model, its visible answer."""
+    if message.role == "assistant":
+        return visible_answer(stored_text(message.content))
     if message.role != "user" or not message.text.strip():
         return stored_text(message.content)
     return front_ends().own_words(message.text)
