@@ -24,6 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text
 from onionskin.service.console import counted, progress, say, say_json
 from onionskin.service.http_client import ServiceError, open_client, refused, unreachable
@@ -165,7 +166,8 @@ class _LangChainMessage(BaseModel):
     @property
     def text(self) -> str:
         """The text of the message as it is stored."""
-        return stored_text(self.content)
+        text = stored_text(self.content)
+        return visible_answer(text) if _ROLES.get(self.type) == "assistant" else text
 
 
 class _Mem0Memory(BaseModel):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, messages_to_dict
 
@@ -32,6 +33,25 @@ def test_a_history_of_langchains_becomes_a_session(backend: Backend, tmp_path: P
     report = json.loads(_import(backend, "moved4", file, "langchain", "--json").stdout)
     assert report["messages"] == 2
     assert backend.transcript("moved") == ["I sold the boat.", "To whom?"]
+
+
+def test_parts_of_langchains_messages_are_read_as_everywhere(
+    backend: Backend, tmp_path: Path
+) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    parts = [{"type": "text", "text": "I live in Porto"}, {"type": "text", "text": "My dog barks"}]
+    history = [
+        HumanMessage(list[Any](parts)),
+        AIMessage("<think>\nHm.\n</think>\n\nFine."),
+        HumanMessage([image]),
+        AIMessage("A cat."),
+    ]
+    file = tmp_path / "history.json"
+    file.write_text(json.dumps(messages_to_dict(history)))
+    assert "4 messages stored" in _import(backend, "parts", file, "langchain").stdout
+    assert backend.transcript("parts") == [
+        *("I live in Porto\nMy dog barks", "Fine.", "(see attachment)", "A cat.")
+    ]
 
 
 def test_memories_of_mem0_become_facts_once(backend: Backend, tmp_path: Path) -> None:
