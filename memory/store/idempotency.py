@@ -107,11 +107,13 @@ class Attempt:
         request: A digest of the request.
         nonce: The nonce of the turn that the attempt commits.
         is_first: Whether this attempt does the work: no other one runs or is stored.
+        replaces_failed: Whether it replaces an attempt that failed or timed out.
     """
 
     request: str
     nonce: str
     is_first: bool = False
+    replaces_failed: bool = False
 
 
 class Idempotency(Repository):
@@ -180,8 +182,8 @@ class Idempotency(Repository):
                 after a retry that arrived before the attempt that it repeats.
         """
         attempt = Attempt(request, nonce)
-        first, stored = await self._step(user, "begin", attempt, now=now, retried=retried)
-        return Attempt(request, stored.decode(), first == b"1")
+        reply = await self._step(user, "begin", attempt, now=now, retried=retried)
+        return _attempt(request, reply)
 
     async def supersede(
         self, user: User, request: str, awaited: str, nonce: str, *, now: float
@@ -196,10 +198,8 @@ class Idempotency(Repository):
             now: Unix seconds.
         """
         attempt = Attempt(request, nonce)
-        first, stored = await self._step(
-            user, "overtake", attempt, now=now, retried=True, awaited=awaited
-        )
-        return Attempt(request, stored.decode(), first == b"1")
+        reply = await self._step(user, "overtake", attempt, now=now, retried=True, awaited=awaited)
+        return _attempt(request, reply)
 
     async def mark_delivered(self, user: User, attempt: Attempt) -> None:
         """Note that the client received the response: an equal request later is a new one."""
@@ -240,6 +240,11 @@ class Idempotency(Repository):
                 awaited,
             ),
         )
+
+
+def _attempt(request: str, reply: list[bytes]) -> Attempt:
+    first, nonce, *replaces = reply
+    return Attempt(request, nonce.decode(), first == b"1", bool(replaces))
 
 
 def _arguments(

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from fastapi import Request, Response
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
 from starlette.responses import JSONResponse, StreamingResponse
 
 from onionskin.chains.turn import TurnReply
@@ -19,6 +20,7 @@ from onionskin.service.openai.errors import error_body
 from onionskin.service.streaming import iterate_shielded
 
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_REASONING = "reasoning_content"
 OnDelivered: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -36,14 +38,17 @@ class ChatCompletion:
 
     def whole(self, reply: TurnReply) -> dict[str, Any]:
         """The whole completion as one object."""
-        tool_calls = _tool_calls(reply.message)
+        tool_calls, refusal = _tool_calls(reply.message), _field(reply.message, "refusal")
+        text = "" if refusal else reply.reply
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": reply.reply if reply.reply or not tool_calls else None,
-            "refusal": None,
+            "content": text if text or not (tool_calls or refusal) else None,
+            "refusal": refusal,
         }
         if tool_calls:
             message["tool_calls"] = tool_calls
+        if reasoning := _field(reply.message, _REASONING):
+            message[_REASONING] = reasoning
         choice = {
             "index": 0,
             "message": message,
@@ -94,8 +99,12 @@ def finish_reason(reply: TurnReply) -> str:
 
 def delta_of(piece: TurnReply) -> dict[str, Any]:
     """The delta of a piece of a reply; empty if the piece adds nothing."""
-    delta: dict[str, Any] = {"content": piece.reply} if piece.reply else {}
     message = piece.message
+    delta: dict[str, Any] = {"content": piece.reply} if piece.reply else {}
+    if refusal := _field(message, "refusal"):
+        delta = {"refusal": refusal}
+    if reasoning := _field(message, _REASONING):
+        delta[_REASONING] = reasoning
     if isinstance(message, AIMessageChunk) and message.tool_call_chunks:
         delta["tool_calls"] = [
             {
@@ -143,7 +152,7 @@ async def stream_response(
     Args:
         completion: Format of the completion.
         pieces: Pieces of the reply. If the client disconnects, the generator is closed, and the
-            turn is not stored.
+            beginning of the answer is stored.
         include_usage: Whether a usage chunk ends the stream.
         on_delivered: Called once the client has received the whole answer.
     """
@@ -162,7 +171,20 @@ async def stream_response(
 
 async def single_piece(reply: TurnReply) -> AsyncGenerator[TurnReply]:
     """A stored reply as a stream of one piece."""
-    yield replace(reply, message=None)
+    message = reply.message
+    if message is None:
+        yield reply
+        return
+    chunks = [
+        tool_call_chunk(
+            name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index
+        )
+        for index, call in enumerate(message.tool_calls)
+    ]
+    fields = message.additional_kwargs
+    yield replace(
+        reply, message=AIMessageChunk(content="", tool_call_chunks=chunks, additional_kwargs=fields)
+    )
 
 
 async def _events(
@@ -211,14 +233,26 @@ def _metadata(reply: TurnReply) -> dict[str, Any]:
     return {"metadata": metadata} if metadata else {}
 
 
+def _field(message: AIMessage | None, name: str) -> str | None:
+    """A text that the model sent beside its answer."""
+    text = message.additional_kwargs.get(name) if message else None
+    return text if isinstance(text, str) and text else None
+
+
 def _tool_calls(message: AIMessage | None) -> list[dict[str, Any]]:
+    """The tool calls of a message; of those that are no valid JSON, what the model wrote."""
+    if message is None:
+        return []
+    calls = [
+        (call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False))
+        for call in message.tool_calls
+    ]
+    calls += [
+        (call["id"], call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls
+    ]
     return [
-        {
-            "id": call["id"],
-            "type": "function",
-            "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
-        }
-        for call in (message.tool_calls if message else [])
+        {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for id_, name, arguments in calls
     ]
 
 

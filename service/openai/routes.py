@@ -91,7 +91,9 @@ async def complete(
     if attempt.stored:
         return await _stored_response(body, request, completion, attempt, attempt.stored)
     async with attempt.failing_on_error():
-        place = await state.session_matcher.find(user, parsed, name=name, profile=profile)
+        place = await state.session_matcher.find(
+            user, parsed, name=name, profile=profile, is_retry=attempt.attempt.replaces_failed
+        )
         turn = replace(
             _turn(user, parsed, place, profile),
             nonce=attempt.nonce,

@@ -32,8 +32,8 @@ from onionskin.service.openai.transcript_tree import (
 _PAGES = (3, 47)
 """Sizes of the pages of recent sessions to search; the first page nearly always has the match."""
 _SESSION_ID = re.compile(r"s_[0-9a-f]{16}")
-_RETRY_SECONDS = 3600.0
-"""How long the same first message is the retry of one that was not answered."""
+_RETRIED_SESSIONS = 3
+"""Number of recent sessions that may hold the message of a request that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ class SessionMatcher:
         *,
         name: ConversationName,
         profile: str,
+        is_retry: bool = False,
     ) -> Place:
         """Where the turn continues; what the session lacks of the history is stored first.
 
@@ -113,13 +114,14 @@ class SessionMatcher:
             request: The request.
             name: How the request names its conversation.
             profile: Memory profile of a new session.
+            is_retry: Whether the same request failed before.
 
         Raises:
             UnknownSessionError: The user has no session with the id in the request.
         """
         _check_session_id(name)
         if not (request.history or request.answers) or name.program:
-            return await self._without_history(user, request.text, name)
+            return await self._without_history(user, request.text, name, is_retry=is_retry)
         talk = self._talk(request)
         if name.session_id and not talk.history:
             return Place(name.session_id, None, await self._corrected(user, talk, name.session_id))
@@ -192,12 +194,14 @@ class SessionMatcher:
             return Place(match.session.id, match.end_from)
         return Place(match.session.id, 0, match.replaces_from(talk))
 
-    async def _without_history(self, user: User, text: str, name: ConversationName) -> Place:
+    async def _without_history(
+        self, user: User, text: str, name: ConversationName, *, is_retry: bool
+    ) -> Place:
         """Where the first message of a client's conversation belongs."""
         if name.session_id:
             return Place(name.session_id, None)  # the client keeps no history of its own
         if not name.own_session_id:
-            return await self._unanswered(user, text)
+            return await self._unanswered(user, text) if is_retry else Place()
         session = await self._named(user, name)
         if session is None:
             await self.store.deletion.expire_session(user, name.own_session_id)
@@ -211,10 +215,9 @@ class SessionMatcher:
         return Place(session.id, 0, first[0].position) if is_again else Place(session.id, None)
 
     async def _unanswered(self, user: User, text: str) -> Place:
-        """The user's latest session, if it consists of the same message without a whole answer."""
-        for session in await self.store.sessions.list(user, after=None, count=1):
-            is_recent = time.time() - session.active < _RETRY_SECONDS and not session.closed
-            if not is_recent or session.live_count > 2:  # noqa: PLR2004 - one turn
+        """A recent session that consists of the same message without a whole answer."""
+        for session in await self.store.sessions.list(user, after=None, count=_RETRIED_SESSIONS):
+            if session.closed or session.live_count > 2:  # noqa: PLR2004 - one turn
                 continue
             entries = await self.store.transcripts.read_live(user, session)
             said, answers = entries[:1], entries[1:]

@@ -12,7 +12,8 @@
 --         3 nonce of the attempt   4 milliseconds to remember it   5 now, milliseconds
 --         6 '1' if the client declares a retry   7 milliseconds in which an equal request counts as
 --         a retry without that   8 nonce of the attempt that timed out
--- Returns {'1', nonce} if this attempt does the work, {'0', nonce of the earlier one} if not.
+-- Returns {'1', nonce} if this attempt does the work, with '1' as a third value if it replaces one
+-- that failed; {'0', nonce of the earlier one} if not.
 local key = KEYS[1] .. 'once:try:' .. ARGV[2]
 local state, nonce, at = string.match(redis.call('GET', key) or '', '^(%S+) (%S+) (%S+)$')
 local function save(new_state, new_nonce, since)
@@ -21,7 +22,7 @@ end
 local function overtake()
   if redis.call('SET', KEYS[1] .. 'once:' .. nonce, 'overtaken', 'NX', 'PX', ARGV[4]) then
     save('open', ARGV[3], ARGV[5])
-    return {'1', ARGV[3]}
+    return {'1', ARGV[3], '1'}
   end
   save('open', nonce, ARGV[5])
   return {'0', nonce}
