@@ -1,7 +1,13 @@
 """JSON merge patches (RFC 7386)."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
+
+from onionskin.memory.errors import InvalidInputError
+
+LONGEST_METADATA = 4096
+"""Most characters of metadata as JSON."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -17,4 +23,19 @@ def merge_patch(target: Any, patch: Any) -> Any:
             merged.pop(name, None)
         else:
             merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def merge_metadata(before: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with a patch applied.
+
+    Raises:
+        InvalidInputError: The result is too long.
+    """
+    merged = cast("dict[str, Any]", merge_patch(before, patch))
+    if len(json.dumps(merged, ensure_ascii=False, default=str)) > LONGEST_METADATA:
+        raise InvalidInputError(
+            f"The merged metadata may not be longer than {LONGEST_METADATA} characters as JSON. "
+            "Remove keys: null removes one."
+        )
     return merged

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, JsonValue
 
 from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.merge_patch import LONGEST_METADATA
 from onionskin.memory.time_zones import aware_time, check_time
 from onionskin.memory.types.messages import Entry
 
-_MAX_METADATA_CHARACTERS, _MAX_METADATA_DEPTH = 4096, 8
+_MAX_METADATA_DEPTH = 8
 
 
 def _check_path_segment(value: str) -> str:
@@ -135,8 +136,8 @@ def _check_metadata(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"may not be nested deeper than {_MAX_METADATA_DEPTH}")
     if not _has_storable_numbers(value):
         raise ValueError("may not hold whole numbers of more than 64 bits")
-    if len(json.dumps(value, ensure_ascii=False)) > _MAX_METADATA_CHARACTERS:
-        raise ValueError(f"may not be longer than {_MAX_METADATA_CHARACTERS} characters as JSON")
+    if len(json.dumps(value, ensure_ascii=False)) > LONGEST_METADATA:
+        raise ValueError(f"may not be longer than {LONGEST_METADATA} characters as JSON")
     return value
 
 

@@ -11,12 +11,14 @@ from typing import Any, TypeAlias
 from langchain_core.documents import Document
 
 from onionskin.memory.errors import InvalidInputError
+from onionskin.memory.langchain.filters import compile_filter
 from onionskin.memory.retrieval import RecordIndex
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 
-Filter: TypeAlias = Mapping[str, Any] | Callable[[Document], bool] | None
-"""Values that the metadata must contain, or a predicate on the document."""
+Predicate: TypeAlias = Callable[[Document], bool]
+Filter: TypeAlias = Mapping[str, Any] | Predicate | None
+"""A filter of the metadata, as in `filters.py`, or a predicate on the document."""
 _TOPIC = "document:"
 
 
@@ -56,13 +58,18 @@ def records_with(records: RecordIndex, ids: Iterable[str]) -> list[Record]:
     return [known[document] for document in dict.fromkeys(ids) if document in known]
 
 
-def passes(document: Document, condition: Filter) -> bool:
-    """Whether a document passes a filter."""
+def predicate_of(condition: Filter) -> Predicate:
+    """The predicate of a filter.
+
+    Raises:
+        InvalidInputError: The filter has an unknown operator, or an operand that does not fit.
+    """
     if condition is None:
-        return True
+        return lambda _: True
     if callable(condition):
-        return condition(document)
-    return all(document.metadata.get(name) == value for name, value in condition.items())
+        return condition
+    matches = compile_filter(condition)
+    return lambda document: matches(document.metadata)
 
 
 def metadata_of(texts: Sequence[str], metadatas: Sequence[dict[str, Any]] | None) -> list[Any]:

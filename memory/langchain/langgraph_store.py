@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -25,27 +25,10 @@ from langgraph.store.base import (
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.filters import compile_filter
 from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.store import ItemContent, StoredItem, pack_vector, unpack_vector
 from onionskin.memory.types.messages import User, Vector
-
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": lambda value, wanted: value == wanted,
-    "$ne": lambda value, wanted: value != wanted,
-    "$gt": lambda value, wanted: float(value) > float(wanted),
-    "$gte": lambda value, wanted: float(value) >= float(wanted),
-    "$lt": lambda value, wanted: float(value) < float(wanted),
-    "$lte": lambda value, wanted: float(value) <= float(wanted),
-}
-
-
-def matches(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
-    """Whether an item's value matches a filter.
-
-    Raises:
-        InvalidInputError: The filter has an unknown operator.
-    """
-    return all(_fits(value.get(name), one) for name, one in (wanted or {}).items())
 
 
 def matching_namespaces(
@@ -59,25 +42,6 @@ def matching_namespaces(
         if all(_is_under(condition, one) for condition in conditions)
     }
     return sorted(found)[operation.offset : operation.offset + operation.limit]
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, dict):
-        inner = cast("dict[str, Any]", wanted)
-        if any(name.startswith("$") for name in inner):
-            return all(_compares(value, name, one) for name, one in inner.items())
-        return isinstance(value, dict) and matches(cast("dict[str, Any]", value), inner)
-    return bool(value == wanted)
-
-
-def _compares(value: Any, operator: str, wanted: Any) -> bool:
-    if operator not in _OPERATORS:
-        known = ", ".join(_OPERATORS)
-        raise InvalidInputError(f"Unknown operator {operator!r} in a filter; use {known}.")
-    try:
-        return _OPERATORS[operator](value, wanted)
-    except (TypeError, ValueError):
-        return False  # only numbers are greater or smaller
 
 
 def _is_under(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
@@ -191,7 +155,10 @@ class OnionskinStore(BaseStore):
         ]
 
     async def _search(self, operation: SearchOp) -> list[SearchItem]:
-        prefix = operation.namespace_prefix
+        prefix, matches = (
+            operation.namespace_prefix,
+            compile_filter({} if operation.filter is None else operation.filter),
+        )
         user = self._owner(prefix)
         paths = [
             path
@@ -201,7 +168,7 @@ class OnionskinStore(BaseStore):
         found = [
             one
             for one in await self._store.langgraph_items.read(user, paths)
-            if matches(one.content.value, operation.filter)
+            if matches(one.content.value)
         ]
         found.sort(key=lambda one: (-one.content.updated, one.namespace, one.name))
         vector = None

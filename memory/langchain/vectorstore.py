@@ -21,6 +21,7 @@ from onionskin.memory.langchain.documents import (
     document_of_record,
     draft_of,
     metadata_of,
+    predicate_of,
     records_with,
 )
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
@@ -37,7 +38,8 @@ class OnionskinVectorStore(VectorStore):
 
     Added texts become memories (notes): the API lists them, recall finds them, erasing the user
     erases them. `similarity_search` ranks like recall, by words and meaning. Searches with scores,
-    by vector, or by maximum marginal relevance use the cosine similarity.
+    by vector, or by maximum marginal relevance use the cosine similarity. A filter is a predicate on
+    documents, or a mapping with operators such as `$in` and `$gt`; an unknown operator is refused.
 
     Args:
         onionskin: The open memory.
@@ -93,9 +95,11 @@ class OnionskinVectorStore(VectorStore):
         return await self._event_loop.run(self._delete(ids))
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The memories with these ids; unknown ids are skipped."""
+        """The memories with these ids; unknown ids, and those of expired memories, are skipped."""
         records = await self._event_loop.run(self._memories.index(self._user))
-        return [document_of_record(record) for record in records_with(records, ids)]
+        now = self._memories.clock()
+        found = records_with(records, ids)
+        return [document_of_record(record) for record in found if record.is_alive(now)]
 
     async def asimilarity_search(
         self,
@@ -259,7 +263,7 @@ class OnionskinVectorStore(VectorStore):
             held = own.get(given) if given else None
             if held and held.id == given:  # it was added without an id of its own
                 fields = {"content": text, "metadata": metadata}
-                await self._memories.update(self._user, held.id, fields)
+                await self._memories.update(self._user, held.id, fields, replaces_metadata=True)
             else:
                 drafts[given or f"\0{place}"] = draft_of(text, metadata, given)
         made = await self._memories.create(self._user, list(drafts.values())) if drafts else []
@@ -293,8 +297,9 @@ class OnionskinVectorStore(VectorStore):
         return vector
 
     async def _searched(self, wanted: Filter) -> IndexSearch:
+        predicate = predicate_of(wanted)
         view = await self._onionskin.indexes.refresh(self._user)
-        return IndexSearch(view, self._messages, wanted)
+        return IndexSearch(view, self._messages, predicate)
 
 
 def _relevance(cosine: float) -> float:

@@ -8,10 +8,9 @@ from heapq import merge
 from langchain_core.documents import Document
 
 from onionskin.memory.langchain.documents import (
-    Filter,
+    Predicate,
     document_of_message,
     document_of_record,
-    passes,
 )
 from onionskin.memory.retrieval import CachedIndex, Selection, VectorHit
 from onionskin.memory.types.messages import Entry, Vector
@@ -27,13 +26,13 @@ class IndexSearch:
     Attributes:
         view: The cached index.
         messages: Whether messages are searched besides memories.
-        wanted: Filter of documents.
+        wanted: Whether a document may be found.
         now: Current time in Unix seconds.
     """
 
     view: CachedIndex
     messages: bool
-    wanted: Filter = None
+    wanted: Predicate
     now: float = field(default_factory=time.time)
 
     def ranked(self, query: str, vector: Vector | None, top_k: int) -> list[Document]:
@@ -86,10 +85,9 @@ class IndexSearch:
             yield document_of_message(near.entry), near
 
     def _admits_record(self, record: Record) -> bool:
-        return record.is_current(self.now, self.view.quarantine.quarantined_ids) and passes(
-            document_of_record(record), self.wanted
-        )
+        is_current = record.is_current(self.now, self.view.quarantine.quarantined_ids)
+        return is_current and self.wanted(document_of_record(record))
 
     def _admits_message(self, entry: Entry) -> bool:
         quarantined = entry.id in self.view.quarantine.quarantined_ids
-        return not quarantined and passes(document_of_message(entry), self.wanted)
+        return not quarantined and self.wanted(document_of_message(entry))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.merge_patch import merge_patch
+from onionskin.memory.merge_patch import merge_metadata
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.store import RecordWrite
 from onionskin.memory.types.messages import Vector
@@ -58,7 +58,7 @@ def build_write(
         record = apply_defaults(fresh, draft, now, short_term_seconds=short_term_seconds)
         return RecordWrite(record, None, vector, RecordChange(now, "created", record))
     replaced = {**_REPLACED, **draft}  # what was known of the old content is not true of the new
-    changed = replace(before, **replaced, updated=now, revision=before.revision + 1)
+    changed = replace(before, **{"updated": now, **replaced}, revision=before.revision + 1)
     if not changed.is_alive(now) and "expires" not in draft:
         changed = replace(changed, expires=None)
     record = apply_defaults(changed, draft, now, short_term_seconds=short_term_seconds)
@@ -82,11 +82,13 @@ def apply_defaults(
     return record
 
 
-def merged_fields(before: Record, fields: Mapping[str, Any]) -> dict[str, Any]:
+def merged_fields(
+    before: Record, fields: Mapping[str, Any], *, replaces_metadata: bool = False
+) -> dict[str, Any]:
     """The fields with the metadata merged, and what follows from a new validity."""
     merged = dict(fields)
-    if "metadata" in fields:
-        merged["metadata"] = merge_patch(before.metadata, fields["metadata"])
+    if "metadata" in fields and not replaces_metadata:
+        merged["metadata"] = merge_metadata(before.metadata, fields["metadata"])
     if "valid_to" in fields and before.superseded_by is not None:
         merged["superseded_by"] = None
     return merged

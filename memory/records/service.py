@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from onionskin.memory.errors import (
@@ -144,6 +145,7 @@ class RecordService:
         fields: Mapping[str, Any],
         *,
         version: str | None = None,
+        replaces_metadata: bool = False,
     ) -> Record:
         """Update some fields of a record, whatever other writers change at the same time.
 
@@ -152,6 +154,7 @@ class RecordService:
             record_id: The record.
             fields: New values; `metadata` is merged, and a null removes its key (RFC 7386).
             version: The `version` that the record must have; None for any.
+            replaces_metadata: Whether `metadata` replaces the record's instead.
 
         Raises:
             UnknownRecordError: The user has no such record.
@@ -166,8 +169,10 @@ class RecordService:
             vector = (await embed_with_timeout(self._embedder, texts, self._embed_seconds))[0]
         action = "archived" if fields == {"archived": True} else "updated"
 
+        merged = partial(merged_fields, replaces_metadata=replaces_metadata)
+
         def changed(before: Record, now: float) -> Record:
-            after = replace(before, **merged_fields(before, fields), updated=now)
+            after = replace(before, **merged(before, fields), updated=now)
             return apply_defaults(after, fields, now, short_term_seconds=self._short_term_seconds)
 
         return await self._change(user, record_id, changed, action, vector=vector, version=version)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from onionskin.memory.errors import UnknownSessionError
-from onionskin.memory.merge_patch import merge_patch
+from onionskin.memory.merge_patch import merge_metadata
 from onionskin.memory.store import keys
 from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.encryption.ciphers import Cipher
@@ -167,7 +167,7 @@ class Sessions(Repository):
             expected, merged = b"", metadata
             if metadata is not None:
                 stored, before = await self._metadata(user, session_id)
-                expected, merged = b"=" + stored, merge_patch(before, metadata)
+                expected, merged = b"=" + stored, merge_metadata(before, metadata)
             given = _given_fields(title=title, metadata=merged)
             changed = partial(_changed_fields, session_id, expected, given)
             done = await self._keyring.run_write(user, _UPDATE, changed)

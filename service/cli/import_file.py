@@ -10,12 +10,22 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
-from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -31,6 +41,13 @@ from onionskin.service.http_client import ServiceError, open_client, refused, un
 
 _CHUNK_BYTES, _PREFIX_BYTES = 1 << 16, 64
 _BATCH = 100
+_LONGEST_TAG, _MOST_TAGS = 64, 32
+_MEM0_IGNORED = ("hash", "score", "user_id", "score_details")
+_EVERY_MEMORY = {
+    "include_archived": "true",
+    "include_superseded": "true",
+    "include_quarantined": "true",
+}
 _ROLES = {
     **dict.fromkeys(("human", "HumanMessageChunk"), "user"),
     **dict.fromkeys(("ai", "AIMessageChunk"), "assistant"),
@@ -95,7 +112,9 @@ def import_langchain(
 
 
 def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> None:
-    """Import a file of mem0's `get_all` as facts; memories that are stored already are skipped.
+    """Import a file of mem0's `get_all` as facts, with their times, metadata and categories.
+
+    Memories that are stored already, or have expired, are skipped.
 
     Raises:
         ServiceError: The file is invalid, or the service is unavailable or refuses it.
@@ -106,7 +125,9 @@ def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> No
         try:
             stored = _stored_mem0_ids(client, path)
             new = [
-                memory for memory in memories if memory.id not in stored and memory.content.strip()
+                memory
+                for memory in memories
+                if memory.id not in stored and memory.content.strip() and not _is_expired(memory)
             ]
             columns = (TextColumn("importing {task.description}", markup=False), BarColumn())
             with progress(*columns, MofNCompleteColumn()) as bar:
@@ -117,11 +138,14 @@ def import_mem0(url: str, user: str, file: Path, *, as_json: bool = False) -> No
                     bar.advance(task, len(batch))
         except httpx.HTTPError as error:
             raise unreachable(client, error, _RESUME) from error
-    skipped = len(memories) - len(new)
+    expired = sum(map(_is_expired, memories))
+    skipped = len(memories) - len(new) - expired
     if as_json:
-        say_json({"memories": len(new), "there_already": skipped})
-    else:
-        say(f"{counted(len(new), 'memory', 'memories')} stored, {skipped} were there already.")
+        more = {"expired": expired} if expired else {}
+        say_json({"memories": len(new), "there_already": skipped, **more})
+        return
+    more = f", {expired} have expired" if expired else ""
+    say(f"{counted(len(new), 'memory', 'memories')} stored, {skipped} were there already{more}.")
 
 
 def _upload(url: str, user: str, file: Path, import_id: str) -> dict[str, Any]:
@@ -170,9 +194,49 @@ class _LangChainMessage(BaseModel):
         return visible_answer(text) if _ROLES.get(self.type) == "assistant" else text
 
 
+_empty_is_none = BeforeValidator(lambda value: value or None)
+
+
 class _Mem0Memory(BaseModel):
+    """A memory as `Memory.get_all`, `MemoryClient.get_all` and exports of mem0 2 write it."""
+
+    model_config = ConfigDict(extra="allow")
+
     id: str
     content: str = Field(validation_alias=AliasChoices("memory", "text", "content"))
+    created_at: Annotated[datetime | None, _empty_is_none] = None
+    updated_at: Annotated[datetime | None, _empty_is_none] = None
+    expiration_date: Annotated[date | datetime | None, _empty_is_none] = None
+    categories: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def expires(self) -> datetime | None:
+        """The time of its expiry; mem0 keeps a memory to the end of the day."""
+        last = self.expiration_date
+        if last is None or isinstance(last, datetime):
+            return last and _aware(last)
+        return datetime.combine(last + timedelta(days=1), time(), UTC)
+
+    def body(self) -> dict[str, Any]:
+        """The memory as the API takes it; what has no field of its own goes into the metadata."""
+        tags = [name for name in self.categories or [] if 0 < len(name.strip()) <= _LONGEST_TAG]
+        others = {
+            name: value
+            for name, value in (self.model_extra or {}).items()
+            if value is not None and name not in _MEM0_IGNORED
+        }
+        times = {"created": self.created_at, "updated": self.updated_at, "expires": self.expires}
+        return {
+            "content": self.content,
+            "tags": list(dict.fromkeys(tags))[:_MOST_TAGS],
+            "metadata": {
+                **(self.metadata or {}),
+                **({"mem0": others} if others else {}),
+                "mem0_id": self.id,
+            },
+            **{name: _aware(at).isoformat() for name, at in times.items() if at is not None},
+        }
 
 
 class _Mem0Results(BaseModel):
@@ -211,13 +275,19 @@ def _mem0_memories(file: Path) -> list[_Mem0Memory]:
     return parsed.results if isinstance(parsed, _Mem0Results) else parsed
 
 
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _is_expired(memory: _Mem0Memory) -> bool:
+    return memory.expires is not None and memory.expires <= datetime.now(UTC)
+
+
 def _stored_mem0_ids(client: httpx.Client, path: str) -> set[str]:
     """The mem0 ids of memories that were imported before."""
     ids, cursor = set[str](), None
     while True:
-        query = {"limit": "200", "include_archived": "true"} | (
-            {"cursor": cursor} if cursor else {}
-        )
+        query = {"limit": "200", **_EVERY_MEMORY} | ({"cursor": cursor} if cursor else {})
         response = client.get(path, params=query)
         if not response.is_success:
             raise refused(response)
@@ -229,7 +299,7 @@ def _stored_mem0_ids(client: httpx.Client, path: str) -> set[str]:
 
 
 def _create_memories(client: httpx.Client, path: str, memories: list[_Mem0Memory]) -> None:
-    body = [{"content": memory.content, "metadata": {"mem0_id": memory.id}} for memory in memories]
+    body = [memory.body() for memory in memories]
     response = client.post(f"{path}/batch", json={"memories": body})
     if not response.is_success:
         raise refused(response)

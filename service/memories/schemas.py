@@ -98,6 +98,21 @@ class NewMemory(Body):
     valid_from: BoundedTime | None = None
     valid_to: BoundedTime | None = None
     source: TurnId | None = Field(default=None, description="The turn the memory comes from.")
+    created: AwareDatetime | None = Field(
+        default=None, description="When another system learned it; default: now."
+    )
+    updated: AwareDatetime | None = Field(
+        default=None, description="When it was last changed there; default: `created`."
+    )
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that the request sets, with the names and types of a record."""
+        values = {"updated": self.created, **super().fields()}
+        return {
+            name: value.timestamp() if isinstance(value, datetime) else value
+            for name, value in values.items()
+            if value is not None or name not in ("created", "updated")
+        }
 
 
 class NewMemories(Body):

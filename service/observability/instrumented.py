@@ -185,11 +185,14 @@ class InstrumentedRecordService(RecordService):
         fields: Mapping[str, Any],
         *,
         version: str | None = None,
+        replaces_metadata: bool = False,
     ) -> Record:
         """See `RecordService.update`."""
         operation = MemoryOperation("update_memory", 1, record_id)
         with self._tracing.memory(operation):
-            record = await self._wrapped.update(user, record_id, fields, version=version)
+            record = await self._wrapped.update(
+                user, record_id, fields, version=version, replaces_metadata=replaces_metadata
+            )
             operation.records = [record]
             return record
 

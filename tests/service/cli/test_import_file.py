@@ -66,6 +66,75 @@ def test_memories_of_mem0_become_facts_once(backend: Backend, tmp_path: Path) ->
     assert stats["total"] == 130
 
 
+# As `Memory().get_all(filters={"user_id": "alice"})` of mem0 2.2.1 returned it, and with the further
+# fields that its platform's `get_all` has.
+_MEM0: dict[str, Any] = {
+    "results": [
+        {
+            "id": "a6db31c4-07e3-4143-a85a-dac9646be798",
+            "memory": "Lives in Porto.",
+            "hash": "034e06d479ffe07ead64a69ee75d485b",
+            "metadata": {"category": "home", "nested": {"a": [1, 2]}},
+            "created_at": "2025-12-01T14:25:27.236562+00:00",
+            "updated_at": "2025-12-02T16:25:27+02:00",
+            "user_id": "alice",
+            "role": "user",
+        },
+        {
+            "id": "bbcf7a22-f016-4bb8-b90d-22162877ef9e",
+            "memory": "On holiday.",
+            "hash": "8f78f54c31a1a19d8d2886914dbf7467",
+            "metadata": {"category": "travel"},
+            "created_at": "2025-12-01T14:25:27",
+            "updated_at": None,
+            "user_id": "alice",
+            "agent_id": "ag",
+            "role": "user",
+            "expiration_date": "2099-01-31",
+        },
+        {
+            "id": "c",
+            "memory": "Likes jazz.",
+            "categories": ["music", "x" * 80],
+            "immutable": True,
+            "metadata": None,
+            "created_at": "",
+            "score": 0.9,
+        },
+        {"id": "d", "memory": "Was in Rome.", "expiration_date": "2024-02-29"},
+    ]
+}
+
+
+def test_memories_of_mem0_keep_times_metadata_and_categories(
+    backend: Backend, tmp_path: Path
+) -> None:
+    file = tmp_path / "memories.json"
+    file.write_text(json.dumps(_MEM0))
+    done = _import(backend, "moved5", file, "mem0")
+    assert "3 memories stored, 0 were there already, 1 have expired" in done.stdout, done.stderr
+    listed = backend.client.get("/v1/users/moved5/memories").json()["memories"]
+    stored = {one["content"]: one for one in listed}
+    porto, holiday, jazz = (
+        stored[text] for text in ("Lives in Porto.", "On holiday.", "Likes jazz.")
+    )
+    assert porto["created"] == "2025-12-01T14:25:27.236562Z"
+    assert porto["updated"] == "2025-12-02T14:25:27Z"
+    assert porto["metadata"]["category"] == "home"
+    assert porto["metadata"]["nested"] == {"a": [1, 2]}
+    assert porto["metadata"]["mem0"] == {"role": "user"}
+    assert (holiday["created"], holiday["updated"]) == ("2025-12-01T14:25:27Z",) * 2
+    assert holiday["expires"] == "2099-02-01T00:00:00Z"
+    assert holiday["metadata"]["mem0"] == {"agent_id": "ag", "role": "user"}
+    assert jazz["tags"] == ["music"]
+    assert jazz["metadata"] == {"mem0": {"immutable": True}, "mem0_id": "c"}
+    backend.client.patch(
+        f"/v1/users/moved5/memories/{porto['id']}", json={"valid_to": "2026-01-01T00:00:00Z"}
+    ).raise_for_status()
+    again = json.loads(_import(backend, "moved5", file, "mem0", "--json").stdout)
+    assert again == {"memories": 0, "there_already": 3, "expired": 1}
+
+
 def test_a_file_of_another_form_is_refused(backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "wrong.json"
     for form, text in (
