@@ -98,10 +98,10 @@ class NewMemory(Body):
     valid_from: BoundedTime | None = None
     valid_to: BoundedTime | None = None
     source: TurnId | None = Field(default=None, description="The turn the memory comes from.")
-    created: AwareDatetime | None = Field(
+    created: BoundedTime | None = Field(
         default=None, description="When another system learned it; default: now."
     )
-    updated: AwareDatetime | None = Field(
+    updated: BoundedTime | None = Field(
         default=None, description="When it was last changed there; default: `created`."
     )
 
