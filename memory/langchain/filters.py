@@ -108,8 +108,10 @@ def _is_in(name: str, operand: Any) -> Test:
     tests = [_equals(one) for one in cast("Collection[Any]", operand)]
 
     def is_in(value: Any) -> bool:
-        elements = cast("list[Any]", value if isinstance(value, list | tuple) else [])
-        return any(test(one) for test in tests for one in [value, *elements])
+        options: list[Any] = [value]
+        if isinstance(value, list | tuple):
+            options += cast("list[Any]", value)
+        return any(test(option) for test in tests for option in options)
 
     return is_in
 
