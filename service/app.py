@@ -32,6 +32,7 @@ from onionskin.service.sessions import routes as sessions
 from onionskin.service.settings import Settings, load_settings
 from onionskin.service.state import State
 from onionskin.service.system import routes as system
+from onionskin.service.users import batch_import
 from onionskin.service.users import routes as users
 from onionskin.service.version import VERSION
 
@@ -43,6 +44,7 @@ API_ROUTERS = (
     search.router,
     memories.router,
     users.router,
+    batch_import.router,
     system.about_router,
 )
 """The API, without the page and the state of health."""

@@ -166,6 +166,7 @@ async def delete_session(user: OwnerDep, session_id: SessionPath, state: StateDe
     Memories that were drawn from it alone are deleted too; what another session states stays.
     """
     deletion = await source_removal.delete_session(state.store, state.indexes, user, session_id)
+    await state.store.users.drop_summary(user)
     if state.vector_database:
         state.tasks.submit(EmbedTask(user))
     return Deleted(session_id=session_id, messages=deletion.messages)

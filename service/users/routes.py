@@ -25,7 +25,6 @@ from onionskin.service.errors import problem_responses
 from onionskin.service.users.schemas import (
     ErasureReceipt,
     ImportDone,
-    ImportedSession,
     UserFigures,
     UserInfo,
     UserPage,
@@ -84,23 +83,7 @@ async def import_conversation(
     """
     name = import_id or f"import-{secrets.token_hex(8)}"
     report = await state.importer.run(user, name, request.stream())
-    return ImportDone(
-        import_id=report.import_id,
-        lines=report.lines,
-        resumed_after=report.resumed_after,
-        messages=report.messages,
-        memories=report.memories,
-        sessions=list(report.sessions),
-        by_label=[
-            ImportedSession(
-                label=session.label,
-                session_id=session.session_id,
-                status=session.status,
-                messages=session.messages,
-            )
-            for session in report.by_label
-        ],
-    )
+    return ImportDone.of(report)
 
 
 @_user_router.get("/stats", responses=problem_responses(404, 422))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from onionskin.chains.user_summary import UserSummary
 from onionskin.memory.store import ErasureResult, UserStats
 from onionskin.memory.time_zones import TimeZone, aware_time
+from onionskin.memory.transfer.importer import ImportReport
 from onionskin.service.schemas import utc
 
 
@@ -175,3 +176,24 @@ class ImportDone(BaseModel):
     by_label: list[ImportedSession] = Field(
         description="What this attempt did for each `session` label of a conversation."
     )
+
+    @classmethod
+    def of(cls, report: ImportReport) -> "ImportDone":
+        """The schema of a report."""
+        return cls(
+            import_id=report.import_id,
+            lines=report.lines,
+            resumed_after=report.resumed_after,
+            messages=report.messages,
+            memories=report.memories,
+            sessions=list(report.sessions),
+            by_label=[
+                ImportedSession(
+                    label=session.label,
+                    session_id=session.session_id,
+                    status=session.status,
+                    messages=session.messages,
+                )
+                for session in report.by_label
+            ],
+        )
