@@ -69,7 +69,7 @@ async def import_for_users(
     """
     lines = await _lines_by_user(principal, request.stream())
     name = import_id or f"import-{secrets.token_hex(8)}"
-    results = [await _import(state, user, name, raw) for user, raw in lines.items()]
+    results = [await _import(state, user, name, bytes(raw)) for user, raw in lines.items()]
     return BatchImportDone(import_id=name, users=results)
 
 
