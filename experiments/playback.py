@@ -30,6 +30,7 @@ from onionskin.memory.retrieval import (
     IndexCache,
     TextPipeline,
     UserIndex,
+    passage_encoder,
 )
 from onionskin.memory.store import RedisStore
 from onionskin.memory.tokens import count_tokens
@@ -152,7 +153,10 @@ async def play(
         ConfigurationError: A layer of the operator failed: figures without it would mislead.
     """
     replay_model, counting_model = ReplayModel(), CountingModel(inner=model)
-    indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=4_000_000_000)
+    encode = passage_encoder(embedder)
+    indexes = IndexCache(
+        store, lambda: UserIndex(text_pipeline, encode=encode), max_bytes=4_000_000_000
+    )
     memory = CombinedMemory(
         name,
         profile,

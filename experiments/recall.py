@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onionskin.experiments.conversations import Conversation
-from onionskin.memory.retrieval import Embedder, TextPipeline, UserIndex
+from onionskin.memory.retrieval import Embedder, TextPipeline, UserIndex, passage_encoder
 from onionskin.memory.types.messages import Entry, Vector
 
 _BATCH = 256
@@ -21,14 +21,14 @@ class IndexedConversation:
     Attributes:
         conversation: The conversation.
         index: Its messages.
-        rows: Row of each message in the index, by message id.
+        rows: Rows of each message in the index, by message id.
         message_ids: Message ids by entry id.
         vectors: Vectors of the questions, in order.
     """
 
     conversation: Conversation
     index: UserIndex
-    rows: dict[str, int]
+    rows: dict[str, Sequence[int]]
     message_ids: dict[str, str]
     vectors: tuple[Vector, ...]
 
@@ -46,7 +46,7 @@ async def index_conversation(
     conversation: Conversation, embedder: Embedder, text_pipeline: TextPipeline
 ) -> IndexedConversation:
     """Index a conversation message by message, as the service does."""
-    index = UserIndex(text_pipeline)
+    index = UserIndex(text_pipeline, encode=passage_encoder(embedder))
     positions: dict[str, int] = {}
     message_ids: dict[str, str] = {}
     entries: list[Entry] = []
@@ -68,7 +68,10 @@ async def index_conversation(
         for start in range(0, len(queries), _BATCH)
         for vector in await embedder.embed(queries[start : start + _BATCH])
     ]
-    rows = {recorded.id: row for row, recorded in enumerate(conversation.messages)}
+    entry_ids = {message_id: entry_id for entry_id, message_id in message_ids.items()}
+    rows = {
+        recorded.id: index.rows_of(entry_ids[recorded.id]) for recorded in conversation.messages
+    }
     return IndexedConversation(conversation, index, rows, message_ids, tuple(query_vectors))
 
 

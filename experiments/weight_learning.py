@@ -56,7 +56,9 @@ def examples(conversations: Sequence[IndexedConversation]) -> list[Example]:
             query = ranker.parse(question.text, vector)
             candidates = ranker.generate(query)
             features = ranker.compute_features(query, candidates)
-            evidence_rows = {indexed.rows[message_id] for message_id in question.evidence}
+            evidence_rows = {
+                row for message_id in question.evidence for row in indexed.rows[message_id]
+            }
             evidence = np.array([row in evidence_rows for row in candidates.rows.tolist()])
             if evidence.any():
                 sessions = indexed.index.sessions_of(candidates.rows)

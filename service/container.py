@@ -1,7 +1,7 @@
 """Assembles the service from its settings, for the server, the workers and the command line."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,10 +30,12 @@ from onionskin.memory.retrieval import (
     IndexCache,
     UserIndex,
     open_embedder,
+    passage_encoder,
 )
 from onionskin.memory.store import Connection, Continuity, Keyring, RedisStore
 from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.transfer.upload import UploadHandler
+from onionskin.memory.types.messages import Vectors
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.auth.authenticators import open_authenticator
 from onionskin.service.factories import (
@@ -125,6 +127,7 @@ class _Storage:
     connection: Connection
     store: RedisStore
     embedder: Embedder
+    encode: Callable[[Sequence[str]], Vectors] | None
     vector_database: VectorDatabaseMirror | None
     pseudonyms: Pseudonyms
 
@@ -200,8 +203,12 @@ async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _
         keyring=keyring,
         transcripts=core.instrumentation.transcripts(),
     )
-    vector_database = await stack.enter_async_context(open_vector_database_mirror(settings, store))
-    return _Storage(url, connection, store, embedder, vector_database, Pseudonyms(connection))
+    encode = passage_encoder(provider)
+    vector_database = await stack.enter_async_context(
+        open_vector_database_mirror(settings, store, encode)
+    )
+    pseudonyms = Pseudonyms(connection)
+    return _Storage(url, connection, store, embedder, encode, vector_database, pseudonyms)
 
 
 def _build_limits(core: _Core, storage: _Storage) -> _Limits:
@@ -221,7 +228,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
     pipeline = open_text_pipeline(settings.language)
     indexes = IndexCache(
         storage.store,
-        lambda: UserIndex(pipeline),
+        lambda: UserIndex(pipeline, encode=storage.encode),
         max_bytes=settings.view_bytes,
         quarantines=settings.quarantine == "on",
     )

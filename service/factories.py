@@ -1,7 +1,7 @@
 """Builds collaborators from the settings: Redis, model options, embedder, breakers, limits."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from onionskin.memory.store import (
     attach_or_start,
     configured_master_keys,
 )
+from onionskin.memory.types.messages import Vectors
 from onionskin.memory.vector_databases.base import open_vector_database
 from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 from onionskin.service.limits.budgets import Budget, Budgets
@@ -85,14 +86,15 @@ def embedder_options(settings: Settings) -> EmbedderOptions:
 
 @asynccontextmanager
 async def open_vector_database_mirror(
-    settings: Settings, store: RedisStore
+    settings: Settings, store: RedisStore, encode: Callable[[Sequence[str]], Vectors] | None
 ) -> AsyncGenerator[VectorDatabaseMirror | None]:
     """The vector database of the settings, closed on exit; None if none is set."""
     if settings.vector_store is None:
         yield None
         return
     url, key = settings.vector_store_url, settings.vector_store_key
-    mirror = VectorDatabaseMirror(open_vector_database(settings.vector_store, url, key), store)
+    database = open_vector_database(settings.vector_store, url, key)
+    mirror = VectorDatabaseMirror(database, store, encode)
     try:
         yield mirror
     finally:

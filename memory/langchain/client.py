@@ -21,6 +21,7 @@ from onionskin.memory.retrieval import (
     TextPipeline,
     UserIndex,
     open_embedder,
+    passage_encoder,
 )
 from onionskin.memory.store import (
     Connection,
@@ -105,7 +106,10 @@ async def open_onionskin(
         keyring = await Keyring.open(connection, masters)
         store = RedisStore(connection, embedder_tag=opened.tag, keyring=keyring)
         pipeline = TextPipeline.for_language(language)
-        indexes = IndexCache(store, lambda: UserIndex(pipeline), max_bytes=_MOST_BYTES)
+        encode = passage_encoder(opened)
+        indexes = IndexCache(
+            store, lambda: UserIndex(pipeline, encode=encode), max_bytes=_MOST_BYTES
+        )
         all_profiles = load_profiles(profiles)
         policies = load_privacy_policies(profiles, all_profiles, redact)
         memories = {

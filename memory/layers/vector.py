@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from onionskin.memory.excerpts import cap_entries
 from onionskin.memory.layers.base import TurnContext
 from onionskin.memory.quarantine import without_quarantined
 from onionskin.memory.retrieval import Selection
+from onionskin.memory.retrieval.index.passages import LONG_TOKENS, Span, excerpt, merged, split
 from onionskin.memory.tokens import count_tokens
+from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.snapshot import Hit, Section
 
 _LINE_OVERHEAD_TOKENS = 16
+_PASSAGES_OF_BEST, _MATCHING = 2, 3
+"""Passages of a long message that count as matching."""
 
 
 class VectorLayer:
@@ -55,6 +60,10 @@ class VectorLayer:
 def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_tokens: int) -> Section:
     """The section of the hits that fit the budget; larger ones are skipped.
 
+    A long message that takes more than half of the budget is quoted: the best hit with its two best
+    passages, others with one. What the budget leaves goes to further matching passages of the
+    quoted messages, and to the text around them.
+
     Args:
         name: Name of the layer.
         turn: The current turn.
@@ -68,21 +77,86 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
         for entry in turn.snapshot.unfolded
         if entry.id not in turn.shortened
     }
-    fitting: list[Hit] = []
+    fitting, whole = list[Hit](), dict[int, Hit]()
     shown_ids, used_tokens = set(turn.shown), 0
     for hit in hits:
         if (hit.entry.message.at, hit.entry.message.content) in in_session:
             continue  # the session was forked: the prompt shows a copy of it
-        context = without_quarantined(hit.context, turn.quarantined_ids)
-        if turn.replaces_from is not None:
-            context = tuple(
-                entry for entry in context if not turn.is_replaced(entry.session_id, entry.position)
-            )
-        added = [entry for entry in (hit.entry, *context) if entry.id not in shown_ids]
-        tokens = sum(count_tokens(entry.message.spoken) + _LINE_OVERHEAD_TOKENS for entry in added)
+        count = _PASSAGES_OF_BEST if not fitting else 1
+        shown = _fitting(hit, budget_tokens // 2, count)
+        context, _ = cap_entries(_visible(hit.context, turn), LONG_TOKENS)
+        added = [entry for entry in (shown.entry, *context) if entry.id not in shown_ids]
+        tokens = sum(map(_line_tokens, added))
+        if (
+            used_tokens + tokens > budget_tokens
+            and hit.passages
+            and shown.spans != hit.passages[:1]
+        ):
+            tokens += _line_tokens(quoted(hit, hit.passages[:1]).entry) - _line_tokens(shown.entry)
+            shown = quoted(hit, hit.passages[:1])
         if used_tokens + tokens <= budget_tokens:
+            if shown.spans:
+                whole[len(fitting)] = hit
             context = tuple(entry for entry in context if entry.id not in turn.shown)
-            fitting.append(hit if context == hit.context else replace(hit, context=context))
+            fitting.append(shown if context == hit.context else replace(shown, context=context))
             shown_ids |= {entry.id for entry in added}
             used_tokens += tokens
+    for place, hit in whole.items():
+        extended = _extended(hit, fitting[place], budget_tokens - used_tokens)
+        used_tokens += _line_tokens(extended.entry) - _line_tokens(fitting[place].entry)
+        fitting[place] = extended
     return Section(name, tokens=used_tokens, hits=tuple(fitting))
+
+
+def _visible(context: tuple[Entry, ...], turn: TurnContext) -> tuple[Entry, ...]:
+    """The neighbours of a hit that may be shown."""
+    visible = without_quarantined(context, turn.quarantined_ids)
+    if turn.replaces_from is None:
+        return visible
+    return tuple(
+        entry for entry in visible if not turn.is_replaced(entry.session_id, entry.position)
+    )
+
+
+def _fitting(hit: Hit, budget_tokens: int, passages: int) -> Hit:
+    """The hit; with its best passages alone if its message is long and over the budget."""
+    if not hit.passages or _line_tokens(hit.entry) <= budget_tokens:
+        return hit
+    return quoted(hit, merged(hit.passages[:passages]))
+
+
+def quoted(hit: Hit, spans: Sequence[Span]) -> Hit:
+    """The hit with spans of its long message, and notes of what is left out around them."""
+    entry = hit.entry
+    text = excerpt(entry.message.content, spans)
+    quote = replace(entry, message=replace(entry.message, content=text))
+    return replace(hit, entry=quote, spans=tuple(spans))
+
+
+def _extended(hit: Hit, shown: Hit, left_tokens: int) -> Hit:
+    """`shown` with more of its message: matching passages, then neighbours, while they fit.
+
+    Args:
+        hit: The whole message.
+        shown: The hit with its best passage.
+        left_tokens: Tokens that the section has left.
+    """
+    passages = split(hit.entry.message.content)
+    places = {span: place for place, span in enumerate(passages)}
+    matching = hit.passages[:_MATCHING]
+    around = [
+        passages[near]
+        for span in matching
+        for near in (places[span] + 1, places[span] - 1)
+        if 0 <= near < len(passages)
+    ]
+    most = left_tokens + _line_tokens(shown.entry)
+    for span in dict.fromkeys((*matching[1:], *around)):
+        longer = quoted(hit, merged((*shown.spans, span)))
+        if _line_tokens(longer.entry) <= most:
+            shown = replace(longer, context=shown.context)
+    return shown
+
+
+def _line_tokens(entry: Entry) -> int:
+    return count_tokens(entry.message.spoken) + _LINE_OVERHEAD_TOKENS

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         LangChainEmbedder,
         StaticEmbedder,
         open_embedder,
+        passage_encoder,
     )
     from onionskin.memory.retrieval.embedders.resilient import ResilientEmbedder
     from onionskin.memory.retrieval.embedding_backfill import EMBEDDING, embed_missing
@@ -63,6 +64,7 @@ __all__ = [
     "embed_with_timeout",
     "is_compiled",
     "open_embedder",
+    "passage_encoder",
 ]
 
 _MODULES = {
@@ -72,7 +74,8 @@ _MODULES = {
     "embedders.base": ("Embedder", "embed_in_batches", "embed_with_timeout"),
     "embedders.cached": ("CachedEmbedder",),
     "embedders.providers": (
-        *("EmbedderOptions", "LangChainEmbedder", "StaticEmbedder", "open_embedder"),
+        *("EmbedderOptions", "LangChainEmbedder", "StaticEmbedder"),
+        *("open_embedder", "passage_encoder"),
     ),
     "embedders.resilient": ("ResilientEmbedder",),
     "embedding_backfill": ("EMBEDDING", "embed_missing"),

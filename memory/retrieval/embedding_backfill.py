@@ -5,11 +5,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from onionskin.memory.errors import EmbedderError, RecordConflictError
 from onionskin.memory.retrieval.embedders.base import Embedder
 from onionskin.memory.retrieval.index.index_cache import IndexCache
+from onionskin.memory.retrieval.index.passages import passage_texts
 from onionskin.memory.store import RecordWrite, RedisStore
-from onionskin.memory.types.messages import User, Vectors
+from onionskin.memory.types.messages import Message, User, Vectors
 
 EMBEDDING = "embed"
 """Purpose of the lease that lets one worker at a time embed for a user."""
@@ -48,7 +52,7 @@ async def embed_missing(
     entries, stored = cached.index.unembedded, 0
     for start in range(0, len(entries), _BATCH):
         batch = entries[start : start + _BATCH]
-        vectors = await _embed(embedder, [entry.message.spoken for entry in batch])
+        vectors = await _embed_messages(embedder, [entry.message for entry in batch])
         count = await store.transcripts.save_vectors(user, list(zip(batch, vectors, strict=True)))
         stored += count
         on_stored(count)
@@ -65,6 +69,23 @@ async def embed_missing(
             stored += len(writes)
             on_stored(len(writes))
     return stored
+
+
+async def _embed_messages(
+    embedder: Embedder, messages: Sequence[Message]
+) -> list[NDArray[np.float32]]:
+    """The vector of each message, `(dim,)`; of a long one those of its passages, `(n, dim)`."""
+    texts = [passage_texts(message) or [message.spoken] for message in messages]
+    flat = [text for passages in texts for text in passages]
+    vectors = np.concatenate(
+        [
+            await _embed(embedder, flat[start : start + _BATCH])
+            for start in range(0, len(flat), _BATCH)
+        ]
+    )
+    ends = np.cumsum([len(passages) for passages in texts])
+    parts = np.split(vectors, ends[:-1])
+    return [part if len(part) > 1 else part[0] for part in parts]
 
 
 async def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:

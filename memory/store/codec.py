@@ -34,7 +34,7 @@ _DEFAULTS: tuple[Any, ...] = (False, "", [], [], False, "", None)
 """Values of a message's optional fields that are not packed at its end."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
-_TAG_END = b"\0"
+_TAG_END, _ROWS = b"\0", b"\1"
 _record_decoder = msgspec.msgpack.Decoder(Record)
 _step_decoder = msgspec.msgpack.Decoder(RecordChange)
 
@@ -84,18 +84,27 @@ def unpack_message(data: bytes) -> Message:
 
 
 def pack_vector(embedder_tag: str, vector: Vector) -> bytes:
-    """A `(dim,)` float32 vector as float16, preceded by the tag of its embedder."""
-    return embedder_tag.encode() + _TAG_END + vector.astype("<f2").tobytes()
+    """A `(dim,)` float32 vector as float16, preceded by the tag of its embedder.
+
+    Vectors of passages, `(n, dim)`, have their number behind the tag.
+    """
+    rows = b"" if vector.ndim == 1 else _ROWS + str(len(vector)).encode()
+    return embedder_tag.encode() + rows + _TAG_END + vector.astype("<f2").tobytes()
 
 
 def unpack_vector(data: bytes | None, embedder_tag: str) -> NDArray[np.float16] | None:
-    """The `(dim,)` float16 vector of `pack_vector`; None if another embedder made it."""
+    """The float16 vector or vectors of `pack_vector`; None if another embedder made them."""
     if not data:
         return None
-    tag, _, values = data.partition(_TAG_END)
+    head, _, values = data.partition(_TAG_END)
+    tag, _, rows = head.partition(_ROWS)
     if tag != embedder_tag.encode() or len(values) % 2:
         return None
-    return np.frombuffer(values, dtype="<f2")
+    vector = np.frombuffer(values, dtype="<f2")
+    if not rows:
+        return vector
+    count = int(rows) if rows.isdigit() else 0
+    return vector.reshape(count, -1) if count and not len(vector) % count else None
 
 
 def pack_record(record: Record) -> bytes:

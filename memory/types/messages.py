@@ -83,7 +83,8 @@ class Entry:
     """A stored message: its session, position and vector.
 
     Attributes:
-        vector: `(dim,)` float16 of the current embedder; None until the message is embedded.
+        vector: `(dim,)` float16 of the current embedder, `(passages, dim)` for a long message
+            whose passages are embedded; None until the message is embedded.
     """
 
     session_id: str

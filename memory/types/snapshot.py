@@ -47,12 +47,18 @@ class Hit:
 
     Attributes:
         context: Neighbouring messages of its session, oldest first; empty unless requested.
+        passages: Start and end of the passages of a long message that were ranked, in characters,
+            the best first; empty for other messages.
+        spans: Start and end of what `entry` quotes of a long message, in order; empty for a whole
+            message.
     """
 
     entry: Entry
     score: float
     parts: Mapping[str, float]
     context: tuple[Entry, ...] = ()
+    passages: tuple[tuple[int, int], ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from langchain_core.vectorstores import VectorStore
 
+from onionskin.memory.retrieval.index.passages import passage_texts, split
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.change_log import Abandon, Changes, Cursor, DropSession, Put
-from onionskin.memory.types.messages import Entry, User, Vector
+from onionskin.memory.types.messages import Entry, User, Vector, Vectors
 from onionskin.memory.vector_databases.base import (
     PrecomputedEmbeddings,
     VectorDatabase,
@@ -28,15 +29,24 @@ class VectorDatabaseMirror:
     Args:
         database: The vector database.
         store: Access to Redis, the source of truth.
+        encode: Embeds passages of long messages at once; None for a remote embedder.
     """
 
-    def __init__(self, database: VectorDatabase, store: RedisStore) -> None:
-        self._database, self._store = database, store
+    def __init__(
+        self,
+        database: VectorDatabase,
+        store: RedisStore,
+        encode: Callable[[Sequence[str]], Vectors] | None = None,
+    ) -> None:
+        self._database, self._store, self._encode = database, store, encode
         self._sizes: dict[str, int] = {}
         self._slots = asyncio.Semaphore(database.batch_limit)
 
     async def search(self, user: User, vector: Vector, *, top_k: int) -> list[str]:
-        """The ids of the messages nearest to a `(dim,)` vector, nearest first."""
+        """The ids of the messages nearest to a `(dim,)` vector, nearest first.
+
+        A passage of a long message has the id `<message id>#<number>`.
+        """
         name = collection_name(user, self._store.embedder_tag)
         if not (await self._store.vector_database_cursors.get(user, name)).epoch:
             return []
@@ -60,7 +70,7 @@ class VectorDatabaseMirror:
             else:
                 for change in changes.items:
                     if isinstance(change, Abandon):
-                        await self._delete(name, change.ids)
+                        await self._delete(user, name, change.ids)
                     await self._put(name, change.entries if isinstance(change, Put) else ())
             cursor, more = changes.cursor, changes.more
             if not await self._store.vector_database_cursors.save(user, name, cursor):
@@ -95,9 +105,7 @@ class VectorDatabaseMirror:
 
     async def _put(self, name: str, entries: Sequence[Entry]) -> None:
         vectors = {
-            entry.id: entry.vector.astype(np.float32).tolist()
-            for entry in entries
-            if entry.vector is not None
+            name: vector.tolist() for entry in entries for name, vector in self._vectors_of(entry)
         }
         texts = list(vectors)
         for start in range(0, len(texts), _BATCH):
@@ -111,10 +119,28 @@ class VectorDatabaseMirror:
                 lambda collection, batch=batch, ids=ids: collection.add_texts(batch, ids=ids),
             )
 
-    async def _delete(self, name: str, entry_ids: Sequence[str]) -> None:
-        ids = [str(uuid.uuid5(_IDS, entry_id)) for entry_id in entry_ids]
+    async def _delete(self, user: User, name: str, entry_ids: Sequence[str]) -> None:
+        entries = await self._store.transcripts.entries(user, entry_ids)
+        names = list(entry_ids)
+        for entry in entries.values():
+            passages = range(len(split(entry.message.content)))
+            names += [f"{entry.id}#{number}" for number in passages]
+        ids = [str(uuid.uuid5(_IDS, one)) for one in names]
         embeddings, size = PrecomputedEmbeddings({}), self._sizes[name]
         await self._on(name, embeddings, size, lambda collection: collection.delete(ids))
+
+    def _vectors_of(self, entry: Entry) -> list[tuple[str, Vector]]:
+        """The names and vectors of a message: one, or one for each passage of a long one."""
+        texts = passage_texts(entry.message) if self._encode else []
+        if self._encode and texts:
+            vectors = self._encode(texts)
+        elif entry.vector is None:
+            return []
+        else:
+            vectors = np.atleast_2d(entry.vector).astype(np.float32)
+        if len(vectors) == 1:
+            return [(entry.id, vectors[0])]
+        return [(f"{entry.id}#{number}", vector) for number, vector in enumerate(vectors)]
 
     async def _on(
         self,

@@ -12,6 +12,7 @@ from onionskin.memory.retrieval import (
     UserIndex,
     embed_missing,
     open_embedder,
+    passage_encoder,
 )
 from onionskin.memory.store import Deployment, Keyring, RedisStore
 from onionskin.service.console import progress, say, say_json
@@ -50,7 +51,12 @@ async def _reindex(settings: Settings, *, as_json: bool) -> None:
         )
         store = RedisStore(connection, embedder_tag=embedder.tag, keyring=keyring)
         text_pipeline = open_text_pipeline(settings.language)
-        indexes = IndexCache(store, lambda: UserIndex(text_pipeline), max_bytes=settings.view_bytes)
+        encode = passage_encoder(unguarded)
+        indexes = IndexCache(
+            store,
+            lambda: UserIndex(text_pipeline, encode=encode),
+            max_bytes=settings.view_bytes,
+        )
         users = sorted(
             {user async for user in store.users.all()}, key=lambda user: (user.tenant, user.id)
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,16 @@ class StaticEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """`(n, dim)` float32; a text without any known token becomes the zero vector."""
+        return self.encode(texts)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """As `embed`, for callers that do not wait."""
         return self._model.encode(texts)
+
+
+def passage_encoder(embedder: Embedder) -> Callable[[Sequence[str]], Vectors] | None:
+    """Embeds passages at once where an index needs them; None if the embedder is remote."""
+    return embedder.encode if isinstance(embedder, StaticEmbedder) else None
 
 
 class LangChainEmbedder:

@@ -21,7 +21,9 @@ from onionskin.memory.types.change_log import (
 )
 from onionskin.memory.types.messages import Entry, User
 
-_BATCH = 32
+_BATCH, _BATCH_CHARACTERS = 32, 16_000
+_LONG = 8_000
+"""Characters of a message that is indexed in several steps, other requests in between."""
 _MAX_DEAD_SHARE = 0.5
 _EMPTY_BYTES = 6_000
 
@@ -109,9 +111,20 @@ class CachedIndex:
 
     async def _put_all(self, entries: tuple[Entry, ...]) -> None:
         """Add in batches, so that a long replay does not block other requests."""
-        for start in range(0, len(entries), _BATCH):
-            self.put(entries[start : start + _BATCH])
-            await asyncio.sleep(0)
+        first = size = 0
+        for place, entry in enumerate(entries):
+            characters = len(entry.message.content)
+            if characters > _LONG:
+                self.put(entries[first:place])
+                for _ in self.index.put_passages(entry):
+                    await asyncio.sleep(0)
+                first, characters = place, 0
+            size += characters
+            if place + 1 - first == _BATCH or size > _BATCH_CHARACTERS:
+                self.put(entries[first : place + 1])
+                first, size = place + 1, 0
+                await asyncio.sleep(0)
+        self.put(entries[first:])
         if self.index.outgrown:
             await asyncio.to_thread(self.index.approximate)
 
@@ -193,6 +206,8 @@ class IndexCache:
             return  # the next turn reads it from Redis, together with the epoch
         if cached.lock.locked() or cached.index.outgrown:
             return
+        if sum(len(entry.message.content) for entry in entries) > _LONG:
+            return  # indexing takes milliseconds; the next turn does it between other requests
         cached.put(entries)
         cached.cursor = cursor
         self._resize(user, cached)

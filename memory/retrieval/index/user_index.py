@@ -1,6 +1,6 @@
 """A user's messages, searchable: FAISS over their vectors, BM25 over their words, one ranking."""
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 
@@ -11,6 +11,7 @@ from onionskin.memory.retrieval.index.bm25 import Bm25Index
 from onionskin.memory.retrieval.index.context_norms import ContextNorms
 from onionskin.memory.retrieval.index.faiss_vectors import EXACT_UPTO, FaissIndex
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
+from onionskin.memory.retrieval.index.passages import Span, passage, split
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
 from onionskin.memory.retrieval.ranking.features import NAMES
 from onionskin.memory.retrieval.ranking.query import named_in, strip_names
@@ -22,10 +23,11 @@ from onionskin.memory.retrieval.ranking.selection import (
     select,
 )
 from onionskin.memory.retrieval.ranking.weights import Weights, by_group
-from onionskin.memory.types.messages import Entry, Vector
+from onionskin.memory.types.messages import Entry, Message, Vector, Vectors
 from onionskin.memory.types.snapshot import Hit
 
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
+_PASSAGES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,16 @@ class VectorHit:
 class UserIndex:
     """The index of one user, append-only: a put costs the same however long the history is.
 
-    Rows are numbered in the order of arrival. Deleted rows remain as tombstones; a large
-    `dead_share` is a reason to rebuild the index.
+    Rows are numbered in the order of arrival. A message has one row, a long one a row for each
+    passage. Deleted rows remain as tombstones; a large `dead_share` is a reason to rebuild the
+    index.
 
     Args:
         text_pipeline: Language of the messages.
         weights: Ranking weights to use in place of those learned for the language.
         exact_upto: Number of vectors up to which vector search is exact.
+        encode: Embeds the passages of long messages at once; None for a remote embedder, whose
+            vectors of passages are stored.
     """
 
     def __init__(
@@ -55,10 +60,13 @@ class UserIndex:
         *,
         weights: Weights | None = None,
         exact_upto: int = EXACT_UPTO,
+        encode: Callable[[Sequence[str]], Vectors] | None = None,
     ) -> None:
-        self._text_pipeline = text_pipeline
+        self._text_pipeline, self._encode = text_pipeline, encode
         self.entries: list[Entry | None] = []
         self._row_of: dict[str, int] = {}
+        self._spans: dict[int, Span] = {}
+        self._passages: dict[str, range] = {}
         self._bm25, self.vectors = Bm25Index(), FaissIndex(exact_upto=exact_upto)
         self._message_features = MessageFeatures(text_pipeline.words)
         self._context_norms = ContextNorms(self._message_features, self.vectors)
@@ -87,7 +95,7 @@ class UserIndex:
     @property
     def dead_share(self) -> float:
         """The share of deleted rows."""
-        return 1 - len(self._row_of) / len(self.entries) if self.entries else 0.0
+        return len(self._message_features.deleted) / len(self.entries) if self.entries else 0.0
 
     @property
     def pending(self) -> int:
@@ -96,11 +104,15 @@ class UserIndex:
 
     @property
     def unembedded(self) -> list[Entry]:
-        """The messages without a vector of the current embedder, oldest first."""
+        """The messages without vectors of the current embedder, oldest first."""
         if not self.pending:
             return []
-        missing = (row for row in self._row_of.values() if row not in self.vectors)
-        return [entry for row in missing if (entry := self.entries[row])]
+        return [
+            entry
+            for entry_id, row in self._row_of.items()
+            if any(place not in self.vectors for place in self._passages.get(entry_id, (row,)))
+            and (entry := self.entries[row])
+        ]
 
     @property
     def outgrown(self) -> bool:
@@ -113,41 +125,86 @@ class UserIndex:
 
     def put(self, *entries: Entry) -> None:
         """Add messages, or the vectors of messages that were added without one."""
-        self._prefetched, rows = None, [self._row(entry) for entry in entries]
-        placed = zip(rows, entries, strict=True)
-        self.vectors.add([(row, entry.vector) for row, entry in placed if entry.vector is not None])
+        self._prefetched = None
+        rows, placed = list[int](), list[tuple[int, NDArray[np.float16]]]()
+        for entry in entries:
+            row = self._row_of.get(entry.id)
+            if entry.id in self._passages or (row is None and split(entry.message.content)):
+                for _ in self.put_passages(entry):
+                    pass
+                continue
+            row = self._add(entry, entry.message) if row is None else row
+            rows.append(row)
+            if entry.vector is not None:
+                placed.append((row, entry.vector))
+        self.vectors.add(placed)
         self._context_norms.invalidate(rows)
 
-    def _row(self, entry: Entry) -> int:
-        """The row of a message; a new message gets the next row."""
-        row = self._row_of.get(entry.id)
-        if row is None:
-            row = len(self.entries)
-            self._row_of[entry.id] = row
-            self.entries.append(
-                Entry(entry.session_id, entry.position, entry.message)  # FAISS holds the vector
-            )
-            self._text_bytes += _ENTRY_BYTES + getsizeof(entry.message.content)
-            pipeline = self._text_pipeline
-            words = words_of(entry.message.spoken.casefold())
-            terms = self._bm25.add(pipeline.analyze.terms(words))
-            self._message_features.add(entry, words, terms, pipeline.vectors.ids(words))
+    def put_passages(self, entry: Entry) -> Iterator[None]:
+        """Add a long message, or its vectors, a few passages with each step.
+
+        Its vector is `(passages, dim)`. A vector `(dim,)` is that of the message's beginning; it
+        serves the first passage until the others have theirs.
+        """
+        self._prefetched, message = None, entry.message
+        known = self._passages.get(entry.id)
+        spans = split(message.content) if known is None else [self._spans[row] for row in known]
+        vectors = None if entry.vector is None else np.atleast_2d(entry.vector)
+        for first in range(0, len(spans), _PASSAGES_AT_ONCE):
+            texts = [passage(message, span) for span in spans[first : first + _PASSAGES_AT_ONCE]]
+            if known is None:
+                rows = [self._add(entry, text) for text in texts]
+                self._passages[entry.id] = range(self._row_of[entry.id], rows[-1] + 1)
+                self._spans.update(zip(rows, spans[first:], strict=False))
+            else:
+                rows = list(known[first : first + _PASSAGES_AT_ONCE])
+            if self._encode and known is None:
+                own = self._encode([text.spoken for text in texts]).astype(np.float16)
+                self.vectors.add(list(zip(rows, own, strict=True)))
+            elif not self._encode and vectors is not None and len(vectors) in {1, len(spans)}:
+                self.vectors.add(list(zip(rows, vectors[first:], strict=False)))
+            self._context_norms.invalidate(rows)
+            yield
+
+    def _add(self, entry: Entry, message: Message) -> int:
+        """A new row for a message, or for a passage of one."""
+        row = len(self.entries)
+        if self._row_of.setdefault(entry.id, row) == row:
+            self._text_bytes += getsizeof(entry.message.content)
+            entry = Entry(entry.session_id, entry.position, entry.message)  # FAISS has the vector
+        else:
+            entry = self.entries[row - 1] or entry
+        self.entries.append(entry)
+        self._text_bytes += _ENTRY_BYTES
+        pipeline = self._text_pipeline
+        words = words_of(message.spoken.casefold())
+        terms = self._bm25.add(pipeline.analyze.terms(words))
+        indexed = Entry(entry.session_id, entry.position, message)
+        self._message_features.add(indexed, words, terms, pipeline.vectors.ids(words))
         return row
+
+    def rows_of(self, entry_id: str) -> Sequence[int]:
+        """The rows of a message: one, or one for each passage; none for an unknown message."""
+        row = self._row_of.get(entry_id)
+        return () if row is None else self._passages.get(entry_id, (row,))
 
     def drop_session(self, session_id: str) -> None:
         """Delete a session's messages."""
         self._prefetched = None
         for row, entry in enumerate(self.entries):
             if entry and entry.session_id == session_id:
-                del self._row_of[entry.id]
+                self._row_of.pop(entry.id, None)
+                self._passages.pop(entry.id, None)
                 self._delete(row)
 
     def drop(self, ids: Iterable[str]) -> None:
         """Delete messages by their ids; their neighbours become neighbours."""
         self._prefetched, around = None, set[int]()
         for entry_id in ids:
-            row = self._row_of.pop(entry_id, None)
-            if row is not None:
+            rows = self.rows_of(entry_id)
+            self._row_of.pop(entry_id, None)
+            self._passages.pop(entry_id, None)
+            for row in rows:
                 around.update(self._message_features.around(row, 2))
                 self._delete(row)
                 self._message_features.unlink(row)
@@ -155,6 +212,7 @@ class UserIndex:
 
     def _delete(self, row: int) -> None:
         self.entries[row] = None
+        self._spans.pop(row, None)
         self._message_features.mark_deleted(row)
         self._dead_without_vector += row not in self.vectors
 
@@ -229,7 +287,13 @@ class UserIndex:
         parts = by_group(ranked.columns[places] * ranked.weights)
         around, count = self._around, selection.neighbours
         return [
-            Hit(entry, round(score, 4), score_parts | bonuses, around(rows[place], count))
+            Hit(
+                entry,
+                round(score, 4),
+                score_parts | bonuses,
+                around(rows[place], count),
+                self._matching_passages(ranked, place) if rows[place] in self._spans else (),
+            )
             for (place, score, bonuses), score_parts in zip(chosen, parts, strict=True)
             if (entry := self.entries[rows[place]])
         ]
@@ -254,27 +318,31 @@ class UserIndex:
             return []
         vectors, known = self.vectors.of(np.array(rows, np.intp))
         cosines = np.where(known, vectors @ vector, -np.inf)
-        best = np.argsort(-cosines, kind="stable")[:top_k]
-        places: list[int] = best[known[best]].tolist()
-        return [
-            VectorHit(entry, float(cosines[place]), vectors[place])
-            for place in places
-            if (entry := self.entries[rows[place]])
-        ]
+        found: dict[str, VectorHit] = {}
+        order: list[int] = np.argsort(-cosines, kind="stable").tolist()
+        for place in order:
+            if not known[place] or len(found) == top_k:
+                break
+            if (entry := self.entries[rows[place]]) and entry.id not in found:
+                found[entry.id] = VectorHit(entry, float(cosines[place]), vectors[place])
+        return list(found.values())
 
     def similarities(self, ids: Sequence[str], vector: Vector | None) -> list[float | None]:
-        """The cosine of each message and a `(dim,)` unit vector; None where one has no vector."""
+        """The cosine of each message and a `(dim,)` unit vector; None where one has no vector.
+
+        That of a long message is the best of its passages'.
+        """
         if vector is None or not ids or not self.vectors.fits(vector):
             return [None] * len(ids)
-        rows = np.array([self._row_of[entry_id] for entry_id in ids], np.intp)
-        cosines, known = self.vectors.cosines(rows, vector)
-        return [
-            round(cosine, 4) if has_vector else None
-            for cosine, has_vector in zip(cosines.tolist(), known.tolist(), strict=True)
-        ]
+        similarities: list[float | None] = []
+        for entry_id in ids:
+            cosines, known = self.vectors.cosines(np.array(self.rows_of(entry_id), np.intp), vector)
+            best = float(cosines[known].max()) if known.any() else None
+            similarities.append(None if best is None else round(best, 4))
+        return similarities
 
     def vectors_of(self, ids: Sequence[str]) -> list[Vector | None]:
-        """The `(dim,)` vector of each message; None where there is none."""
+        """The `(dim,)` vector of each message, or of its first passage; None without one."""
         if not ids:
             return []
         vectors, known = self.vectors.of(np.array([self._row_of[one] for one in ids], np.intp))
@@ -287,5 +355,28 @@ class UserIndex:
 
     def _around(self, row: int, count: int) -> tuple[Entry, ...]:
         """Up to `count` messages before and after a row, of its session."""
-        neighbours = map(self.entries.__getitem__, self._message_features.around(row, count))
-        return tuple(filter(None, neighbours))
+        if not count:
+            return ()
+        entry, features = self.entries[row], self._message_features
+        rows = self._passages.get(entry.id, (row,)) if entry else (row,)
+        found: list[Entry] = []
+        for place, by in ((rows[0], -1), (rows[-1], 1)):
+            ids, near = set[str](), place
+            while (near := int(features.step(np.array([near]), by)[0])) >= 0:
+                neighbour = self.entries[near]
+                if neighbour and neighbour.id not in ids:
+                    if len(ids) == count:
+                        break
+                    ids.add(neighbour.id)
+                    found.append(neighbour)
+        return tuple(sorted(found, key=lambda neighbour: neighbour.position))
+
+    def _matching_passages(self, ranked: Ranked, best: int) -> tuple[Span, ...]:
+        """The passages of a long message that were ranked, the best first."""
+        entry = self.entries[int(ranked.rows[best])]
+        if entry is None:
+            return ()
+        rows = self._passages[entry.id]
+        first, last = np.searchsorted(ranked.rows, (rows[0], rows[-1] + 1))
+        order = np.argsort(-ranked.scores[first:last], kind="stable")
+        return tuple(self._spans[row] for row in ranked.rows[first:last][order].tolist())

@@ -22,6 +22,7 @@ from onionskin.memory.retrieval.ranking.query import ParsedQuery
 from onionskin.memory.types.messages import Entry
 
 _DAY = 86_400.0
+_PADDING = 1000  # characters of space around a text that is left out
 _DUPLICATE = 0.97  # messages with a greater cosine are near-duplicates
 _EVIDENCE = [NAMES.index(name) for name in ("words_around", "words_alike", "cosine")]
 _FIRST_STAGE = ("words", "words_around", "meaning")
@@ -140,9 +141,10 @@ def select(
     order: list[int] = np.argsort(-scores, kind="stable").tolist()
     seen: set[tuple[float, str]] = set()
     excluded = None if exclude_text is None else _normalized(exclude_text)
+    longest = 0 if excluded is None else 2 * len(excluded) + _PADDING
 
     def is_new(entry: Entry) -> bool:
-        """Whether this is the first copy of a message; forked sessions hold copies."""
+        """Whether this is the first row of a message; forked sessions hold copies of it."""
         key = (entry.message.at, entry.message.content)
         return not (key in seen or seen.add(key))
 
@@ -151,7 +153,11 @@ def select(
         for place in order
         if (entry := entries[place])
         and entry.id not in exclude
-        and (excluded is None or _normalized(entry.message.content) != excluded)
+        and (
+            excluded is None
+            or len(entry.message.content) > longest  # a long message has many rows
+            or _normalized(entry.message.content) != excluded
+        )
         and selection.admits(entry)
         and has_evidence(place)
         and is_new(entry)
