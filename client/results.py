@@ -91,6 +91,8 @@ class Recalled(Message):
     score: float
     parts: dict[str, float]
     context: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...] = ()
+    full_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class MessageHit:
     Attributes:
         similarity: Cosine of the vectors of message and query; None where one has none.
         context: Neighbouring messages, if requested.
+        passages: Of a long message, start and end of its best passages, in characters.
         vector: Unit vector of the message, if requested.
     """
 
@@ -160,6 +163,7 @@ class MessageHit:
     score: float
     parts: dict[str, float]
     context: tuple[Message, ...] = ()
+    passages: tuple[tuple[int, int], ...] = ()
     vector: tuple[float, ...] | None = None
 
 

@@ -126,6 +126,11 @@ def message_fields(entry: Entry) -> dict[str, Any]:
     }
 
 
+def message_path(entry: Entry) -> str:
+    """The path of a message, below `/v1/users/{user_id}/`."""
+    return f"sessions/{entry.session_id}/messages?cursor={entry.position}&limit=1"
+
+
 def utc(at: float) -> datetime:
     """The aware datetime of Unix seconds."""
     return aware_time(at, None)

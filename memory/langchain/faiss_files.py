@@ -17,7 +17,6 @@ from typing import Any, cast
 import faiss
 import numpy as np
 from langchain_core.documents import Document
-from numpy.typing import NDArray
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
@@ -25,6 +24,7 @@ from onionskin.memory.langchain.documents import document_of_message, document_o
 from onionskin.memory.langchain.embeddings import OnionskinEmbeddings
 from onionskin.memory.langchain.safe_unpickler import PickleObject, read_pickle
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
+from onionskin.memory.retrieval.index.passages import unit_mean
 from onionskin.memory.transfer.importer import Importer
 from onionskin.memory.types.messages import Entry, User
 
@@ -75,15 +75,9 @@ async def _export(onionskin: Onionskin, user: User, folder: Path, name: str) -> 
         zip(missing, await _embedded(onionskin, [stored[place] for place in missing]), strict=True)
     )
     rows = [made.get(place, entry.vector) for place, entry in enumerate(stored)]
-    vectors = np.stack([row if row.ndim == 1 else _mean(row) for row in rows]).astype(np.float32)
+    vectors = np.stack([unit_mean(np.atleast_2d(row)) for row in rows]).astype(np.float32)
     await asyncio.to_thread(_write, onionskin, folder, name, vectors, documents)
     return len(documents)
-
-
-def _mean(passages: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The `(dim,)` unit vector of a long message, from those of its passages."""
-    mean = passages.astype(np.float32).mean(axis=0)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
 
 
 async def _embedded(onionskin: Onionskin, entries: list[Entry]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The vector layer: earlier messages that are relevant to the current one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from onionskin.memory.excerpts import cap_entries
@@ -77,31 +77,24 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
         for entry in turn.snapshot.unfolded
         if entry.id not in turn.shortened
     }
-    fitting, whole = list[Hit](), dict[int, Hit]()
+    fitting, long = list[Hit](), dict[int, Hit]()
     shown_ids, used_tokens = set(turn.shown), 0
     for hit in hits:
         if (hit.entry.message.at, hit.entry.message.content) in in_session:
             continue  # the session was forked: the prompt shows a copy of it
-        count = _PASSAGES_OF_BEST if not fitting else 1
-        shown = _fitting(hit, budget_tokens // 2, count)
         context, _ = cap_entries(_visible(hit.context, turn), LONG_TOKENS)
-        added = [entry for entry in (shown.entry, *context) if entry.id not in shown_ids]
-        tokens = sum(map(_line_tokens, added))
-        if (
-            used_tokens + tokens > budget_tokens
-            and hit.passages
-            and shown.spans != hit.passages[:1]
-        ):
-            tokens += _line_tokens(quoted(hit, hit.passages[:1]).entry) - _line_tokens(shown.entry)
-            shown = quoted(hit, hit.passages[:1])
-        if used_tokens + tokens <= budget_tokens:
-            if shown.spans:
-                whole[len(fitting)] = hit
-            context = tuple(entry for entry in context if entry.id not in turn.shown)
-            fitting.append(shown if context == hit.context else replace(shown, context=context))
-            shown_ids |= {entry.id for entry in added}
-            used_tokens += tokens
-    for place, hit in whole.items():
+        for shown in _variants(hit, budget_tokens // 2, is_best=not fitting):
+            added = [entry for entry in (shown.entry, *context) if entry.id not in shown_ids]
+            tokens = sum(map(_line_tokens, added))
+            if used_tokens + tokens <= budget_tokens:
+                if shown.spans:
+                    long[len(fitting)] = hit
+                context = tuple(entry for entry in context if entry.id not in turn.shown)
+                fitting.append(shown if context == hit.context else replace(shown, context=context))
+                shown_ids |= {entry.id for entry in added}
+                used_tokens += tokens
+                break
+    for place, hit in long.items():
         extended = _extended(hit, fitting[place], budget_tokens - used_tokens)
         used_tokens += _line_tokens(extended.entry) - _line_tokens(fitting[place].entry)
         fitting[place] = extended
@@ -118,11 +111,20 @@ def _visible(context: tuple[Entry, ...], turn: TurnContext) -> tuple[Entry, ...]
     )
 
 
-def _fitting(hit: Hit, budget_tokens: int, passages: int) -> Hit:
-    """The hit; with its best passages alone if its message is long and over the budget."""
+def _variants(hit: Hit, budget_tokens: int, *, is_best: bool) -> Iterator[Hit]:
+    """The hit as it may be shown, the longest form first.
+
+    Args:
+        hit: The hit.
+        budget_tokens: Most tokens of a long message that is shown in full.
+        is_best: Whether it is the first hit of the section.
+    """
     if not hit.passages or _line_tokens(hit.entry) <= budget_tokens:
-        return hit
-    return quoted(hit, merged(hit.passages[:passages]))
+        yield hit
+    elif is_best:
+        yield quoted(hit, merged(hit.passages[:_PASSAGES_OF_BEST]))
+    if hit.passages:
+        yield quoted(hit, hit.passages[:1])
 
 
 def quoted(hit: Hit, spans: Sequence[Span]) -> Hit:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onionskin.memory.errors import InvalidInputError
@@ -198,8 +198,7 @@ def _without(result: ConversationHit, hidden: frozenset[str]) -> ConversationHit
     context = tuple(entry for entry in hit.context if entry.id not in hidden)
     if len(context) == len(hit.context):
         return result
-    shown = Hit(hit.entry, hit.score, hit.parts, context)
-    return ConversationHit(shown, result.similarity, result.vector)
+    return ConversationHit(replace(hit, context=context), result.similarity, result.vector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,16 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class HitTrace:
-    """A recalled message: its id, score, score parts, and the ids of its neighbours."""
+    """A recalled message: its id, score, score parts, and the ids of its neighbours.
+
+    `spans` are start and end of the quoted parts of a long message.
+    """
 
     id: str
     score: float
     parts: dict[str, float]
     context: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,13 @@ def layer_trace(section: Section) -> LayerTrace:
         text=section.text,
         sessions=tuple(digest.session_id for digest in section.digests),
         hits=tuple(
-            HitTrace(hit.entry.id, hit.score, dict(hit.parts), tuple(e.id for e in hit.context))
+            HitTrace(
+                hit.entry.id,
+                hit.score,
+                dict(hit.parts),
+                tuple(entry.id for entry in hit.context),
+                hit.spans,
+            )
             for hit in section.hits
         ),
         records=tuple(record.id for record in section.records),

@@ -11,7 +11,7 @@ from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions, TurnReply
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
-from onionskin.service.schemas import ChatMessage, SessionId, UserId, message_fields
+from onionskin.service.schemas import ChatMessage, SessionId, UserId, message_fields, message_path
 
 _DEGRADED = (
     "Parts that failed, such as `embedder`; `shortened_messages` if the window shows head and tail "
@@ -83,6 +83,16 @@ class Recalled(ChatMessage):
     score: float
     parts: dict[str, float] = Field(description="The score is the sum of these.")
     context: list[str] = Field(description="Ids of neighbouring messages in the prompt.")
+    spans: list[tuple[int, int]] = Field(
+        default_factory=list[tuple[int, int]],
+        description="Of a long message, start and end of each part that `content` quotes, in "
+        "characters; empty for a whole message.",
+    )
+    full_text: str | None = Field(
+        None,
+        description="Where to read the whole message if `content` quotes parts of it: a path "
+        "below `/v1/users/{user_id}/`.",
+    )
 
 
 def _hit_fields(hit: Hit) -> dict[str, Any]:
@@ -91,6 +101,8 @@ def _hit_fields(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "parts": hit.parts,
         "context": [entry.id for entry in hit.context],
+        "spans": hit.spans,
+        "full_text": message_path(hit.entry) if hit.spans else None,
     }
 
 

@@ -147,6 +147,11 @@ class ShownHit(BaseModel):
     score: float
     parts: dict[str, float] = Field(description="The score is the sum of these.")
     context: list[str] = Field(description="Ids of neighbouring messages in the prompt.")
+    spans: list[tuple[int, int]] = Field(
+        default_factory=list[tuple[int, int]],
+        description="Of a long message, start and end of each part that the prompt quoted, in "
+        "characters; empty for a whole message.",
+    )
     message: ChatMessage | None = Field(description="Null if the message was deleted.")
 
 
@@ -155,7 +160,7 @@ class ShownLayer(BaseModel):
 
     layer: str
     tokens: int = Field(description="Estimated.")
-    messages: list[str] = Field(description="Ids of messages quoted in full.")
+    messages: list[str] = Field(description="Ids of quoted messages.")
     summary: str
     earlier_sessions: list[str]
     recalled: list[ShownHit]
@@ -176,6 +181,7 @@ class ShownLayer(BaseModel):
                     score=hit.score,
                     parts=hit.parts,
                     context=list(hit.context),
+                    spans=list(hit.spans),
                     message=ChatMessage.of(entries[hit.id]) if hit.id in entries else None,
                 )
                 for hit in layer.hits

@@ -74,6 +74,9 @@ class MessageSearch(Body):
         )
 
 
+_PASSAGES = 3
+
+
 class MessageHit(BaseModel):
     """A message that matches, with the parts of its score."""
 
@@ -84,6 +87,11 @@ class MessageHit(BaseModel):
     score: float
     parts: dict[str, float] = Field(description="The score is the sum of these.")
     context: list[ChatMessage] = Field(description="Neighbouring messages, oldest first.")
+    passages: list[tuple[int, int]] = Field(
+        default_factory=list[tuple[int, int]],
+        description="Of a long message, start and end of its best passages, in characters, the "
+        "best first.",
+    )
     vector: list[float] | None = Field(
         default=None, description="Unit vector of the message, if requested and made already."
     )
@@ -98,6 +106,7 @@ class MessageHit(BaseModel):
             score=hit.score,
             parts=dict(hit.parts),
             context=[ChatMessage.of(entry) for entry in hit.context],
+            passages=list(hit.passages[:_PASSAGES]),
             vector=vector_list(found.vector),
         )
 

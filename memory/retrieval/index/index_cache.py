@@ -116,8 +116,13 @@ class CachedIndex:
             characters = len(entry.message.content)
             if characters > _LONG:
                 self.put(entries[first:place])
-                for _ in self.index.put_passages(entry):
-                    await asyncio.sleep(0)
+                steps = self.index.put_passages(entry)
+                try:
+                    for _ in steps:
+                        await asyncio.sleep(0)
+                finally:  # a request that is cancelled leaves no part of a message
+                    for _ in steps:
+                        pass
                 first, characters = place, 0
             size += characters
             if place + 1 - first == _BATCH or size > _BATCH_CHARACTERS:

@@ -56,23 +56,26 @@ class MessageFeatures:
         return len(self._columns)
 
     def add(
-        self, entry: Entry, words: Sequence[str], terms: Sequence[int], ids: Sequence[int]
+        self,
+        entry: Entry,
+        words: Sequence[str],
+        terms: Sequence[int],
+        ids: Sequence[int],
+        *,
+        passage: int | None = None,
     ) -> None:
-        """Append a message.
+        """Append a message, or a passage of one.
 
         Args:
             entry: The message.
             words: Its words, in order.
             terms: Its distinct term ids.
             ids: The ids of its words' pieces.
+            passage: Number of the passage of a message that has a row of its own: it follows the
+                passage before, and is no neighbour of other messages. None for any other row.
         """
-        row, message = len(self), entry.message
-        previous = self._newest.get(entry.session_id, _NONE)
-        self._previous.append(previous)
-        self._next.append(_NONE)
-        if previous != _NONE:
-            self._next[previous] = row
-        self._newest[entry.session_id] = row
+        message = entry.message
+        self._link(entry.session_id, passage)
         session = self._sessions.setdefault(entry.session_id, len(self._sessions))
         author = self.authors.setdefault((message.author or "").casefold(), len(self.authors))
         day, content = local_day(message.at, message.utc_offset), message.content
@@ -103,6 +106,19 @@ class MessageFeatures:
         self._ends.append(len(self._terms))
         self._words.extend(list(dict.fromkeys(ids)))
         self._word_ends.append(len(self._words))
+
+    def _link(self, session_id: str, passage: int | None) -> None:
+        """Give the next row its place in the order of its session."""
+        row = len(self)
+        previous = self._newest.get(session_id, _NONE)
+        if passage is not None:
+            previous = row - 1 if passage else self._previous.item(previous)
+        self._previous.append(previous)
+        self._next.append(_NONE)
+        if passage is None:
+            self._newest[session_id] = row
+        if previous != _NONE and passage != 0:
+            self._next[previous] = row
 
     def mark_deleted(self, row: int) -> None:
         """Mark a row as deleted; rows are never moved."""

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from onionskin.memory.excerpts import omitted_note
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.messages import Message
@@ -18,6 +21,9 @@ Span: TypeAlias = tuple[int, int]
 
 LONG_TOKENS = 350
 """Messages of more tokens are split."""
+WHOLE_TOKENS = 1000
+"""Up to this size, a split message is also indexed as a whole: short messages next to it are found
+by all that it says."""
 
 _PASSAGE_TOKENS, _OVERLAP_TOKENS = 220, 40
 _LEAST_SHARE = 0.5  # a passage ends in its second half
@@ -49,6 +55,11 @@ def split(text: str) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def has_own_row(text: str) -> bool:
+    """Whether a long message also has a row as a whole, as the neighbour of others."""
+    return count_tokens(text) <= WHOLE_TOKENS
+
+
 def passage(message: Message, span: Span) -> Message:
     """The message with the text of one passage."""
     return replace(message, content=message.content[slice(*span)])
@@ -57,6 +68,14 @@ def passage(message: Message, span: Span) -> Message:
 def passage_texts(message: Message) -> list[str]:
     """The text of each passage, as it is indexed and embedded; empty for a short message."""
     return [passage(message, span).spoken for span in split(message.content)]
+
+
+def unit_mean(vectors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """The `(dim,)` unit vector in the middle of `(n, dim)` vectors."""
+    if len(vectors) == 1:
+        return vectors[0]
+    mean = vectors.astype(np.float32).mean(axis=0)
+    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float16)
 
 
 def merged(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -11,7 +11,7 @@ from onionskin.memory.retrieval.index.bm25 import Bm25Index
 from onionskin.memory.retrieval.index.context_norms import ContextNorms
 from onionskin.memory.retrieval.index.faiss_vectors import EXACT_UPTO, FaissIndex
 from onionskin.memory.retrieval.index.message_features import MessageFeatures
-from onionskin.memory.retrieval.index.passages import Span, passage, split
+from onionskin.memory.retrieval.index.passages import Span, has_own_row, passage, split, unit_mean
 from onionskin.memory.retrieval.language.analyzer import TextPipeline, words_of
 from onionskin.memory.retrieval.ranking.features import NAMES
 from onionskin.memory.retrieval.ranking.query import named_in, strip_names
@@ -28,6 +28,9 @@ from onionskin.memory.types.snapshot import Hit
 
 _EMPTY_BYTES, _ENTRY_BYTES = 2_000, 600
 _PASSAGES_AT_ONCE = 8
+_PASSAGE_COLUMNS = [NAMES.index("words"), NAMES.index("meaning")]
+_PASSAGE_WEIGHTS = np.array([1.0, 0.5], np.float32)
+"""Weights that order the passages of a message: neighbours, which count in a score, blur it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,8 @@ class UserIndex:
     @property
     def size_bytes(self) -> int:
         """Estimated memory, deleted rows included."""
-        columns = (self._message_features, self.vectors, self._context_norms)
-        numbers = sum(column.size_bytes for column in columns)
-        return self._text_bytes + self._bm25.size_bytes + numbers
+        parts = (self._message_features, self.vectors, self._context_norms, self._bm25)
+        return self._text_bytes + sum(part.size_bytes for part in parts)
 
     @property
     def dead_share(self) -> float:
@@ -129,7 +131,7 @@ class UserIndex:
         rows, placed = list[int](), list[tuple[int, NDArray[np.float16]]]()
         for entry in entries:
             row = self._row_of.get(entry.id)
-            if entry.id in self._passages or (row is None and split(entry.message.content)):
+            if entry.id in self._passages or split(entry.message.content):
                 for _ in self.put_passages(entry):
                     pass
                 continue
@@ -141,33 +143,47 @@ class UserIndex:
         self._context_norms.invalidate(rows)
 
     def put_passages(self, entry: Entry) -> Iterator[None]:
-        """Add a long message, or its vectors, a few passages with each step.
+        """Add a long message, or its vectors, a few passages with each step; take all steps.
 
-        Its vector is `(passages, dim)`. A vector `(dim,)` is that of the message's beginning; it
-        serves the first passage until the others have theirs.
+        Its vector is `(passages, dim)`, or `(dim,)` for the message as a whole.
         """
-        self._prefetched, message = None, entry.message
-        known = self._passages.get(entry.id)
-        spans = split(message.content) if known is None else [self._spans[row] for row in known]
-        vectors = None if entry.vector is None else np.atleast_2d(entry.vector)
+        self._prefetched = None
+        if entry.id not in self._passages:
+            yield from self._add_passages(entry)
+        self._put_passage_vectors(entry)
+
+    def _add_passages(self, entry: Entry) -> Iterator[None]:
+        message, spans = entry.message, split(entry.message.content)
+        has_row = has_own_row(message.content)
+        first_row = self._add(entry, message) if has_row else len(self.entries)
         for first in range(0, len(spans), _PASSAGES_AT_ONCE):
             texts = [passage(message, span) for span in spans[first : first + _PASSAGES_AT_ONCE]]
-            if known is None:
-                rows = [self._add(entry, text) for text in texts]
-                self._passages[entry.id] = range(self._row_of[entry.id], rows[-1] + 1)
-                self._spans.update(zip(rows, spans[first:], strict=False))
-            else:
-                rows = list(known[first : first + _PASSAGES_AT_ONCE])
-            if self._encode and known is None:
+            numbers = range(first, first + len(texts)) if has_row else [None] * len(texts)
+            rows = [self._add(entry, *one) for one in zip(texts, numbers, strict=True)]
+            self._passages[entry.id] = range(first_row, rows[-1] + 1)
+            self._spans.update(zip(rows, spans[first:], strict=False))
+            if self._encode:
                 own = self._encode([text.spoken for text in texts]).astype(np.float16)
                 self.vectors.add(list(zip(rows, own, strict=True)))
-            elif not self._encode and vectors is not None and len(vectors) in {1, len(spans)}:
-                self.vectors.add(list(zip(rows, vectors[first:], strict=False)))
-            self._context_norms.invalidate(rows)
             yield
 
-    def _add(self, entry: Entry, message: Message) -> int:
-        """A new row for a message, or for a passage of one."""
+    def _put_passage_vectors(self, entry: Entry) -> None:
+        """Add the vectors of a long message, except of passages that were embedded here."""
+        rows = self._passages[entry.id]
+        self._context_norms.invalidate(rows)
+        if entry.vector is None:
+            return
+        vectors = np.atleast_2d(entry.vector)
+        if rows[0] not in self._spans:
+            self.vectors.add([(rows[0], unit_mean(vectors))])
+            rows = rows[1:]
+        elif len(vectors) == 1:  # it covers the beginning
+            self.vectors.add([(rows[0], vectors[0])])
+        if len(vectors) == len(rows) and not self._encode:
+            self.vectors.add(list(zip(rows, vectors, strict=True)))
+
+    def _add(self, entry: Entry, message: Message, number: int | None = None) -> int:
+        """A new row for a message, or for a passage of one; see `MessageFeatures.add`."""
         row = len(self.entries)
         if self._row_of.setdefault(entry.id, row) == row:
             self._text_bytes += getsizeof(entry.message.content)
@@ -176,11 +192,11 @@ class UserIndex:
             entry = self.entries[row - 1] or entry
         self.entries.append(entry)
         self._text_bytes += _ENTRY_BYTES
-        pipeline = self._text_pipeline
+        pipeline, features = self._text_pipeline, self._message_features
         words = words_of(message.spoken.casefold())
         terms = self._bm25.add(pipeline.analyze.terms(words))
         indexed = Entry(entry.session_id, entry.position, message)
-        self._message_features.add(indexed, words, terms, pipeline.vectors.ids(words))
+        features.add(indexed, words, terms, pipeline.vectors.ids(words), passage=number)
         return row
 
     def rows_of(self, entry_id: str) -> Sequence[int]:
@@ -204,9 +220,11 @@ class UserIndex:
             rows = self.rows_of(entry_id)
             self._row_of.pop(entry_id, None)
             self._passages.pop(entry_id, None)
+            is_whole = bool(rows) and rows[0] not in self._spans
             for row in rows:
                 around.update(self._message_features.around(row, 2))
                 self._delete(row)
+            for row in rows[:1] if is_whole else rows:
                 self._message_features.unlink(row)
         self._context_norms.invalidate([row for row in around if self.entries[row]])
 
@@ -292,7 +310,7 @@ class UserIndex:
                 round(score, 4),
                 score_parts | bonuses,
                 around(rows[place], count),
-                self._matching_passages(ranked, place) if rows[place] in self._spans else (),
+                self._matching_passages(ranked, place),
             )
             for (place, score, bonuses), score_parts in zip(chosen, parts, strict=True)
             if (entry := self.entries[rows[place]])
@@ -337,8 +355,7 @@ class UserIndex:
         similarities: list[float | None] = []
         for entry_id in ids:
             cosines, known = self.vectors.cosines(np.array(self.rows_of(entry_id), np.intp), vector)
-            best = float(cosines[known].max()) if known.any() else None
-            similarities.append(None if best is None else round(best, 4))
+            similarities.append(round(float(cosines[known].max()), 4) if known.any() else None)
         return similarities
 
     def vectors_of(self, ids: Sequence[str]) -> list[Vector | None]:
@@ -355,28 +372,29 @@ class UserIndex:
 
     def _around(self, row: int, count: int) -> tuple[Entry, ...]:
         """Up to `count` messages before and after a row, of its session."""
-        if not count:
+        entry, step = self.entries[row], self._message_features.step
+        if not count or entry is None:
             return ()
-        entry, features = self.entries[row], self._message_features
-        rows = self._passages.get(entry.id, (row,)) if entry else (row,)
+        rows = self.rows_of(entry.id)
+        last = rows[-1] if rows[0] in self._spans else rows[0]
         found: list[Entry] = []
-        for place, by in ((rows[0], -1), (rows[-1], 1)):
+        for place, by in ((rows[0], -1), (last, 1)):
             ids, near = set[str](), place
-            while (near := int(features.step(np.array([near]), by)[0])) >= 0:
+            while len(ids) < count and (near := int(step(np.array([near]), by)[0])) >= 0:
                 neighbour = self.entries[near]
                 if neighbour and neighbour.id not in ids:
-                    if len(ids) == count:
-                        break
                     ids.add(neighbour.id)
                     found.append(neighbour)
         return tuple(sorted(found, key=lambda neighbour: neighbour.position))
 
     def _matching_passages(self, ranked: Ranked, best: int) -> tuple[Span, ...]:
-        """The passages of a long message that were ranked, the best first."""
+        """The passages of a long message that were ranked, those with the query's words first."""
         entry = self.entries[int(ranked.rows[best])]
-        if entry is None:
+        rows = self._passages.get(entry.id) if entry else None
+        if rows is None:
             return ()
-        rows = self._passages[entry.id]
         first, last = np.searchsorted(ranked.rows, (rows[0], rows[-1] + 1))
-        order = np.argsort(-ranked.scores[first:last], kind="stable")
-        return tuple(self._spans[row] for row in ranked.rows[first:last][order].tolist())
+        own = ranked.features[first:last][:, _PASSAGE_COLUMNS] @ _PASSAGE_WEIGHTS
+        found = ranked.rows[first:last][np.argsort(-own, kind="stable")].tolist()
+        spans = (self._spans.get(row) for row in (*found, *rows))
+        return tuple(dict.fromkeys(filter(None, spans)))[: max(len(found), 1)]

@@ -81,15 +81,22 @@ function recalled(app, layer, { messages }) {
   ];
 }
 
+// Spans count characters; JavaScript's strings count UTF-16 units.
+function quote({ message, spans }) {
+  if (!spans?.length) return message.content;
+  const characters = Array.from(message.content);
+  return spans.map(([start, end]) => characters.slice(start, end).join("").trim()).join(" [...] ");
+}
+
 function hitCard(app, hit, { messages, share, place }) {
   const { message } = hit;
   if (!message) return make("li", { class: "hit" }, make("p", { class: "hint" }, "A deleted message."));
   const around = hit.context.map((id) => messages.get(id)).filter((one) => one && one.id !== hit.id);
   return make("li", { class: "hit" },
     button([
-      make("span", { class: "quote" }, message.content),
+      make("span", { class: "quote" }, quote(hit)),
       make("span", { class: "when" }, `${message.author ?? (message.role === "assistant" ? "Onionskin" : "You")}, ${clock(message.time)}`),
-    ], () => noting(() => jump(app, hit.id)), { class: "line source", "aria-label": `Go to the message: ${message.content}` }),
+    ], () => noting(() => jump(app, hit.id)), { class: "line source", "aria-label": `Go to the message: ${quote(hit)}` }),
     around.length ? make("p", { class: "hint" }, `with ${count(around.length, "message")} around it`) : null,
     make("details", { class: "score", open: place === 0 },
       make("summary", {}, make("span", { class: "meter", "aria-hidden": "true" }, make("i", { css: { "--share": String(share) } })), make("span", { class: "figures" }, `score ${hit.score.toFixed(2)}`)),
