@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from onionskin.memory.errors import UnknownSessionError
 from onionskin.memory.store import SESSION_FIELDS, RedisStore
 from onionskin.memory.transfer.format import (
+    EXPORT_VERSION,
     Binary,
     EndLine,
     Header,
@@ -38,7 +39,7 @@ async def export_user(store: RedisStore, user: User) -> AsyncIterator[bytes]:
 
 async def _pages(store: RedisStore, user: User) -> AsyncIterator[bytes]:
     sessions = sorted(await store.sessions.ids(user))
-    yield to_json(Header())
+    yield to_json(Header(EXPORT_VERSION, await store.users.time_zone(user)))
     for session_id in sessions:
         fields = await store.sessions.fields(user, session_id)
         if not fields or float(fields["active"]) <= store.sessions.horizon(user):

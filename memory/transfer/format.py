@@ -25,10 +25,11 @@ Time: TypeAlias = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Header(msgspec.Struct, frozen=True, tag_field="kind", tag=EXPORT_KIND):
-    """The first line."""
+class Header(msgspec.Struct, frozen=True, tag_field="kind", tag=EXPORT_KIND, omit_defaults=True):
+    """The first line; `time_zone` is the user's, left out if none is stored."""
 
-    version: int = EXPORT_VERSION
+    version: int
+    time_zone: str = ""
 
 
 class Binary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from onionskin.memory.store import (
     SessionPiece,
     StepPiece,
 )
+from onionskin.memory.time_zones import TimeZone
 from onionskin.memory.transfer.format import (
     EXPORT_VERSION,
     EndLine,
@@ -141,15 +142,17 @@ class Restorer:
         upload = await UploadProgress.open(self._store, user, import_id)
         order, tally, batch = ExportValidator(), _Tally(), _Batch(0)
         redactors = ConversationRedactors(self._privacy)
-        number, accepted, has_header = 0, 0, False
+        number, accepted, has_header, zone = 0, 0, False, ""
         try:
             async for raw in read_lines(chunks, longest=_LONGEST_LINE_BYTES):
                 number += 1
                 is_stored = upload.is_stored(number, raw)
                 batch.before = max(batch.before, upload.resumed_after)
                 if raw.strip():
-                    line = _parse(raw, number, order) if has_header else _check_header(raw)
-                    has_header = True
+                    if has_header:
+                        line = _parse(raw, number, order)
+                    else:
+                        line, has_header, zone = None, True, _check_header(raw).time_zone
                     line = line and redact_line(line, redactors, self._privacy)
                     if line and not is_stored:
                         if batch.is_full:
@@ -167,6 +170,8 @@ class Restorer:
             ) from error
         if batch.lines:
             await self._flush(user, upload, batch, number, tally)
+        if (known := TimeZone.stored(zone)) and not await self._store.users.time_zone(user):
+            await self._store.users.set_time_zone(user, known.name)
         sessions = tuple(tally.sessions)
         resumed = upload.resumed_after
         lines = max(number, resumed)
@@ -207,18 +212,19 @@ class Restorer:
         return pieces
 
 
-def _check_header(raw: bytes) -> None:
+def _check_header(raw: bytes) -> Header:
     try:
-        version = msgspec.json.decode(raw, type=Header).version
+        header = msgspec.json.decode(raw, type=Header)
     except msgspec.MsgspecError as error:
         raise InvalidInputError(
             f"The first line is not the header of an export: {error}."
         ) from error
-    if version != EXPORT_VERSION:
+    if header.version != EXPORT_VERSION:
         raise InvalidInputError(
-            f"The export has version {version!r}; this Onionskin reads {EXPORT_VERSION!r}. "
+            f"The export has version {header.version!r}; this Onionskin reads {EXPORT_VERSION!r}. "
             "Upgrade it."
         )
+    return header
 
 
 def _parse(raw: bytes, number: int, order: ExportValidator) -> Line:

@@ -131,6 +131,37 @@ def test_a_turn_stores_the_offset_of_its_clock_and_shows_it(backend: Backend) ->
     assert [one["time"] for one in restored["messages"]] == [one["time"] for one in said]
 
 
+def test_an_export_restores_the_zone_and_replaces_none(backend: Backend) -> None:
+    _set(backend, "liv", "Asia/Tokyo")
+    backend.say("liv", "Hello.").raise_for_status()
+    export = backend.client.get("/v1/users/liv/export").content
+    _set(backend, "liv-3", "Europe/Berlin")
+    for user, zone in (("liv-2", "Asia/Tokyo"), ("liv-3", "Europe/Berlin")):
+        backend.client.post(f"/v1/users/{user}/import", content=export).raise_for_status()
+        assert backend.client.get(f"/v1/users/{user}/settings").json()["timezone"] == zone
+    unknown = export.replace(b"Asia/Tokyo", b"Mars/Phobos")
+    backend.client.post("/v1/users/liv-4/import", content=unknown).raise_for_status()
+    assert backend.client.get("/v1/users/liv-4/settings").json()["timezone"] is None
+
+
+def test_the_tools_of_mcp_get_the_clock_of_their_request(backend: Backend) -> None:
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "get_context", "arguments": {"message": "What day is it?"}},
+    }
+    headers = {"Accept": "application/json, text/event-stream", _HEADER: "Asia/Kathmandu"}
+    _import(backend, "mia", {"content": "What a day it is.", "time": "2026-11-30T08:00:00+09:00"})
+    answer = backend.client.post("/mcp?user=mia", json=call, headers=headers)
+    text = answer.raise_for_status().json()["result"]["content"][0]["text"]
+    assert "Monday 2026-11-30 08:00 +09:00" in text
+    _import(backend, "mia", {"content": "What a day it was.", "time": "2026-11-29T23:00:00Z"})
+    answer = backend.client.post("/mcp?user=mia", json=call, headers=headers)
+    text = answer.raise_for_status().json()["result"]["content"][0]["text"]
+    assert "Monday 2026-11-30 04:45 +05:45" in text
+
+
 def test_the_openai_endpoint_and_a_context_take_the_header(backend: Backend) -> None:
     body = {"model": "layered", "user": "hal", "messages": [{"role": "user", "content": "Hi."}]}
     headers = {_HEADER: "Asia/Kolkata"}
