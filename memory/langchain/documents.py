@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 from langchain_core.documents import Document
 
 from onionskin.memory.errors import InvalidInputError
-from onionskin.memory.langchain.filters import compile_filter
 from onionskin.memory.retrieval import RecordIndex
+from onionskin.memory.types.filters import compile_filter
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 

@@ -25,9 +25,9 @@ from langgraph.store.base import (
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.filters import compile_filter
 from onionskin.memory.retrieval import embed_with_timeout
 from onionskin.memory.store import ItemContent, StoredItem, pack_vector, unpack_vector
+from onionskin.memory.types.filters import compile_filter
 from onionskin.memory.types.messages import User, Vector
 
 

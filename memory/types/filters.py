@@ -1,161 +1,218 @@
-"""Filters over metadata: equality, and the operators of MongoDB that stores of LangChain share."""
+"""Filters over metadata, documents and items: fields with values, or with operators of MongoDB.
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+`{"n": 1}`, `{"n": {"$gte": 1, "$lt": 9}}`, `{"$or": [{"city": {"$in": ["Rome"]}}, {"at": {"$gt":
+"2026-01-01"}}]}`. A filter is checked as a whole before the first comparison: what it cannot express
+is refused by name. A value that lacks a field, or has another type there, does not match. A list
+matches if one of its items does. A dotted name (`a.b`) is a field of an inner object.
+
+Dates are `date` or `datetime` objects, or ISO 8601 text with or without an offset; without one they
+are UTC, and a day begins at midnight. Two texts that are not dates are ordered as numbers if both are
+numbers, else by character. `true` is not `1`, and `"1"` is not `1`, but is ordered like it.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias, cast
 
 from onionskin.memory.errors import InvalidInputError
 
-Condition: TypeAlias = Callable[[Any], bool]
-"""Whether a value passes; `MISSING` is the value of an absent field."""
+Test: TypeAlias = Callable[[Any], bool]
+"""Whether a value matches; a missing one is `MISSING`."""
+Fields: TypeAlias = Mapping[str, Any]
 MISSING = object()
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+_LOGICAL = ("$and", "$or", "$not")
 _MOST_CONDITIONS, _DEEPEST = 100, 8
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 
 
-def compile_filter(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    """A predicate over metadata, from a filter such as `{"topic": "dogs", "year": {"$gt": 2020}}`.
-
-    A field equals a plain value, or fulfils all of its operators: `$eq`, `$ne`, `$gt`, `$gte`,
-    `$lt`, `$lte`, `$in`, `$nin`, `$exists`. A list also passes if one of its items does. ISO dates
-    compare as points in time. `$and`, `$or` and `$not` combine filters. A dotted name (`a.b`) is a
-    field of an inner object.
+def compile_filter(condition: Any) -> Callable[[Fields], bool]:
+    """A predicate on fields, made once for many of them.
 
     Raises:
-        InvalidInputError: An operator is unknown, or its value does not fit; the message names it.
+        InvalidInputError: The filter has an unknown operator, or an operand that does not fit.
     """
-    return _compile(wanted, [0], 0)
+    return _Compiler().compile(condition)
 
 
-def _compile(wanted: Any, count: list[int], depth: int) -> Callable[[Mapping[str, Any]], bool]:
-    if not isinstance(wanted, Mapping):
-        raise InvalidInputError(f"{wanted!r} is not a filter: write an object of conditions.")
-    if depth > _DEEPEST:
-        raise InvalidInputError(f"A filter may be nested {_DEEPEST} levels deep.")
-    tests: list[Callable[[Mapping[str, Any]], bool]] = []
-    for name, value in cast("Mapping[str, Any]", wanted).items():
-        count[0] += 1
-        if count[0] > _MOST_CONDITIONS:
-            raise InvalidInputError(f"A filter may have {_MOST_CONDITIONS} conditions.")
-        if name.startswith("$"):
-            tests.append(_combined(name, value, count, depth))
-        else:
-            tests.append(_field_test(name, _condition(value)))
-    return lambda metadata: all(test(metadata) for test in tests)
+class _Compiler:
+    """Compiles one filter, and counts its conditions."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def compile(self, condition: Any, depth: int = 0) -> Callable[[Fields], bool]:
+        if not isinstance(condition, Mapping):
+            raise InvalidInputError(
+                f"A filter is a mapping of fields to values, not {condition!r}."
+            )
+        if depth > _DEEPEST:
+            raise InvalidInputError(f"A filter may be nested {_DEEPEST} levels deep.")
+        tests: list[Callable[[Fields], bool]] = []
+        for name, wanted in cast("Mapping[Any, Any]", condition).items():
+            self._count += 1
+            if self._count > _MOST_CONDITIONS:
+                raise InvalidInputError(f"A filter may have {_MOST_CONDITIONS} conditions.")
+            if not isinstance(name, str):
+                raise InvalidInputError(f"A filter names its fields by text, not {name!r}.")
+            is_logical = name.startswith("$")
+            make = self._logical if is_logical else self._field
+            tests.append(make(name, wanted, depth + 1))
+        return lambda fields: all(test(fields) for test in tests)
+
+    def _logical(self, name: str, operand: Any, depth: int) -> Callable[[Fields], bool]:
+        if name not in _LOGICAL:
+            raise _unknown(name, _LOGICAL)
+        if name == "$not":
+            inner = self.compile(operand, depth)
+            return lambda fields: not inner(fields)
+        if not isinstance(operand, list | tuple) or not operand:
+            raise InvalidInputError(f"{name!r} in a filter takes a list of filters: {operand!r}.")
+        parts = [self.compile(part, depth) for part in cast("list[Any]", operand)]
+        combine = all if name == "$and" else any
+        return lambda fields: combine(part(fields) for part in parts)
+
+    def _field(self, name: str, wanted: Any, depth: int) -> Callable[[Fields], bool]:
+        test = self._value(wanted, depth)
+        return lambda fields: test(_value_of(fields, name))
+
+    def _value(self, wanted: Any, depth: int) -> Test:
+        """The test for one field: operators, fields of an inner mapping, or a value."""
+        if not isinstance(wanted, Mapping):
+            return _equals(wanted)
+        inner = cast("Mapping[Any, Any]", wanted)
+        if any(isinstance(name, str) and name.startswith("$") for name in inner):
+            tests = [_operator(name, operand) for name, operand in inner.items()]
+            return lambda value: all(test(value) for test in tests)
+        matches = self.compile(inner, depth)
+        return lambda value: isinstance(value, Mapping) and matches(cast("Fields", value))
 
 
-def _combined(
-    operator: str, value: Any, count: list[int], depth: int
-) -> Callable[[Mapping[str, Any]], bool]:
-    if operator == "$not":
-        inner = _compile(value, count, depth + 1)
-        return lambda metadata: not inner(metadata)
-    if operator not in {"$and", "$or"}:
-        raise InvalidInputError(
-            f"Unknown operator {operator!r} in a filter; filters are combined with $and, $or, $not."
-        )
-    if not isinstance(value, list) or not value:
-        raise InvalidInputError(f"{operator} needs a list of filters.")
-    filters = [_compile(each, count, depth + 1) for each in cast("list[Any]", value)]
-    fold = all if operator == "$and" else any
-    return lambda metadata: fold(each(metadata) for each in filters)
-
-
-def _field_test(name: str, condition: Condition) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda metadata: condition(_value(metadata, name))
-
-
-def _value(metadata: Mapping[str, Any], name: str) -> Any:
-    if name in metadata:
-        return metadata[name]
+def _value_of(fields: Fields, name: str) -> Any:
+    if name in fields:
+        return fields[name]
     head, dot, rest = name.partition(".")
-    inner = metadata.get(head)
-    return _value(cast("Mapping[str, Any]", inner), rest) if dot and _is_object(inner) else MISSING
+    inner = fields.get(head)
+    if not dot or not isinstance(inner, Mapping):
+        return MISSING
+    return _value_of(cast("Fields", inner), rest)
 
 
-def _condition(wanted: Any) -> Condition:
-    if not _is_object(wanted):
-        return _operator("$eq", wanted)
-    operators = cast("Mapping[str, Any]", wanted)
-    if not any(name.startswith("$") for name in operators):
-        return _operator("$eq", wanted)
-    conditions = [_operator(name, value) for name, value in operators.items()]
-    return lambda value: all(condition(value) for condition in conditions)
-
-
-def _operator(name: str, wanted: Any) -> Condition:
+def _operator(name: Any, operand: Any) -> Test:
     match name:
         case "$eq":
-            return lambda value: _equals(value, wanted)
+            return _equals(operand)
         case "$ne":
-            return lambda value: not _equals(value, wanted)
-        case "$in" | "$nin":
-            if not isinstance(wanted, list):
-                raise InvalidInputError(f"{name} needs a list, not {wanted!r}.")
-            choices, negated = cast("list[Any]", wanted), name == "$nin"
-            return lambda value: any(_equals(value, each) for each in choices) != negated
+            equals = _equals(operand)
+            return lambda value: not equals(value)
+        case "$in":
+            return _is_in(name, operand)
+        case "$nin":
+            is_in = _is_in(name, operand)
+            return lambda value: not is_in(value)
         case "$exists":
-            if not isinstance(wanted, bool):
-                raise InvalidInputError(f"$exists needs true or false, not {wanted!r}.")
-            return lambda value: (value is not MISSING) == wanted
-        case "$gt" | "$gte" | "$lt" | "$lte":
-            return _comparison(name, wanted)
+            if not isinstance(operand, bool):
+                raise InvalidInputError(f"'$exists' takes true or false, not {operand!r}.")
+            return lambda value: (value is not MISSING) is operand
+        case _ if name in _ORDERS:
+            return _ordered(name, operand)
         case _:
-            known = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists"
-            raise InvalidInputError(f"Unknown operator {name!r} in a filter; use {known}.")
+            raise _unknown(name, ("$eq", "$ne", *_ORDERS, "$in", "$nin", "$exists"))
 
 
-def _comparison(name: str, wanted: Any) -> Condition:
-    if not _is_number(wanted) and not isinstance(wanted, str):
-        raise InvalidInputError(f"{name} needs a number, a date or a text, not {wanted!r}.")
-
-    def compares(value: Any) -> bool:
-        pair = _comparable(value, wanted)
-        if pair is None:
-            return False
-        left, right = pair
-        if left == right:
-            return name in {"$gte", "$lte"}
-        return (left > right) == (name in {"$gt", "$gte"})
-
-    return lambda value: any(compares(each) for each in _alternatives(value))
+def _equals(wanted: Any) -> Test:
+    return lambda value: any(
+        _same(option, wanted) for option in _options(None if value is MISSING else value)
+    )
 
 
-def _equals(value: Any, wanted: Any) -> bool:
-    return any(_is_same(each, wanted) for each in _alternatives(value))
+def _options(value: Any) -> list[Any]:
+    """The value, and the items of a list."""
+    items = cast("list[Any]", value if isinstance(value, list | tuple) else [])
+    return [value, *items]
 
 
-def _is_same(value: Any, wanted: Any) -> bool:
-    if isinstance(value, bool) != isinstance(wanted, bool):
-        return False  # 1 is not true
+def _is_in(name: str, operand: Any) -> Test:
+    """Whether a value is one of several."""
+    if isinstance(operand, str | bytes | Mapping) or not isinstance(operand, Collection):
+        raise InvalidInputError(f"{name!r} in a filter takes a list of values, not {operand!r}.")
+    tests = [_equals(one) for one in cast("Collection[Any]", operand)]
+
+    return lambda value: any(test(value) for test in tests)
+
+
+def _ordered(name: str, operand: Any) -> Test:
+    compare = _ORDERS[name]
+    is_number = isinstance(operand, int | float) and not isinstance(operand, bool)
+    if isinstance(operand, date | str) or (is_number and not math.isnan(operand)):
+        return lambda value: any(
+            compare(*pair) for option in _options(value) for pair in _comparable(option, operand)
+        )
+    raise InvalidInputError(f"{name!r} in a filter compares numbers, texts and dates: {operand!r}.")
+
+
+def _comparable(value: Any, wanted: Any) -> list[tuple[Any, Any]]:
+    """Both as values of one ordered type; empty if there is no such type."""
+    moments = _moment(value), _moment(wanted)
+    if all(moments):
+        return [moments]
+    if any(moments):
+        return []
+    numbers = _number(value), _number(wanted)
+    if None not in numbers:
+        return [numbers]
+    return [(value, wanted)] if isinstance(value, str) and isinstance(wanted, str) else []
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _number(value: Any) -> float | int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, int | float) and not math.isnan(value) else None
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Equality of JSON values: true is not 1; a date object equals its text."""
+    if isinstance(wanted, date):
+        return (moment := _moment(value)) is not None and moment == _moment(wanted)
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(wanted, list | tuple) and isinstance(value, list | tuple):
+        pair = cast("tuple[list[Any], list[Any]]", (value, wanted))
+        return len(pair[0]) == len(pair[1]) and all(map(_same, *pair))
+    if isinstance(wanted, Mapping) and isinstance(value, Mapping):
+        known, other = cast("tuple[Fields, Fields]", (value, wanted))
+        return known.keys() == other.keys() and all(_same(known[k], other[k]) for k in known)
     return bool(value == wanted)
 
 
-def _alternatives(value: Any) -> Sequence[Any]:
-    """The value, and the items of a list."""
-    return [value, *cast("list[Any]", value)] if isinstance(value, list) else [value]
-
-
-def _comparable(value: Any, wanted: Any) -> tuple[Any, Any] | None:
-    """Both values in a form that compares; None if they are of different kinds."""
-    if _is_number(value) and _is_number(wanted):
-        return value, wanted
-    if not isinstance(value, str) or not isinstance(wanted, str):
-        return None
-    left, right = _moment(value), _moment(wanted)
-    return (left, right) if left and right else (value, wanted)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, Mapping)
+def _unknown(name: Any, known: Collection[str]) -> InvalidInputError:
+    return InvalidInputError(
+        f"Unknown operator {name!r} in a filter; use {', '.join(known)}"
+        + ("." if name not in _LOGICAL else ", or put it around the whole filter.")
+    )

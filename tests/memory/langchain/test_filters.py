@@ -9,9 +9,9 @@ from langchain_core.messages import HumanMessage
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.chat_history import OnionskinHistory
 from onionskin.memory.langchain.client import Onionskin
-from onionskin.memory.langchain.filters import compile_filter
 from onionskin.memory.langchain.langgraph_store import OnionskinStore
 from onionskin.memory.langchain.vectorstore import OnionskinVectorStore
+from onionskin.memory.types.filters import compile_filter
 from onionskin.memory.types.messages import User
 
 _LATER = datetime(2026, 6, 1, 1, tzinfo=timezone(timedelta(hours=2)))

@@ -42,6 +42,8 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
         {"topic": {"$gt": "cats"}},
         {"missing": {"$exists": False}, "topic": {"$exists": True}},
         {"missing": {"$ne": 1}},
+        {"missing": None},  # as in MongoDB and LangGraph
+        {"year": {"$gt": "2000"}},
         {"place": {"city": "Porto"}},
         {"place.city": {"$eq": "Porto"}},
         {"$or": [{"year": 1}, {"topic": "dogs"}]},
@@ -56,11 +58,13 @@ def test_a_filter_admits_what_fulfils_it(wanted: dict[str, Any]) -> None:
     "wanted",
     [
         {"topic": "cats"},
-        {"missing": None},
         {"topic": {"$in": []}},
         {"topic": {"$nin": ["dogs"]}},
         {"year": {"$gt": 2024}},
-        {"year": {"$gt": "2000"}},  # a number is no text
+        {"year": "2024"},
+        {"topic": None},
+        {"year": {"$gt": "2024"}},
+        {"topic": {"$gt": 2000}},
         {"pinned": 1},
         {"pinned": {"$gt": 0}},
         {"missing": {"$lt": 5}},
