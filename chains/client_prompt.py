@@ -4,65 +4,18 @@ The client's messages are in OpenAI's form. A model of that protocol gets them w
 fields, which LangChain's messages would drop; other models get LangChain's messages.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any, TypeAlias, cast, overload
+from typing import Any, cast
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-    convert_to_messages,
-)
-
-from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, Prompt, prompt_parts
+from onionskin.chains.prompt import INSTRUCTIONS, MESSAGE_FOLLOWS, prompt_parts
+from onionskin.chains.prompt_messages import ClientPrompt, Prompt, SentMessage, prompt_of
 from onionskin.chains.turn import ClientConversation
 from onionskin.memory.content import spoken_text
-from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.privacy.policy import PrivacyPolicy
 
-SentMessage: TypeAlias = Mapping[str, Any]
-"""A message in OpenAI's form."""
 _SYSTEM_ROLES = ("system", "developer")
-_PLAIN_FIELDS = {"role", "content"}
-_PLAIN_ROLES = ("system", "user", "assistant")
-
-
-class ClientPrompt(Sequence[BaseMessage]):
-    """Messages in OpenAI's form, as a sequence of LangChain's, which are built on access.
-
-    Args:
-        sent: The messages, in order.
-    """
-
-    def __init__(self, sent: Iterable[SentMessage]) -> None:
-        self.sent = tuple(sent)
-
-    def __len__(self) -> int:
-        return len(self.sent)
-
-    @overload
-    def __getitem__(self, place: int) -> BaseMessage: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[BaseMessage]: ...
-    def __getitem__(self, place: int | slice) -> BaseMessage | list[BaseMessage]:
-        if isinstance(place, slice):
-            return [to_langchain(message) for message in self.sent[place]]
-        return to_langchain(self.sent[place])
-
-    def __iter__(self) -> Iterator[BaseMessage]:
-        return map(to_langchain, self.sent)
-
-
-def prompt_of(sent: Iterable[SentMessage]) -> Prompt | ClientPrompt:
-    """The messages as a prompt, in the cheapest form that keeps all their fields."""
-    messages = tuple(sent)
-    if all(map(_is_plain, messages)):
-        return Prompt((message["role"], message["content"]) for message in messages)
-    return ClientPrompt(messages)
 
 
 def build_client_prompt(
@@ -90,8 +43,8 @@ def build_client_prompt(
         parts = prompt_parts(recalled)
         texts = [privacy.for_model(text) for text in (INSTRUCTIONS, *parts.standing)]
         system = _with_instructions(system, "\n\n".join(texts))
-        window = [{"role": role, "content": text} for role, text in parts.window.lines]
-        history = [*(with_texts(line, privacy.for_model) for line in window), *history]
+        window = [with_texts(line, privacy.for_model) for line in parts.window.sent]
+        history = [*window, *history]
         message = _with_recalled(message, "\n\n".join(map(privacy.for_model, parts.recalled)))
     return prompt_of([*system, *history, message, *after])
 
@@ -124,51 +77,10 @@ def with_texts(message: SentMessage, change: Callable[[str], str]) -> SentMessag
     return changed
 
 
-def to_langchain(message: SentMessage) -> BaseMessage:
-    """The message as LangChain's, without fields that LangChain does not know.
-
-    Raises:
-        InvalidInputError: The calls of tools cannot be read.
-    """
-    content: Any = message.get("content")
-    content = content if content is not None else ""
-    name = message.get("name")
-    match message.get("role"):
-        case "system" | "developer":
-            return SystemMessage(content)
-        case "user":
-            return HumanMessage(content, name=name)
-        case "assistant" if not message.get("tool_calls"):
-            return AIMessage(content, name=name, additional_kwargs=_reasoning(message))
-        case "tool" | "function":
-            return ToolMessage(content, tool_call_id=str(message.get("tool_call_id") or name or ""))
-        case _:
-            fields = {"role": "assistant", "content": content, "tool_calls": message["tool_calls"]}
-            try:
-                (converted,) = convert_to_messages([fields])
-            except (ValueError, KeyError, TypeError) as error:
-                raise InvalidInputError(f"`tool_calls` cannot be read: {error}.") from error
-            converted.additional_kwargs |= _reasoning(message)
-            return converted
-
-
 def _without_private(message: SentMessage, privacy: PrivacyPolicy) -> SentMessage:
     """The message without the user's private spans, and as the policy lets the model see it."""
     is_user = message.get("role") == "user"
     return with_texts(message, privacy.for_model_outside_turn if is_user else privacy.for_model)
-
-
-def _reasoning(message: SentMessage) -> dict[str, Any]:
-    reasoning = message.get("reasoning_content")
-    return {"reasoning_content": reasoning} if reasoning else {}
-
-
-def _is_plain(message: SentMessage) -> bool:
-    return (
-        set(message) == _PLAIN_FIELDS
-        and isinstance(message["content"], str)
-        and message["role"] in _PLAIN_ROLES
-    )
 
 
 def _with_instructions(system: list[SentMessage], text: str) -> list[SentMessage]:

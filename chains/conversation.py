@@ -1,18 +1,26 @@
 """ConversationChain: one chat turn as a LangChain Runnable: recall, generate, remember."""
 
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from onionskin.chains.answers import (
+    answer_of,
+    refusal_of,
+    results_before,
+    rounds_of,
+    rounds_without_private,
+    stored_results,
+)
 from onionskin.chains.callbacks import (
     has_no_callbacks,
     tracing_disabled,
@@ -21,7 +29,7 @@ from onionskin.chains.callbacks import (
 )
 from onionskin.chains.client_prompt import build_client_prompt
 from onionskin.chains.generation import CallPurpose, Generator, TimedModel
-from onionskin.chains.observers import StageEvent, outcome_of
+from onionskin.chains.observers import StageEvent
 from onionskin.chains.prompt import build_prompt, redact_prompt
 from onionskin.chains.turn import (
     PreparedTurn,
@@ -32,13 +40,13 @@ from onionskin.chains.turn import (
     prepare_turn,
     with_prefill,
 )
+from onionskin.chains.turn_storage import TurnStorage
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.session_lock import InterruptedTurnError, SessionLock
-from onionskin.memory.types.tasks import RecordUsageTask, Task
-
-UNANSWERED = "(interrupted before it was answered)"
+from onionskin.memory.types.messages import Answer
+from onionskin.memory.types.tasks import Task
 
 
 class ConversationChain(Runnable[TurnRequest, TurnReply]):
@@ -127,8 +135,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
         """The whole answer, once it is stored.
 
         Raises:
-            OnionskinError: See `onionskin.chains.errors` and `onionskin.memory.errors`; nothing
-                was stored.
+            ModelError: The model failed; the user's message is stored, unanswered.
+            OnionskinError: See `onionskin.memory.errors`; nothing was stored.
         """
         turn = input if isinstance(input, PreparedTurn) else self.prepare(input)
         if turn.has_private_text:
@@ -152,7 +160,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
     ) -> AsyncIterator[TurnReply]:
         """The answer in pieces: first session and sections, then text, last the `turn_id`.
 
-        If the consumer closes the stream before the last piece, nothing is stored.
+        If the consumer closes the stream before the last piece, the user's message is stored with
+        the beginning of the answer, marked `interrupted`.
 
         Raises:
             OnionskinError: As `ainvoke`.
@@ -186,26 +195,25 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
     async def _answer(self, turn: PreparedTurn, config: RunnableConfig) -> TurnReply:
         memory = self._memories[turn.profile]
         recalled = await self._recall(memory, turn)
-        async with self._released_on_error(memory, recalled):
+        storage, instructions = self._storage(turn, recalled), turn.request.instructions
+        async with storage.kept_on_error():
             prompt = self._prompt(memory, turn, recalled)
-            purpose, options = _purpose(turn, recalled), turn.request.instructions.options
+            purpose, options = _purpose(turn, recalled), instructions.options
             async with memory.keep_lock(recalled) as lock:
                 with _tracing_context(turn):
                     message = await lock.run_guarded(
                         self._generator.generate(prompt, purpose, config=config, options=options)
                     )
             if message is None:
-                await self._remember(memory, turn, recalled, UNANSWERED, interrupted=True)
+                await storage.store(None)
                 raise InterruptedTurnError(
                     "A newer message on this session interrupted this turn before its answer."
                 )
-            usage, text = message.usage_metadata, str(message.text)
+            usage, text = message.usage_metadata, str(message.text) or refusal_of(message)
             first = initial_reply(recalled, is_stored=turn.request.is_stored)
             reply = replace(first, reply=text, usage=usage, message=message)
-            if message.tool_calls:  # the client calls the tools, and sends another request
-                await memory.release(recalled)
-                return reply
-            stored = await self._remember(memory, turn, recalled, text, usage=usage)
+            answer = answer_of(str(message.text), message, instructions)
+            stored = await storage.store(answer, usage=usage)
             return replace(reply, turn_id=stored.turn_id)
 
     async def _answer_stream(
@@ -213,13 +221,13 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
     ) -> AsyncGenerator[TurnReply]:
         memory = self._memories[turn.profile]
         recalled = await self._recall(memory, turn)
-        async with self._released_on_error(memory, recalled):
+        storage, instructions = self._storage(turn, recalled), turn.request.instructions
+        async with storage.kept_on_error():
             yield initial_reply(recalled, is_stored=turn.request.is_stored)
             prompt = self._prompt(memory, turn, recalled)
-            purpose, options = _purpose(turn, recalled), turn.request.instructions.options
+            purpose, options = _purpose(turn, recalled), instructions.options
             chunks = self._generator.stream(prompt, purpose, config=config, options=options)
-            texts: list[str] = []
-            calls_tools, usage = False, None
+            texts, special, usage = storage.texts, list[AIMessageChunk](), None
             async with aclosing(chunks), memory.keep_lock(recalled) as lock:
                 while True:
                     with _tracing_context(turn):
@@ -228,20 +236,25 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                         break
                     text = str(chunk.text)
                     texts.append(text)
-                    calls_tools = calls_tools or bool(chunk.tool_call_chunks)
+                    if chunk.tool_call_chunks or chunk.additional_kwargs:
+                        special.append(chunk)
                     usage = chunk.usage_metadata or usage
                     has_metadata = chunk.tool_call_chunks or chunk.response_metadata
-                    message = chunk if has_metadata else None
-                    if text or has_metadata or chunk.usage_metadata:
-                        yield TurnReply(reply=text, usage=chunk.usage_metadata, message=message)
-            if calls_tools:
-                await memory.release(recalled)
-                return
-            reply, interrupted = "".join(texts) or UNANSWERED, lock.interrupted
-            stored = await self._remember(
-                memory, turn, recalled, reply, interrupted=interrupted, usage=usage
-            )
+                    message = chunk if has_metadata or chunk.additional_kwargs else None
+                    if text or message or chunk.usage_metadata:
+                        shown = text or refusal_of(chunk)
+                        yield TurnReply(reply=shown, usage=chunk.usage_metadata, message=message)
+            text, whole = "".join(texts), reduce(add, special) if special else None
+            if lock.interrupted:
+                answer = Answer(with_prefill(instructions, text), interrupted=True)
+                stored = await storage.store(answer if text.strip() else None, usage=usage)
+            else:
+                stored = await storage.store(answer_of(text, whole, instructions), usage=usage)
             yield replace(stored, reply="")
+
+    def _storage(self, turn: PreparedTurn, recalled: RecallResult) -> TurnStorage:
+        memory = self._memories[turn.profile]
+        return TurnStorage(memory, turn, recalled, self._observer, self._clock, self._on_task)
 
     async def _recall(self, memory: CombinedMemory, turn: PreparedTurn) -> RecallResult:
         request = turn.request
@@ -261,6 +274,8 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 new_session_id=request.new_session_id,
                 shown_from=request.shown_from,
                 replaces_from=request.replaces_from,
+                earlier=request.earlier_messages,
+                **_tool_parts(turn, memory),
             )
         return stage.recall
 
@@ -271,58 +286,10 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
             instructions, text = turn.request.instructions, turn.message.for_model
             if instructions.conversation:
                 return build_client_prompt(recalled, instructions.conversation, memory.privacy)
-            return redact_prompt(build_prompt(recalled, instructions, text=text), memory.privacy)
-
-    async def _remember(
-        self,
-        memory: CombinedMemory,
-        turn: PreparedTurn,
-        recalled: RecallResult,
-        reply: str,
-        *,
-        interrupted: bool = False,
-        usage: UsageMetadata | None = None,
-    ) -> TurnReply:
-        request = turn.request
-        if not request.is_stored:
-            self._observer.turn(memory.name, "temporary", recalled.sections)
-            self._record_usage(request, secrets.token_hex(16), usage)
-            return TurnReply(reply=reply, interrupted=interrupted)
-        stored = with_prefill(request.instructions, reply)
-        answer = memory.privacy.answer_for_storage(stored, turn.message.private_texts)
-        with self._observer.stage(StageEvent("remember", request.message, recalled)):
-            committed = await memory.remember(
-                recalled, answer, at=self._clock(), interrupted=interrupted, nonce=request.nonce
+            return redact_prompt(
+                build_prompt(recalled, instructions, text=text, earlier=turn.earlier),
+                memory.privacy,
             )
-        outcome = "interrupted" if interrupted else "stored"
-        self._observer.turn(memory.name, outcome, recalled.sections)
-        self._record_usage(request, committed.turn_id, usage)
-        if self._on_task:
-            hooks = memory.plan_hooks(request.user, committed)
-            for task in (*memory.plan_tasks(recalled, answer), *hooks):
-                self._on_task(task)
-        return TurnReply(reply=reply, turn_id=committed.turn_id, interrupted=interrupted)
-
-    def _record_usage(
-        self, request: TurnRequest, turn_id: str, usage: UsageMetadata | None
-    ) -> None:
-        if self._on_task:
-            tokens = usage["total_tokens"] if usage else 0
-            self._on_task(RecordUsageTask(request.user, turn_id, tokens))
-
-    @asynccontextmanager
-    async def _released_on_error(
-        self, memory: CombinedMemory, recalled: RecallResult
-    ) -> AsyncGenerator[None]:
-        """Reports a turn that fails or is cancelled, and releases its session lock."""
-        try:
-            yield
-        except BaseException as error:
-            outcome = outcome_of(error)
-            if outcome != InterruptedTurnError.code:  # `_remember` reported that one
-                self._observer.turn(memory.name, outcome, ())
-            await memory.release(recalled)
-            raise
 
     def _loop(self) -> EventLoopThread:
         if self._event_loop is None:
@@ -330,6 +297,18 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 "This chain is asynchronous: use `await chain.ainvoke(...)`, or pass `event_loop`."
             )
         return self._event_loop
+
+
+def _tool_parts(turn: PreparedTurn, memory: CombinedMemory) -> dict[str, Any]:
+    """The calls and results of tools that the client sent with the message, as they are stored."""
+    conversation = turn.request.instructions.conversation
+    if conversation is None:
+        return {}
+    rounds, privacy = rounds_of(conversation.after), memory.privacy
+    return {
+        "rounds": rounds_without_private(rounds, privacy, turn.message.private_texts),
+        "results": stored_results(results_before(conversation.before), privacy),
+    }
 
 
 def _purpose(turn: PreparedTurn, recalled: RecallResult) -> CallPurpose:

@@ -1,4 +1,4 @@
-"""Errors of a chat model. Whichever is raised, nothing of the turn was stored."""
+"""Errors of a chat model. The user's message is stored nevertheless, without an answer."""
 
 import math
 from datetime import timedelta
@@ -15,13 +15,19 @@ class ModelError(OnionskinError):
 
     Attributes:
         outage: Whether the next call is likely to fail too, whatever it asks.
+        session_id, turn_id: Where the user's message is kept, unanswered; empty if it is not.
     """
 
     code = "model_failed"
 
     def __init__(self, message: str, *, outage: bool = True) -> None:
         super().__init__(message)
-        self.outage = outage
+        self.outage, self.session_id, self.turn_id = outage, "", ""
+
+    def note_kept(self, session_id: str, turn_id: str) -> None:
+        """Note where the user's message is kept."""
+        self.session_id, self.turn_id = session_id, turn_id
+        self.args = (f"{self} The message is kept as turn {turn_id!r}, unanswered.",)
 
 
 class ModelTimeoutError(ModelError):
@@ -37,7 +43,7 @@ class ModelUnavailableError(ModelError):
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__(
-            "The chat model is unavailable; the turn was not stored. Try again in "
+            "The chat model is unavailable. Try again in "
             f"{math.ceil(retry_after.total_seconds())} seconds."
         )
         self.retry_after = retry_after
@@ -52,9 +58,7 @@ def translate_provider_error(error: Exception) -> ModelError:
     if isinstance(error, ModelError):
         return error
     if any("Timeout" in kind.__name__ for kind in type(error).__mro__):
-        return ModelTimeoutError(
-            "The chat model took too long; the turn was not stored. Try again."
-        )
+        return ModelTimeoutError("The chat model took too long. Try again.")
     status = getattr(error, "status_code", None)
     is_busy = status in (_TOO_MANY_REQUESTS, _UNAVAILABLE)
     retry_after = _retry_after(error) if is_busy else None
@@ -62,7 +66,7 @@ def translate_provider_error(error: Exception) -> ModelError:
         return ModelUnavailableError(retry_after)
     is_refused = isinstance(status, int) and status < _SERVER_ERROR and not is_busy
     return ModelError(
-        f"The chat model failed ({type(error).__name__}); the turn was not stored. "
+        f"The chat model failed ({type(error).__name__}). "
         "Try again; if it keeps failing, check ONIONSKIN_MODEL and its key.",
         outage=not is_refused,
     )

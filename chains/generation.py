@@ -119,7 +119,9 @@ class TimedModel:
             text = str(piece.text)
             length += len(text)
             _check_length(length, self._longest_answer)
-            is_empty = is_empty and not (text.strip() or piece.tool_call_chunks)
+            is_empty = is_empty and not (
+                text.strip() or piece.tool_call_chunks or piece.additional_kwargs.get("refusal")
+            )
             metadata = piece.response_metadata
             is_openai = is_openai or metadata.get("model_provider") == "openai"
             is_finished = is_finished or bool(metadata.get("finish_reason"))
@@ -128,9 +130,7 @@ class TimedModel:
             raise _empty_answer()
         # Nothing else shows that an OpenAI stream ended early on a cleanly closed connection.
         if is_openai and not is_finished:
-            raise ModelError(
-                "The chat model broke off mid-answer; the turn was not stored. Try again."
-            )
+            raise ModelError("The chat model broke off mid-answer. Try again.")
 
     async def generate_structured(
         self, runnable: StructuredRunnable, prompt: Sequence[BaseMessage]
@@ -219,7 +219,7 @@ class Generator:
         with self._observed(purpose, prompt, options) as call:
             call.message = message = await self._model.generate(prompt, config, options)
             text = str(message.text)
-            if not text.strip() and not message.tool_calls:
+            if not (text.strip() or _has_other_content(message)):
                 raise _empty_answer()
             _check_length(len(text), self._longest_answer)
         return message
@@ -281,13 +281,17 @@ class Generator:
 def _check_length(characters: int, longest_answer: int) -> None:
     if characters > longest_answer:
         raise ModelError(
-            f"The chat model answered more than {longest_answer} characters; the turn was not "
-            "stored. Ask for less, or limit the model's output.",
+            f"The chat model answered more than {longest_answer} characters. "
+            "Ask for less, or limit the model's output.",
             outage=False,
         )
 
 
+def _has_other_content(message: AIMessage) -> bool:
+    """Whether a message without text calls tools or refuses."""
+    calls = message.tool_calls or message.invalid_tool_calls
+    return bool(calls or message.additional_kwargs.get("refusal"))
+
+
 def _empty_answer() -> ModelError:
-    return ModelError(
-        "The chat model answered nothing; the turn was not stored. Try again.", outage=False
-    )
+    return ModelError("The chat model answered nothing. Try again.", outage=False)

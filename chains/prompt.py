@@ -5,59 +5,20 @@ sessions (fixed for a session), the summary (changes with each update), and the 
 between updates). What was recalled for this message comes last, with the message itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import starmap
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 
+from onionskin.chains.prompt_messages import ClientPrompt, Prompt, Role, window_of
 from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.time_zones import TimeZone
-from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Section, SessionDigest
-
-Role: TypeAlias = Literal["system", "user", "assistant"]
-
-
-class Prompt(Sequence[BaseMessage]):
-    """Chat messages that consist of a role and a text each.
-
-    Any chat model accepts it as a sequence of messages, which are built on access. A model that
-    sends roles and texts alone reads `lines`: building LangChain's messages is the costliest step.
-
-    Args:
-        lines: Roles and texts, in order.
-    """
-
-    def __init__(self, lines: Iterable[tuple[Role, str]] = ()) -> None:
-        self.lines = tuple(lines)
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    @overload
-    def __getitem__(self, place: int) -> BaseMessage: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[BaseMessage]: ...
-    def __getitem__(self, place: int | slice) -> BaseMessage | list[BaseMessage]:
-        if isinstance(place, slice):
-            return [_message(*line) for line in self.lines[place]]
-        return _message(*self.lines[place])
-
-    def __iter__(self) -> Iterator[BaseMessage]:
-        return starmap(_message, self.lines)
-
-
-def _message(role: Role, text: str) -> BaseMessage:
-    if role == "assistant":
-        return AIMessage(text)
-    return HumanMessage(text) if role == "user" else SystemMessage(text)
-
 
 INSTRUCTIONS = """\
 You are a helpful assistant who remembers this user across conversations.
@@ -83,7 +44,7 @@ class PromptParts:
     """
 
     standing: tuple[str, ...]
-    window: Prompt
+    window: Prompt | ClientPrompt
     recalled: tuple[str, ...]
 
     def with_message(self, text: str) -> str:
@@ -98,7 +59,7 @@ def prompt_parts(recalled: RecallResult) -> PromptParts:
     zone = recalled.turn.zone
     return PromptParts(
         (*_records(STANDING, standing, zone), *_earlier(sections, zone), *_summary(sections)),
-        Prompt(map(_line, _window(sections))),
+        window_of(_window(sections)),
         (*_records(KNOWN, known, zone), *_recalled(sections, zone), _now(recalled.turn)),
     )
 
@@ -125,6 +86,7 @@ def build_prompt(
     instructions: ClientInstructions = NO_INSTRUCTIONS,
     *,
     text: str | None = None,
+    earlier: Sequence[str] = (),
 ) -> Sequence[BaseMessage]:
     """The chat messages of a turn. A profile without layers gets the bare message.
 
@@ -132,19 +94,31 @@ def build_prompt(
         recalled: What was recalled for the turn.
         instructions: What the client adds to the prompt.
         text: The message as the model sees it; None for the stored text.
+        earlier: The turn's messages before it.
     """
     text = recalled.turn.text if text is None else text
     if recalled.sections:
         parts = prompt_parts(recalled)
         head = "\n\n".join((INSTRUCTIONS, *parts.standing))
         message = parts.with_message(text)
-        prompt = Prompt([("system", head), *parts.window.lines, ("user", message)])
+        prompt = _around(parts.window, head, (*earlier, message))
     else:
-        prompt = Prompt([("user", text)])
+        prompt = Prompt(("user", message) for message in (*earlier, text))
     return prompt if instructions is NO_INSTRUCTIONS else _with_instructions(prompt, instructions)
 
 
-def _with_instructions(prompt: Prompt, instructions: ClientInstructions) -> list[BaseMessage]:
+def _around(
+    window: Prompt | ClientPrompt, head: str, messages: Sequence[str]
+) -> Prompt | ClientPrompt:
+    said: list[tuple[Role, str]] = [("user", message) for message in messages]
+    if isinstance(window, Prompt):
+        return Prompt([("system", head), *window.lines, *said])
+    return ClientPrompt([*Prompt([("system", head)]).sent, *window.sent, *Prompt(said).sent])
+
+
+def _with_instructions(
+    prompt: Sequence[BaseMessage], instructions: ClientInstructions
+) -> list[BaseMessage]:
     *before, last = prompt
     if instructions.system:
         own = [str(before.pop(0).text)] if before and before[0].type == "system" else []
@@ -241,10 +215,3 @@ def _recalled(sections: tuple[Section, ...], zone: TimeZone) -> list[str]:
     entries.sort(key=lambda entry: (entry.message.at, entry.session_id, entry.position))
     lines = [quoted_line(entry, zone) for entry in entries]
     return [fenced(RECALLED, lines)] if lines else []
-
-
-def _line(entry: Entry) -> tuple[Role, str]:
-    message = entry.message
-    if message.role == "assistant":
-        return "assistant", message.content
-    return "user", f"{message.author}: {message.content}" if message.author else message.content

@@ -50,7 +50,7 @@ def quoted_line(entry: Entry, zone: TimeZone = UNKNOWN_ZONE) -> str:
     message, offset = entry.message, entry.message.utc_offset
     when = moment(message.at, zone.offset_at(message.at) if offset is None else offset)
     who = _name(message.author or message.role)
-    return f"- [{when}] {who}: {_quoted(message.content)}"
+    return f"- [{when}] {who}: {_quoted(message.readable)}"
 
 
 def quoted_record(record: Record, zone: TimeZone = UNKNOWN_ZONE) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
+from langchain_core.messages.tool import default_tool_parser
 
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.content import spoken_text
@@ -20,7 +21,7 @@ from onionskin.memory.privacy.policy import PreparedMessage, PrivacyPolicy
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
 from onionskin.memory.time_zones import NO_ZONES, ZoneChoice
-from onionskin.memory.types.messages import User
+from onionskin.memory.types.messages import Message, User
 from onionskin.memory.types.snapshot import Section
 
 
@@ -87,6 +88,7 @@ class TurnRequest:
         is_stored: Whether the turn is stored; otherwise memory is read only.
         replaces_from: Position in the session from which on the turn replaces the messages: an
             edited or regenerated message. They stay stored, but are not recalled any more.
+        earlier_messages: Messages of the user before `message` that belong to the same turn.
     """
 
     user: User
@@ -103,6 +105,7 @@ class TurnRequest:
     shown_from: int | None = None
     is_stored: bool = True
     replaces_from: int | None = None
+    earlier_messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class PreparedTurn:
     Attributes:
         request: The request; its `message` is the text for storage.
         message: The message as the model sees it, and its private texts.
+        earlier: The turn's messages before it, as the model sees them.
         profile: The name of the memory profile.
         has_private_text: Whether the model sees text that nobody else may: private spans, or all of
             a turn that is not stored.
@@ -123,6 +127,7 @@ class PreparedTurn:
     profile: str
     has_private_text: bool
     redacts_answer: bool
+    earlier: tuple[str, ...] = field(default=(), repr=False)
 
 
 def prepare_turn(
@@ -154,12 +159,23 @@ def prepare_turn(
         )
     instructions = _with_profile(request.instructions, memory_of(memories, profile))
     is_private = is_private or not request.is_stored
+    earlier = [privacy.prepare_message(text) for text in request.earlier_messages]
+    for one in earlier:
+        _check_message(one.for_model, longest_message)
+        message = replace(message, private_texts=(*message.private_texts, *one.private_texts))
+        is_private = is_private or one.has_private_text
     return PreparedTurn(
-        replace(request, message=message.for_storage, instructions=instructions),
+        replace(
+            request,
+            message=message.for_storage,
+            earlier_messages=tuple(one.for_storage for one in earlier),
+            instructions=instructions,
+        ),
         message,
         profile,
         has_private_text=is_private,
         redacts_answer=is_private or privacy.redacts,
+        earlier=tuple(one.for_model for one in earlier),
     )
 
 
@@ -229,8 +245,7 @@ class TurnReply:
         interrupted: Whether a newer turn stopped it before its end.
         messages_unfolded: Number of messages of the session that no summary covers yet.
         vectors_pending: Number of the user's messages that have no vector yet.
-        message: The model's message; pieces of a stream add up. A turn that ends in calls of tools
-            is not stored: it has no `turn_id`.
+        message: The model's message; pieces of a stream add up.
     """
 
     reply: str = ""
@@ -295,9 +310,11 @@ async def stored_reply(store: RedisStore, user: User, nonce: str) -> TurnReply |
     None where there is no such turn, or its session was deleted.
     """
     stored_turn = await store.idempotency.find_turn(user, nonce)
-    if stored_turn is None or len(stored_turn[1]) < 2:  # noqa: PLR2004 - a turn is a pair
+    if stored_turn is None or not stored_turn[1]:
         return None
-    committed, (_, answer) = stored_turn
+    committed, (*_, answer) = stored_turn
+    if answer.message.role != "assistant":
+        return None  # unanswered
     try:
         session = await store.sessions.get(user, committed.session_id)
     except UnknownSessionError:
@@ -309,4 +326,23 @@ async def stored_reply(store: RedisStore, user: User, nonce: str) -> TurnReply |
         profile=answer.message.profile or session.profile,
         is_new_session=committed.position == 0,
         interrupted=answer.message.interrupted,
+        message=_stored_message(answer.message),
     )
+
+
+def _stored_message(message: Message) -> AIMessage | None:
+    """The model's message with the calls or the refusal of a stored answer; None for mere text."""
+    if message.refused:
+        return AIMessage("", additional_kwargs={"refusal": message.content})
+    if not message.calls:
+        return None
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in message.calls
+    ]
+    tool_calls, invalid = default_tool_parser(calls)
+    return AIMessage(message.content, tool_calls=tool_calls, invalid_tool_calls=invalid)

@@ -16,6 +16,7 @@ from onionskin.memory.layers.transcript import SessionTranscript
 from onionskin.memory.layers.window import turns_start
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.profiles import Profile, build_layers, messages_read
+from onionskin.memory.records.source_removal import remove_abandoned
 from onionskin.memory.retrieval import Embedder, IndexCache, QueryPrefetcher
 from onionskin.memory.session_lock import LockHeartbeat, OnConflict, SessionLock, acquire
 from onionskin.memory.store import RedisStore, entries_of
@@ -28,8 +29,18 @@ from onionskin.memory.task_planning import (
 )
 from onionskin.memory.time_zones import NO_ZONES, UNKNOWN_ZONE, TimeZone, ZoneChoice
 from onionskin.memory.tokens import title_of
+from onionskin.memory.turn_messages import new_messages, with_stored_part
 from onionskin.memory.types.change_log import Cursor
-from onionskin.memory.types.messages import Committed, Message, User
+from onionskin.memory.types.messages import (
+    Answer,
+    Committed,
+    Message,
+    Session,
+    ToolResult,
+    ToolRound,
+    User,
+    Vector,
+)
 from onionskin.memory.types.prompt_trace import layer_trace, pack_trace
 from onionskin.memory.types.snapshot import Section, Snapshot
 from onionskin.memory.types.tasks import AfterTurnTask, Task
@@ -37,6 +48,9 @@ from onionskin.memory.vector_databases.mirror import VectorDatabaseMirror
 
 SHORTENED = "shortened_messages"
 """Name in `degraded` of messages in the window that were too long to be shown in full."""
+
+_LAST_TURN = 2
+"""Messages that a turn reads at least: it may repeat an interrupted one."""
 
 
 class CombinedMemory:
@@ -114,6 +128,9 @@ class CombinedMemory:
         new_session_id: str = "",
         shown_from: int | None = None,
         replaces_from: int | None = None,
+        earlier: Sequence[str] = (),
+        rounds: Sequence[ToolRound] = (),
+        results: Sequence[ToolResult] = (),
     ) -> RecallResult:
         """What the layers recall for a message, with one round trip to Redis.
 
@@ -131,6 +148,9 @@ class CombinedMemory:
                 None if it shows none of them. Nothing of them is added.
             replaces_from: Position in the session from which on the turn replaces the messages.
                 Nothing of them is recalled.
+            earlier: Messages of the user before `text` that belong to the turn.
+            rounds: Answers of the turn that called tools, with the results.
+            results: Results of calls of the turn before, which came with this turn.
 
         Raises:
             InvalidInputError: The turn's own session is excluded.
@@ -148,7 +168,7 @@ class CombinedMemory:
                 now=now,
                 since=self._indexes.cursor(user) if self._needs_index else None,
                 carry=self._reads_digests,
-                tail=self._window_size,
+                tail=self._window_size and max(self._window_size, _LAST_TURN),
                 lock=lock,
                 fresh=new_session,
                 replaces_from=replaces_from,
@@ -173,7 +193,11 @@ class CombinedMemory:
             excluded_sessions=frozenset(excluded_sessions),
             zone=zones.zone(snapshot.time_zone, self._time_zone),
             replaces_from=None if snapshot.is_new else replaces_from,
+            earlier=tuple(earlier),
+            rounds=tuple(rounds),
+            results=tuple(results),
         )
+        turn = with_stored_part(turn)
         try:
             return await self._load_layers(turn)
         except BaseException:
@@ -188,11 +212,15 @@ class CombinedMemory:
                 "without one, a turn continues the latest session."
             )
         cached = await self._indexes.catch_up(user, snapshot.changes) if snapshot.changes else None
+        if cached is not None and cached.abandoned:
+            cached = await remove_abandoned(self._store, self._indexes, user)
         index = records = None
         quarantined_ids = frozenset[str]()
         if cached is not None:
             index, records = cached.index, cached.records
             quarantined_ids = cached.quarantine.quarantined_ids
+        if self._window_size == 1:  # without a window, all messages may be recalled
+            snapshot = replace(snapshot, unfolded=())
         snapshot = await self._compacted(user, snapshot, quarantined_ids)
         turn = replace(
             turn,
@@ -244,20 +272,24 @@ class CombinedMemory:
     async def remember(
         self,
         recalled: RecallResult,
-        reply: str,
+        answer: Answer | str | None,
         *,
         at: float,
-        interrupted: bool = False,
         nonce: str = "",
+        nonce_seconds: int = 0,
+        keeps_nonce: bool = False,
     ) -> Committed:
-        """Stores the turn atomically: the user's message and the reply.
+        """Stores the turn atomically: what the user said, and what came of it.
+
+        What the session holds of the turn already is not stored again.
 
         Args:
             recalled: What was recalled for the turn.
-            reply: The answer, as it is to be stored.
+            answer: What came of it, as it is to be stored; None for nothing.
             at: Time of the answer, Unix seconds.
-            interrupted: Whether the reply was stopped before its end.
             nonce: Idempotency key of the turn: it is stored once under the same nonce.
+            nonce_seconds: How long the nonce is remembered; 0 for the default.
+            keeps_nonce: Whether the nonce stays free for a retry, which replaces this turn.
 
         Raises:
             UnknownSessionError: The session was deleted since the recall.
@@ -266,21 +298,20 @@ class CombinedMemory:
         """
         turn = recalled.turn
         session = replace(turn.snapshot.session, profile=self.name)
-        if turn.snapshot.is_new or (turn.replaces_from is not None and not session.live_count):
-            session = replace(session, title=title_of(turn.text))
-        vector = await self._prefetcher.embed(reply) if self._embedder.local else None
-        offset = turn.utc_offset
-        question = Message("user", turn.text, turn.at, utc_offset=offset)
-        answer = Message(
-            "assistant",
-            reply,
-            max(at, turn.at),
-            None,
-            interrupted,
-            self.name,
-            utc_offset=offset,
-        )
-        messages = [(question, turn.vector), (answer, vector)]
+        if turn.snapshot.is_new or _is_replaced(session, turn.replaces_from):
+            session = replace(session, title=title_of((*turn.earlier, turn.text)[0]))
+        added = new_messages(recalled, Answer(answer) if isinstance(answer, str) else answer, at)
+        if not added:
+            await self._release_lock(turn)
+            position = turn.turn_position or 0
+            return Committed(session.id, position, session.length)
+        messages: list[tuple[Message, Vector | None]] = []
+        for message in added:
+            is_question = message.role == "user" and message.content == turn.text
+            vector = turn.vector if is_question else None
+            if vector is None and self._embedder.local and not is_question:
+                vector = await self._prefetcher.embed(message.spoken)
+            messages.append((message, vector))
         committed = await self._store.transcripts.commit(
             turn.user,
             session,
@@ -288,9 +319,12 @@ class CombinedMemory:
             create=turn.snapshot.is_new,
             lock_token=turn.lock.token if turn.lock else "",
             nonce=nonce,
+            nonce_seconds=nonce_seconds,
+            keeps_nonce=keeps_nonce,
             trace=pack_trace(map(layer_trace, recalled.sections)),
             epoch=turn.snapshot.epoch,
             replaces_from=turn.replaces_from,
+            turn_position=turn.turn_position,
         )
         if self._needs_index and committed.sequence:
             cursor = Cursor(turn.snapshot.epoch, committed.sequence)
@@ -301,16 +335,18 @@ class CombinedMemory:
             )
         return committed
 
-    def plan_tasks(self, recalled: RecallResult, reply: str) -> tuple[Task, ...]:
+    def plan_tasks(self, recalled: RecallResult, answer: Answer | str | None) -> tuple[Task, ...]:
         """The background tasks that the stored turn makes due."""
+        answer = Answer(answer) if isinstance(answer, str) else answer
+        added = new_messages(recalled, answer, recalled.turn.at)
         tasks = list(plan_access_count(recalled))
         if self.summary_policy:
-            tasks.extend(plan_summary(self.summary_policy, recalled, reply))
+            tasks.extend(plan_summary(self.summary_policy, recalled, added))
         if self._searches:
             local = self._embedder.local and self._vector_database is None
             tasks.extend(plan_embedding(recalled.turn, local=local))
         if self.extraction_policy and self._can_extract:
-            tasks.extend(plan_extraction(self.extraction_policy, recalled))
+            tasks.extend(plan_extraction(self.extraction_policy, recalled, len(added)))
         return tuple(tasks)
 
     def plan_hooks(self, user: User, committed: Committed) -> tuple[Task, ...]:
@@ -343,3 +379,8 @@ class CombinedMemory:
             user, session.id, read, state, abandoned=session.abandoned
         )
         return replace(snapshot, session=replace(session, summary_state=state), unfolded=unfolded)
+
+
+def _is_replaced(session: Session, replaces_from: int | None) -> bool:
+    """Whether a turn replaces all live messages of its session."""
+    return replaces_from is not None and not session.abandoned.count_live(0, replaces_from)

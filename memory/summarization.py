@@ -56,7 +56,7 @@ def select_lines(lines: Sequence[str], *, budget_tokens: int) -> list[str]:
 def _line(entry: Entry) -> str:
     message = entry.message
     return f"{message.author or message.role}: " + clip_tokens(
-        " ".join(message.content.split()), _LINE_TOKENS
+        " ".join(message.readable.split()), _LINE_TOKENS
     )
 
 

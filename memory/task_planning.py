@@ -1,6 +1,6 @@
 """Background tasks that a stored turn makes due."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.records.extraction import ExtractionPolicy
@@ -15,22 +15,24 @@ from onionskin.memory.types.tasks import (
 )
 
 
-def plan_summary(policy: SummaryPolicy, result: RecallResult, reply: str) -> Iterator[Task]:
+def plan_summary(
+    policy: SummaryPolicy, result: RecallResult, added: Sequence[Message]
+) -> Iterator[Task]:
     """A summary of the session, once enough messages have left the window."""
     turn = result.turn
     session, end = turn.snapshot.session, turn.snapshot.session.length
-    message = Entry(session.id, end, Message("user", turn.text, turn.at))
-    answer = Entry(session.id, end + 1, Message("assistant", reply, turn.at))
-    unfolded = (*turn.snapshot.unfolded, message, answer)
+    new = (Entry(session.id, end + place, message) for place, message in enumerate(added))
+    unfolded = (*turn.snapshot.unfolded, *new)
     if next_compaction(policy, session, unfolded) is not None:
         yield SummarizeTask(turn.user, session.id, result.profile)
 
 
-def plan_extraction(policy: ExtractionPolicy, result: RecallResult) -> Iterator[Task]:
+def plan_extraction(policy: ExtractionPolicy, result: RecallResult, added: int) -> Iterator[Task]:
     """Extraction from the session, now or once it is quiet, and from the previous session."""
     turn, profile = result.turn, result.profile
     session = turn.snapshot.session
-    if session.length + 2 - session.extracted_upto >= policy.messages:
+    waiting = session.abandoned.count_live(session.extracted_upto, session.length)
+    if waiting + added >= policy.messages:
         yield ExtractTask(turn.user, session.id, profile)
     else:
         quiet = policy.quiet_seconds

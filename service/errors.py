@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from onionskin.chains.errors import ModelError
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.auth.principals import UnauthorizedError
 from onionskin.service.limits.budgets import BudgetSpentError
@@ -68,7 +69,10 @@ def problem(error: OnionskinError) -> _Json:
     """The problem details of an error; also the data of an `error` event in a stream."""
     status = _STATUS.get(error.code, 500)
     detail = str(error) if error.code in _STATUS else _INTERNAL
-    return _details(status, error.code, detail)
+    details = _details(status, error.code, detail)
+    if isinstance(error, ModelError) and error.turn_id:
+        details |= {"session_id": error.session_id, "turn_id": error.turn_id}
+    return details
 
 
 def problem_responses(*statuses: int) -> dict[int | str, _Json]:

@@ -59,6 +59,10 @@ class Problem(BaseModel):
     detail: str = Field(description="What happened and what to do next.")
     code: str = Field(description="Stable, for programs.", examples=["unknown_session"])
     errors: list[dict[str, str]] | None = None
+    session_id: str | None = Field(
+        None, description="Where the user's message is kept, if the model failed."
+    )
+    turn_id: str | None = Field(None, description="The unanswered turn, if the model failed.")
 
 
 class ToolCallInfo(BaseModel):
@@ -99,11 +103,19 @@ class ChatMessage(BaseModel):
     )
     refused: bool = Field(False, description="Whether the content is a refusal of the model.")
     metadata: dict[str, JsonValue] = Field({}, description="Metadata of the client.")
+    unanswered: bool = Field(
+        False, description="Whether the message is the last one of its session and has no answer."
+    )
+    abandoned: bool = Field(
+        False, description="Whether an edit or a regeneration has replaced the message."
+    )
 
     @classmethod
-    def of(cls, entry: Entry) -> "ChatMessage":
+    def of(
+        cls, entry: Entry, *, unanswered: bool = False, abandoned: bool = False
+    ) -> "ChatMessage":
         """The schema of an entry."""
-        return cls(**message_fields(entry))
+        return cls(**message_fields(entry), unanswered=unanswered, abandoned=abandoned)
 
 
 def message_fields(entry: Entry) -> dict[str, Any]:

@@ -115,7 +115,10 @@ def encode_event(data: bytes) -> bytes:
 class Completion:
     """The answer to a chat request, whole or as the events of a stream."""
 
-    def __init__(self, request: Request, text: str, *, number: int) -> None:
+    def __init__(
+        self, request: Request, text: str, *, number: int, more: Mapping[str, Any] | None = None
+    ) -> None:
+        self._more = {key: value for key, value in (more or {}).items() if key != "content"}
         prompt = sum(len(text.split()) for _, text in request.messages)
         completion = len(text.split())
         self._text = text
@@ -135,8 +138,8 @@ class Completion:
 
     def whole(self) -> bytes:
         """The JSON of an answer that is not streamed."""
-        message = {"role": "assistant", "content": self._text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        message = {"role": "assistant", "content": self._text, "refusal": None, **self._more}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._end}
         return msgspec.json.encode({**self._envelope, "choices": [choice], "usage": self._usage})
 
     def opening(self) -> bytes:
@@ -146,17 +149,30 @@ class Completion:
     def tokens(self) -> list[bytes]:
         """The events with the text, one a word; blanks go with the word that follows them."""
         words: list[str] = re.findall(r"\s*\S+|\s+", self._text)
-        return [self._event({"content": word}) for word in words]
+        events = [self._event({"content": word}) for word in words]
+        if refusal := self._more.get("refusal"):
+            events += [self._event({"refusal": word}) for word in re.findall(r"\s*\S+", refusal)]
+        for index, call in enumerate(self._more.get("tool_calls") or ()):
+            function, half = call["function"], len(call["function"]["arguments"]) // 2
+            opening = {**call, "index": index, "function": {**function, "arguments": ""}}
+            pieces = (function["arguments"][:half], function["arguments"][half:])
+            rest = [{"index": index, "function": {"arguments": piece}} for piece in pieces]
+            events += [self._event({"tool_calls": [part]}) for part in (opening, *rest)]
+        return events
 
     def closing(self) -> bytes:
         """The events after the text: finish_reason, usage where it was asked for, and [DONE]."""
-        events = [self._event({}, finish_reason="stop")]
+        events = [self._event({}, finish_reason=self._end)]
         if self._wants_usage:
             usage = {**self._envelope, "choices": (), "usage": self._usage}
             events.append(encode_event(msgspec.json.encode(usage)))
         return b"".join([*events, encode_event(b"[DONE]")])
 
-    def _event(self, delta: dict[str, str | None], *, finish_reason: str | None = None) -> bytes:
+    @property
+    def _end(self) -> str:
+        return "tool_calls" if self._more.get("tool_calls") else "stop"
+
+    def _event(self, delta: Mapping[str, Any], *, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return encode_event(msgspec.json.encode({**self._envelope, "choices": [choice]}))
 

@@ -9,9 +9,9 @@ import asyncio
 import itertools
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from tests.openai_faults import Fault
 from tests.openai_http import (
@@ -57,6 +57,7 @@ class OpenAIServer:
         self.base_url = ""  # known once the server listens
         self.requests: list[Request] = []  # in order of arrival
         self.reply: Callable[[Request], str] = _echo  # the text of a chat answer
+        self.answers: deque[Mapping[str, Any]] = deque()  # messages that precede it, once each
         self.fault: Fault | None = None  # for every request that it concerns, until reset
         self.faults: deque[Fault] = deque()  # each request uses up the first that concerns it
         self._port = port
@@ -152,7 +153,9 @@ class OpenAIServer:
             return True
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
-                completion = Completion(request, self.reply(request), number=next(self._numbers))
+                scripted = self.answers.popleft() if self.answers else {}
+                text = scripted.get("content") or "" if scripted else self.reply(request)
+                completion = Completion(request, text, number=next(self._numbers), more=scripted)
                 if request.streams:
                     return await self._stream(completion, fault, writer)
                 payload = completion.whole()

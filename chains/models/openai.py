@@ -21,14 +21,14 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
 from onionskin.chains.callbacks import has_no_callbacks
-from onionskin.chains.client_prompt import ClientPrompt
 from onionskin.chains.prompt import Prompt
+from onionskin.chains.prompt_messages import ClientPrompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 
 LANGCHAIN_METHODS: dict[str, tuple[str, ...]] = {
@@ -71,6 +71,12 @@ LANGCHAIN_METHODS: dict[str, tuple[str, ...]] = {
         "self",
         "response: 'dict | openai.BaseModel'",
         "generation_info: 'dict | None' = None",
+    ),
+    "_convert_chunk_to_generation_chunk": (
+        "self",
+        "chunk: 'dict'",
+        "default_chunk_class: 'type'",
+        "base_generation_info: 'dict | None'",
     ),
 }
 """Methods of ChatOpenAI that `FastChatOpenAI` overrides or calls, with their parameters."""
@@ -288,6 +294,36 @@ class FastChatOpenAI(ChatOpenAI):
             {"content": text, "role": role} for role, text in _plain_lines(messages, start)
         ]
         return payload
+
+    def _create_chat_result(
+        self,
+        response: dict[str, Any] | openai.BaseModel,
+        generation_info: dict[str, Any] | None = None,
+    ) -> ChatResult:
+        """The result of a completion; LangChain drops the refusal of a dict."""
+        result = super()._create_chat_result(response, generation_info)  # pyright: ignore[reportUnknownMemberType]
+        if isinstance(response, dict) and response.get("choices"):
+            refusal = response["choices"][0]["message"].get("refusal")
+            if refusal:
+                result.generations[0].message.additional_kwargs["refusal"] = refusal
+        return result
+
+    def _convert_chunk_to_generation_chunk(
+        self,
+        chunk: dict[str, Any],
+        default_chunk_class: type,
+        base_generation_info: dict[str, Any] | None,
+    ) -> ChatGenerationChunk | None:
+        """A piece of a stream; LangChain drops the refusal in it."""
+        piece = super()._convert_chunk_to_generation_chunk(  # pyright: ignore[reportUnknownMemberType]
+            chunk, default_chunk_class, base_generation_info
+        )
+        choices: list[dict[str, Any]] = chunk.get("choices") or []
+        delta: dict[str, Any] = choices[0].get("delta") or {} if choices else {}
+        refusal = delta.get("refusal")
+        if refusal and piece is not None:
+            piece.message.additional_kwargs["refusal"] = refusal
+        return piece
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any

@@ -9,7 +9,7 @@ from onionskin.memory.retrieval import RecordIndex, UserIndex
 from onionskin.memory.retrieval.language.dates import Today
 from onionskin.memory.session_lock import SessionLock
 from onionskin.memory.time_zones import UNKNOWN_ZONE, TimeZone, local_day
-from onionskin.memory.types.messages import User, Vector
+from onionskin.memory.types.messages import ToolResult, ToolRound, User, Vector
 from onionskin.memory.types.snapshot import Section, Snapshot
 
 
@@ -29,8 +29,14 @@ class TurnContext:
         lock: The turn's lock on its session.
         quarantined_ids: Ids of quarantined messages and records.
         excluded_sessions: Ids of sessions that nothing is recalled from.
+        earlier: Messages of the user before `text` that belong to the turn.
+        rounds: Answers of the turn that called tools, with the results.
+        results: Results of calls of the turn before, which came with this turn.
         replaces_from: Position in the session from which on the turn replaces the messages; None if
             it replaces none.
+        turn_position: Position of the turn's first message, if the user's messages are stored
+            already; None if they are not.
+        stored_rounds: How many of `rounds` are stored already.
         shown: Ids of the messages that earlier layers put into the prompt in full.
         shortened: Ids of those of which they show head and tail alone.
         zone: The user's time zone.
@@ -50,7 +56,12 @@ class TurnContext:
     lock: SessionLock | None = None
     quarantined_ids: frozenset[str] = frozenset()
     excluded_sessions: frozenset[str] = frozenset()
+    earlier: tuple[str, ...] = ()
+    rounds: tuple[ToolRound, ...] = ()
+    results: tuple[ToolResult, ...] = ()
     replaces_from: int | None = None
+    turn_position: int | None = None
+    stored_rounds: int = 0
     shown: frozenset[str] = field(default_factory=frozenset[str])
     shortened: frozenset[str] = frozenset()
     zone: TimeZone = UNKNOWN_ZONE
@@ -72,20 +83,28 @@ class TurnContext:
     def excluded_messages(self) -> Container[str]:
         """Ids of messages that must not be recalled."""
         ids = self.shown | self.quarantined_ids
-        if not self.excluded_sessions and self.replaces_from is None:
+        if not self.excluded_sessions and self.begin is None:
             return ids
         return _ExcludedMessages(ids, self.excluded_sessions, self)
 
-    def is_replaced(self, session_id: str, position: int) -> bool:
-        """Whether the turn replaces a message."""
-        if self.replaces_from is None or session_id != self.snapshot.session.id:
+    @property
+    def begin(self) -> int | None:
+        """Position from which on the session's messages belong to this turn, or are replaced."""
+        if self.turn_position is None or self.replaces_from is None:
+            return self.replaces_from if self.turn_position is None else self.turn_position
+        return min(self.turn_position, self.replaces_from)
+
+    def is_own(self, session_id: str, position: int) -> bool:
+        """Whether a message belongs to this turn, or is replaced by it."""
+        begin = self.begin
+        if begin is None or session_id != self.snapshot.session.id:
             return False
-        return position >= self.replaces_from
+        return position >= begin
 
 
 @dataclass(frozen=True, slots=True)
 class _ExcludedMessages(Container[str]):
-    """Some ids, those of all messages of some sessions, and those that the turn replaces."""
+    """Some ids, those of all messages of some sessions, and those of the turn itself."""
 
     ids: frozenset[str]
     sessions: frozenset[str]
@@ -95,7 +114,7 @@ class _ExcludedMessages(Container[str]):
         if message_id in self.ids:
             return True
         session_id, _, position = str(message_id).rpartition(":")
-        return session_id in self.sessions or self.turn.is_replaced(session_id, int(position))
+        return session_id in self.sessions or self.turn.is_own(session_id, int(position))
 
 
 class Layer(Protocol):

@@ -50,7 +50,7 @@ def _recalled(turn: TurnContext) -> Callable[[Record], bool]:
     return lambda record: (
         record.is_current(turn.at, turn.quarantined_ids)
         and not (turn.excluded_sessions and _is_from(turn.excluded_sessions, record))
-        and not (turn.replaces_from is not None and _is_replaced(turn, record))
+        and not (turn.begin is not None and _is_own(turn, record))
     )
 
 
@@ -59,14 +59,14 @@ def _is_from(sessions: frozenset[str], record: Record) -> bool:
     return record.is_drawn_only_from(lambda turn: turn.partition(".")[0] in sessions)
 
 
-def _is_replaced(turn: TurnContext, record: Record) -> bool:
-    """Whether the turn replaces all source turns of a record."""
+def _is_own(turn: TurnContext, record: Record) -> bool:
+    """Whether all source turns of a record are this turn, or are replaced by it."""
 
-    def is_replaced(source: str) -> bool:
+    def is_own(source: str) -> bool:
         session_id, _, position = source.partition(".")
-        return position.isdecimal() and turn.is_replaced(session_id, int(position))
+        return position.isdecimal() and turn.is_own(session_id, int(position))
 
-    return record.is_drawn_only_from(is_replaced)
+    return record.is_drawn_only_from(is_own)
 
 
 def _fitting(records: Iterable[Record], budget_tokens: int) -> tuple[Record, ...]:

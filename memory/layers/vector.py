@@ -104,10 +104,10 @@ def within_budget(name: str, turn: TurnContext, hits: Sequence[Hit], budget_toke
 def _visible(context: tuple[Entry, ...], turn: TurnContext) -> tuple[Entry, ...]:
     """The neighbours of a hit that may be shown."""
     visible = without_quarantined(context, turn.quarantined_ids)
-    if turn.replaces_from is None:
+    if turn.begin is None:
         return visible
     return tuple(
-        entry for entry in visible if not turn.is_replaced(entry.session_id, entry.position)
+        entry for entry in visible if not turn.is_own(entry.session_id, entry.position)
     )
 
 

@@ -7,6 +7,7 @@ from onionskin.memory.records.service import RecordService
 from onionskin.memory.records.source_removal import (
     SessionDeletion,
     delete_session,
+    remove_abandoned,
     writes_without_sources,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "SessionDeletion",
     "delete_session",
     "find_provenance",
+    "remove_abandoned",
     "writes_without_sources",
 ]

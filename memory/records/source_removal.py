@@ -7,9 +7,11 @@ has superseded is valid again.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from onionskin.memory.errors import EncryptedValueError, RecordConflictError
+from onionskin.memory.errors import EncryptedValueError, RecordConflictError, UnknownRecordError
 from onionskin.memory.retrieval import IndexCache
+from onionskin.memory.retrieval.index.index_cache import CachedIndex
 from onionskin.memory.store import RecordWrite, RedisStore
+from onionskin.memory.types.change_log import Abandon
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import Record, RecordChange
 
@@ -77,6 +79,36 @@ async def delete_session(
         else:
             return SessionDeletion(messages, sum(write.record is None for write in writes))
     raise AssertionError("the last attempt returns or raises")
+
+
+async def remove_abandoned(store: RedisStore, indexes: IndexCache, user: User) -> CachedIndex:
+    """The user's index, without records that were drawn from replaced turns alone."""
+    cached = await indexes.refresh(user)
+    for _ in range(_ATTEMPTS):
+        abandoned = cached.abandoned
+        if not abandoned:
+            return cached
+        writes = writes_without_sources(
+            cached.records,
+            lambda turn: any(_covers(change, turn) for change in abandoned),  # noqa: B023
+            store.retention.clock(),
+        )
+        try:
+            if writes:
+                await store.records.write(user, writes)
+        except (RecordConflictError, UnknownRecordError):
+            cached = await indexes.refresh(user)
+            continue
+        cached.abandoned = tuple(one for one in cached.abandoned if one not in abandoned)
+        cached = await indexes.refresh(user)
+    return cached
+
+
+def _covers(change: Abandon, turn_id: str) -> bool:
+    session_id, _, position = turn_id.partition(".")
+    if session_id != change.session_id or not position.isdecimal():
+        return False
+    return change.first <= int(position) < change.first + change.count
 
 
 def _session_of(turn_id: str) -> str:

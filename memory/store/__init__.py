@@ -40,7 +40,12 @@ if TYPE_CHECKING:
     from onionskin.memory.store.sessions import Sessions
     from onionskin.memory.store.store import RedisStore, TranscriptsFactory
     from onionskin.memory.store.task_queue import Backoff, DeadTask, TaskQueue, kind_of, task_digest
-    from onionskin.memory.store.transcripts import Continuity, StoredTurn, Transcripts
+    from onionskin.memory.store.transcripts import (
+        BRIEF_SECONDS,
+        Continuity,
+        StoredTurn,
+        Transcripts,
+    )
     from onionskin.memory.store.transfer import (
         MessagesPiece,
         Piece,
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from onionskin.memory.store.users import ModelUsage, StorageUsage, UserStats
 
 __all__ = [
+    "BRIEF_SECONDS",
     "LEASE_TIMEOUT",
     "SESSION_FIELDS",
     "AofRewrite",
@@ -142,7 +148,7 @@ _MODULES = {
     "sessions": ("Sessions",),
     "store": ("RedisStore", "TranscriptsFactory"),
     "task_queue": ("Backoff", "DeadTask", "TaskQueue", "kind_of", "task_digest"),
-    "transcripts": ("Continuity", "StoredTurn", "Transcripts"),
+    "transcripts": ("BRIEF_SECONDS", "Continuity", "StoredTurn", "Transcripts"),
     "transfer": (
         *("MessagesPiece", "Piece", "RecordPiece", "SessionPiece", "StepPiece", "StoredUploads"),
     ),

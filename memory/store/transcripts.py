@@ -77,7 +77,8 @@ return stored
 )
 IDEMPOTENCY_SECONDS = 24 * 3600
 """How long the nonce or idempotency key of a request is remembered."""
-_NONCE_SECONDS = 600
+BRIEF_SECONDS = 600
+"""How long the nonce of a turn is remembered that no request names."""
 _CHANGES_PER_READ = 1000
 _NEVER = -1e12
 """An idle timeout that no clock difference between workers undercuts."""
@@ -207,6 +208,7 @@ class Transcripts(Repository):
         step: ImportStep | None = None,
         lock_token: str = "",
         nonce: str = "",
+        nonce_seconds: int = 0,
         keeps_nonce: bool = False,
         trace: bytes = b"",
         replaces_from: int | None = None,
@@ -224,6 +226,8 @@ class Transcripts(Repository):
             step: The position of the batch in an import.
             lock_token: The token of the turn, whose lock on the session is released.
             nonce: The commit is stored once per nonce; random if empty.
+            nonce_seconds: How long the nonce is remembered; 0 for a day, or ten minutes for a random
+                one.
             keeps_nonce: Whether the nonce stays free for a later commit.
             trace: The prompt trace.
             replaces_from: Position from which on all live messages of the session are abandoned:
@@ -243,7 +247,7 @@ class Transcripts(Repository):
             step=step,
             lock_token=lock_token,
             nonce=nonce or secrets.token_hex(8),
-            nonce_seconds=IDEMPOTENCY_SECONDS if nonce else _NONCE_SECONDS,
+            nonce_seconds=nonce_seconds or (IDEMPOTENCY_SECONDS if nonce else BRIEF_SECONDS),
             trace=trace,
             embedder_tag=self._embedder_tag,
             trace_seconds=self._retention.trace_seconds(user),

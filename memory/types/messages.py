@@ -16,6 +16,7 @@ Vector: TypeAlias = NDArray[np.float32]
 """`(dim,)` float32, unit length."""
 Vectors: TypeAlias = NDArray[np.float32]
 """`(n, dim)` float32, rows of unit length."""
+_READABLE_CHARACTERS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,32 @@ class ToolResult:
     call_id: str
     name: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRound:
+    """An answer that called tools, and the results of the calls."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[ToolResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a turn: text, tool calls, a refusal, or the beginning of one of them.
+
+    Attributes:
+        text: The text, or structured output as its text.
+        calls: The tool calls that the answer ends in.
+        refused: Whether `text` is a refusal of the model.
+        interrupted: Whether the answer was stopped before its end.
+    """
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    refused: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +102,27 @@ class Message:
     @property
     def spoken(self) -> str:
         """The text that is indexed and embedded: `author: content`."""
-        return f"{self.author}: {self.content}" if self.author else self.content
+        text = self.readable
+        return f"{self.author}: {text}" if self.author else text
+
+    @property
+    def readable(self) -> str:
+        """The text, with tool calls and their results as text."""
+        if not self.calls and not self.results:
+            return self.content
+        lines = [
+            f"{result.name or 'tool'} returned: {_beginning(result.content)}"
+            for result in self.results
+        ]
+        lines.append(self.content)
+        lines += [f"called {call.name}({_beginning(call.arguments)})" for call in self.calls]
+        return "\n".join(filter(None, lines))
+
+
+def _beginning(text: str) -> str:
+    """The first characters of a text, with a note of how many follow."""
+    more = len(text) - _READABLE_CHARACTERS
+    return text if more <= 0 else f"{text[:_READABLE_CHARACTERS]} [... {more:,} characters omitted]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onionskin.chains.client_prompt import ClientPrompt, prompt_of, to_langchain, with_texts
+from onionskin.chains.client_prompt import with_texts
 from onionskin.chains.prompt import Prompt
+from onionskin.chains.prompt_messages import ClientPrompt, prompt_of, to_langchain
 from onionskin.chains.turn import ClientConversation, ClientInstructions
 from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text

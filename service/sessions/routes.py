@@ -3,7 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.records import source_removal
@@ -22,8 +22,9 @@ from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
 from onionskin.service.memories.queries import MemoryHit, MemoryView, memory_view
 from onionskin.service.memories.schemas import TurnId
-from onionskin.service.schemas import ChatMessage, finite_number
+from onionskin.service.schemas import finite_number
 from onionskin.service.sessions.schemas import (
+    BranchRequest,
     Deleted,
     EarlierSession,
     ForkRequest,
@@ -34,6 +35,7 @@ from onionskin.service.sessions.schemas import (
     SessionStart,
     SessionStarted,
     TurnInfo,
+    messages_of,
 )
 from onionskin.service.state import State
 
@@ -65,16 +67,42 @@ async def list_messages(
     state: StateDep,
     cursor: Cursor = None,
     limit: Limit = 50,
+    *,
+    abandoned: Annotated[
+        bool, Query(description="Whether to list messages that were replaced, too.")
+    ] = False,
 ) -> MessagePage:
     """List the session's transcript, oldest message first."""
     start = _position_cursor(cursor) if cursor else 0
     session = await state.store.sessions.get(user, session_id)
-    entries = await state.store.transcripts.read(user, session_id, start=start, count=limit)
-    end = start + len(entries)
-    return MessagePage(
-        messages=[ChatMessage.of(entry) for entry in entries],
-        next_cursor=str(end) if entries and end < session.length else None,
+    transcripts = state.store.transcripts
+    entries = (
+        await transcripts.read(user, session_id, start=start, count=limit)
+        if abandoned
+        else await transcripts.read_live(user, session, start=start, count=limit)
     )
+    end = entries[-1].position + 1 if entries else start
+    left = session.length - end if abandoned else session.abandoned.count_live(end, session.length)
+    return MessagePage(
+        messages=messages_of(session, entries), next_cursor=str(end) if left > 0 else None
+    )
+
+
+@router.post("/sessions/{session_id}/restore", responses=problem_responses(404, 422))
+async def restore_branch(
+    user: OwnerDep, session_id: SessionPath, body: BranchRequest, state: StateDep
+) -> SessionInfo:
+    """Make an abandoned message part of the conversation again, with its branch.
+
+    The branch is the messages that it followed, itself, and the newest of those that followed it.
+    The messages that they compete with are abandoned.
+    """
+    await state.store.branches.restore(user, session_id, body.position)
+    await source_removal.remove_abandoned(state.store, state.indexes, user)
+    session = await state.store.sessions.get(user, session_id)
+    state.tasks.submit(EmbedTask(user))
+    state.tasks.submit(SummarizeTask(user, session_id, session.profile, final=session.closed))
+    return SessionInfo.of(session)
 
 
 @router.post("/sessions", status_code=201, responses=problem_responses(404, 422))

@@ -1,7 +1,7 @@
 """Request and response bodies for sessions and their turns."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -41,7 +41,7 @@ class SessionInfo(BaseModel):
             profile=session.profile,
             created=utc(session.created),
             active=utc(session.active),
-            messages=session.length,
+            messages=session.live_count,
             folded_upto=session.summary_state.compacted_upto,
             summary=summary_text(session.summary_state, _ALL),
             closed=session.closed,
@@ -119,6 +119,12 @@ class ForkRequest(BaseModel):
     )
 
 
+class BranchRequest(Body):
+    """The branch of a session to restore."""
+
+    position: int = Field(ge=0, le=2**53, description="Position of an abandoned message.")
+
+
 class SessionPage(BaseModel):
     """A page of sessions, latest first."""
 
@@ -131,6 +137,18 @@ class MessagePage(BaseModel):
 
     messages: list[ChatMessage]
     next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
+
+
+def messages_of(session: Session, entries: Sequence[Entry]) -> list[ChatMessage]:
+    """The schemas of messages of a session; marks abandoned and unanswered ones."""
+    abandoned, messages = session.abandoned, list[ChatMessage]()
+    is_end = bool(entries) and not abandoned.count_live(entries[-1].position + 1, session.length)
+    for entry in reversed(entries):
+        is_abandoned = entry.position in abandoned
+        is_end = is_end and (is_abandoned or entry.message.role == "user")
+        unanswered = is_end and not is_abandoned
+        messages.append(ChatMessage.of(entry, unanswered=unanswered, abandoned=is_abandoned))
+    return messages[::-1]
 
 
 class Deleted(BaseModel):
@@ -195,8 +213,13 @@ class TurnInfo(BaseModel):
 
     turn_id: str
     session_id: str
-    said: ChatMessage
-    replied: ChatMessage | None
+    said: ChatMessage = Field(description="The user's first message.")
+    replied: ChatMessage | None = Field(description="The last answer; null if there is none.")
+    messages: list[ChatMessage] = Field(
+        description="All messages of the turn: those of the user, then the answers."
+    )
+    unanswered: bool = Field(description="Whether no answer is stored.")
+    abandoned: bool = Field(description="Whether an edit or a regeneration has replaced the turn.")
     shown: list[ShownLayer] | None = Field(
         description="Content of the prompt, layer by layer; null once it has expired."
     )
@@ -210,11 +233,22 @@ class TurnInfo(BaseModel):
             turn: Its messages and prompt trace.
             entries: The recalled messages by id.
         """
-        layers = turn.layers
+        layers, is_abandoned = turn.layers, turn.is_abandoned
+        messages = [
+            ChatMessage.of(
+                entry,
+                unanswered=turn.reply is None and not is_abandoned,
+                abandoned=is_abandoned,
+            )
+            for entry in turn.messages
+        ]
         return cls(
             turn_id=turn_id,
             session_id=turn.message.session_id,
-            said=ChatMessage.of(turn.message),
-            replied=ChatMessage.of(turn.reply) if turn.reply else None,
+            said=messages[0],
+            replied=messages[-1] if turn.reply else None,
+            messages=messages,
+            unanswered=turn.reply is None,
+            abandoned=turn.is_abandoned,
             shown=None if layers is None else [ShownLayer.of(layer, entries) for layer in layers],
         )

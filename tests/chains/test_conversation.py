@@ -89,15 +89,20 @@ async def test_the_pieces_of_a_stream_add_up_to_the_stored_answer(
     assert stored[1].message.content == whole.reply
 
 
-async def test_a_client_that_disconnects_leaves_nothing_stored(
+async def test_a_client_that_disconnects_leaves_the_beginning_of_the_answer(
     chain: ConversationChain, store: RedisStore, user: User
 ) -> None:
     pieces = chain.astream(TurnRequest(user, "Tell me a long story."))
+    session_id = beginning = ""
     async for piece in pieces:
-        if piece.reply:
+        session_id = session_id or piece.session_id
+        if beginning := piece.reply:
             break
     await pieces.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    assert await store.sessions.list(user, after=None, count=9) == []
+    question, answer = await store.transcripts.read(user, session_id, start=0, count=9)
+    assert question.message.content == "Tell me a long story."
+    assert answer.message.content == beginning
+    assert answer.message.interrupted
 
 
 async def test_callbacks_and_config_reach_the_model(chain: ConversationChain, user: User) -> None:

@@ -135,7 +135,7 @@ async def _check(
     ledger: Ledger,
 ) -> None:
     for one, replied in (await stored_turns(store, User(canary.id), ledger)).values():
-        stored = f"{one.message.content} {replied.message.content}".encode()
+        stored = f"{one.message.content} {replied.message.content if replied else ''}".encode()
         _silence(stored, canary, canaries, ledger)
     async with Line(workers.urls[0]) as line:
         await line.ask("DELETE", f"/v1/users/{canary.id}")

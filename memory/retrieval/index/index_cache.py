@@ -42,6 +42,7 @@ class CachedIndex:
         cursor: Position in the change log.
         lock: Held while changes are applied.
         newest: Time of each session's newest message.
+        abandoned: Replaced messages whose records may still have them as sources.
         is_unchanged: Whether the last turn found no change in the log.
     """
 
@@ -52,6 +53,7 @@ class CachedIndex:
         self.lock = asyncio.Lock()
         self.newest: dict[str, float] = {}
         self.is_unchanged = False
+        self.abandoned: tuple[Abandon, ...] = ()
 
     def __len__(self) -> int:
         return len(self.index) + len(self.records)
@@ -64,7 +66,7 @@ class CachedIndex:
     def replace_with(self, other: "CachedIndex", cursor: Cursor) -> None:
         """Take over the content of another."""
         self.index, self.records, self.quarantine = other.index, other.records, other.quarantine
-        self.cursor, self.newest = cursor, other.newest
+        self.cursor, self.newest, self.abandoned = cursor, other.newest, ()
 
     async def apply(self, change: Change) -> None:
         """Apply one change of the log."""
@@ -80,6 +82,7 @@ class CachedIndex:
             case Abandon():
                 self.index.drop(change.ids)
                 self.quarantine.drop_messages(change.ids)
+                self.abandoned += (change,)
             case Release():
                 self.quarantine.release(change.id)
 

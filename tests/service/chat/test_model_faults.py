@@ -1,13 +1,14 @@
-"""A model that is away, slow, wrong or cut off: a clear error, and nothing half-written."""
+"""A model that is away, slow, wrong or cut off: a clear error, and the message is kept."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from onionskin.chains.generation import LONGEST_ANSWER
 from tests.openai_server import Fault, Request
+from tests.polling import until
 from tests.service.conftest import Backend
 from tests.service.events import read_events
 
@@ -37,24 +38,26 @@ def settings_of_backend() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("fault", "status", "code"), _WHOLE)
-def test_a_failing_model_stores_nothing(
+def test_a_failing_model_keeps_the_message(
     backend: Backend, fault: Fault, status: int, code: str
 ) -> None:
     backend.model.fault = fault
-    response = backend.say("whole", "Hello there.")
+    user = f"whole-{_WHOLE.index((fault, status, code))}"
+    response = backend.say(user, "Hello there.")
     assert response.status_code == status
     assert response.json()["code"] == code
     assert "Traceback" not in response.text
     backend.model.fault = None
-    assert backend.sessions("whole") == []
+    _assert_kept(backend, user, "Hello there.", response.json())
 
 
 @pytest.mark.parametrize(("fault", "status", "code"), _STREAMED)
-def test_a_stream_that_fails_ends_in_an_error_and_stores_nothing(
+def test_a_stream_that_fails_ends_in_an_error_and_keeps_the_message(
     backend: Backend, fault: Fault, status: int, code: str
 ) -> None:
     backend.model.fault = fault
-    body = {"user_id": "streamed", "message": "Tell me a long story.", "stream": True}
+    user = f"streamed-{_STREAMED.index((fault, status, code))}"
+    body = {"user_id": user, "message": "Tell me a long story.", "stream": True}
     with backend.client.stream("POST", "/v1/chat", json=body) as response:
         events = list(read_events(response.iter_lines()))
     assert events[0][0] == "session"
@@ -62,13 +65,29 @@ def test_a_stream_that_fails_ends_in_an_error_and_stores_nothing(
     assert events[-1][1]["status"] == status
     assert events[-1][1]["code"] == code
     backend.model.fault = None
-    assert backend.sessions("streamed") == []
+    _assert_kept(backend, user, "Tell me a long story.", events[-1][1])
+
+
+def _assert_kept(backend: Backend, user: str, text: str, problem: dict[str, Any]) -> None:
+    """Check that the message is listed without an answer, where the error says it is."""
+    session_id, turn_id = problem["session_id"], problem["turn_id"]
+    assert turn_id in problem["detail"]
+    path = f"/v1/users/{user}/sessions/{session_id}/messages"
+    question, *answers = backend.client.get(path).json()["messages"]
+    assert (question["role"], question["content"]) == ("user", text)
+    assert question["unanswered"] is (not answers)
+    assert all(answer["interrupted"] for answer in answers)
+    turn = backend.client.get(f"/v1/users/{user}/turns/{turn_id}").json()
+    assert turn["unanswered"] is (not answers)
+    assert turn["said"]["content"] == text
+    answer = backend.say(user, text).raise_for_status().json()
+    assert backend.transcript(user) == [text, answer["reply"]]
 
 
 def test_an_answer_without_words_is_an_error(backend: Backend) -> None:
     backend.model.reply = _saying("  ")
     assert backend.say("empty", "Hello.").status_code == 502
-    assert backend.sessions("empty") == []
+    assert backend.transcript("empty") == ["Hello."]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -77,20 +96,22 @@ def test_an_enormous_answer_is_an_error(backend: Backend, stream: bool) -> None:
     response = backend.say("enormous", "Tell me everything.", stream=stream)
     assert "answered more than" in response.text
     assert response.status_code == (200 if stream else 502)
-    assert backend.sessions("enormous") == []
+    assert backend.transcript("enormous")[0] == "Tell me everything."
 
 
-def test_a_failed_turn_leaves_the_session_as_it_was(backend: Backend) -> None:
+def test_a_failed_turn_leaves_its_message_in_the_session(backend: Backend) -> None:
     backend.say("going", "First.").raise_for_status()
     before = backend.transcript("going")
     backend.model.faults.append(Fault(status=500))
     assert backend.say("going", "Lost.").status_code == 502
-    assert backend.transcript("going") == before
+    assert backend.transcript("going") == [*before, "Lost."]
     backend.say("going", "Second.").raise_for_status()
-    assert backend.transcript("going")[2] == "Second."
+    assert backend.transcript("going")[2:4] == ["Lost.", "Second."]
+    prompt = [message["content"] for message in backend.model.requests[-1].body["messages"]]
+    assert sum("Lost." in text for text in prompt) == 1
 
 
-def test_a_client_that_hangs_up_leaves_nothing(backend: Backend) -> None:
+def test_a_client_that_hangs_up_leaves_the_beginning_of_the_answer(backend: Backend) -> None:
     backend.model.faults.append(Fault(token_delay=timedelta(milliseconds=300)))
     backend.model.reply = _saying("a story of eight words takes longer than that")
     body = {"user_id": "leaver", "message": "Tell me a story.", "stream": True}
@@ -98,11 +119,17 @@ def test_a_client_that_hangs_up_leaves_nothing(backend: Backend) -> None:
         for name, _ in read_events(response.iter_lines()):
             if name == "token":
                 break
-    deadline = time.monotonic() + 3
-    while time.monotonic() < deadline:  # longer than the whole story takes
-        assert backend.sessions("leaver") == []
-    backend.say("leaver", "I am back.").raise_for_status()
-    assert backend.transcript("leaver")[0] == "I am back."
+    until(lambda: len(backend.sessions("leaver")) == 1)
+    (session,) = backend.sessions("leaver")
+    path = f"/v1/users/leaver/sessions/{session['session_id']}/messages"
+    question, answer = backend.client.get(path).json()["messages"]
+    assert question["content"] == "Tell me a story."
+    assert answer["content"].startswith("a")
+    assert "takes longer" not in answer["content"]
+    assert answer["interrupted"]
+    backend.say("leaver", "Tell me a story.").raise_for_status()
+    whole = "a story of eight words takes longer than that"
+    assert backend.transcript("leaver") == ["Tell me a story.", whole]
 
 
 def test_a_summary_that_fails_is_tried_again(backend: Backend) -> None:
