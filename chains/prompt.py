@@ -17,6 +17,7 @@ from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.time_zones import TimeZone
+from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Record
 from onionskin.memory.types.snapshot import Section, SessionDigest
 

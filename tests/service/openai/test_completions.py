@@ -129,7 +129,7 @@ def test_tools_and_pictures_are_passed_through(client: OpenAI, backend: Backend)
     assert backend.transcript("o7")[0] == "What is on it?"
 
 
-def test_a_turn_with_tools_is_stored_once_it_is_answered(client: OpenAI, backend: Backend) -> None:
+def test_a_turn_with_tools_is_stored_with_its_calls(client: OpenAI, backend: Backend) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
     said: list[Any] = [
         from_user("How late is it?"),
@@ -140,7 +140,7 @@ def test_a_turn_with_tools_is_stored_once_it_is_answered(client: OpenAI, backend
     ask(client, "o8", *said)
     roles = [one["role"] for one in asked_last(backend)["messages"]]
     assert roles[-3:] == ["user", "assistant", "tool"]
-    assert backend.transcript("o8") == ["How late is it?", "It is noon."]
+    assert backend.transcript("o8") == ["How late is it?", "", "It is noon."]
 
 
 def test_errors_have_openais_shape(client: OpenAI, backend: Backend) -> None:

@@ -48,7 +48,7 @@ def _streamed_call() -> bytes:
     return b"".join([*chunks, chunk({}, "tool_calls"), b"data: [DONE]\n\n"])
 
 
-def test_a_streamed_call_of_a_tool_comes_back_and_is_not_stored(
+def test_a_streamed_call_of_a_tool_comes_back_and_is_stored(
     client: OpenAI, backend: Backend
 ) -> None:
     backend.model.faults.append(Fault(body=_streamed_call(), purpose="completions"))
@@ -59,7 +59,7 @@ def test_a_streamed_call_of_a_tool_comes_back_and_is_not_stored(
     assert calls[0].function.name == "clock"
     assert json.loads("".join(one.function.arguments for one in calls)) == {"zone": "UTC"}
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
-    assert backend.sessions("p1") == []
+    assert backend.transcript("p1") == ["How late is it?", ""]
     call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
     tail: list[Any] = [
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -69,7 +69,7 @@ def test_a_streamed_call_of_a_tool_comes_back_and_is_not_stored(
     ask(client, "p1", said, *tail, tools=[_TOOL])
     shown = asked_last(backend)
     assert [one["role"] for one in shown["messages"]][-3:] == ["user", "assistant", "tool"]
-    assert backend.transcript("p1") == ["How late is it?", "It is noon."]
+    assert backend.transcript("p1") == ["How late is it?", "", "It is noon."]
 
 
 def test_the_client_s_wishes_reach_the_model(client: OpenAI, backend: Backend) -> None:
@@ -132,10 +132,10 @@ def test_what_fails_before_the_first_word_is_an_error_of_http(
     assert caught.value.code == "model_failed"
     assert caught.value.type == "server_error"
     assert caught.value.request_id
-    assert backend.sessions("p5") == []
+    assert backend.transcript("p5") == ["Hello."]
 
 
-def test_a_stream_that_breaks_off_says_so_and_stores_nothing(
+def test_a_stream_that_breaks_off_says_so_and_keeps_its_beginning(
     client: OpenAI, backend: Backend
 ) -> None:
     backend.model.reply = lambda _: "one two three four"
@@ -143,7 +143,7 @@ def test_a_stream_that_breaks_off_says_so_and_stores_nothing(
     with pytest.raises(openai.APIError) as caught:
         list(ask(client, "p6", from_user("Count."), stream=True))
     assert caught.value.code == "model_failed"
-    assert backend.sessions("p6") == []
+    assert backend.transcript("p6") == ["Count.", "one two"]
 
 
 def test_an_answer_names_where_it_is_stored(client: OpenAI, backend: Backend) -> None:

@@ -108,19 +108,19 @@ def test_who_got_the_answer_and_asks_the_same_again_wants_another(backend: Backe
     assert answers_asked(backend, asked) == 3
 
 
-def test_a_retry_of_a_call_of_a_tool_does_not_wait_for_a_turn(backend: Backend) -> None:
+def test_a_retry_of_a_call_of_a_tool_gets_the_stored_call(backend: Backend) -> None:
     call = (
         b'{"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index"'
         b': 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, '
         b'"tool_calls": [{"id": "c1", "type": "function", "function": {"name": "clock", '
         b'"arguments": "{}"}}]}}]}'
     )
+    backend.model.faults.append(Fault(body=call, purpose="completions"))
     for retry in (0, 1):
-        backend.model.faults.append(Fault(body=call, purpose="completions"))
         answer = _post(backend, "caller", retry=retry).json()["choices"][0]
         assert answer["message"]["tool_calls"][0]["function"]["name"] == "clock"
-    assert backend.sessions("caller") == []
-    assert not backend.model.faults
+        assert answer["finish_reason"] == "tool_calls"
+    assert backend.transcript("caller") == ["Yes.", ""]
 
 
 def test_a_retry_after_a_failure_asks_the_model_again(backend: Backend) -> None:
