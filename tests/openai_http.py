@@ -154,8 +154,9 @@ class Completion:
             events += [self._event({"refusal": word}) for word in re.findall(r"\s*\S+", refusal)]
         for index, call in enumerate(self._more.get("tool_calls") or ()):
             function, half = call["function"], len(call["function"]["arguments"]) // 2
-            opening = {**call, "index": index, "function": {**function, "arguments": ""}}
+            opening: Any = {**call, "index": index, "function": {**function, "arguments": ""}}
             pieces = (function["arguments"][:half], function["arguments"][half:])
+            rest: list[Any]
             rest = [{"index": index, "function": {"arguments": piece}} for piece in pieces]
             events += [self._event({"tool_calls": [part]}) for part in (opening, *rest)]
         return events

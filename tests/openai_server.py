@@ -153,8 +153,8 @@ class OpenAIServer:
             return True
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
-                scripted = self.answers.popleft() if self.answers else {}
-                text = scripted.get("content") or "" if scripted else self.reply(request)
+                scripted = self.answers.popleft() if self.answers else None
+                text = self.reply(request) if scripted is None else scripted.get("content") or ""
                 completion = Completion(request, text, number=next(self._numbers), more=scripted)
                 if request.streams:
                     return await self._stream(completion, fault, writer)

@@ -32,8 +32,9 @@ async def stored_turns(
                 ledger.check("turns do not interleave", follows, f"{where} {said.position}")
                 continue
             following = found[place + 1] if place + 1 < len(found) else None
-            answered = following is not None and following.message.role == "assistant"
-            turns[f"{session.id}.{said.position}"] = (said, following if answered else None)
+            if following is not None and following.message.role == "user":
+                following = None
+            turns[f"{session.id}.{said.position}"] = (said, following)
     return turns
 
 
