@@ -153,8 +153,13 @@ class Completion:
         if refusal := self._more.get("refusal"):
             events += [self._event({"refusal": word}) for word in re.findall(r"\s*\S+", refusal)]
         for index, call in enumerate(self._more.get("tool_calls") or ()):
-            function, half = call["function"], len(call["function"]["arguments"]) // 2
-            opening: Any = {**call, "index": index, "function": {**function, "arguments": ""}}
+            function: dict[str, Any] = call["function"]
+            half = len(function["arguments"]) // 2
+            opening: dict[str, Any] = {
+                **call,
+                "index": index,
+                "function": {**function, "arguments": ""},
+            }
             pieces = (function["arguments"][:half], function["arguments"][half:])
             rest: list[Any]
             rest = [{"index": index, "function": {"arguments": piece}} for piece in pieces]

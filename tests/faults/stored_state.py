@@ -46,8 +46,11 @@ async def check_acknowledged(store: RedisStore, speaker: Speaker, ledger: Ledger
         ledger.check("no turn is stored twice", count == 1, one)
         ledger.check("nothing is stored that was not said", one in speaker.sent, one)
     for one, replied in turns.values():
-        fits = replied is None or replied.message.interrupted
-        fits = fits or replied.message.content == answer_to(one.message.content)
+        fits = (
+            replied is None
+            or replied.message.interrupted
+            or replied.message.content == answer_to(one.message.content)
+        )
         ledger.check("a reply belongs to its message", fits, one)
     last: dict[str, int] = {}
     for text, turn_id in speaker.acknowledged:

@@ -127,12 +127,12 @@ def test_what_fails_before_the_first_word_is_an_error_of_http(
 ) -> None:
     backend.model.faults.append(Fault(status=500, purpose="completions"))
     with pytest.raises(openai.InternalServerError) as caught:
-        ask(client, "p5", from_user("Hello."), stream=stream)
+        ask(client, f"p5-{stream}", from_user("Hello."), stream=stream)
     assert caught.value.status_code == 502
     assert caught.value.code == "model_failed"
     assert caught.value.type == "server_error"
     assert caught.value.request_id
-    assert backend.transcript("p5") == ["Hello."]
+    assert backend.transcript(f"p5-{stream}") == ["Hello."]
 
 
 def test_a_stream_that_breaks_off_says_so_and_keeps_its_beginning(
