@@ -106,9 +106,7 @@ def _visible(context: tuple[Entry, ...], turn: TurnContext) -> tuple[Entry, ...]
     visible = without_quarantined(context, turn.quarantined_ids)
     if turn.begin is None:
         return visible
-    return tuple(
-        entry for entry in visible if not turn.is_own(entry.session_id, entry.position)
-    )
+    return tuple(entry for entry in visible if not turn.is_own(entry.session_id, entry.position))
 
 
 def _variants(hit: Hit, budget_tokens: int, *, is_best: bool) -> Iterator[Hit]:
