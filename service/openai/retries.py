@@ -85,7 +85,8 @@ async def begin(
     """
     key = headers.get(_KEY, "")
     is_retry = bool(key) or headers.get(_RETRY_COUNT, "0") not in ("", "0")
-    digest = _digest(redact(request.model_dump(mode="json")), headers, key)
+    body = request.model_dump(mode="json", exclude={"stream", "stream_options"})
+    digest = _digest(redact(body), headers, key)
     deadline = time.monotonic() + timeout.total_seconds()
     attempt = await store.idempotency.begin_attempt(
         user, digest, _nonce(), now=time.time(), retried=is_retry
