@@ -275,6 +275,7 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 shown_from=request.shown_from,
                 replaces_from=request.replaces_from,
                 earlier=request.earlier_messages,
+                metadata=request.metadata,
                 **_tool_parts(turn, memory),
             )
         return stage.recall

@@ -17,6 +17,7 @@ from onionskin.memory.errors import (
     UnknownSessionError,
 )
 from onionskin.memory.layers.base import RecallResult
+from onionskin.memory.privacy.conversation_redactor import redact_metadata
 from onionskin.memory.privacy.policy import PreparedMessage, PrivacyPolicy
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.store import RedisStore
@@ -86,6 +87,7 @@ class TurnRequest:
         shown_from: Position in the session from which on the client shows the messages itself;
             None if it shows none of them.
         is_stored: Whether the turn is stored; otherwise memory is read only.
+        metadata: JSON of the client, stored with the user's message; empty for none.
         replaces_from: Position in the session from which on the turn replaces the messages: an
             edited or regenerated message. They stay stored, but are not recalled any more.
         earlier_messages: Messages of the user before `message` that belong to the same turn.
@@ -105,6 +107,7 @@ class TurnRequest:
     shown_from: int | None = None
     is_stored: bool = True
     replaces_from: int | None = None
+    metadata: str = ""
     earlier_messages: tuple[str, ...] = ()
 
 
@@ -170,6 +173,7 @@ def prepare_turn(
             message=message.for_storage,
             earlier_messages=tuple(one.for_storage for one in earlier),
             instructions=instructions,
+            metadata=redact_metadata(request.metadata, privacy),
         ),
         message,
         profile,

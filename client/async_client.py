@@ -89,6 +89,7 @@ class OnionskinClient:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
         store: bool = True,
         key: str | None = None,
     ) -> Reply:
@@ -104,6 +105,7 @@ class OnionskinClient:
             system: Instructions for the model; not stored.
             temperature: Of the model.
             max_tokens: Longest answer.
+            metadata: Stored with the message.
             store: Whether to store the turn; otherwise memory is only read.
             key: Idempotency key, valid for a day; generated if None.
         """
@@ -118,6 +120,7 @@ class OnionskinClient:
             system=system,
             temperature=temperature,
             max_tokens=max_tokens,
+            metadata=metadata,
             store=store,
         )
         return await self._run(turn)
@@ -134,6 +137,7 @@ class OnionskinClient:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
         store: bool = True,
         key: str | None = None,
     ) -> AsyncIterator[Token | Reply]:
@@ -152,6 +156,7 @@ class OnionskinClient:
             system=system,
             temperature=temperature,
             max_tokens=max_tokens,
+            metadata=metadata,
             store=store,
             stream=True,
         )

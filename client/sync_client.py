@@ -91,6 +91,7 @@ class SyncOnionskinClient:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
         store: bool = True,
         key: str | None = None,
     ) -> Reply:
@@ -106,6 +107,7 @@ class SyncOnionskinClient:
             system: Instructions for the model; not stored.
             temperature: Of the model.
             max_tokens: Longest answer.
+            metadata: Stored with the message.
             store: Whether to store the turn; otherwise memory is only read.
             key: Idempotency key, valid for a day; generated if None.
         """
@@ -120,6 +122,7 @@ class SyncOnionskinClient:
             system=system,
             temperature=temperature,
             max_tokens=max_tokens,
+            metadata=metadata,
             store=store,
         )
         return self._run(turn)
@@ -136,6 +139,7 @@ class SyncOnionskinClient:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
         store: bool = True,
         key: str | None = None,
     ) -> Iterator[Token | Reply]:
@@ -154,6 +158,7 @@ class SyncOnionskinClient:
             system=system,
             temperature=temperature,
             max_tokens=max_tokens,
+            metadata=metadata,
             store=store,
             stream=True,
         )

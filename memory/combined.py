@@ -131,6 +131,7 @@ class CombinedMemory:
         earlier: Sequence[str] = (),
         rounds: Sequence[ToolRound] = (),
         results: Sequence[ToolResult] = (),
+        metadata: str = "",
     ) -> RecallResult:
         """What the layers recall for a message, with one round trip to Redis.
 
@@ -151,6 +152,7 @@ class CombinedMemory:
             earlier: Messages of the user before `text` that belong to the turn.
             rounds: Answers of the turn that called tools, with the results.
             results: Results of calls of the turn before, which came with this turn.
+            metadata: JSON of the client, stored with its message.
 
         Raises:
             InvalidInputError: The turn's own session is excluded.
@@ -196,6 +198,7 @@ class CombinedMemory:
             earlier=tuple(earlier),
             rounds=tuple(rounds),
             results=tuple(results),
+            metadata=metadata,
         )
         turn = with_stored_part(turn)
         try:

@@ -102,6 +102,7 @@ def new_messages(recalled: RecallResult, answer: Answer | None, at: float) -> li
     if turn.turn_position is None:
         said = (*turn.earlier, turn.text)
         messages = [Message("user", text, turn.at, utc_offset=offset) for text in said]
+        messages[-1] = replace(messages[-1], metadata=turn.metadata)
     elif answer is None:
         return messages
     at, profile = max(at, turn.at), recalled.profile

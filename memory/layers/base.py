@@ -32,6 +32,7 @@ class TurnContext:
         earlier: Messages of the user before `text` that belong to the turn.
         rounds: Answers of the turn that called tools, with the results.
         results: Results of calls of the turn before, which came with this turn.
+        metadata: JSON that the client gave to its message; empty for none.
         replaces_from: Position in the session from which on the turn replaces the messages; None if
             it replaces none.
         turn_position: Position of the turn's first message, if the user's messages are stored
@@ -59,6 +60,7 @@ class TurnContext:
     earlier: tuple[str, ...] = ()
     rounds: tuple[ToolRound, ...] = ()
     results: tuple[ToolResult, ...] = ()
+    metadata: str = ""
     replaces_from: int | None = None
     turn_position: int | None = None
     stored_rounds: int = 0

@@ -63,5 +63,10 @@ def redact_parts(message: Message, privacy: PrivacyPolicy) -> Message:
         results=tuple(
             replace(result, content=redact(result.content)) for result in message.results
         ),
-        metadata=metadata and json.dumps(privacy.redact_json(json.loads(metadata))),
+        metadata=redact_metadata(metadata, privacy),
     )
+
+
+def redact_metadata(metadata: str, privacy: PrivacyPolicy) -> str:
+    """The JSON of a client as it is stored; empty for none."""
+    return metadata and json.dumps(privacy.redact_json(json.loads(metadata)), ensure_ascii=False)

@@ -1,5 +1,6 @@
 """Endpoints of a turn: chat with the model, or read the memory for a model of your own."""
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any, cast
@@ -58,6 +59,7 @@ async def chat(
             nonce,
             instructions=body.instructions(),
             is_stored=body.store,
+            metadata=json.dumps(body.metadata, ensure_ascii=False) if body.metadata else "",
             excluded_sessions=tuple(body.apart_from),
             zones=zones_of(request, principal),
         )

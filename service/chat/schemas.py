@@ -11,7 +11,14 @@ from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions, TurnReply
 from onionskin.memory.session_lock import OnConflict
 from onionskin.memory.tokens import count_tokens
 from onionskin.memory.types.snapshot import Hit, Section
-from onionskin.service.schemas import ChatMessage, SessionId, UserId, message_fields, message_path
+from onionskin.service.schemas import (
+    ChatMessage,
+    Metadata,
+    SessionId,
+    UserId,
+    message_fields,
+    message_path,
+)
 
 _DEGRADED = (
     "Parts that failed, such as `embedder`; `shortened_messages` if the window shows head and tail "
@@ -61,6 +68,7 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = Field(
         None, ge=1, le=10_000_000, description="Longest answer; default: as the profile says."
     )
+    metadata: Metadata = Field({}, description="Stored with the user's message.")
     store: bool = Field(
         True,
         description="Whether to store the turn. If not, memory is only read: no message, session, "

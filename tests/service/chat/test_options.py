@@ -117,6 +117,22 @@ def test_without_storing_a_new_user_is_not_created(backend: Backend) -> None:
     assert "eve" not in {one["user_id"] for one in listed}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_metadata_is_stored_with_the_message_and_found(backend: Backend, *, stream: bool) -> None:
+    user, metadata = f"hal-{stream}", {"channel": "web", "n": 3}
+    more = {"metadata": metadata, "stream": stream}
+    backend.say(user, "My kite is red.", **more).raise_for_status()
+    backend.say(user, "My kite is new.").raise_for_status()
+    (session,) = backend.sessions(user)
+    url = f"/v1/users/{user}/sessions/{session['session_id']}/messages"
+    stored = backend.client.get(url).json()["messages"]
+    assert [one["metadata"] for one in stored] == [metadata, {}, {}, {}]
+    body = {"query": "kite", "metadata": {"n": {"$gte": 3}}}
+    hits = backend.client.post(f"/v1/users/{user}/search", json=body).json()["hits"]
+    assert [hit["message"]["content"] for hit in hits] == ["My kite is red."]
+    assert "web" not in str(_asked(backend).messages)
+
+
 def test_a_profile_recalls_nothing_below_its_minimum_similarity(backend: Backend) -> None:
     backend.model.reply = lambda _: "Noted."
     for message in ("My dog is called Biscuit.", "I painted the fence and the gate of my garden."):
