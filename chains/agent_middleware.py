@@ -241,12 +241,12 @@ class LayeredMemoryMiddleware(AgentMiddleware[MemoryState, Any, Any]):
         return memory
 
     async def _progress(self, turn: AgentTurn, recalled: RecallResult) -> Progress:
-        """What is stored of the turn; read again only for one that began in another run."""
+        """What is stored of the turn; read again only for one that may have begun before."""
         snapshot = recalled.turn.snapshot
         if snapshot.is_new or not snapshot.session.length:
             return Progress()
         answers, stored = self._answers(turn), snapshot.unfolded
-        if answers or not stored:
+        if answers or not stored or recalled.turn.begin is not None:
             count = len(turn.said) + len(answers) + _MARGIN
             stored = await self._onionskin.store.transcripts.read_live(
                 turn.user, snapshot.session, start=max(0, snapshot.session.length - count)

@@ -8,13 +8,14 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage
 
 from onionskin.chains.turn import ClientInstructions, with_prefill
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import spoken_text
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.types.messages import Answer, ToolCall, ToolResult, ToolRound
 
 
 def answer_of(text: str, message: AIMessage | None, instructions: ClientInstructions) -> Answer:
-    """The answer of a model.
+    """The answer of a model, without its reasoning.
 
     Args:
         text: The whole text.
@@ -24,7 +25,8 @@ def answer_of(text: str, message: AIMessage | None, instructions: ClientInstruct
     refusal = refusal_of(message)
     if refusal and not text.strip():
         return Answer(refusal, refused=True)
-    return Answer(with_prefill(instructions, text), calls_of(message) if message else ())
+    visible = visible_answer(with_prefill(instructions, text))
+    return Answer(visible, calls_of(message) if message else ())
 
 
 def refusal_of(message: AIMessage | None) -> str:
@@ -56,7 +58,7 @@ def rounds_of(messages: Sequence[Mapping[str, Any]]) -> tuple[ToolRound, ...]:
     rounds: list[ToolRound] = []
     for message in messages:
         if message.get("role") == "assistant" and message.get("tool_calls"):
-            text = spoken_text(message.get("content"))
+            text = visible_answer(spoken_text(message.get("content")))
             rounds.append(ToolRound(text, tuple(_calls(message["tool_calls"]))))
         elif message.get("role") in ("tool", "function") and rounds:
             result = _result(message, rounds[-1].calls)

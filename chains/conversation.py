@@ -28,6 +28,7 @@ from onionskin.chains.callbacks import (
     without_tracing,
 )
 from onionskin.chains.client_prompt import build_client_prompt
+from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator, TimedModel
 from onionskin.chains.observers import StageEvent
 from onionskin.chains.prompt import build_prompt, redact_prompt
@@ -41,6 +42,7 @@ from onionskin.chains.turn import (
     with_prefill,
 )
 from onionskin.chains.turn_storage import TurnStorage
+from onionskin.memory.answer_markup import AnswerFilter, visible_answer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.langchain.event_loop_thread import EventLoopThread
 from onionskin.memory.layers.base import RecallResult
@@ -209,10 +211,11 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 raise InterruptedTurnError(
                     "A newer message on this session interrupted this turn before its answer."
                 )
-            usage, text = message.usage_metadata, str(message.text) or refusal_of(message)
+            usage, text = message.usage_metadata, str(message.text)
+            answer = _answered(turn, answer_of(text, message, instructions))
+            shown = text if turn.request.keeps_markup else visible_answer(text)
             first = initial_reply(recalled, is_stored=turn.request.is_stored)
-            reply = replace(first, reply=text, usage=usage, message=message)
-            answer = answer_of(str(message.text), message, instructions)
+            reply = replace(first, reply=shown or refusal_of(message), usage=usage, message=message)
             stored = await storage.store(answer, usage=usage)
             return replace(reply, turn_id=stored.turn_id)
 
@@ -228,6 +231,7 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
             purpose, options = _purpose(turn, recalled), instructions.options
             chunks = self._generator.stream(prompt, purpose, config=config, options=options)
             texts, special, usage = storage.texts, list[AIMessageChunk](), None
+            markup = None if turn.request.keeps_markup else AnswerFilter()
             async with aclosing(chunks), memory.keep_lock(recalled) as lock:
                 while True:
                     with _tracing_context(turn):
@@ -241,15 +245,19 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                     usage = chunk.usage_metadata or usage
                     has_metadata = chunk.tool_call_chunks or chunk.response_metadata
                     message = chunk if has_metadata or chunk.additional_kwargs else None
-                    if text or message or chunk.usage_metadata:
-                        shown = text or refusal_of(chunk)
+                    shown = markup.feed(text) if markup else text
+                    if shown or message or chunk.usage_metadata:
+                        shown = shown or refusal_of(chunk)
                         yield TurnReply(reply=shown, usage=chunk.usage_metadata, message=message)
+            if markup and (rest := markup.finish()):
+                yield TurnReply(reply=rest)
             text, whole = "".join(texts), reduce(add, special) if special else None
             if lock.interrupted:
-                answer = Answer(with_prefill(instructions, text), interrupted=True)
-                stored = await storage.store(answer if text.strip() else None, usage=usage)
+                beginning = visible_answer(with_prefill(instructions, text)) if text else ""
+                answer = Answer(beginning, interrupted=True) if beginning.strip() else None
             else:
-                stored = await storage.store(answer_of(text, whole, instructions), usage=usage)
+                answer = _answered(turn, answer_of(text, whole, instructions))
+            stored = await storage.store(answer, usage=usage)
             yield replace(stored, reply="")
 
     def _storage(self, turn: PreparedTurn, recalled: RecallResult) -> TurnStorage:
@@ -298,6 +306,22 @@ class ConversationChain(Runnable[TurnRequest, TurnReply]):
                 "This chain is asynchronous: use `await chain.ainvoke(...)`, or pass `event_loop`."
             )
         return self._event_loop
+
+
+def _answered(turn: PreparedTurn, answer: Answer) -> Answer | None:
+    """The answer; None for one of reasoning alone, if the client gets that as it is.
+
+    Raises:
+        ModelError: The answer consists of reasoning alone, which the client does not get.
+    """
+    if answer.text.strip() or answer.calls:
+        return answer
+    if turn.request.keeps_markup:
+        return None
+    raise ModelError(
+        "The chat model answered nothing but its reasoning. Try again, or let it write more.",
+        outage=False,
+    )
 
 
 def _tool_parts(turn: PreparedTurn, memory: CombinedMemory) -> dict[str, Any]:

@@ -4,20 +4,32 @@
 """
 
 import time
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, cast
 
 from langchain_classic.base_memory import BaseMemory
-from langchain_core.messages import BaseMessage, SystemMessage, get_buffer_string
+from langchain_core.agents import AgentAction
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    SystemMessage,
+    ToolMessage,
+    get_buffer_string,
+)
 from pydantic import ConfigDict, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import is_instance_schema
 
 from onionskin.chains.prompt import INSTRUCTIONS, prompt_parts
+from onionskin.memory.content import stored_text
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.langchain.client import Onionskin
+from onionskin.memory.langchain.message_conversion import is_from_user, rounds_in
 from onionskin.memory.langchain.named_sessions import ExternalSession
 from onionskin.memory.layers.base import RecallResult
 from onionskin.memory.types.messages import User
 
+_STEPS = "intermediate_steps"
 _OPAQUE = GetPydanticSchema(lambda _source, _handler: is_instance_schema(Onionskin))
 
 
@@ -61,7 +73,7 @@ class OnionskinMemory(BaseMemory):
         """Like `aload_memory_variables`, from a thread without an event loop."""
         return self.onionskin.event_loop.run_blocking(self.aload_memory_variables(inputs))
 
-    def save_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
+    def save_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         """Like `asave_context`, from a thread without an event loop."""
         self.onionskin.event_loop.run_blocking(self.asave_context(inputs, outputs))
 
@@ -76,12 +88,19 @@ class OnionskinMemory(BaseMemory):
         messages = _messages(recalled)
         return {self.memory_key: messages if self.return_messages else _text(messages)}
 
-    async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
-        """Store input and output as one turn: both or neither."""
+    async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Store input and output as one turn: both or neither.
+
+        The calls and results of an agent are stored with it: those of messages in the output, or of
+        the `intermediate_steps` of an `AgentExecutor`.
+        """
         if not self.saves:
             return
-        text, reply = self._input_text(inputs), _text_of(outputs, self.output_key, "output")
-        await self.onionskin.event_loop.run(self._remember(text, reply))
+        steps = outputs.get(_STEPS) or ()
+        kept = {name: value for name, value in outputs.items() if name != _STEPS}
+        answers = _answers(_value_of(kept, self.output_key, "output"))
+        text, messages = self._input_text(inputs), [*_messages_of(steps), *answers]
+        await self.onionskin.event_loop.run(self._remember(text, messages))
 
     async def aclear(self) -> None:
         """Delete the session."""
@@ -95,13 +114,15 @@ class OnionskinMemory(BaseMemory):
         memory = self.onionskin.memories[self.profile]
         return await self._session.recall(memory, memory.privacy.prepare_message(text).for_storage)
 
-    async def _remember(self, text: str, reply: str) -> None:
+    async def _remember(self, text: str, messages: list[BaseMessage]) -> None:
         memory = self.onionskin.memories[self.profile]
         message, recalled = memory.privacy.prepare_message(text), self._recalled
         if recalled is None or recalled.turn.text != message.for_storage:
             recalled = await self._recall(text)
         self._recalled = None
-        answer = memory.privacy.answer_for_storage(reply, message.private_texts)
+        results, rounds, answer = rounds_in(messages, memory.privacy, message.private_texts)
+        turn = replace(recalled.turn, results=results, rounds=rounds)
+        recalled = replace(recalled, turn=turn)
         committed = await memory.remember(recalled, answer, at=time.time())
         hooks = memory.plan_hooks(recalled.turn.user, committed)
         await self.onionskin.schedule(*memory.plan_tasks(recalled, answer), *hooks)
@@ -113,11 +134,52 @@ class OnionskinMemory(BaseMemory):
 
 def _text_of(values: dict[str, Any], key: str | None, kind: str) -> str:
     """The text of the value under `key`, or of the only value."""
+    value = _value_of(values, key, kind)
+    if isinstance(value, BaseMessage):
+        return stored_text(cast("Any", value.content))
+    said = _last_said(_messages_in(value))
+    return "\n".join(stored_text(cast("Any", one.content)) for one in said) or str(value)
+
+
+def _value_of(values: dict[str, Any], key: str | None, kind: str) -> Any:
     if key is None and len(values) != 1:
         names = ", ".join(sorted(values))
         raise InvalidInputError(f"Expected one {kind}, got {names!r}. Choose one with {kind}_key.")
-    value = values[key] if key is not None else next(iter(values.values()))
-    return str(value.text) if isinstance(value, BaseMessage) else str(value)
+    return values[key] if key is not None else next(iter(values.values()))
+
+
+def _last_said(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """The user's messages since the last answer; all messages if there is none."""
+    said: list[BaseMessage] = []
+    for message in messages:
+        if message.type in ("ai", "tool"):
+            said.clear()
+        elif is_from_user(message):
+            said.append(message)
+    return said or messages[-1:]
+
+
+def _answers(output: Any) -> list[BaseMessage]:
+    """An output as messages."""
+    if isinstance(output, BaseMessage):
+        return [output]
+    return _messages_in(output) or [AIMessage(str(output))]
+
+
+def _messages_in(value: Any) -> list[BaseMessage]:
+    """The messages in a list; an empty list for anything else."""
+    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, BaseMessage)]
+
+
+def _messages_of(steps: Iterable[tuple[AgentAction, Any]]) -> Iterator[BaseMessage]:
+    """The steps of an `AgentExecutor` as messages: each a call and its result."""
+    for number, (action, result) in enumerate(steps, 1):
+        id_ = str(getattr(action, "tool_call_id", None) or f"call_{number}")
+        arguments = action.tool_input
+        args = arguments if isinstance(arguments, dict) else {"input": arguments}
+        yield AIMessage("", tool_calls=[{"name": action.tool, "args": args, "id": id_}])
+        yield ToolMessage(str(result), tool_call_id=id_, name=action.tool)
 
 
 def _messages(recalled: RecallResult) -> list[BaseMessage]:

@@ -88,6 +88,8 @@ class TurnRequest:
             None if it shows none of them.
         is_stored: Whether the turn is stored; otherwise memory is read only.
         metadata: JSON of the client, stored with the user's message; empty for none.
+        keeps_markup: Whether the reply is the model's text unchanged, with its reasoning, which is
+            stored in no case.
         replaces_from: Position in the session from which on the turn replaces the messages: an
             edited or regenerated message. They stay stored, but are not recalled any more.
         earlier_messages: Messages of the user before `message` that belong to the same turn.
@@ -106,6 +108,7 @@ class TurnRequest:
     new_session_id: str = ""
     shown_from: int | None = None
     is_stored: bool = True
+    keeps_markup: bool = False
     replaces_from: int | None = None
     metadata: str = ""
     earlier_messages: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from onionskin.chains.answers import without_private
 from onionskin.chains.errors import ModelError
 from onionskin.chains.observers import StageEvent, TurnObserver, outcome_of
 from onionskin.chains.turn import PreparedTurn, TurnReply, with_prefill
+from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.combined import CombinedMemory
 from onionskin.memory.errors import OnionskinError
 from onionskin.memory.layers.base import RecallResult
@@ -112,11 +113,12 @@ class TurnStorage:
 
     async def _store_partial(self) -> Committed | None:
         answer, is_whole = self._answer, self._answer is not None
+        instructions, texts = self.turn.request.instructions, self.turn.message.private_texts
         beginning = "" if is_whole else "".join(self.texts)
+        beginning = visible_answer(with_prefill(instructions, beginning)) if beginning else ""
         if beginning.strip():
-            request, texts = self.turn.request, self.turn.message.private_texts
-            whole = with_prefill(request.instructions, beginning)
-            answer = without_private(Answer(whole, interrupted=True), self.memory.privacy, texts)
+            begun = Answer(beginning, interrupted=True)
+            answer = without_private(begun, self.memory.privacy, texts)
         try:
             # A commit that was cancelled may have arrived: its nonce prevents a second one.
             committed = await self._commit(answer, keeps_nonce=not is_whole)

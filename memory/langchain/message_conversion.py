@@ -5,6 +5,7 @@ Tool calls are parts of an answer. Results of tools are parts of the answer that
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 from langchain_core.messages import (
@@ -21,7 +22,14 @@ from langchain_core.messages.tool import ToolCall as LangChainCall
 from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.content import stored_text
 from onionskin.memory.privacy.policy import PrivacyPolicy
-from onionskin.memory.types.messages import Entry, Message, ToolCall, ToolResult
+from onionskin.memory.types.messages import (
+    Answer,
+    Entry,
+    Message,
+    ToolCall,
+    ToolResult,
+    ToolRound,
+)
 
 _USER_ROLES, _ASSISTANT_ROLES = ("user", "human"), ("assistant", "ai", "model")
 _SYNTHETIC = "lc_source"
@@ -158,6 +166,30 @@ def stored_messages(
         private_texts += prepared.private_texts
         stored.append(Message("user", prepared.for_storage, at, message.name))
     return [*stored, *answers()]
+
+
+def rounds_in(
+    messages: Sequence[BaseMessage], privacy: PrivacyPolicy, private_texts: tuple[str, ...]
+) -> tuple[tuple[ToolResult, ...], tuple[ToolRound, ...], Answer | None]:
+    """Results of the turn before, the answers with calls, each with its results, and the last one.
+
+    Args:
+        messages: The answers to one message of the user, and results of tools.
+        privacy: What is stored.
+        private_texts: Private texts of the user's message, which answers lose.
+    """
+    found = answers_in(
+        messages, lambda text: privacy.answer_for_storage(text, private_texts), at=0.0
+    )
+    answers = [message for _, message in found]
+    if not answers:
+        return (), (), None
+    rounds = [
+        ToolRound(answer.content, answer.calls, following.results)
+        for answer, following in pairwise(answers)
+    ]
+    last = answers[-1]
+    return answers[0].results, tuple(rounds), Answer(last.content, last.calls, last.refused)
 
 
 def _as_standard(message: BaseMessage) -> BaseMessage:

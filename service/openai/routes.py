@@ -139,6 +139,7 @@ def _turn(user: User, parsed: ParsedRequest, place: Place, profile: str) -> Turn
         shown_from=place.shown_from,
         replaces_from=place.replaces_from,
         new_session_id=place.new_session_id,
+        keeps_markup=True,
     )
 
 
