@@ -26,6 +26,7 @@ from onionskin.service.openai.transcript_tree import (
     Talk,
     compare,
     compare_branches,
+    is_edited,
     is_same,
 )
 
@@ -126,7 +127,7 @@ class SessionMatcher:
         if name.session_id and not talk.history:
             return Place(name.session_id, None, await self._corrected(user, talk, name.session_id))
         anchor = await self._named(user, name)
-        match = await self._best_match(user, talk, anchor)
+        match = await self._best_match(user, talk, anchor) or await self._edited(user, talk, anchor)
         if match is None:
             own_id = "" if anchor else name.own_session_id
             return await self._begun(user, talk, own_id, profile)
@@ -264,6 +265,18 @@ class SessionMatcher:
                 continue
             best = [*best, match] if agreed == longest else [match]
         return ending or (best[0] if len(best) == 1 else None)
+
+    async def _edited(self, user: User, talk: Talk, anchor: Session | None) -> Match | None:
+        """The session whose first message was edited, if the client kept what followed it."""
+        sessions = [anchor] if anchor else await self._first_page(user)
+        for session in sessions:
+            entries = await self.store.transcripts.read_live(user, session, count=len(talk.history))
+            if is_edited(entries, talk.history, self._privacy):
+                return Match(session, entries, Agreement(), Agreement())
+        return None
+
+    async def _first_page(self, user: User) -> list[Session]:
+        return await self.store.sessions.list(user, after=None, count=_PAGES[0])
 
     async def _recent(self, user: User, anchor: Session | None) -> AsyncIterator[Session]:
         """The user's recent sessions without the named one, latest first."""

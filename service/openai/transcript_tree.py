@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from onionskin.memory.answer_markup import visible_answer
 from onionskin.memory.privacy.echo_removal import matches_redacted
@@ -12,6 +13,8 @@ from onionskin.memory.types.messages import Entry, Message, Session
 from onionskin.service.openai.front_ends import without_note
 
 _ROOT = -1
+_SIMILAR, _COMPARED = 0.6, 2000
+"""Share of equal words in an edited message, among so many of its first characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,26 @@ def compare_branches(
         ends.sort(key=lambda position: (position in abandoned, -position))
         agreement = Agreement(count, ends[0])
     return agreement
+
+
+def is_edited(live: Sequence[Entry], history: Sequence[Message], privacy: PrivacyPolicy) -> bool:
+    """Whether a history is the beginning of a session, but for edits of the user's messages.
+
+    All answers agree, and there is one; each other message is equal or similar. A chat of its own
+    rarely gets the same answers to similar messages, and would be found by its own beginning.
+    """
+    if len(live) < len(history) or all(message.role == "user" for message in history):
+        return False
+    return all(
+        is_same(entry.message, message, privacy)
+        or (entry.message.role == message.role == "user" and _is_similar(entry.message, message))
+        for entry, message in zip(live, history, strict=False)
+    )
+
+
+def _is_similar(stored: Message, message: Message) -> bool:
+    words = (stored.content[:_COMPARED].split(), message.content[:_COMPARED].split())
+    return SequenceMatcher(None, *words, autojunk=False).ratio() >= _SIMILAR
 
 
 def is_same(stored: Message, message: Message, privacy: PrivacyPolicy) -> bool:

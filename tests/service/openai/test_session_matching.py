@@ -79,6 +79,34 @@ def test_an_edited_message_replaces_what_followed(client: OpenAI, backend: Backe
     assert "He likes walks" not in _prompt(backend)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_an_edited_first_message_replaces_although_the_rest_is_sent_again(
+    client: OpenAI, backend: Backend, named: bool
+) -> None:
+    backend.model.reply = lambda _: "Noted."
+    history = _talk(client, "edit-first", "My dog is called Rex.", "He is brown.")
+    (session,) = backend.sessions("edit-first")
+    history[0] = from_user("My dog is called Max.")
+    headers = {"X-Session-Id": session["session_id"]} if named else {}
+    client.with_options(default_headers=headers).chat.completions.create(
+        model="layered", user="edit-first", messages=[*history, from_user("What is he called?")]
+    )
+    assert "Rex" not in _prompt(backend)
+    assert len(backend.sessions("edit-first")) == 1
+    assert transcripts(backend, "edit-first")[0][0] == "My dog is called Max."
+    assert "My dog is called Rex." in _all_messages(backend, "edit-first")
+
+
+def test_a_conversation_from_elsewhere_with_the_same_answers_is_one_of_its_own(
+    client: OpenAI, backend: Backend
+) -> None:
+    backend.model.reply = lambda _: "Noted."
+    _talk(client, "elsewhere", "My dog is called Rex.", "He is brown.")
+    foreign = [from_user("The tax office wants a form."), from_assistant("Noted.")]
+    ask(client, "elsewhere", *foreign, from_user("Which form?"))
+    assert len(backend.sessions("elsewhere")) == 2
+
+
 def test_six_regenerations_leave_one_session_with_one_answer(
     client: OpenAI, backend: Backend
 ) -> None:
