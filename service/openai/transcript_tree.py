@@ -141,12 +141,14 @@ def compare_branches(
 
 
 def is_edited(live: Sequence[Entry], history: Sequence[Message], privacy: PrivacyPolicy) -> bool:
-    """Whether a history is the beginning of a session, but for edits of the user's messages.
+    """Whether a history is the beginning of a session whose first message was edited.
 
-    All answers agree, and there is one; each other message is equal or similar. A chat of its own
+    All answers agree, and there is one; each message of the user is equal or similar. A chat of its own
     rarely gets the same answers to similar messages, and would be found by its own beginning.
     """
     if len(live) < len(history) or all(message.role == "user" for message in history):
+        return False
+    if is_same(live[0].message, history[0], privacy):
         return False
     return all(
         is_same(entry.message, message, privacy)

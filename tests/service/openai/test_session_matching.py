@@ -83,18 +83,19 @@ def test_an_edited_message_replaces_what_followed(client: OpenAI, backend: Backe
 def test_an_edited_first_message_replaces_although_the_rest_is_sent_again(
     client: OpenAI, backend: Backend, named: bool
 ) -> None:
+    user = f"edit-first-{named}"
     backend.model.reply = lambda _: "Noted."
-    history = _talk(client, "edit-first", "My dog is called Rex.", "He is brown.")
-    (session,) = backend.sessions("edit-first")
+    history = _talk(client, user, "My dog is called Rex.", "He is brown.")
+    (session,) = backend.sessions(user)
     history[0] = from_user("My dog is called Max.")
     headers = {"X-Session-Id": session["session_id"]} if named else {}
     client.with_options(default_headers=headers).chat.completions.create(
-        model="layered", user="edit-first", messages=[*history, from_user("What is he called?")]
+        model="layered", user=user, messages=[*history, from_user("What is he called?")]
     )
     assert "Rex" not in _prompt(backend)
-    assert len(backend.sessions("edit-first")) == 1
-    assert transcripts(backend, "edit-first")[0][0] == "My dog is called Max."
-    assert "My dog is called Rex." in _all_messages(backend, "edit-first")
+    assert len(backend.sessions(user)) == 1
+    assert transcripts(backend, user)[0][0] == "My dog is called Max."
+    assert "My dog is called Rex." in _all_messages(backend, user)
 
 
 def test_a_conversation_from_elsewhere_with_the_same_answers_is_one_of_its_own(
