@@ -149,7 +149,9 @@ class Completion:
     def tokens(self) -> list[bytes]:
         """The events with the text, one a word; blanks go with the word that follows them."""
         words: list[str] = re.findall(r"\s*\S+|\s+", self._text)
-        events = [self._event({"content": word}) for word in words]
+        reasoning = re.findall(r"\s*\S+", self._more.get("reasoning_content") or "")
+        events = [self._event({"reasoning_content": word}) for word in reasoning]
+        events += [self._event({"content": word}) for word in words]
         if refusal := self._more.get("refusal"):
             events += [self._event({"refusal": word}) for word in re.findall(r"\s*\S+", refusal)]
         for index, call in enumerate(self._more.get("tool_calls") or ()):

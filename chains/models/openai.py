@@ -7,13 +7,10 @@ installed version, and the requests with those of the unmodified ChatOpenAI.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import httpx2
 import msgspec
 import openai
@@ -27,9 +24,13 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
 from onionskin.chains.callbacks import has_no_callbacks
+from onionskin.chains.models.openai_transport import (
+    FIRST_ATTEMPT,
+    Transport,
+    TransportResponse,
+)
 from onionskin.chains.prompt import Prompt
 from onionskin.chains.prompt_messages import ClientPrompt
-from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 
 LANGCHAIN_METHODS: dict[str, tuple[str, ...]] = {
     "ainvoke": (
@@ -87,98 +88,13 @@ LANGCHAIN_FIELDS = frozenset(
     }
 )
 """Fields of ChatOpenAI that `FastChatOpenAI` reads."""
-_KEEPALIVE_SECONDS, _CONNECT_SECONDS = 5.0, 5.0
-_OMITTED_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _PATH, _OK, _REDIRECTS = "/chat/completions", 200, range(300, 400)
 _SDK_OPTIONS = {"response_format", "timeout", "extra_headers", "extra_query"}
 """Options that the SDK alone handles."""
 _ROLES = {"human": "user", "ai": "assistant"}
 _TRACING_OPTIONS = ("ls_", "structured_output")
-
-
-@dataclass(frozen=True, slots=True)
-class TransportResponse:
-    """A server's response.
-
-    Attributes:
-        headers: Names in lower case, and values.
-    """
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-class Transport:
-    """HTTP requests to one server through aiohttp, with keep-alive. The owner closes it.
-
-    Args:
-        url: The server's URL, whose path precedes the paths of requests.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_OMITTED_HEADERS,
-        )
-
-    async def post(
-        self, path: str, headers: list[tuple[str, str]], body: bytes, seconds: float
-    ) -> TransportResponse:
-        """The response to a POST request.
-
-        Raises:
-            httpx2.RequestError: The server is unreachable, closed the connection early, or took
-                more than `seconds`.
-        """
-        timeout = aiohttp.ClientTimeout(sock_read=seconds, sock_connect=_CONNECT_SECONDS)
-        try:
-            async with self._session.post(
-                f"{self._url}{path}",
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                fields = [(name.lower(), value) for name, value in response.headers.items()]
-                return TransportResponse(response.status, fields, await _body(response))
-        except aiohttp.ServerTimeoutError as error:
-            raise httpx2.ReadTimeout("The server did not answer in time.") from error
-        except aiohttp.ClientConnectorError as error:
-            raise httpx2.ConnectError(f"The server cannot be reached: {error}.") from error
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as error:
-            raise httpx2.ReadError("The connection closed before the response ended.") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise httpx2.RemoteProtocolError("The server's response is not valid HTTP.") from error
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._session.close()
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise httpx2.RemoteProtocolError(
-            "The response is compressed although the request forbids it."
-        )
-    pieces, size = list[bytes](), 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > LARGEST_RESPONSE_BYTES:
-            raise httpx2.RemoteProtocolError(
-                f"The response is larger than {LARGEST_RESPONSE_BYTES} bytes."
-            )
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-_FIRST_ATTEMPT: ContextVar[TransportResponse | httpx2.RequestError | None] = ContextVar(
-    "first_attempt", default=None
-)
-"""The result of the first attempt, which the SDK handles in place of one of its own."""
+_DROPPED_FIELDS = ("refusal", "reasoning_content")
+"""Texts of an answer that LangChain's messages lack; clients may have to send them back."""
 
 
 class FastChatOpenAI(ChatOpenAI):
@@ -251,11 +167,11 @@ class FastChatOpenAI(ChatOpenAI):
             if (completion := _completion(attempt)) is not None:
                 return self._create_chat_result(completion)  # pyright: ignore[reportUnknownMemberType]
             attempt = None if attempt.status in _REDIRECTS else attempt
-        token = _FIRST_ATTEMPT.set(attempt)
+        token = FIRST_ATTEMPT.set(attempt)
         try:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
         finally:
-            _FIRST_ATTEMPT.reset(token)
+            FIRST_ATTEMPT.reset(token)
 
     def use_transport(self, transport: Transport) -> None:
         """Send first attempts through `transport`, with the headers that the SDK would send."""
@@ -300,12 +216,11 @@ class FastChatOpenAI(ChatOpenAI):
         response: dict[str, Any] | openai.BaseModel,
         generation_info: dict[str, Any] | None = None,
     ) -> ChatResult:
-        """The result of a completion; LangChain drops the refusal of a dict."""
+        """The result of a completion, with fields that LangChain drops."""
         result = super()._create_chat_result(response, generation_info)  # pyright: ignore[reportUnknownMemberType]
         if isinstance(response, dict) and response.get("choices"):
-            refusal = response["choices"][0]["message"].get("refusal")
-            if refusal:
-                result.generations[0].message.additional_kwargs["refusal"] = refusal
+            message: dict[str, Any] = response["choices"][0]["message"]
+            result.generations[0].message.additional_kwargs.update(_dropped_fields(message))
         return result
 
     def _convert_chunk_to_generation_chunk(
@@ -314,15 +229,14 @@ class FastChatOpenAI(ChatOpenAI):
         default_chunk_class: type,
         base_generation_info: dict[str, Any] | None,
     ) -> ChatGenerationChunk | None:
-        """A piece of a stream; LangChain drops the refusal in it."""
+        """A piece of a stream, with fields that LangChain drops."""
         piece = super()._convert_chunk_to_generation_chunk(  # pyright: ignore[reportUnknownMemberType]
             chunk, default_chunk_class, base_generation_info
         )
         choices: list[dict[str, Any]] = chunk.get("choices") or []
         delta: dict[str, Any] = choices[0].get("delta") or {} if choices else {}
-        refusal = delta.get("refusal")
-        if refusal and piece is not None:
-            piece.message.additional_kwargs["refusal"] = refusal
+        if piece is not None:
+            piece.message.additional_kwargs.update(_dropped_fields(delta))
         return piece
 
     def _get_request_payload(
@@ -334,25 +248,6 @@ class FastChatOpenAI(ChatOpenAI):
         messages = payload["messages"]
         extra: dict[str, Any] = payload.get("extra_body") or {}
         return {**payload, "messages": [], "extra_body": {"messages": messages, **extra}}
-
-
-class FirstAttemptClient(openai.DefaultAsyncHttpxClient):
-    """The SDK's HTTP client, which returns the result of a first attempt as that of its own."""
-
-    async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
-        """The response to a request."""
-        attempt = _FIRST_ATTEMPT.get()
-        _FIRST_ATTEMPT.set(None)
-        if isinstance(attempt, TransportResponse):
-            response = httpx2.Response(
-                attempt.status, headers=attempt.headers, content=attempt.body
-            )
-            response.request = request
-            return response
-        if attempt is not None:
-            attempt.request = request
-            raise attempt
-        return await super().send(request, **kwargs)
 
 
 @asynccontextmanager
@@ -369,6 +264,12 @@ async def with_transport(model: FastChatOpenAI, url: str) -> AsyncGenerator[Fast
         yield model
     finally:
         await transport.aclose()
+
+
+def _dropped_fields(message: dict[str, Any]) -> dict[str, str]:
+    """The fields of an answer, or a piece of one, that LangChain drops."""
+    fields = {name: message.get(name) for name in _DROPPED_FIELDS}
+    return {name: text for name, text in fields.items() if isinstance(text, str) and text}
 
 
 def _with_sent_messages(prompt: LanguageModelInput, options: dict[str, Any]) -> dict[str, Any]:

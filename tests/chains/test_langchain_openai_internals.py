@@ -16,10 +16,9 @@ from onionskin.chains.models.openai import (
     LANGCHAIN_FIELDS,
     LANGCHAIN_METHODS,
     FastChatOpenAI,
-    FirstAttemptClient,
     Transport,
-    TransportResponse,
 )
+from onionskin.chains.models.openai_transport import FirstAttemptClient, TransportResponse
 
 _COMPLETION: dict[str, Any] = {
     "id": "1",

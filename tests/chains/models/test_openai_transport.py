@@ -23,7 +23,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from onionskin.chains.models.factory import ModelOptions, open_model
-from onionskin.chains.models.openai import Transport
+from onionskin.chains.models.openai_transport import Transport
 from onionskin.chains.prompt import Prompt
 from onionskin.memory.http_limits import LARGEST_RESPONSE_BYTES
 from tests.openai_server import Fault, OpenAIServer

@@ -66,6 +66,24 @@ def test_earlier_messages_reach_the_model_with_all_their_fields(
     assert last["content"].endswith("Book it.")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_reasoning_reaches_the_client_and_is_not_stored(
+    client: OpenAI, backend: Backend, stream: bool
+) -> None:
+    user = f"q1r-{stream}"
+    backend.model.answers.append({"content": "Gent.", "reasoning_content": "It said so."})
+    reply = ask(client, user, from_user("Where is my flat?"), stream=stream)
+    if stream:
+        deltas = [one.choices[0].delta for one in reply if one.choices]
+        reasoning = "".join(getattr(one, "reasoning_content", None) or "" for one in deltas)
+        text = "".join(one.content or "" for one in deltas)
+    else:
+        message = reply.choices[0].message
+        reasoning, text = message.reasoning_content, message.content
+    assert (reasoning, text) == ("It said so.", "Gent.")
+    assert backend.transcript(user) == ["Where is my flat?", "Gent."]
+
+
 def test_what_the_client_shows_is_not_added_again(client: OpenAI, backend: Backend) -> None:
     backend.model.reply = lambda _: "Noted."
     history: list[Any] = []
