@@ -186,7 +186,7 @@ class RecordMerger:
         importance = min(1.0, round(record.importance + _IMPORTANCE_STEP, _DECIMALS))
         after = replace(
             record,
-            confirmed=_latest((*record.confirmed, turn)),
+            confirmed=latest_confirmations((*record.confirmed, turn)),
             importance=importance,
             revision=record.revision + 1,
         )
@@ -211,7 +211,7 @@ class RecordMerger:
         )
 
 
-def _latest(turns: tuple[str, ...]) -> tuple[str, ...]:
+def latest_confirmations(turns: tuple[str, ...]) -> tuple[str, ...]:
     """The latest turns; of each session at least one, as long as there are not too many."""
     if len(turns) <= _MAX_CONFIRMATIONS:
         return turns

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onionskin.memory.errors import EncryptedValueError, RecordConflictError, UnknownRecordError
+from onionskin.memory.records.consolidation import latest_confirmations
 from onionskin.memory.retrieval import IndexCache
 from onionskin.memory.retrieval.index.index_cache import CachedIndex
 from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.change_log import Abandon
-from onionskin.memory.types.messages import User
+from onionskin.memory.types.messages import Session, User
 from onionskin.memory.types.records import Record, RecordChange
 
 _ATTEMPTS = 20
@@ -109,6 +110,45 @@ def _covers(change: Abandon, turn_id: str) -> bool:
     if session_id != change.session_id or not position.isdecimal():
         return False
     return change.first <= int(position) < change.first + change.count
+
+
+async def add_copied_sources(
+    store: RedisStore, indexes: IndexCache, user: User, original: Session, copy: Session
+) -> None:
+    """Make the turns of a copied session sources of what was drawn from the original's.
+
+    Raises:
+        RecordConflictError: Records of the user keep changing.
+    """
+
+    def copied(turn_id: str) -> str | None:
+        session_id, _, position = turn_id.partition(".")
+        if session_id != original.id or not position.isdecimal():
+            return None
+        place, abandoned = int(position), original.abandoned
+        new_place = abandoned.count_live(0, place)
+        is_copied = place not in abandoned and new_place < copy.length
+        return f"{copy.id}.{new_place}" if is_copied else None
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        writes: list[RecordWrite] = []
+        for before in (await indexes.refresh(user)).records:
+            turns = [turn for source in before.sources if (turn := copied(source))][-1:]
+            if turns and turns[0] not in before.sources:
+                after = replace(
+                    before,
+                    confirmed=latest_confirmations((*before.confirmed, *turns)),
+                    revision=before.revision + 1,
+                )
+                writes.append(RecordWrite(after, before))
+        try:
+            if writes:
+                await store.records.write(user, writes)
+        except (RecordConflictError, UnknownRecordError):
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def _session_of(turn_id: str) -> str:

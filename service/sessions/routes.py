@@ -181,9 +181,11 @@ async def fork_user_session(
     """Copy a session into a new, independent one; the original does not change."""
     options = body or ForkRequest(messages=None, profile=None)
     profile = state.profile_named(options.profile)
+    original = await state.store.sessions.get(user, session_id)
     copy = await state.store.sessions.fork(
         user, session_id, now=time.time(), upto=options.messages, profile=profile
     )
+    await source_removal.add_copied_sources(state.store, state.indexes, user, original, copy)
     return SessionInfo.of(copy)
 
 

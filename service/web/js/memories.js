@@ -41,13 +41,13 @@ export function createMemories(app) {
   }
 
   async function search(wanted) {
-    const body = { query: wanted, top_k: TOP_K, include_archived: archived.checked };
+    const body = { query: wanted, top_k: TOP_K, include_archived: archived.checked, include_superseded: archived.checked };
     const { hits } = await api.post(path("search"), body);
     return { rows: hits.map((hit) => ({ memory: hit.memory, hit })), next: null };
   }
 
   async function page(cursor) {
-    const asks = new URLSearchParams({ limit: String(PAGE), include_archived: String(archived.checked), ...(cursor ? { cursor } : {}) });
+    const asks = new URLSearchParams({ limit: String(PAGE), include_archived: String(archived.checked), include_superseded: String(archived.checked), ...(cursor ? { cursor } : {}) });
     const result = await api.get(`${path()}?${asks}`);
     return { rows: result.memories.map((memory) => ({ memory })), next: result.next_cursor };
   }
@@ -78,13 +78,13 @@ export function createMemories(app) {
 
   fill(byId("memories"),
     make("div", { class: "memory-tools" }, query, button("Add", add, { class: "plain", id: "memory-add" })),
-    make("label", { class: "check", for: "memory-archived" }, archived, "Archived ones too"),
+    make("label", { class: "check", for: "memory-archived" }, archived, "Archived ones too, and outdated ones"),
     adding, quarantine, status, list, more);
 
   /** Scroll to a memory and focus its first button. */
   async function show(memory) {
     query.value = "";
-    if (memory.archived) archived.checked = true;
+    if (memory.status !== "current") archived.checked = true;
     app.tabs.select("memories");
     app.panes.show("inspector");
     await noting(load);

@@ -13,6 +13,8 @@ import { ago, beginning } from "./formatting.js";
  * @param {object} memory as returned by the API
  * @param {object} more `hit`, its search result; `changed`, called after a change
  */
+const STATUS = { superseded: "no longer true", ended: "no longer true", upcoming: "not yet true" };
+
 export function memoryCard(app, memory, { hit, changed }) {
   const { api, store } = app;
   const path = (...parts_) => of(store.get().user, "memories", memory.id, ...parts_);
@@ -55,7 +57,7 @@ export function memoryCard(app, memory, { hit, changed }) {
 
   function read() {
     const reasons = make("div", { class: "reasons" });
-    const details = [memory.kind, memory.term === "short" ? "short-term" : null, memory.topic ? `on ${memory.topic}` : null, `importance ${memory.importance.toFixed(1)}`, memory.archived ? "archived" : null, memory.valid_to ? "no longer true" : null, ago(memory.updated)];
+    const details = [memory.kind, memory.term === "short" ? "short-term" : null, memory.topic ? `on ${memory.topic}` : null, `importance ${memory.importance.toFixed(1)}`, memory.status === "current" ? null : STATUS[memory.status] ?? memory.status, ago(memory.updated)];
     fill(body,
       make("p", { class: "memory-content" }, memory.pinned ? make("span", { class: "chip" }, "pinned") : null, memory.content),
       make("p", { class: "hint" }, details.filter(Boolean).join(" · ")),

@@ -110,3 +110,19 @@ def test_it_works_without_an_event_loop(waiting: Onionskin, user: User) -> None:
         OnionskinVectorStore.from_texts(
             _TEXTS, VectorStoreIntegrationTests.get_embeddings(), onionskin=waiting, user=user
         )
+
+
+async def test_documents_that_are_not_current_are_not_found(
+    onionskin: Onionskin, user: User
+) -> None:
+    store = OnionskinVectorStore(onionskin, user)
+    memories = RecordService(onionskin.store, onionskin.indexes, onionskin.embedder)
+    outdated, archived, current = await store.aadd_texts(["A dog.", "Dogs.", "Two dogs."])
+    await memories.update(user, outdated, {"valid_to": 1.0})
+    await memories.update(user, archived, {"archived": True})
+    vector = (await onionskin.embedder.embed(["dog"]))[0].tolist()
+    for found in (
+        await store.asimilarity_search("A dog.", k=9),
+        await store.asimilarity_search_by_vector(vector, k=9),
+    ):
+        assert [one.id for one in found] == [current]

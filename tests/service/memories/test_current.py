@@ -135,7 +135,7 @@ def test_every_reason_not_to_be_current_counts_everywhere(
         assert found["status"] == status
 
 
-def test_a_memory_that_is_written_anew_is_current_again(backend: Backend) -> None:
+def test_a_memory_that_is_written_again_is_current_again(backend: Backend) -> None:
     url = "/v1/users/c6"
     gone = _record(_OSLO, "Oslo.", topic="home", superseded_by=_ROME, valid_to=2.0, archived=True)
     said = backend.say("c6", "I live in Rome.").json()
@@ -186,6 +186,25 @@ def test_deleting_a_session_deletes_what_was_drawn_from_it_alone(backend: Backen
     assert "Has a dog called Rex." not in _prompt(backend)
     restored = backend.client.post(f"{url}/memories/m_0000000000000001/restore")
     assert restored.status_code == 404
+
+
+def test_a_copy_of_a_session_states_its_facts_too(backend: Backend) -> None:
+    url = "/v1/users/d2"
+    first = backend.say("d2", "My dog is called Rex.").json()
+    second = backend.say("d2", "I live in Porto.").json()
+    session = f"{url}/sessions/{first['session_id']}"
+    _restore(
+        backend,
+        "d2",
+        _record("m_0000000000000001", "Has a dog called Rex.", source=first["turn_id"]),
+        _record("m_0000000000000002", "Lives in Porto.", source=second["turn_id"]),
+    )
+    copy = backend.client.post(f"{session}/fork", json={"messages": 2}).json()["session_id"]
+    backend.client.delete(session).raise_for_status()
+    (left,) = backend.client.get(f"{url}/memories").json()["memories"]
+    assert (left["content"], left["source"]) == ("Has a dog called Rex.", f"{copy}.0")
+    backend.client.delete(f"{url}/sessions/{copy}").raise_for_status()
+    assert _contents(backend.client.get(f"{url}/memories")) == []
 
 
 def test_a_source_has_to_be_a_turn_of_the_user(backend: Backend) -> None:

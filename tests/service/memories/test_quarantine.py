@@ -66,6 +66,17 @@ def test_what_reads_like_an_order_is_held_until_it_is_released(
             held = client.get(f"{base}/quarantine").json()["held"]
             assert {one["kind"] for one in held} == {"message", "memory"}
             assert memory in {one["id"] for one in held}
+            home = client.post(f"{base}/sessions", json={"message": "Which order?"}).json()
+            assert (home["standing"], home["relevant"]) == ([], [])
+            assert client.get(f"{base}/preferences").json() == {"preferences": []}
+            assert client.get(f"{base}/memories").json()["memories"] == []
+            query = {"query": body["content"]}
+            assert client.post(f"{base}/memories/search", json=query).json() == {"hits": []}
+            (hit,) = client.post(
+                f"{base}/memories/search", json=query | {"include_quarantined": True}
+            ).json()["hits"]
+            assert (hit["memory"]["id"], hit["memory"]["status"]) == (memory, "quarantined")
+            assert client.get(f"{base}/memories/{memory}").json()["status"] == "quarantined"
             wanted = {"ids": [one["id"] for one in held]}
             other = client.post("/v1/users/bob/quarantine/release", json=wanted)
             assert other.json() == {"released": 0}
