@@ -195,6 +195,7 @@ class SyncOnionskinClient:
         *,
         session_id: str = "latest",
         create: bool = False,
+        replaces_from: int | None = None,
         profile: str | None = None,
         on_conflict: OnConflict | None = None,
         key: str | None = None,
@@ -208,6 +209,7 @@ class SyncOnionskinClient:
             session_id: Session to continue; `latest` for the one that a turn would continue, or a
                 new one; `new` for a new one.
             create: Whether to create the session if it does not exist.
+            replaces_from: Position from which on these replace the session's messages.
             profile: Memory profile.
             on_conflict: Behaviour while a turn runs on the session.
             key: Idempotency key, valid for a day; generated if None.
@@ -218,6 +220,7 @@ class SyncOnionskinClient:
             messages,
             key,
             create=create,
+            replaces_from=replaces_from,
             profile=profile,
             on_conflict=on_conflict,
         )

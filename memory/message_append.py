@@ -67,11 +67,14 @@ class AppendTarget:
         session_id: The session; None for the latest one, or a new one.
         creates: Whether `session_id` is created if it does not exist.
         is_new: Whether to begin a new session in any case.
+        replaces_from: Position from which on the session's messages are replaced, as by an edit;
+            None to replace none.
     """
 
     session_id: str | None = None
     creates: bool = False
     is_new: bool = False
+    replaces_from: int | None = None
 
 
 class MessageAppender:
@@ -143,7 +146,7 @@ class MessageAppender:
         snapshot = await acquire(lock, load)
         try:
             return await self._store_messages(
-                user, snapshot, messages, lock, profile=profile, nonce=nonce
+                user, snapshot, messages, lock, target=target, profile=profile, nonce=nonce
             )
         except BaseException:
             await self._release(user, snapshot, lock)
@@ -180,6 +183,7 @@ class MessageAppender:
         messages: Sequence[NewMessage],
         lock: SessionLock,
         *,
+        target: AppendTarget,
         profile: str,
         nonce: str,
     ) -> AppendResult:
@@ -210,6 +214,7 @@ class MessageAppender:
             lock_token=lock.token,
             nonce=nonce,
             epoch=snapshot.epoch,
+            replaces_from=None if snapshot.is_new else target.replaces_from,
         )
         entries = entries_of(committed, pairs)
         if committed.sequence:
@@ -217,7 +222,9 @@ class MessageAppender:
             self._indexes.append_committed(user, cursor, entries)
             for task in self._tasks(user, snapshot, memory, session, entries):
                 self._on_task(task)
-        items = await self._items(user, snapshot, committed, messages, known)
+        items = await self._items(
+            user, snapshot, committed, messages, known, replaces_from=target.replaces_from
+        )
         if committed.sequence and memory.hooks:
             for task in _hook_tasks(user, memory, committed, items, entries):
                 self._on_task(task)
@@ -275,11 +282,20 @@ class MessageAppender:
         committed: Committed | None,
         messages: Sequence[NewMessage],
         known: Mapping[str, int],
+        *,
+        replaces_from: int | None = None,
     ) -> tuple[AppendedMessage, ...]:
         """The position and turn of each message."""
         place = committed.position if committed else 0
         session_id = committed.session_id if committed else snapshot.session.id
-        turns = _TurnPositions(self._store, user, session_id)
+        abandoned, first = snapshot.session.abandoned, committed.position if committed else 0
+
+        def is_abandoned(position: int) -> bool:
+            if committed and replaces_from is not None and replaces_from <= position < first:
+                return True
+            return position in abandoned
+
+        turns = _TurnPositions(self._store, user, session_id, is_abandoned)
         items: list[AppendedMessage] = []
         for each in messages:
             earlier = known.get(each.client_id) if each.client_id else None
@@ -301,20 +317,24 @@ class MessageAppender:
 class _TurnPositions:
     """Finds the first message of a message's turn; pages of the transcript are read once."""
 
-    def __init__(self, store: RedisStore, user: User, session_id: str) -> None:
+    def __init__(
+        self, store: RedisStore, user: User, session_id: str, is_abandoned: Callable[[int], bool]
+    ) -> None:
         self._store, self._user, self._session_id = store, user, session_id
+        self._is_abandoned = is_abandoned
         self._roles: dict[int, str] = {}
 
     async def of(self, position: int) -> int | None:
         """Position of the first message of the turn; None before the user's first message."""
-        seen_user = False
+        begin: int | None = None
         while position >= 0:
-            role = await self._role(position)
-            if seen_user and role != "user":
-                return position + 1
-            seen_user = seen_user or role == "user"
+            if not self._is_abandoned(position):
+                role = await self._role(position)
+                if begin is not None and role != "user":
+                    return begin
+                begin = position if role == "user" else begin
             position -= 1
-        return 0 if seen_user else None
+        return begin
 
     async def _role(self, position: int) -> str:
         if position not in self._roles:

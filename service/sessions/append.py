@@ -143,6 +143,13 @@ class AppendRequest(Body):
     create: bool = Field(
         default=False, description="Whether to create the session of the path if there is none."
     )
+    replaces_from: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**53,
+        description="Position from which on the session's messages are replaced by these, as by "
+        "an edit or a new answer. The replaced ones stay stored, but are not recalled.",
+    )
     profile: str | None = Field(
         default=None, description="Memory profile; default: that of the session."
     )
@@ -313,7 +320,9 @@ async def append_messages(
         profile=profile,
     )
     is_named = session_id not in {"latest", "new"}
-    target = AppendTarget(session_id if is_named else None, body.create, session_id == "new")
+    target = AppendTarget(
+        session_id if is_named else None, body.create, session_id == "new", body.replaces_from
+    )
     result = await state.appender.append(
         user,
         target,

@@ -213,6 +213,23 @@ def test_appended_messages_are_summarized_like_a_turns(backend: Backend) -> None
     until(is_folded)
 
 
+def test_an_edit_replaces_what_follows_it(backend: Backend) -> None:
+    first = [_said("Hello."), _answered("Hi.")]
+    done = _append(backend, "kim", "new", *first, _said("My dog is Rex."), _answered("Ok.")).json()
+    session = done["session_id"]
+    pair = [_said("My dog is Max."), _answered("Fine.")]
+    edited = _append(backend, "kim", session, *pair, replaces_from=2).json()
+    assert [one["position"] for one in edited["messages"]] == [4, 5]
+    assert {one["turn_id"] for one in edited["messages"]} == {f"{session}.4"}
+    again = _append(backend, "kim", session, _answered("Great."), replaces_from=5).json()
+    assert again["messages"][0]["turn_id"] == f"{session}.4"
+    live = [one["content"] for one in _stored(backend, "kim", session)]
+    assert live == ["Hello.", "Hi.", "My dog is Max.", "Great."]
+    hits = backend.client.post("/v1/users/kim/search", json={"query": "dog"}).json()["hits"]
+    assert hits[0]["message"]["content"] == "My dog is Max."
+    assert "Rex" not in str(hits)
+
+
 @pytest.mark.parametrize(
     ("messages", "more", "status"),
     [
