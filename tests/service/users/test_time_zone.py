@@ -228,7 +228,7 @@ def test_header_setting_claim_and_default_in_this_order(tokens: Backend) -> None
     assert zone(zoneinfo="America/Lima") == "Asia/Tokyo"
 
 
-def test_extraction_reads_lines_by_the_clock_of_whoever_said_them(
+def test_extraction_reads_lines_by_the_clock_of_their_speaker(
     model: OpenAIServer, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.toml").write_text(
