@@ -293,7 +293,10 @@ class LayeredMemoryMiddleware(AgentMiddleware[MemoryState, Any, Any]):
         committed = await self._onionskin.store.transcripts.commit(
             turn.user,
             session,
-            list(zip(contents, vectors, strict=True)),
+            [
+                (replace(message, utc_offset=recalled.turn.utc_offset), vector)
+                for message, vector in zip(contents, vectors, strict=True)
+            ],
             create=snapshot.is_new,
             epoch=snapshot.epoch,
             nonce=nonce_of(turn.said, contents),
