@@ -141,10 +141,7 @@ class OnionskinClient:
         store: bool = True,
         key: str | None = None,
     ) -> AsyncIterator[Token | Reply]:
-        """Like `chat`, but yields tokens and finally the whole reply.
-
-        A caller that stops before the reply leaves nothing stored.
-        """
+        """Like `chat`, but yields tokens, then the reply; a stop stores what came before it."""
         turn = operations.chat(
             user_id,
             message,
@@ -175,16 +172,9 @@ class OnionskinClient:
         session_id: str | None = None,
         profile: str | None = None,
     ) -> Context:
-        """Read the memory for a message, for a model that you call yourself; stores nothing.
-
-        Args:
-            user_id: The user who sends the message.
-            message: Text of the message.
-            session_id: Session to continue; None for the latest one, or none.
-            profile: Memory profile.
-        """
-        operation = operations.context(user_id, message, session_id=session_id, profile=profile)
-        return await self._run(operation)
+        """Read the memory for a message, for a model that you call yourself; stores nothing."""
+        options = {"session_id": session_id, "profile": profile}
+        return await self._run(operations.context(user_id, message, **options))
 
     async def append(
         self,
@@ -319,8 +309,7 @@ class OnionskinClient:
         **filters: Any,
     ) -> Page[Memory]:
         """List memories, newest first; `filters` are the API's, such as `kind`."""
-        page = operations.memories(user_id, cursor=cursor, limit=limit, **filters)
-        return await self._run(page)
+        return await self._run(operations.memories(user_id, cursor=cursor, limit=limit, **filters))
 
     async def memory(self, user_id: str, memory_id: str) -> Memory:
         """Read one memory."""

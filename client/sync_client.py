@@ -143,10 +143,7 @@ class SyncOnionskinClient:
         store: bool = True,
         key: str | None = None,
     ) -> Iterator[Token | Reply]:
-        """Like `chat`, but yields tokens and finally the whole reply.
-
-        A caller that stops before the reply leaves nothing stored.
-        """
+        """Like `chat`, but yields tokens, then the reply; a stop stores what came before it."""
         turn = operations.chat(
             user_id,
             message,
@@ -177,16 +174,9 @@ class SyncOnionskinClient:
         session_id: str | None = None,
         profile: str | None = None,
     ) -> Context:
-        """Read the memory for a message, for a model that you call yourself; stores nothing.
-
-        Args:
-            user_id: The user who sends the message.
-            message: Text of the message.
-            session_id: Session to continue; None for the latest one, or none.
-            profile: Memory profile.
-        """
-        operation = operations.context(user_id, message, session_id=session_id, profile=profile)
-        return self._run(operation)
+        """Read the memory for a message, for a model that you call yourself; stores nothing."""
+        options = {"session_id": session_id, "profile": profile}
+        return self._run(operations.context(user_id, message, **options))
 
     def append(
         self,
@@ -321,8 +311,7 @@ class SyncOnionskinClient:
         **filters: Any,
     ) -> Page[Memory]:
         """List memories, newest first; `filters` are the API's, such as `kind`."""
-        page = operations.memories(user_id, cursor=cursor, limit=limit, **filters)
-        return self._run(page)
+        return self._run(operations.memories(user_id, cursor=cursor, limit=limit, **filters))
 
     def memory(self, user_id: str, memory_id: str) -> Memory:
         """Read one memory."""
