@@ -8,12 +8,17 @@ a topic of their own, or none, if they were extracted.
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
+
+from pydantic import BaseModel, Field
 
 from onionskin.memory.errors import UnknownRecordError
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.types.messages import User
 from onionskin.memory.types.records import Record
+from onionskin.service.memories.schemas import Body, CategoryName, Content
+from onionskin.service.schemas import utc
 
 _PREFIX, _SEPARATOR = "preference:", "/"
 _LETTERS = 20
@@ -102,3 +107,48 @@ async def _create(
 
 def _is_preference(record: Record) -> bool:
     return record.kind == "preference" or (record.topic or "").startswith(_PREFIX)
+
+
+class Preference(BaseModel):
+    """A preference of the user; it is in every prompt, within a budget."""
+
+    id: str = Field(description="Its id as a memory.")
+    category: str | None = Field(description="Null if it belongs to none, as an extracted one.")
+    content: str
+    updated: datetime
+    pinned: bool = Field(description="Whether it is among the first in a prompt's budget.")
+
+    @classmethod
+    def of(cls, record: Record) -> "Preference":
+        """The schema of a record."""
+        return cls(
+            id=record.id,
+            category=category_of(record),
+            content=record.content,
+            updated=utc(record.updated),
+            pinned=record.pinned,
+        )
+
+
+class PreferenceBody(Body):
+    """A preference to set."""
+
+    content: Content
+    pinned: bool | None = Field(default=None, description="Default: as it is; false if it is new.")
+
+    def options(self) -> dict[str, Any]:
+        """The fields that the request sets, with the names of a record."""
+        pinned = {} if self.pinned is None else {"pinned": self.pinned}
+        return {"content": self.content, **pinned}
+
+
+class NewPreference(PreferenceBody):
+    """A preference to add to a category."""
+
+    category: CategoryName
+
+
+class Preferences(BaseModel):
+    """The user's preferences, sorted by category."""
+
+    preferences: list[Preference]

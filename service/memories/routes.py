@@ -13,6 +13,12 @@ from onionskin.service.dependencies import OwnerDep, StateDep, StoringDep
 from onionskin.service.errors import problem_responses
 from onionskin.service.idempotency import IdempotentRoute
 from onionskin.service.memories import preferences
+from onionskin.service.memories.preferences import (
+    NewPreference,
+    Preference,
+    PreferenceBody,
+    Preferences,
+)
 from onionskin.service.memories.queries import (
     Archived,
     ArchiveRequest,
@@ -37,10 +43,6 @@ from onionskin.service.memories.schemas import (
     MemoryStats,
     NewMemories,
     NewMemory,
-    NewPreference,
-    Preference,
-    PreferenceBody,
-    Preferences,
     QuarantinedText,
     QuarantineList,
     Released,

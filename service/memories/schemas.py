@@ -21,7 +21,6 @@ from onionskin.memory.store import StoredTurn
 from onionskin.memory.time_zones import aware_time
 from onionskin.memory.types.messages import Entry
 from onionskin.memory.types.records import Action, Kind, Record, RecordChange, Status, Term
-from onionskin.service.memories.preferences import category_of
 from onionskin.service.schemas import BoundedTime, ChatMessage, Metadata, utc
 
 
@@ -327,51 +326,6 @@ class MemoryReasons(BaseModel):
             supersedes=[info(record) for record in provenance.supersedes],
             superseded_by=info(newer) if newer else None,
         )
-
-
-class Preference(BaseModel):
-    """A preference of the user; it is in every prompt, within a budget."""
-
-    id: str = Field(description="Its id as a memory.")
-    category: str | None = Field(description="Null if it belongs to none, as an extracted one.")
-    content: str
-    updated: datetime
-    pinned: bool = Field(description="Whether it is among the first in a prompt's budget.")
-
-    @classmethod
-    def of(cls, record: Record) -> "Preference":
-        """The schema of a record."""
-        return cls(
-            id=record.id,
-            category=category_of(record),
-            content=record.content,
-            updated=utc(record.updated),
-            pinned=record.pinned,
-        )
-
-
-class PreferenceBody(Body):
-    """A preference to set."""
-
-    content: Content
-    pinned: bool | None = Field(default=None, description="Default: as it is; false if it is new.")
-
-    def options(self) -> dict[str, Any]:
-        """The fields that the request sets, with the names of a record."""
-        pinned = {} if self.pinned is None else {"pinned": self.pinned}
-        return {"content": self.content, **pinned}
-
-
-class NewPreference(PreferenceBody):
-    """A preference to add to a category."""
-
-    category: CategoryName
-
-
-class Preferences(BaseModel):
-    """The user's preferences, sorted by category."""
-
-    preferences: list[Preference]
 
 
 QuarantinedId = Annotated[str, Field(pattern=r"^(s_[0-9a-f]{16}:[0-9]{1,9}|m_[0-9a-f]{16})$")]
