@@ -24,7 +24,7 @@ async def reply_events(
     Args:
         first: The first piece, awaited before the response begins.
         pieces: The other pieces. If the client disconnects, the generator is closed, and the turn
-            is not stored.
+            is stored as far as it came.
     """
     whole = first
     start = ChatAnswer.of(first).model_dump(mode="json")
