@@ -17,7 +17,7 @@ from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator, StructuredRunnable
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
 from onionskin.memory.answer_markup import visible_answer
-from onionskin.memory.excerpts import cap_entries
+from onionskin.memory.excerpts import shorten_entries
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
 from onionskin.memory.records.consolidation import RecordConsolidator
@@ -101,7 +101,7 @@ def _data_in(text: str) -> Any:
 
 
 _CONTEXT_LINES, _MAX_ATTEMPTS = 4, 2
-_LONGEST_LINE_TOKENS = 4000
+_LINES_TOKENS = 12_000
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"
 
 _INSTRUCTIONS = f"""\
@@ -160,6 +160,7 @@ class Extractor:
         on_usage: Called with the tokens of each model call.
         lock_timeout: Time until a session is free again after its worker died.
         quarantined_ids: Looks up the ids of a user's quarantined messages, which are skipped.
+        lines_tokens: Most tokens of the lines in a prompt.
         time_zone: The zone of users whose own is unknown.
     """
 
@@ -174,8 +175,9 @@ class Extractor:
         lock_timeout: timedelta = LEASE_TIMEOUT,
         quarantined_ids: QuarantinedIds = no_quarantine,
         time_zone: TimeZone = UNKNOWN_ZONE,
+        lines_tokens: int = _LINES_TOKENS,
     ) -> None:
-        self._time_zone = time_zone
+        self._time_zone, self._lines_tokens = time_zone, lines_tokens
         self._store, self._consolidator = store, consolidator
         self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
         self._on_batch, self._on_usage = on_batch, on_usage
@@ -246,7 +248,7 @@ class Extractor:
         lines = entries[len(before) :]
         known = await self._consolidator.find_related(user, lines, policy.known)
         zone = TimeZone.stored(await self._store.users.time_zone(user)) or self._time_zone
-        shown, _ = cap_entries((*before, *lines), _LONGEST_LINE_TOKENS)
+        shown, _ = shorten_entries((*before, *lines), self._lines_tokens)
         prompt = extraction_prompt(known, shown[: len(before)], shown[len(before) :], zone)
         records, unusable = (
             await self._generate(user, prompt, lines, len(known)) if lines else ([], 0)

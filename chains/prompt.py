@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage, SystemMessage
 from onionskin.chains.prompt_messages import ClientPrompt, Prompt, Role, window_of
 from onionskin.chains.quoting import escaped, fenced, moment, quoted_line, quoted_record
 from onionskin.chains.turn import NO_INSTRUCTIONS, ClientInstructions
+from onionskin.memory.excerpts import shorten
 from onionskin.memory.layers.base import RecallResult, TurnContext
 from onionskin.memory.privacy.policy import PrivacyPolicy
 from onionskin.memory.time_zones import TimeZone
@@ -98,6 +99,8 @@ def build_prompt(
         earlier: The turn's messages before it.
     """
     text = recalled.turn.text if text is None else text
+    if recalled.longest_message is not None:
+        text = shorten(text, recalled.longest_message)
     if recalled.sections:
         parts = prompt_parts(recalled)
         head = "\n\n".join((INSTRUCTIONS, *parts.standing))

@@ -43,6 +43,7 @@ class Summarizer:
         generator: Generates the summaries.
         lock_timeout: Time until a session is free again after its worker died.
         quarantined_ids: Looks up the ids of a user's quarantined messages, which no summary covers.
+        batch_tokens: Most tokens of the lines in a prompt.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Summarizer:
         *,
         lock_timeout: timedelta = LEASE_TIMEOUT,
         quarantined_ids: QuarantinedIds = no_quarantine,
+        batch_tokens: int = _BATCH_TOKENS,
     ) -> None:
-        self._store, self._generator = store, generator
+        self._store, self._generator, self._batch_tokens = store, generator, batch_tokens
         self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
 
     async def summarize(
@@ -102,9 +104,9 @@ class Summarizer:
         lines = await self._store.transcripts.read_live(
             user, session, start=start, count=_BATCH_MESSAGES
         )
-        batch = _fitting([line for line in lines if line.position < target], _BATCH_TOKENS)
+        batch = _fitting([line for line in lines if line.position < target], self._batch_tokens)
         visible = without_quarantined(tuple(batch), await self._quarantined_ids(user))
-        entries, _ = cap_entries(tuple(map(privacy.redact_entry, visible)), _BATCH_TOKENS)
+        entries, _ = cap_entries(tuple(map(privacy.redact_entry, visible)), self._batch_tokens)
         summary = privacy.redact(state.summary)
         if entries:
             prompt = summary_prompt(summary, entries, policy.summary_tokens)

@@ -1,5 +1,6 @@
 """Profiles: named sets of layers, from TOML, built into a CombinedMemory."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from onionskin.memory.context_window import ContextWindow
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.layers.base import Layer
 from onionskin.memory.layers.custom import GuardedLayer, StrictLayer, load_custom_layer
@@ -206,16 +208,22 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: RetentionOptions = RetentionOptions()
 
 
-def load_profiles(path: Path | None = None) -> dict[str, Profile]:
+def load_profiles(
+    path: Path | None = None, context: ContextWindow | None = None
+) -> dict[str, Profile]:
     """The built-in profiles and those of the file at `path`, which override them.
+
+    Args:
+        path: The profiles file, if any.
+        context: The model's context window: budgets that no file sets follow it.
 
     Raises:
         ConfigurationError: The file cannot be read, or has an unknown option.
     """
-    profiles = _read(Path(__file__).with_name("profiles.toml")).profiles
+    profiles = _read(Path(__file__).with_name("profiles.toml"), context).profiles
     if path is None:
         return profiles
-    own = _read(path).profiles
+    own = _read(path, context).profiles
     if placed := [name for name, profile in own.items() if profile.folder]:
         raise ConfigurationError(f"Profile {placed[0]!r} in {str(path)!r}: no option 'folder'.")
     folder = str(path.resolve().parent)
@@ -374,10 +382,17 @@ _FACTORIES: dict[str, Callable[[Profile, Sources], Layer]] = {
 }
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path, context: ContextWindow | None = None) -> _File:
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=_File)
-    except (OSError, msgspec.MsgspecError) as error:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        profiles = tables.get("profiles")
+        if context and isinstance(profiles, dict):
+            tables["profiles"] = {
+                name: context.with_budgets(profile) if isinstance(profile, dict) else profile
+                for name, profile in profiles.items()
+            }
+        return msgspec.convert(tables, type=_File)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ConfigurationError(
             f"The profiles file {str(path)!r} cannot be used: {error}."
         ) from error

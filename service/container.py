@@ -19,6 +19,7 @@ from onionskin.chains.observers import CompositeObserver, TurnObserver
 from onionskin.chains.summarizer import Summarizer
 from onionskin.chains.user_summary import UserSummarizer
 from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.context_window import ContextWindow
 from onionskin.memory.message_append import MessageAppender
 from onionskin.memory.privacy.policy import PrivacyPolicies
 from onionskin.memory.profiles import Profile, load_privacy_policies, load_profiles
@@ -223,7 +224,8 @@ def _build_limits(core: _Core, storage: _Storage) -> _Limits:
 def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
     """The memory of each profile, with the indexes and records that they share."""
     settings = core.settings
-    profiles = load_profiles(settings.profiles)
+    context = ContextWindow(settings.model_context)
+    profiles = load_profiles(settings.profiles, context)
     privacy = load_privacy_policies(settings.profiles, profiles, settings.redact)
     pipeline = open_text_pipeline(settings.language)
     indexes = IndexCache(
@@ -259,6 +261,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
             privacy=privacy.of(profile.redact),
             vector_database=storage.vector_database,
             time_zone=TimeZone.stored(settings.timezone),
+            context=context,
         )
         for name, profile in profiles.items()
     }
@@ -290,6 +293,7 @@ def _build_extractor(
         core.generator,
         on_batch=core.metrics.extraction,
         on_usage=limits.budgets.spend,
+        lines_tokens=min(12_000, ContextWindow(core.settings.model_context).prompt_tokens // 2),
         quarantined_ids=indexes.quarantined_ids,
         lock_timeout=settings.job_hold,
         time_zone=TimeZone.stored(settings.timezone),
@@ -305,6 +309,7 @@ def _build_handlers(
         core.generator,
         quarantined_ids=memory.indexes.quarantined_ids,
         lock_timeout=settings.job_hold,
+        batch_tokens=min(4000, ContextWindow(settings.model_context).prompt_tokens // 2),
     )
     return TaskHandlers(
         store=storage.store,

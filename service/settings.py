@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from onionskin.memory.context_window import DEFAULT_CONTEXT
 from onionskin.memory.errors import ConfigurationError
 from onionskin.memory.time_zones import InvalidTimeZoneError, TimeZone
 from onionskin.service.settings_sources import (
@@ -162,6 +163,11 @@ class Settings(BaseSettings):
     )
     model_base_url: str | None = Field(
         None, description="An OpenAI-compatible server, such as Ollama, vLLM or LiteLLM."
+    )
+    model_context: int = Field(
+        DEFAULT_CONTEXT,
+        ge=2048,
+        description="Context window of the model, in tokens; budgets of the layers follow it.",
     )
     model_timeout: Duration = Field(
         timedelta(seconds=60),

@@ -141,12 +141,14 @@ class RecallResult:
         profile: The profile's name.
         sections: What each layer puts into the prompt.
         degraded: Names of components that this turn did without.
+        longest_message: Most tokens of the user's message in the prompt; None for any number.
     """
 
     turn: TurnContext
     profile: str
     sections: tuple[Section, ...]
     degraded: tuple[str, ...] = ()
+    longest_message: int | None = None
 
     @property
     def messages_unfolded(self) -> int:

@@ -158,5 +158,10 @@ def _extended(hit: Hit, shown: Hit, left_tokens: int) -> Hit:
     return shown
 
 
+def hit_tokens(hit: Hit) -> int:
+    """The estimated tokens of a hit with its neighbours, in the prompt."""
+    return sum(map(_line_tokens, (hit.entry, *hit.context)))
+
+
 def _line_tokens(entry: Entry) -> int:
     return count_tokens(entry.message.spoken) + _LINE_OVERHEAD_TOKENS

@@ -13,6 +13,7 @@ from typing import Literal
 
 from onionskin.chains.models.factory import open_model
 from onionskin.chains.models.offline import OfflineChatModel
+from onionskin.memory.context_window import ContextWindow
 from onionskin.memory.errors import ConfigurationError, OnionskinError
 from onionskin.memory.profiles import load_privacy_policies, load_profiles
 from onionskin.memory.retrieval import is_compiled, open_embedder
@@ -93,7 +94,7 @@ async def diagnose(*, ask_model: bool) -> AsyncGenerator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
     try:
         settings = load_settings()
-        profiles = load_profiles(settings.profiles)
+        profiles = load_profiles(settings.profiles, ContextWindow(settings.model_context))
         _check_default_profile(settings.profile, profiles)
         load_privacy_policies(settings.profiles, profiles, settings.redact)
         retention_of(settings, time.time)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from onionskin.memory.tokens import count_tokens
 from tests.openai_server import OpenAIServer, Request
-from tests.service.conftest import Backend, serving_model
+from tests.service.conftest import Backend, running_backend, serving_model
 from tests.services import running_service
 
 _CODE = "".join(f"line_{number} = compute({number})\n" for number in range(550))
@@ -162,3 +163,66 @@ def test_a_flood_of_messages_keeps_the_window_within_its_budget(backend: Backend
     backend.say("flood", "Last one.", profile="window").raise_for_status()
     assert _PROSE[:9000].strip() in asked[-1].messages[-2][1]
     assert count_tokens(_shown(asked[-1])) < 2300 + 3000 + 500
+
+
+def _document(characters: int) -> str:
+    """Sentences about nothing, with one about a machine in the middle."""
+    topics = ("river", "stone", "candle", "orchard", "violin", "harbour", "lantern", "meadow")
+    sentences = [
+        f"The {topics[number % 8]} of the {topics[number * 3 % 7]} number {number} is quiet."
+        for number in range(characters // 48)
+    ]
+    sentences.insert(len(sentences) // 2, "The espresso machine has serial number QX-7781.")
+    return " ".join(sentences)
+
+
+@pytest.mark.parametrize("profile", ["layered", "vector"])
+@pytest.mark.parametrize("characters", [6500, 30_000])
+def test_a_long_document_is_recalled_in_part_in_a_later_session(
+    backend: Backend, profile: str, characters: int
+) -> None:
+    user, text = f"document-{profile}-{characters}", _document(characters)
+    asked = _answering(backend.model, {"is quiet.": "Read.", "espresso machine?": "QX-7781."})
+    said = backend.say(user, text, profile=profile).raise_for_status().json()
+    for number in range(3):
+        session = said["session_id"]
+        backend.client.post(f"/v1/users/{user}/sessions/{session}/close").raise_for_status()
+        said = backend.say(user, f"Let us talk about tea, part {number}.", profile=profile).json()
+    backend.client.post(f"/v1/users/{user}/sessions/{said['session_id']}/close")
+    question = "What is the serial number of the espresso machine?"
+    answer = backend.say(user, question, profile=profile).raise_for_status().json()
+    prompt = "\n".join(content for _, content in asked[-1].messages)
+    assert "QX-7781" in prompt
+    layer = next(one for one in answer["memory"] if one["layer"] == "vector")
+    hit = next(one for one in layer["recalled"] if "QX-7781" in one["content"])
+    assert layer["tokens"] <= 1200
+    assert "characters omitted" in hit["content"]
+    assert all(text[start:end].strip() in hit["content"] for start, end in hit["spans"])
+    assert hit["parts"]
+    page = backend.client.get(f"/v1/users/{user}/{hit['full_text']}").json()
+    assert [one["content"] for one in page["messages"]] == [text]
+    trace = backend.client.get(f"/v1/users/{user}/turns/{answer['turn_id']}").json()
+    shown = [hit for layer in trace["shown"] for hit in layer["recalled"]]
+    assert [one["spans"] for one in shown if one["id"] == hit["id"]] == [hit["spans"]]
+    session_id = hit["session_id"]
+    backend.client.delete(f"/v1/users/{user}/sessions/{session_id}").raise_for_status()
+    again = backend.say(user, f"Again: {question}", profile=profile).json()
+    recalled = [one for layer in again["memory"] for one in layer["recalled"]]
+    assert session_id not in {one["session_id"] for one in recalled}
+
+
+def test_a_small_model_gets_prompts_that_fit_its_window(
+    model: OpenAIServer, tmp_path: Path
+) -> None:
+    with (
+        running_backend(model, tmp_path / "data", ONIONSKIN_MODEL_CONTEXT="4096") as backend,
+    ):
+        asked = _answering(model, {"LAST WORDS": "Read.", "Well?": "Yes."})
+        for number in range(4):
+            backend.say("small", _contract(20_000 + number)).raise_for_status()
+        answer = backend.say("small", "Well?").raise_for_status().json()
+        for request in asked:
+            assert sum(count_tokens(text) for _, text in request.messages) < 3072
+        assert "FIRST WORDS" in _shown(asked[-1])
+        assert "LAST WORDS" in _shown(asked[-1])
+        assert "shortened_messages" in answer["degraded"]
