@@ -17,6 +17,7 @@ from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator, StructuredRunnable
 from onionskin.chains.quoting import fenced, quoted_line, quoted_record
 from onionskin.memory.answer_markup import visible_answer
+from onionskin.memory.context_window import ContextWindow
 from onionskin.memory.excerpts import shorten_entries
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
@@ -101,7 +102,7 @@ def _data_in(text: str) -> Any:
 
 
 _CONTEXT_LINES, _MAX_ATTEMPTS = 4, 2
-_LINES_TOKENS = 12_000
+_DEFAULT_WINDOW = ContextWindow()
 _KNOWN, _BEFORE, _LINES = "known_memories", "lines_before", "new_lines"
 
 _INSTRUCTIONS = f"""\
@@ -160,7 +161,7 @@ class Extractor:
         on_usage: Called with the tokens of each model call.
         lock_timeout: Time until a session is free again after its worker died.
         quarantined_ids: Looks up the ids of a user's quarantined messages, which are skipped.
-        lines_tokens: Most tokens of the lines in a prompt.
+        context: The model's context window, which the lines fit.
         time_zone: The zone of users whose own is unknown.
     """
 
@@ -175,9 +176,9 @@ class Extractor:
         lock_timeout: timedelta = LEASE_TIMEOUT,
         quarantined_ids: QuarantinedIds = no_quarantine,
         time_zone: TimeZone = UNKNOWN_ZONE,
-        lines_tokens: int = _LINES_TOKENS,
+        context: ContextWindow = _DEFAULT_WINDOW,
     ) -> None:
-        self._time_zone, self._lines_tokens = time_zone, lines_tokens
+        self._time_zone, self._lines_tokens = time_zone, context.batch_tokens
         self._store, self._consolidator = store, consolidator
         self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
         self._on_batch, self._on_usage = on_batch, on_usage

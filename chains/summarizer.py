@@ -13,6 +13,7 @@ from onionskin.chains.errors import ModelError
 from onionskin.chains.generation import CallPurpose, Generator
 from onionskin.chains.quoting import escaped, fenced, quoted_line
 from onionskin.chains.summary_text import summary_of
+from onionskin.memory.context_window import ContextWindow
 from onionskin.memory.excerpts import cap_entries, message_tokens
 from onionskin.memory.privacy.policy import UNREDACTED, PrivacyPolicy
 from onionskin.memory.quarantine import QuarantinedIds, no_quarantine, without_quarantined
@@ -23,6 +24,7 @@ from onionskin.memory.types.messages import Entry, SummaryState, User
 
 NEW_LINES = "new_lines"
 _BATCH_TOKENS = 4000
+_DEFAULT_WINDOW = ContextWindow()
 _BATCH_MESSAGES = 200
 
 _INSTRUCTIONS = """\
@@ -43,7 +45,7 @@ class Summarizer:
         generator: Generates the summaries.
         lock_timeout: Time until a session is free again after its worker died.
         quarantined_ids: Looks up the ids of a user's quarantined messages, which no summary covers.
-        batch_tokens: Most tokens of the lines in a prompt.
+        context: The model's context window, which the lines fit.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class Summarizer:
         *,
         lock_timeout: timedelta = LEASE_TIMEOUT,
         quarantined_ids: QuarantinedIds = no_quarantine,
-        batch_tokens: int = _BATCH_TOKENS,
+        context: ContextWindow = _DEFAULT_WINDOW,
     ) -> None:
-        self._store, self._generator, self._batch_tokens = store, generator, batch_tokens
+        self._store, self._generator = store, generator
+        self._batch_tokens = min(_BATCH_TOKENS, context.batch_tokens)
         self._lock_timeout, self._quarantined_ids = lock_timeout, quarantined_ids
 
     async def summarize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from onionskin.memory.excerpts import shorten
 from onionskin.memory.layers.summary import digest_tokens
@@ -16,6 +16,7 @@ DEFAULT_CONTEXT = 32_768
 
 _LARGEST_FACTOR = 4
 _RESERVED_SHARE, _MOST_RESERVED = 4, 4096
+_MOST_OF_BATCH = 12_000
 _OVERHEAD_TOKENS = 350  # the instructions, fences and the time
 _LEAST_SHARE = 4  # a long message leaves this part of the prompt to memory
 _BUDGETS: Mapping[str, Mapping[str, int]] = {
@@ -41,19 +42,26 @@ class ContextWindow:
         """Most tokens of a prompt: the rest, a quarter up to 4,096 tokens, is for the answer."""
         return self.tokens - min(self.tokens // _RESERVED_SHARE, _MOST_RESERVED)
 
-    def with_budgets(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """A profile's table of the TOML file, completed with budgets that fit the window."""
+    @property
+    def batch_tokens(self) -> int:
+        """Most tokens of the messages in a prompt that summarizes them or extracts from them."""
+        return min(self.prompt_tokens // 2, _MOST_OF_BATCH)
+
+    def complete(self, tables: dict[str, Any]) -> dict[str, Any]:
+        """The tables of a profiles file, with budgets that fit the window where it sets none."""
         factor = min(self.tokens / DEFAULT_CONTEXT, _LARGEST_FACTOR)
         scaled = {
             layer: {name: max(int(tokens * factor), 1) for name, tokens in budgets.items()}
             for layer, budgets in _BUDGETS.items()
         }
-        completed = dict(profile)
-        for layer, budgets in scaled.items():
-            own = profile.get(layer, {})
-            if isinstance(own, Mapping):
-                completed[layer] = {**budgets, **own}
-        return completed
+        for profile in _tables(tables.get("profiles")).values():
+            options = _tables(profile)
+            for layer, budgets in scaled.items() if options else ():
+                own = options.setdefault(layer, {})
+                options[layer] = (
+                    budgets | _tables(own) if own in ({}, None) or _tables(own) else own
+                )
+        return tables
 
     def fit(self, sections: Sequence[Section], text: str) -> tuple[Section, ...]:
         """The sections, reduced to what fits beside the user's message.
@@ -76,6 +84,11 @@ class ContextWindow:
         """Most tokens of the user's message beside the sections."""
         used = sum(section.tokens for section in sections)
         return max(self.prompt_tokens - _OVERHEAD_TOKENS - used, 1)
+
+
+def _tables(value: object) -> dict[str, Any]:
+    """A table of a TOML file; empty for any other value, which is reported elsewhere."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _without_hits(section: Section, excess: int) -> Section:

@@ -385,13 +385,7 @@ _FACTORIES: dict[str, Callable[[Profile, Sources], Layer]] = {
 def _read(path: Path, context: ContextWindow | None = None) -> _File:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        profiles = tables.get("profiles")
-        if context and isinstance(profiles, dict):
-            tables["profiles"] = {
-                name: context.with_budgets(profile) if isinstance(profile, dict) else profile
-                for name, profile in profiles.items()
-            }
-        return msgspec.convert(tables, type=_File)
+        return msgspec.convert(context.complete(tables) if context else tables, type=_File)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ConfigurationError(
             f"The profiles file {str(path)!r} cannot be used: {error}."

@@ -293,7 +293,7 @@ def _build_extractor(
         core.generator,
         on_batch=core.metrics.extraction,
         on_usage=limits.budgets.spend,
-        lines_tokens=min(12_000, ContextWindow(core.settings.model_context).prompt_tokens // 2),
+        context=ContextWindow(core.settings.model_context),
         quarantined_ids=indexes.quarantined_ids,
         lock_timeout=settings.job_hold,
         time_zone=TimeZone.stored(settings.timezone),
@@ -309,7 +309,7 @@ def _build_handlers(
         core.generator,
         quarantined_ids=memory.indexes.quarantined_ids,
         lock_timeout=settings.job_hold,
-        batch_tokens=min(4000, ContextWindow(settings.model_context).prompt_tokens // 2),
+        context=ContextWindow(settings.model_context),
     )
     return TaskHandlers(
         store=storage.store,
