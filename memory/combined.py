@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from langchain_core.language_models import BaseChatModel
 
-from onionskin.memory.context_window import ContextWindow
+from onionskin.memory.context_window import UNLIMITED, ContextWindow
 from onionskin.memory.errors import InvalidInputError
 from onionskin.memory.hooks import load_hooks
 from onionskin.memory.layers.base import RecallResult, TurnContext
@@ -29,7 +29,7 @@ from onionskin.memory.task_planning import (
     plan_summary,
 )
 from onionskin.memory.time_zones import NO_ZONES, UNKNOWN_ZONE, TimeZone, ZoneChoice
-from onionskin.memory.tokens import count_tokens, title_of
+from onionskin.memory.tokens import title_of
 from onionskin.memory.turn_messages import new_messages, with_stored_part
 from onionskin.memory.types.change_log import Cursor
 from onionskin.memory.types.messages import (
@@ -71,7 +71,7 @@ class CombinedMemory:
         time_zone: The zone of users whose own is unknown.
         strict: Whether an error in a layer of the operator ends the turn; otherwise the turn goes
             on without the layer.
-        context: The model's context window, which every prompt fits; None for any size.
+        context: The model's context window, which every prompt fits.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CombinedMemory:
         vector_database: VectorDatabaseMirror | None = None,
         time_zone: TimeZone = UNKNOWN_ZONE,
         strict: bool = False,
-        context: ContextWindow | None = None,
+        context: ContextWindow = UNLIMITED,
     ) -> None:
         self.name, self.privacy, self._time_zone = name, privacy, time_zone
         self.summary_policy, self.extraction_policy = (
@@ -250,20 +250,15 @@ class CombinedMemory:
             )
             if section.missing:
                 degraded.append(section.missing)
-        longest = None
-        if self._context:
-            fitted = self._context.fit(sections, turn.text)
-            longest = self._context.message_tokens(fitted)
-            is_reduced = fitted != tuple(sections) or count_tokens(turn.text) > longest
-            degraded += [SHORTENED] if is_reduced else []
-            sections = list(fitted)
-        if SHORTENED not in degraded and any(section.shortened for section in sections):
-            degraded.append(SHORTENED)
+        fitted = self._context.fitted(sections, turn.text)
+        degraded += [SHORTENED] if fitted.is_shortened else []
         if self.extraction_policy and not self._can_extract:
             degraded.insert(0, "extraction")
         if self._stores_vectors and turn.vector is None:
             degraded.insert(0, "embedder")
-        return RecallResult(turn, self.name, tuple(sections), tuple(degraded), longest)
+        return RecallResult(
+            turn, self.name, fitted.sections, tuple(degraded), fitted.longest_message
+        )
 
     def keep_lock(self, recalled: RecallResult) -> LockHeartbeat:
         """The heartbeat of the turn's session lock, for the time that the model takes."""

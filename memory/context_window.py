@@ -72,6 +72,8 @@ class ContextWindow:
         available = self.prompt_tokens - _OVERHEAD_TOKENS
         left = max(available - count_tokens(text), available // _LEAST_SHARE)
         fitted, excess = list(sections), sum(section.tokens for section in sections) - left
+        if excess <= 0:
+            return tuple(fitted)
         for reduce in (_without_hits, _without_records, _without_digests, _with_less_window):
             for place in range(len(fitted) - 1, -1, -1):
                 if excess > 0:
@@ -80,10 +82,36 @@ class ContextWindow:
                     excess -= before.tokens - fitted[place].tokens
         return tuple(fitted)
 
-    def message_tokens(self, sections: Sequence[Section]) -> int:
-        """Most tokens of the user's message beside the sections."""
-        used = sum(section.tokens for section in sections)
-        return max(self.prompt_tokens - _OVERHEAD_TOKENS - used, 1)
+    def fitted(self, sections: Sequence[Section], text: str) -> "FittedSections":
+        """The sections of a turn as they fit beside the user's message, and its limit."""
+        shown = self.fit(sections, text)
+        used = sum(section.tokens for section in shown)
+        longest = max(self.prompt_tokens - _OVERHEAD_TOKENS - used, 1)
+        is_shortened = (
+            shown != tuple(sections)
+            or any(section.shortened for section in shown)
+            or count_tokens(text) > longest
+        )
+        return FittedSections(shown, longest, is_shortened)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSections:
+    """The sections of a turn as its prompt has them.
+
+    Attributes:
+        sections: The sections.
+        longest_message: Most tokens of the user's message.
+        is_shortened: Whether a message or a section is not shown in full.
+    """
+
+    sections: tuple[Section, ...]
+    longest_message: int
+    is_shortened: bool
+
+
+UNLIMITED = ContextWindow(1 << 40)
+"""A context window of any size."""
 
 
 def _tables(value: object) -> dict[str, Any]:
