@@ -149,9 +149,9 @@ class UserSummarizer:
         facts = tuple(self._privacy.redact(record.content) for record in records[:_RECORDS])
         sessions = await self._store.sessions.list(user, after=None, count=_SESSIONS)
         texts = [await self._session_text(user, one, quarantined_ids) for one in sessions]
-        told = tuple(text for text in texts if text)
-        digest = hashlib.sha256(msgspec.json.encode([facts, told])).hexdigest()
-        return _Sources(facts, told, digest, cached.cursor.epoch)
+        summaries = tuple(text for text in texts if text)
+        digest = hashlib.sha256(msgspec.json.encode([facts, summaries])).hexdigest()
+        return _Sources(facts, summaries, digest, cached.cursor.epoch)
 
     async def _session_text(
         self, user: User, session: Session, quarantined_ids: frozenset[str]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         embed_in_batches,
         embed_with_timeout,
     )
-    from onionskin.memory.retrieval.embedders.cached import CachedEmbedder
+    from onionskin.memory.retrieval.embedders.embedding_cache import CachedEmbedder
     from onionskin.memory.retrieval.embedders.providers import (
         EmbedderOptions,
         LangChainEmbedder,
@@ -72,7 +72,7 @@ _MODULES = {
         *("ConversationHit", "ConversationHits", "ConversationQuery", "ConversationSearch"),
     ),
     "embedders.base": ("Embedder", "embed_in_batches", "embed_with_timeout"),
-    "embedders.cached": ("CachedEmbedder",),
+    "embedders.embedding_cache": ("CachedEmbedder",),
     "embedders.providers": (
         *("EmbedderOptions", "LangChainEmbedder", "StaticEmbedder"),
         *("open_embedder", "passage_encoder"),

@@ -1,4 +1,4 @@
-"""How much of an upload is stored: told from the lines themselves, so that no line is lost."""
+"""How much of an upload is stored, by the digests of its lines, so that no line is lost."""
 
 import hashlib
 from collections.abc import AsyncGenerator
