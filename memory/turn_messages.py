@@ -59,7 +59,7 @@ def stored_part(
 
 
 def _is_same(entry: Entry, tool_round: ToolRound) -> bool:
-    """Whether a stored answer made the calls of a round; models may number calls anew."""
+    """Whether a stored answer made the calls of a round; a client may give calls other ids."""
     calls, wanted = entry.message.calls, tool_round.calls
     if not calls or len(calls) != len(wanted):
         return False

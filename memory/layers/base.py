@@ -39,7 +39,7 @@ class TurnContext:
             already; None if they are not.
         stored_rounds: How many of `rounds` are stored already.
         shown: Ids of the messages that earlier layers put into the prompt in full.
-        shortened: Ids of those of which they show head and tail alone.
+        shortened: Ids of the messages that they show with head and tail alone.
         zone: The user's time zone.
         shown_from: Position in the session from which on the client shows the messages itself; None
             if it shows none of them, or the profile shows its window instead.

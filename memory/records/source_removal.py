@@ -66,7 +66,7 @@ async def delete_session(
             return SessionDeletion(await store.sessions.delete(user, session_id), 0)
         read_at = index.cursor
         writes = writes_without_sources(
-            index.records, lambda turn: _session_of(turn) == session_id, store.retention.clock()
+            index.records, lambda turn: _session_of(turn) == session_id, store.records.now()
         )
         if not read_at.epoch:  # nothing is stored
             return SessionDeletion(await store.sessions.delete(user, session_id), 0)
@@ -92,7 +92,7 @@ async def remove_abandoned(store: RedisStore, indexes: IndexCache, user: User) -
         writes = writes_without_sources(
             cached.records,
             lambda turn: any(_covers(change, turn) for change in abandoned),  # noqa: B023
-            store.retention.clock(),
+            store.records.now(),
         )
         try:
             if writes:

@@ -87,6 +87,10 @@ class ExtractionRange:
 class Records(Repository):
     """The long-term memories of a user, and what was released from quarantine."""
 
+    def now(self) -> float:
+        """The time by which records expire; Unix seconds."""
+        return self._retention.clock()
+
     async def write(
         self,
         user: User,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from onionskin.memory.privacy.retention import Retention
 from onionskin.memory.store.aof_rewrite import AofRewrite
 from onionskin.memory.store.api_keys import ApiKeyRegistry
-from onionskin.memory.store.branches import Branches
+from onionskin.memory.store.branch_restoration import Branches
 from onionskin.memory.store.client_ids import ClientIds
 from onionskin.memory.store.deletion import Deletion
 from onionskin.memory.store.deployment import Deployment

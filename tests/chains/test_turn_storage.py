@@ -300,7 +300,7 @@ async def test_several_messages_of_the_user_are_one_turn(
     assert len(await _stored(store, user)) == 5
 
 
-async def test_a_turn_replaces_what_it_is_told_to(
+async def test_a_turn_replaces_what_its_request_names(
     ask: Callable[[TurnRequest], Any], server: OpenAIServer, store: RedisStore, user: User
 ) -> None:
     first = await ask(TurnRequest(user, "My dog is called Rex."))
