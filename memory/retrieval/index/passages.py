@@ -1,7 +1,7 @@
 """Passages of long messages: each has words and a vector of its own in an index.
 
 A message of some 350 tokens or more is split at ends of paragraphs, lines or sentences. Passages
-overlap by a sentence or so, so that what stands at an end is found together with its context.
+overlap by a sentence or so, so that the end of one is found together with its context.
 """
 
 import re
