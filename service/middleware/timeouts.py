@@ -27,7 +27,7 @@ class RequestTimeoutError(OnionskinError):
     def __init__(self, timeout: timedelta) -> None:
         super().__init__(
             f"The request was stopped after {timeout.total_seconds():g} seconds without progress. "
-            "Nothing is stored in part. Try again, with the same Idempotency-Key if it had one."
+            "The message of a turn is kept. Try again, with the same Idempotency-Key if it had one."
         )
 
 
