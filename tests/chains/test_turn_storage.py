@@ -19,8 +19,11 @@ from onionskin.chains.turn import (
     stored_reply,
 )
 from onionskin.memory.combined import CombinedMemory
-from onionskin.memory.store import RedisStore
+from onionskin.memory.records.service import RecordService
+from onionskin.memory.retrieval import IndexCache, StaticEmbedder
+from onionskin.memory.store import RecordWrite, RedisStore
 from onionskin.memory.types.messages import Entry, ToolCall, ToolResult, User
+from onionskin.memory.types.records import Record
 from tests.conftest import Clock, eventually
 from tests.openai_server import Fault, OpenAIServer
 
@@ -315,3 +318,32 @@ async def test_a_turn_replaces_what_its_request_names(
     sessions = await store.sessions.list(user, after=None, count=9)
     counts = {session.title: session.live_count for session in sessions}
     assert counts == {"And in a new session?": 2, "My dog is called Max.": 4}
+
+
+async def test_memories_drawn_from_replaced_turns_alone_are_gone(
+    chain: ConversationChain,
+    store: RedisStore,
+    views: IndexCache,
+    embedder: StaticEmbedder,
+    server: OpenAIServer,
+    user: User,
+) -> None:
+    first = await chain.ainvoke(TurnRequest(user, "My dog is called Rex."))
+    records = RecordService(store, views, embedder, clock=lambda: 1000.0)
+    record = Record(
+        "m_0123456789abcdef",
+        "Has a dog called Rex.",
+        "fact",
+        "long",
+        1000.0,
+        1000.0,
+        source=first.turn_id,
+    )
+    await store.records.write(user, [RecordWrite(record)])
+    assert len(list(await records.index(user))) == 1
+    edited = TurnRequest(user, "My dog is called Max.", first.session_id, replaces_from=0)
+    await chain.ainvoke(edited)
+    assert "Rex" not in json.dumps(_sent(server))
+    await chain.ainvoke(TurnRequest(user, "What is my dog called?"))
+    assert "Rex" not in json.dumps(_sent(server))
+    assert list(await records.index(user)) == []
