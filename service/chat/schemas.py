@@ -1,7 +1,9 @@
 """Request and response bodies of a turn and of its prompt."""
 
+import json
 from typing import Any, Literal
 
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
@@ -230,8 +232,39 @@ class ContextRequest(BaseModel):
 class PromptMessage(BaseModel):
     """One message of the prompt."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: list[dict[str, Any]] = Field(
+        default_factory=list[dict[str, Any]],
+        description="Tool calls of an answer, as OpenAI's protocol has them.",
+    )
+    tool_call_id: str | None = Field(None, description="The call that a result belongs to.")
+
+    @classmethod
+    def of(cls, message: BaseMessage) -> "PromptMessage":
+        """The schema of a message for the model."""
+        calls = message.tool_calls if isinstance(message, AIMessage) else []
+        return cls(
+            role=_ROLES[message.type],
+            content=str(message.text),
+            tool_calls=[
+                {
+                    "id": call["id"],
+                    "type": "function",
+                    "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
+                }
+                for call in calls
+            ],
+            tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
+        )
+
+
+_ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
+    "system": "system",
+    "human": "user",
+    "ai": "assistant",
+    "tool": "tool",
+}
 
 
 class ContextAnswer(BaseModel):
@@ -248,13 +281,8 @@ class ContextAnswer(BaseModel):
     @classmethod
     def of(cls, context: Context) -> "ContextAnswer":
         """The schema of a context."""
-        roles: dict[str, Literal["system", "user", "assistant"]]
-        roles = {"system": "system", "human": "user", "ai": "assistant"}
         reply = context.reply
-        prompt = [
-            PromptMessage(role=roles[message.type], content=str(message.text))
-            for message in context.prompt
-        ]
+        prompt = [PromptMessage.of(message) for message in context.prompt]
         return cls(
             session_id=None if reply.is_new_session else reply.session_id,
             profile=reply.profile,
