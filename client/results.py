@@ -82,6 +82,8 @@ class Message:
     results: tuple[ToolResult, ...] = ()
     refused: bool = False
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    unanswered: bool = False
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,7 +250,7 @@ async def test_an_unreachable_service_and_a_failing_model_are_reported(tmp_path:
                 server.faults.append(Fault(end_after_tokens=1))
                 with pytest.raises(OnionskinApiError):
                     [one async for one in onionskin.stream("gi", "Hello there, you.")]
-                assert (await onionskin.figures("gi")).messages == 0
+                assert (await onionskin.figures("gi")).messages == 3
                 server.faults.append(Fault(status=429, retry_after=timedelta(seconds=1)))
                 assert (await onionskin.chat("gi", "Hello.")).turn_id  # waited, and sent again
                 service.kill()
