@@ -1,12 +1,19 @@
 """Errors of a chat model. The user's message is stored nevertheless, without an answer."""
 
 import math
+import re
 from datetime import timedelta
 from typing import Any
 
 from onionskin.memory.errors import OnionskinError
 
-_TOO_MANY_REQUESTS, _SERVER_ERROR, _UNAVAILABLE = 429, 500, 503
+_BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR, _UNAVAILABLE = (
+    *(400, 408, 429),
+    *(500, 503),
+)
+_LOST_CONNECTIONS = ("APIConnectionError", "TransportError", "RemoteProtocolError", "ConnectError")
+_LONGEST_REASON = 300
+_SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{4,}|\b[A-Za-z0-9_-]{32,}\b")
 _MAX_RETRY_AFTER = timedelta(minutes=1)
 
 
@@ -49,27 +56,60 @@ class ModelUnavailableError(ModelError):
         self.retry_after = retry_after
 
 
-def translate_provider_error(error: Exception) -> ModelError:
-    """One of our errors for any provider's; its text is dropped, as it may hold prompts and keys.
+class ModelRequestError(ModelError):
+    """The provider refused the request: the same request would be refused again.
 
-    A timeout is recognised by its class name, and everything else by its HTTP status. A 4xx means
-    that the provider is up; only outages count towards the circuit breaker.
+    Attributes:
+        status: The provider's HTTP status, 400 to 499.
+    """
+
+    code = "model_refused"
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(
+            f"The provider of the chat model refused the request with {status}: {reason}",
+            outage=False,
+        )
+        self.status = status
+
+
+def translate_provider_error(error: Exception) -> ModelError:
+    """One of our errors for any provider's; prompts and keys in its text are left out.
+
+    A timeout and a lost connection are recognised by their class names, and everything else by its
+    HTTP status. Only those, 429 and 5xx are signs of an outage. An error of the SDK or of this
+    process says nothing about the provider.
     """
     if isinstance(error, ModelError):
         return error
-    if any("Timeout" in kind.__name__ for kind in type(error).__mro__):
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    if any("Timeout" in name for name in kinds):
         return ModelTimeoutError("The chat model took too long. Try again.")
     status = getattr(error, "status_code", None)
-    is_busy = status in (_TOO_MANY_REQUESTS, _UNAVAILABLE)
+    is_busy = status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _UNAVAILABLE)
     retry_after = _retry_after(error) if is_busy else None
     if retry_after is not None:
         return ModelUnavailableError(retry_after)
-    is_refused = isinstance(status, int) and status < _SERVER_ERROR and not is_busy
+    if isinstance(status, int) and _BAD_REQUEST <= status < _SERVER_ERROR and not is_busy:
+        return ModelRequestError(status, _reason(error))
+    is_lost = isinstance(error, OSError) or any(name in _LOST_CONNECTIONS for name in kinds)
+    is_outage = is_busy or is_lost or (isinstance(status, int) and status >= _SERVER_ERROR)
     return ModelError(
         f"The chat model failed ({type(error).__name__}). "
         "Try again; if it keeps failing, check ONIONSKIN_MODEL and its key.",
-        outage=not is_refused,
+        outage=is_outage,
     )
+
+
+def _reason(error: Exception) -> str:
+    """The provider's message, bounded and without what looks like a key."""
+    body: Any = getattr(error, "body", None)
+    parts: Any = body.get("error", body) if isinstance(body, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    message: Any = parts.get("message") if isinstance(parts, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(message, str) or not message.strip():
+        return "it gave no reason."
+    text = _SECRET.sub("[key]", " ".join(message.split()))
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
 
 
 def _retry_after(error: Exception) -> timedelta | None:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from onionskin.chains.errors import ModelError
+from onionskin.chains.errors import ModelError, ModelRequestError
 from onionskin.memory.errors import OnionskinError
 from onionskin.service.auth.principals import UnauthorizedError
 from onionskin.service.limits.budgets import BudgetSpentError
@@ -49,6 +49,7 @@ _STATUS = {
     "store_refused": 507,
     "room_full": 507,
     "issuer_unavailable": 503,
+    "model_refused": 400,
     "model_failed": 502,
     "model_unavailable": 503,
     "model_timeout": 504,
@@ -67,7 +68,7 @@ ErrorFormat: TypeAlias = Callable[[_Json, Mapping[str, str] | None], JSONRespons
 
 def problem(error: OnionskinError) -> _Json:
     """The problem details of an error; also the data of an `error` event in a stream."""
-    status = _STATUS.get(error.code, 500)
+    status = error.status if isinstance(error, ModelRequestError) else _STATUS.get(error.code, 500)
     detail = str(error) if error.code in _STATUS else _INTERNAL
     details = _details(status, error.code, detail)
     if isinstance(error, ModelError) and error.turn_id:
