@@ -40,6 +40,7 @@ _CODES = {
     "embedder": ExitCode.AWAY,
     "embedder_unavailable": ExitCode.AWAY,
     "model_failed": ExitCode.AWAY,
+    "model_refused": ExitCode.USAGE,
     "model_unavailable": ExitCode.AWAY,
     "model_timeout": ExitCode.AWAY,
 }

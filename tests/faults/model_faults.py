@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.openai_server import Fault
 
 _LONG = timedelta(seconds=30)
-_FAILED, _LATE = frozenset({"model_failed"}), frozenset({"model_timeout"})
+_FAILED, _LATE = frozenset({"model_failed", "model_refused"}), frozenset({"model_timeout"})
 
 
 @dataclass(frozen=True, slots=True)

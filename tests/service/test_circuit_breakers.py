@@ -66,8 +66,9 @@ def test_what_the_model_refuses_opens_nothing(
 ) -> None:
     with running_service(tmp_path, **settings) as service, service.client() as client:
         model.fault = Fault(status=400)
-        assert [_say(client).status_code for _ in range(5)] == [502] * 5
-        assert len(client.get("/v1/users/alice/sessions").json()["sessions"]) == 0
+        assert [_say(client).status_code for _ in range(6)] == [400] * 6
+        (session,) = client.get("/v1/users/alice/sessions").json()["sessions"]
+        assert session["messages"] == 1
 
 
 def test_a_model_that_says_when_to_come_back_is_left_alone_until_then(

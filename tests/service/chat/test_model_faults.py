@@ -16,7 +16,7 @@ _LONG = timedelta(seconds=20)
 _WHOLE = [
     (Fault(status=500), 502, "model_failed"),
     (Fault(status=429), 502, "model_failed"),
-    (Fault(status=401), 502, "model_failed"),
+    (Fault(status=401), 401, "model_refused"),
     (Fault(refuse=True), 502, "model_failed"),
     (Fault(body=b"<html>not JSON</html>"), 502, "model_failed"),
     (Fault(body=b'{"choices": []}'), 502, "model_failed"),
