@@ -131,7 +131,7 @@ class Progress:
     ) -> list[tuple[str, Message]]:
         """The messages that are not stored, each with its id in the state.
 
-        Calls that were changed since they were stored, such as by whoever approves them, replace
+        Calls that were changed since they were stored, such as by other middleware, replace
         the stored ones.
         """
         messages = [

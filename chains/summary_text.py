@@ -77,7 +77,7 @@ def _without_tags(text: str) -> str:
 
 
 def _introduced(outside: Sequence[str]) -> list[str]:
-    """What stands beside a tagged summary and is not about it."""
+    """The long texts beside a tagged summary; short ones only introduce it."""
     return [
         piece for piece in outside if len(piece) > _LONGEST_INTRODUCTION and not is_refusal(piece)
     ]

@@ -140,14 +140,14 @@ def _after_lone_closing(text: str) -> str | None:
             rest = text[mark.end() :]
             openings = block.opening.finditer(text, 0, mark.start())
             is_open = any(not _is_quoted(text, opening) for opening in openings)
-            if not is_open and rest.strip() and _stands_apart(text, mark):
+            if not is_open and rest.strip() and _is_apart(text, mark):
                 return rest.lstrip()
             break
     final = _HARMONY_FINAL.search(text)
     return text[final.start() :] if final and not _is_in_code(text[: final.start()]) else None
 
 
-def _stands_apart(text: str, mark: re.Match[str]) -> bool:
+def _is_apart(text: str, mark: re.Match[str]) -> bool:
     """Whether a mark is on a line of its own, precedes a paragraph, or has no space around it."""
     before, after = text[: mark.start()], text[mark.end() :]
     is_own_line = before.rstrip(" \t")[-1:] in {"", "\n"} and after.startswith("\n")
@@ -295,7 +295,7 @@ class AnswerFilter:
             self._state = "answer"
 
     def _read_answer(self, *, is_end: bool) -> str:
-        """The buffer without a tail that consists of end tokens, or of the beginning of one."""
+        """The buffer without a tail that consists of end tokens, or the beginning of one."""
         text = self._buffer
         end = _tail(text, self._closing_tokens)
         if text[:end][-1:] in (" ", *_OPENING_QUOTES) or (not end and self._last == " "):
@@ -318,7 +318,7 @@ def _may_open(text: str, *, removed: bool) -> bool:
 
 
 def _tail(text: str, tokens: tuple[str, ...]) -> int:
-    """Where a tail of tokens begins, of which the last may be incomplete; else the length."""
+    """Where a tail of tokens begins, the last one perhaps incomplete; else the length."""
     end = len(text)
     start = text.rfind("<", max(0, end - _LONGEST_MARK))
     if start >= 0 and any(token.startswith(text[start:]) for token in tokens):

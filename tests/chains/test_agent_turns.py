@@ -407,7 +407,7 @@ async def test_structured_output_by_the_provider_is_stored(
     assert lines(await stored(onionskin))[1] == 'assistant: {"name": "Quixote"}'
 
 
-async def test_what_an_agent_tells_a_subagent_is_not_what_the_user_said(
+async def test_the_input_of_a_subagent_is_not_what_the_user_said(
     onionskin: Onionskin, model: ScriptedModel
 ) -> None:
     inner_model = ScriptedModel()
