@@ -100,7 +100,11 @@ async def open_state(
         model = await stack.enter_async_context(open_model(model_options(settings)))
         core = _build_core(settings, clock, metrics, tracing, model)
         storage = await _open_storage(core, redis_url, stack)
-        limits = _build_limits(core, storage)
+        limits = _Limits(
+            RateLimits(storage.url, principal=settings.rate_principal, user=settings.rate_user),
+            budgets_of(settings, storage.store, clock),
+            storage_quota_of(settings, storage.store),
+        )
         memory = _build_memory(core, storage, limits)
         handlers = _build_handlers(core, storage, limits, memory)
         tasks = await stack.enter_async_context(
@@ -168,12 +172,8 @@ def _build_core(
     longest = max(LONGEST_ANSWER, settings.longest_message)
     timed = TimedModel(model, settings.model_timeout, longest_answer=longest)
     generator = Generator(CircuitBreakerModel(timed, circuit), observer, longest_answer=longest)
-    classic_model = with_observer(
-        CircuitBreakerChatModel(inner=model, circuit=circuit),
-        observer,
-        purpose="memory",
-        innermost=model,
-    )
+    classic_model = CircuitBreakerChatModel(inner=model, circuit=circuit)
+    classic_model = with_observer(classic_model, observer, purpose="memory", innermost=model)
     instrumentation = Instrumentation(tracing)
     return _Core(settings, clock, metrics, tracing, instrumentation, generator, classic_model)
 
@@ -210,15 +210,6 @@ async def _open_storage(core: _Core, redis_url: str, stack: AsyncExitStack) -> _
     )
     pseudonyms = Pseudonyms(connection)
     return _Storage(url, connection, store, embedder, encode, vector_database, pseudonyms)
-
-
-def _build_limits(core: _Core, storage: _Storage) -> _Limits:
-    settings = core.settings
-    return _Limits(
-        RateLimits(storage.url, principal=settings.rate_principal, user=settings.rate_user),
-        budgets_of(settings, storage.store, core.clock),
-        storage_quota_of(settings, storage.store),
-    )
 
 
 def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
@@ -266,12 +257,7 @@ def _build_memory(core: _Core, storage: _Storage, limits: _Limits) -> _Memory:
         for name, profile in profiles.items()
     }
     user_summarizer = UserSummarizer(
-        storage.store,
-        records,
-        indexes,
-        core.generator,
-        privacy=privacy.default,
-        clock=core.clock,
+        storage.store, records, indexes, core.generator, privacy=privacy.default, clock=core.clock
     )
     return _Memory(profiles, privacy, indexes, records, extractor, user_summarizer, combined)
 

@@ -7,6 +7,7 @@ URL and serving until SIGTERM: `python -m tests.openai_server --port 0 --latency
 import argparse
 import asyncio
 import itertools
+import re
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -36,8 +37,13 @@ _MODELS = (
 _NO_FAULT = Fault()
 
 
+_TAG_LINE = re.compile(r"^</?\w+>\n?", re.MULTILINE)
+
+
 def _echo(request: Request) -> str:
     said = [text for role, text in request.messages if role == "user"]
+    if said and "<new_lines>" in said[-1]:  # for a summary, which may not repeat the prompt's tags
+        return "Summary: " + _TAG_LINE.sub("", said[-1]).strip()
     return f"You said: {said[-1] if said else ''}"
 
 

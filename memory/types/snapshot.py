@@ -73,7 +73,7 @@ class Section:
         hits: Recalled messages, best first.
         records: Recalled records; those that are always shown come first.
         missing: Name of a dependency that failed; empty for none.
-        shortened: Ids of messages of which head and tail are shown.
+        shortened: Ids of messages that show only their head and tail.
     """
 
     layer: str

@@ -1,7 +1,8 @@
 """Fixtures of the chain tests."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,15 @@ from onionskin.chains.extractor import Extractor
 from onionskin.chains.generation import Generator, TimedModel
 from onionskin.chains.models.factory import ModelOptions, open_model
 from onionskin.memory.combined import CombinedMemory
+from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
 from onionskin.memory.records.consolidation import RecordConsolidator
 from onionskin.memory.records.service import RecordService
 from onionskin.memory.retrieval import IndexCache, StaticEmbedder
 from onionskin.memory.store import RedisStore
 from onionskin.memory.types.messages import User
+from tests.chains.scripted_agent import ScriptedModel
 from tests.chains.scripted_extractor import Notebook, not_counted
-from tests.conftest import Clock
+from tests.conftest import Clock, RedisClient
 from tests.openai_server import OpenAIServer
 
 _NOT_OFFERED = (
@@ -64,3 +67,22 @@ async def notebook(
         )
         chain = ConversationChain({"window": memory_of("window")}, model, default_profile="window")
         yield Notebook(server, chain, extractor, memories, user, outcomes)
+
+
+@pytest.fixture
+async def onionskin(redis: RedisClient, redis_url: str) -> Any:
+    assert redis
+    async with open_onionskin(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sync_onionskin(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
+    assert redis
+    with onionskin_in_thread(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel()

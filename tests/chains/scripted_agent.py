@@ -9,8 +9,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import ConfigDict, Field
+from langgraph.types import interrupt
+from pydantic import BaseModel, ConfigDict, Field
 
 from onionskin.chains.agent_middleware import LayeredMemoryMiddleware
 from onionskin.memory.errors import UnknownSessionError
@@ -122,3 +124,33 @@ def lines(messages: Sequence[Message]) -> list[str]:
         parts = (results, message.content, named)
         found.append(f"{message.role}: {' '.join(part for part in parts if part)}")
     return found
+
+
+@tool
+def look(place: str) -> str:
+    """Look at a place."""
+    return f"Rain in {place}."
+
+
+@tool(return_direct=True)
+def quote(number: int) -> str:
+    """Quote a price, as the answer."""
+    return f"It costs {number}."
+
+
+@tool
+def ask(question: str) -> str:
+    """Ask the user."""
+    return f"They say {interrupt(question)}."
+
+
+@tool
+def broken(place: str) -> str:
+    """A tool that fails."""
+    raise RuntimeError(f"No road to {place}.")
+
+
+class Pet(BaseModel):
+    """A pet of the user."""
+
+    name: str

@@ -14,7 +14,7 @@ _ALL = 1_000_000
 async def stored_turns(
     store: RedisStore, user: User, ledger: Ledger
 ) -> dict[str, tuple[Entry, Entry | None]]:
-    """Every turn of a user by its id, with its answer; checks that no answer stands alone."""
+    """Every turn of a user by its id, with its answer; checks that every answer has a question."""
     turns: dict[str, tuple[Entry, Entry | None]] = {}
     for session in await store.sessions.list(user, after=None, count=_ALL):
         everything = await store.transcripts.read(user, session.id, start=0, count=_ALL)
