@@ -139,7 +139,7 @@ def test_open_streams_finish_after_sigterm(
         assert service.process.wait(20) == 0
 
 
-def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_not_stored(
+def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_its_message_kept(
     settings: dict[str, str], model: OpenAIServer, tmp_path: Path
 ) -> None:
     model.faults.append(Fault(token_delay=_LONG))
@@ -164,7 +164,10 @@ def test_a_stream_that_does_not_finish_within_the_bound_is_cut_off_and_not_store
         listening.join(10)
         assert "done" not in names
     with running_service(tmp_path, **bound) as service, service.client() as client:
-        assert client.get("/v1/users/alice/sessions").json()["sessions"] == []
+        url = f"/v1/users/alice/sessions/{_session(client)['session_id']}/messages"
+        said, *answers = client.get(url).json()["messages"]
+        assert said["content"] == body["message"]
+        assert all(answer["interrupted"] for answer in answers)
 
 
 def test_a_service_leaves_its_jobs_to_a_worker(
