@@ -101,7 +101,7 @@ class EventReader:
         """The token or reply that a line completes, if any.
 
         Raises:
-            OnionskinApiError: The service reported an error; nothing was stored.
+            OnionskinApiError: The service reported an error.
         """
         if line.startswith("event:"):
             self._event = line.removeprefix("event:").strip()

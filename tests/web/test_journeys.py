@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from tests.openai_faults import Fault
 from tests.openai_server import OpenAIServer
+from tests.polling import until
 from tests.services import Service
 from tests.web.page_actions import PageActions
 
@@ -25,14 +26,15 @@ async def test_an_answer_is_stopped_and_retried(
     model.faults.append(slow)
     await actions.write("One two three four five six seven eight.")
     await actions.click("Stop")
-    await expect(
-        actions.page.get_by_text("Stopped. Nothing of this turn is stored.")
-    ).to_be_visible()
+    await expect(actions.page.get_by_text("Stopped. Your message is kept")).to_be_visible()
     with service.client() as client:
-        assert client.get("/v1/users/stopper/sessions").json()["sessions"] == []
+        until(lambda: len(client.get("/v1/users/stopper/sessions").json()["sessions"]) == 1)
     await actions.click("Try again")
     await expect(actions.messages).to_have_count(2)
     await expect(actions.messages.first).to_contain_text("One two three")
+    with service.client() as client:
+        (session,) = client.get("/v1/users/stopper/sessions").json()["sessions"]
+        assert session["messages"] == 2
 
 
 async def test_a_swap_of_the_memory_is_seen_in_the_next_answer(actions: PageActions) -> None:

@@ -84,7 +84,7 @@ export function createComparison(app) {
       const trace = { usage: turn.answer.usage, layers: turn.layers };
       store.set({ turns: new Map(store.get().turns).set(turn.answer.turn_id, trace) });
     } catch (error) {
-      turn.problem = error instanceof Problem ? error.message : "Stopped. Nothing of this turn is stored.";
+      turn.problem = error instanceof Problem ? error.message : "Stopped. Your message is kept; try again to replace it.";
     }
     turn.seconds = (performance.now() - turn.began) / 1000;
     return draw(side);

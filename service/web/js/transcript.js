@@ -107,7 +107,7 @@ function earlier(app) {
 
 function pendingTurn(app, pending) {
   const isOver = pending.status === "stopped" || pending.status === "failed";
-  const reason = pending.status === "stopped" ? "Stopped. Nothing of this turn is stored." : pending.problem;
+  const reason = pending.status === "stopped" ? "Stopped. Your message is kept; try again to replace it." : pending.problem;
   return make("div", { class: "pending", "data-status": pending.status },
     make("div", { class: "message", "data-role": "user", "data-layer": "window" }, make("p", { class: "who" }, make("b", {}, "You")), make("div", { class: "text" }, pending.message)),
     make("div", { class: "message", "data-role": "assistant", "data-layer": "window" },
