@@ -178,7 +178,7 @@ class AnswerFilter:
         self._block, self._depth = _BLOCKS[0], 0
         self._after_closing: list[str] | None = None
         self._closing_tokens = _END_TOKENS
-        self._removed = self._is_body = False
+        self._removed = self._is_body = self._has_begun = False
         self._last: str = ""
 
     def feed(self, piece: str) -> str:
@@ -297,6 +297,9 @@ class AnswerFilter:
     def _read_answer(self, *, is_end: bool) -> str:
         """The buffer without a tail that consists of end tokens, or the beginning of one."""
         text = self._buffer
+        if self._removed and not self._has_begun:  # the space after a wrapper may come late
+            text = self._buffer = text.lstrip()
+            self._has_begun = bool(text)
         end = _tail(text, self._closing_tokens)
         if text[:end][-1:] in (" ", *_OPENING_QUOTES) or (not end and self._last == " "):
             end = len(text)  # the answer mentions the token

@@ -19,7 +19,8 @@ from onionskin.memory.types.messages import SummaryState, User
 from tests.attacks import ORDERS, SHAPES, payloads
 from tests.openai_server import OpenAIServer
 
-_LINE = r'- \[\d{4}-\d\d-\d\d \d\d:\d\d\] [^\n"<>:]+: "(?:[^"\\<>\n]|\\.)*"\n'
+_WHEN = r"[A-Z][a-z]+day \d{4}-\d\d-\d\d \d\d:\d\d(?: [+-]\d\d:\d\d)?"
+_LINE = rf'- \[{_WHEN}\] [^\n"<>:]+: "(?:[^"\\<>\n]|\\.)*"\n'
 _PROSE = r"[^<>]*?"
 _SYSTEM = re.compile(
     re.escape(INSTRUCTIONS)
@@ -30,7 +31,7 @@ _SYSTEM = re.compile(
 _LAST = re.compile(
     rf"(?:<known_facts>\n(?:{_LINE})+</known_facts>\n\n)?"
     rf"(?:<recalled_memory>\n(?:{_LINE})+</recalled_memory>\n\n)?"
-    r"It is \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n\n" + re.escape(MESSAGE_FOLLOWS) + r"\n"
+    rf"It is {_WHEN} UTC\.\n\n" + re.escape(MESSAGE_FOLLOWS) + r"\n"
 )
 _INVISIBLE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e007f]"

@@ -246,7 +246,7 @@ async def test_an_unreachable_service_and_a_failing_model_are_reported(tmp_path:
                 server.faults.append(Fault(status=400))
                 with pytest.raises(OnionskinApiError) as raised:
                     await onionskin.chat("gi", "Hello.")
-                assert raised.value.code == "model_failed"
+                assert (raised.value.code, raised.value.status) == ("model_refused", 400)
                 server.faults.append(Fault(end_after_tokens=1))
                 with pytest.raises(OnionskinApiError):
                     [one async for one in onionskin.stream("gi", "Hello there, you.")]
