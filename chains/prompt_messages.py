@@ -129,8 +129,8 @@ def to_langchain(message: SentMessage) -> BaseMessage:
 
 def window_of(entries: Sequence[Entry]) -> Prompt | ClientPrompt:
     """The messages of a session as chat messages, with tool calls and their results."""
-    if not any(entry.message.calls or entry.message.results for entry in entries):
-        return Prompt(map(_line, entries))
+    if not [entry for entry in entries if entry.message.calls or entry.message.results]:
+        return Prompt([_spoken(entry.message) for entry in entries])
     return ClientPrompt(_with_tools([entry.message for entry in entries]))
 
 
@@ -181,10 +181,6 @@ def _has_object(call: ToolCall) -> bool:
 def _call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments or "{}"}
     return {"id": call.id, "type": "function", "function": function}
-
-
-def _line(entry: Entry) -> tuple[Role, str]:
-    return _spoken(entry.message)
 
 
 def _spoken(message: Message) -> tuple[Role, str]:

@@ -29,6 +29,7 @@ _SHORTEST_MODULE = 50
 _SHORT_MODULES = {
     "memory/cancellation.py": "one primitive with callers in every package",
     "memory/content.py": "one primitive with callers in several packages",
+    "memory/merge_patch.py": "one primitive with callers in several packages",
     "memory/tokens.py": "one primitive with callers in every package",
     "memory/langchain/checkpoint_serializer.py": "one of LangGraph's interfaces",
     "memory/langchain/embeddings.py": "one of LangChain's interfaces",

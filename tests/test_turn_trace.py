@@ -5,8 +5,8 @@ import json
 from onionskin.service.cli.exit_codes import ExitCode
 from tests.services import environment, run_command
 
-MOST_FILES = 72
-MOST_FUNCTIONS = 300
+MOST_FILES = 86
+MOST_FUNCTIONS = 360
 
 
 def test_a_turn_runs_through_few_files_and_functions() -> None:

@@ -67,6 +67,9 @@ def window_section(
         exchange_tokens: Most tokens of the newest exchange.
     """
     start = exchange_start(entries)
+    sizes = [message_tokens(entry.message) for entry in entries]
+    if sum(sizes[:start]) <= budget_tokens and sum(sizes[start:]) <= exchange_tokens:
+        return Section(name, tokens=sum(sizes), messages=tuple(entries))
     earlier, newest = entries[:start], entries[start:]
     earlier, cut = fit_earlier(earlier, budget_tokens)
     newest, shortened = shorten_entries(newest, exchange_tokens)

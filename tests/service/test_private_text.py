@@ -208,7 +208,7 @@ def test_failures_of_the_model_tell_nothing(backend: Watched) -> None:
             failed = backend.say("failing", _SAID, stream=stream)
             assert "canary" not in failed.text
     backend.model.fault = None
-    assert backend.transcript("failing") == []
+    assert backend.transcript("failing") == ["My word is [private], keep it."]
 
 
 def _answer(completion: dict[str, Any]) -> dict[str, Any]:
