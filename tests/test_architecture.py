@@ -33,6 +33,7 @@ _SHORT_MODULES = {
     "memory/tokens.py": "one primitive with callers in every package",
     "memory/langchain/checkpoint_serializer.py": "one of LangGraph's interfaces",
     "memory/langchain/embeddings.py": "one of LangChain's interfaces",
+    "memory/store/branch_restoration.py": "a repository",
     "memory/store/deployment.py": "a repository",
     "memory/store/vector_database_cursors.py": "a repository",
     "memory/store/repository.py": "the base of all repositories",
