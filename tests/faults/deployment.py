@@ -9,7 +9,7 @@ from tests.openai_http import ApiError
 from tests.openai_server import OpenAIServer, Request
 
 PROBE = "Probing:"
-"""A message that begins so is recalled for, and then fails: it looks without leaving anything."""
+"""A message that begins so is recalled for and not stored; then the model fails."""
 
 
 @asynccontextmanager

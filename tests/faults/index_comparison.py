@@ -38,7 +38,8 @@ class Watcher:
 
     async def check_worker(self, url: str, user: User, ledger: Ledger) -> None:
         """What a worker recalls equals what is recalled by a view rebuilt from nothing."""
-        body = {"user_id": user.id, "message": _QUERY, "profile": "vector", "stream": True}
+        body = {"user_id": user.id, "message": _QUERY, "profile": "vector"}
+        body |= {"stream": True, "store": False}
         async with Line(url) as line:
             answer = await line.ask("POST", "/v1/chat", body | {"on_conflict": "parallel"})
         event = answer.body.decode().partition("event: memory\ndata: ")[2].partition("\n")[0]
