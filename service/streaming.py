@@ -7,8 +7,8 @@ cancelled once and then awaited. What is stored of an answer whose client left i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from typing import TypeVar
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar
 
 from anyio import CancelScope
 
@@ -33,16 +33,27 @@ async def iterate_shielded(
             finally:
                 if not next_piece.done():
                     next_piece.cancel()
-                    await _shielded(asyncio.wait((next_piece,)))
+                    await _shielded(next_piece)
             piece = next_piece.result()
             if piece is None:
                 return
             yield piece
     finally:
-        await _shielded(asyncio.wait((asyncio.ensure_future(pieces.aclose()),)))
+        await _shielded(asyncio.ensure_future(pieces.aclose()))
 
 
-async def _shielded(awaitable: Awaitable[object]) -> None:
-    """Await it even if the request is cancelled."""
-    with CancelScope(shield=True):
-        await awaitable
+async def _shielded(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of the work even if the request is cancelled, also by the server itself.
+
+    Raises:
+        CancelledError: The server cancelled the request; the work has ended nevertheless.
+    """
+    cancellation: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            with CancelScope(shield=True):
+                await asyncio.wait((work,))
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation:
+        raise cancellation

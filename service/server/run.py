@@ -22,6 +22,7 @@ from onionskin.service.server.header_timeout import header_timeout_protocol
 from onionskin.service.settings import Settings
 from onionskin.service.state import State
 
+_CUT_OFF_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -123,6 +124,8 @@ async def _serve(
             await server.serve(listening)
         finally:
             announcing.cancel()
+            if cut_off := set(server.server_state.tasks):  # they store what was said so far
+                await asyncio.wait(cut_off, timeout=_CUT_OFF_SECONDS)
             await state.tasks.drain(_remaining_grace(server, settings.drain_timeout))
 
 
