@@ -111,7 +111,8 @@ what will still matter in later conversations: facts, preferences, entities (peo
 things and what they are to the user) and relationships between them. Each note is one short \
 sentence of at most {LONGEST_CONTENT} characters that is understood on its own: names instead of \
 pronouns, dates instead of "yesterday". Work out "tomorrow" or "next Friday" from the time of its \
-line, which is local to the user; an offset such as +09:00 is already part of it. Write it in the language of its line. Note what the user \
+line, which is local to the user; an offset such as +09:00 is already part of it. Write it in \
+the language of its line. Note what the user \
 says; of what the assistant says, only what it promised. No small talk, no guesses, nothing that \
 only matters now. Give the number of the line that says it, and an importance from 0 to 1.
 Compare with the known memories. Where a line says again what one of them says, give its number as \

@@ -1,7 +1,8 @@
 """Quotes remembered text in prompts as data, so that stored instructions stay quotations.
 
 A line is `- [Sunday 2023-05-07 13:56 +02:00] Caroline: "..."`: the local time of the speaker,
-or the time in UTC, without an offset, where their clock is unknown. Its text is a JSON string without angle brackets,
+or the time in UTC, without an offset, where their clock is unknown. Its text is a JSON string
+without angle brackets,
 so it cannot end its line, its quotation, or the fence around it. Invisible characters (control
 characters, direction marks, tags) are escaped or replaced by spaces, so they cannot hide text.
 """

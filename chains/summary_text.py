@@ -1,7 +1,7 @@
 """The summary in a model's answer: without what surrounds it, and None where there is no summary.
 
-Models put a summary between our own tags, in a Markdown fence, or after an introduction. Some refuse,
-or return the prompt. `refusals.toml` describes refusals and introductions by language.
+Models put a summary between our own tags, in a Markdown fence, or after an introduction. Some
+refuse, or return the prompt. `refusals.toml` describes refusals and introductions by language.
 """
 
 import re
@@ -17,7 +17,7 @@ _TAG_NAMES = (
     r"(?:(?:new|updated|running|conversation|final|old|previous)[_ ])?summary|new_lines|lines|"
     r"known_memories|lines_before"
 )
-_TAG = re.compile(rf"[<‹\[]\s*(/?)\s*({_TAG_NAMES})\b[^<>‹›\[\]\n]{{0,80}}[>›\]]", re.IGNORECASE)  # noqa: RUF001
+_TAG = re.compile(rf"[<‹\[]\s*(/?)\s*({_TAG_NAMES})\b[^<>‹›\[\]\n]{{0,80}}[>›\]]", re.IGNORECASE)  # noqa: RUF001 - other scripts
 _SUMMARY = "summary"
 _FENCED = re.compile(r"\A(```+|~~~+)[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1\s*\Z", re.DOTALL)
 _UNCLOSED_FENCE = re.compile(r"\A(?:```+|~~~+)[\w+-]*[ \t]*\n|\n[ \t]*(?:```+|~~~+)\s*\Z")
@@ -97,9 +97,9 @@ def _without_introduction(text: str) -> str:
     has_label = bool(_labels().search(bare.casefold()))
     if rest.strip() and has_label and len(bare) <= _LONGEST_INTRODUCTION:
         is_heading = len(bare) <= _LONGEST_HEADING and bool(_HEADING.match(first))
-        if is_heading or bare.endswith((":", "：", ":**")):  # noqa: RUF001
+        if is_heading or bare.endswith((":", "：", ":**")):  # noqa: RUF001 - other scripts
             return rest.strip()
-    label, colon, content = first.replace("：", ":").partition(":")  # noqa: RUF001
+    label, colon, content = first.replace("：", ":").partition(":")  # noqa: RUF001 - other scripts
     is_label = len(label.split()) <= _MOST_LABEL_WORDS and _labels().search(label.casefold())
     if colon and content.strip(_DECORATION) and is_label:
         return text[len(label) + 1 :].lstrip("*_ ").strip()

@@ -91,7 +91,7 @@ _WRAPPERS = {
 """Wrappers of the answer after its reasoning: the opening in lower case, and the closing."""
 _END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|endoftext|>"),
-    *("<|end_of_text|>", "<end_of_turn>", "<turn|>", "<｜end▁of▁sentence｜>"),  # noqa: RUF001
+    *("<|end_of_text|>", "<end_of_turn>", "<turn|>", "<｜end▁of▁sentence｜>"),  # noqa: RUF001 - other scripts
     *("<|END_RESPONSE|>", "<|END_OF_TURN_TOKEN|>"),
 )
 _HARMONY_START = re.compile(
@@ -109,7 +109,7 @@ _HARMONY_FINAL = re.compile(r"<\|channel\|>final[^<]*<\|message\|>")
 _BARE_START, _BARE_END = re.compile(r"analysis(?=[A-Z0-9\"'“])"), "assistantfinal"
 """Harmony without its special tokens: `analysisWe need to greet.assistantfinalHello.`"""
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
-_OPENING_QUOTES, _CLOSING_QUOTES = frozenset("`\"'“‘«„"), frozenset("`\"'”’»“")  # noqa: RUF001
+_OPENING_QUOTES, _CLOSING_QUOTES = frozenset("`\"'“‘«„"), frozenset("`\"'”’»“")  # noqa: RUF001 - other scripts
 _MAYBE_MARKUP = re.compile(r"[<\[◁]|\A\s*analysis")
 
 _State: TypeAlias = Literal["start", "reasoning", "harmony", "bare", "answer"]

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
 DEEPEST = 64
-"""Most levels of arrays and objects in each other; deeper ones exhaust the stack of some parsers."""
+"""Most levels of arrays and objects; deeper ones exhaust the stack of some parsers."""
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
 _HALF_ESCAPED = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"

@@ -64,8 +64,8 @@ async def open_model(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
 @asynccontextmanager
 async def _openai_compatible(options: ModelOptions) -> AsyncGenerator[BaseChatModel]:
     # The import takes a second, and other models do not need it.
-    from onionskin.chains.models.openai import FastChatOpenAI, with_transport  # noqa: PLC0415
-    from onionskin.chains.models.openai_transport import FirstAttemptClient  # noqa: PLC0415
+    from onionskin.chains.models.openai import FastChatOpenAI, with_transport  # noqa: PLC0415 - slow
+    from onionskin.chains.models.openai_transport import FirstAttemptClient  # noqa: PLC0415 - slow
 
     async with FirstAttemptClient(event_hooks=response_limit_hooks()) as client:
         model = FastChatOpenAI(

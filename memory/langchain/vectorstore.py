@@ -38,7 +38,8 @@ class OnionskinVectorStore(VectorStore):
 
     Added texts become memories (notes): the API lists them, recall finds them, erasing the user
     erases them. `similarity_search` ranks like recall, by words and meaning. Searches with scores,
-    by vector, or by maximum marginal relevance use the cosine similarity. A filter is a predicate on
+    by vector, or by maximum marginal relevance use the cosine similarity. A filter is a
+    predicate on
     documents, or a mapping with operators such as `$in` and `$gt`; an unknown operator is refused.
 
     Args:

@@ -1,4 +1,4 @@
-"""The window layer: the newest messages of the session, the last exchange among them in any case."""
+"""The window layer: the newest messages of the session, always with the last exchange."""
 
 from collections.abc import Sequence
 

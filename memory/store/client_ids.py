@@ -17,7 +17,8 @@ for index = 2, #ARGV do
   local nonce, offset = string.match(
     redis.call('GET', prefix .. 'once:message:' .. ARGV[index]) or '', '^(%S+) (%d+)$')
   if nonce then
-    local sid, first = string.match(redis.call('GET', prefix .. 'once:' .. nonce) or '', '^(%S+) (%d+)')
+    local commit = redis.call('GET', prefix .. 'once:' .. nonce) or ''
+    local sid, first = string.match(commit, '^(%S+) (%d+)')
     if sid == ARGV[1] and tonumber(first) + tonumber(offset) < length then
       position = tonumber(first) + tonumber(offset)
     end

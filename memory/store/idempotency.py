@@ -47,8 +47,8 @@ return 1
 """)
 _RENEW_CLAIM = Script.inline("""
 -- Extend a claim, or release it, while it holds its key.
--- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 token of the claim   3 milliseconds to keep
---         it; 0 releases it
+-- KEYS[1] the user's prefix   ARGV 1 idempotency key   2 token of the claim   3 milliseconds to
+--         keep it; 0 releases it
 -- Returns 0 if another request holds the key.
 local key, owner = KEYS[1] .. 'once:' .. ARGV[1], KEYS[1] .. 'once:owner:' .. ARGV[1]
 if redis.call('GET', owner) ~= ARGV[2] then

@@ -205,7 +205,8 @@ class Transcripts(Repository):
             step: The position of the batch in an import.
             lock_token: The token of the turn, whose lock on the session is released.
             nonce: The commit is stored once per nonce; random if empty.
-            nonce_seconds: How long the nonce is remembered; 0 for a day, or ten minutes for a random
+            nonce_seconds: How long the nonce is remembered; 0 for a day, or ten minutes for a
+            random
                 one.
             keeps_nonce: Whether the nonce stays free for a later commit.
             trace: The prompt trace.

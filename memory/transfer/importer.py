@@ -1,9 +1,10 @@
 """Imports conversations of other systems from JSON lines, in resumable batches.
 
 A line is `{"role": "user" | "assistant", "content": "...", "author": "...", "time": "...",
-"session": "...", "metadata": {...}}`. Content and one of role and author are required; a line with only an author is
-the user's. Time is ISO 8601, whose offset is stored (UTC without one), or Unix seconds. Lines with one `session` label
-form one session.
+"session": "...", "metadata": {...}}`. Content and one of role and author are required; a line
+with only an author is
+the user's. Time is ISO 8601, whose offset is stored (UTC without one), or Unix seconds. Lines
+with one `session` label form one session.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Which messages of a session are live, and which were abandoned.
 
-A session is a tree of messages in a list that only grows. Its live messages are one path through the
+A session is a tree of messages in a list that only grows. Its live messages are one path
+through the
 tree: what the conversation is now. An edit, a regeneration or the retry of an unanswered message
 begins a new branch, and abandons the messages after the place where it begins.
 """

@@ -1,12 +1,14 @@
 """Filters over metadata, documents and items: fields with values, or with operators of MongoDB.
 
 `{"n": 1}`, `{"n": {"$gte": 1, "$lt": 9}}`, `{"$or": [{"city": {"$in": ["Rome"]}}, {"at": {"$gt":
-"2026-01-01"}}]}`. A filter is checked as a whole before the first comparison: what it cannot express
+"2026-01-01"}}]}`. A filter is checked as a whole before the first comparison: what it cannot
+express
 is refused by name. A value that lacks a field, or has another type there, does not match. A list
 matches if one of its items does. A dotted name (`a.b`) is a field of an inner object.
 
 Dates are `date` or `datetime` objects, or ISO 8601 text with or without an offset; without one they
-are UTC, and a day begins at midnight. Two texts that are not dates are ordered as numbers if both are
+are UTC, and a day begins at midnight. Two texts that are not dates are ordered as numbers if
+both are
 numbers, else by character. `true` is not `1`, and `"1"` is not `1`, but is ordered like it.
 """
 

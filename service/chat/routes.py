@@ -45,8 +45,8 @@ async def chat(
     """Answer a message with the user's memory, and store both.
 
     With `stream: true` the answer is a stream of server-sent events. If the client disconnects
-    before `done`, the message is stored with the beginning of the answer, marked `interrupted`. If the
-    model fails, the message is stored without an answer.
+    before `done`, the message is stored with the beginning of the answer, marked
+    `interrupted`. If the model fails, the message is stored without an answer.
     """
     user = await admit_turn(request, state, principal, body.user_id)
     nonce = turn_nonce(request)

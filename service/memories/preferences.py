@@ -1,8 +1,8 @@
 """Preferences: memories of that kind, or with the topic of a category.
 
 While they are current, each is in every prompt, within a budget. `PUT` sets one per category, under
-the topic `preference:<category>`. Others have the topic `preference:<category>/<random letters>`, or
-a topic of their own, or none, if they were extracted.
+the topic `preference:<category>`. Others have the topic `preference:<category>/<random
+letters>`, or a topic of their own, or none, if they were extracted.
 """
 
 import secrets

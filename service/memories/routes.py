@@ -141,8 +141,8 @@ async def change_memory(
 ) -> MemoryInfo:
     """Change the given fields of a memory. The change can be undone for thirty days.
 
-    Metadata is merged; a null removes its key (RFC 7386). Changes at the same time are all made, one
-    after the other. With `If-Match`, a memory that has changed since is refused with 412.
+    Metadata is merged; a null removes its key (RFC 7386). Changes at the same time are all
+    made, one after the other. With `If-Match`, a memory that has changed since is refused with 412.
     """
     record = await state.records.update(user, memory_id, body.fields(), version=_version(if_match))
     response.headers["ETag"] = f'"{record.version}"'

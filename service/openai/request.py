@@ -42,8 +42,8 @@ class ParsedRequest:
 def parse_request(request: CompletionRequest) -> ParsedRequest:
     """Parse the messages of a request.
 
-    The message of the turn is the last one that the user wrote. Messages that a library wrote in the
-    user's name reach the model, but are not stored.
+    The message of the turn is the last one that the user wrote. Messages that a library wrote
+    in the user's name reach the model, but are not stored.
 
     Raises:
         InvalidInputError: There is no user message, or a field has an unsupported value.

@@ -2,8 +2,8 @@
 
 A known conversation continues its session. Where an edited or regenerated one differs, the turn
 replaces what the session has from there on; the replaced messages stay stored as an abandoned
-branch. A client that returns to an abandoned branch restores it. An unknown conversation is imported
-once, as a whole.
+branch. A client that returns to an abandoned branch restores it. An unknown conversation is
+imported once, as a whole.
 """
 
 import hashlib

@@ -143,7 +143,8 @@ def compare_branches(
 def is_edited(live: Sequence[Entry], history: Sequence[Message], privacy: PrivacyPolicy) -> bool:
     """Whether a history is the beginning of a session whose first message was edited.
 
-    All answers agree, and there is one; each message of the user is equal or similar. A chat of its own
+    All answers agree, and there is one; each message of the user is equal or similar. A chat
+    of its own
     rarely gets the same answers to similar messages, and would be found by its own beginning.
     """
     if len(live) < len(history) or all(message.role == "user" for message in history):

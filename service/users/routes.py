@@ -77,8 +77,10 @@ async def import_conversation(
     """Import a conversation or an export, one JSON object per line.
 
     A line of a conversation has `content`, and `role` (`user` or `assistant`), `author`, or both.
-    `time` (ISO 8601 or Unix seconds), `metadata` and `session` (a label; each becomes a session, and
-    the id of a session continues it) are optional. Other lines under the same `import_id` are added.
+    `time` (ISO 8601 or Unix seconds), `metadata` and `session` (a label; each becomes a
+    session, and
+    the id of a session continues it) are optional. Other lines under the same `import_id` are
+    added.
     An export from `/export` is restored with the same sessions, positions, times and memories.
     """
     name = import_id or f"import-{secrets.token_hex(8)}"

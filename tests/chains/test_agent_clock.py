@@ -1,4 +1,4 @@
-"""Agents: the user's stored zone in the prompt, and the offset in what is stored; own layers too."""
+"""Agents: the user's stored zone in the prompt, and the offset in what is stored; own layers."""
 
 from pathlib import Path
 from typing import Any

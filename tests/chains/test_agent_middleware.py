@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from pydantic import SecretStr
 from onionskin.chains.agent_middleware import LayeredMemoryMiddleware
 from onionskin.memory.errors import InvalidInputError, UnknownProfileError
 from onionskin.memory.langchain.checkpointer import OnionskinSaver
-from onionskin.memory.langchain.client import Onionskin, onionskin_in_thread, open_onionskin
+from onionskin.memory.langchain.client import Onionskin
 from onionskin.memory.langchain.named_sessions import external_session_id
 from onionskin.memory.types.messages import User
 from tests.chains.agent import create_agent, weather
@@ -58,20 +57,6 @@ def _agent(onionskin: Onionskin, server: OpenAIServer, **options: Any) -> Any:
 
 def _message(text: Any) -> dict[str, Any]:
     return {"messages": [HumanMessage(text)]}
-
-
-@pytest.fixture
-async def onionskin(redis: RedisClient, redis_url: str) -> Any:
-    assert redis
-    async with open_onionskin(redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sync_onionskin(redis: RedisClient, redis_url: str) -> Iterator[Onionskin]:
-    assert redis
-    with onionskin_in_thread(redis_url) as opened:
-        yield opened
 
 
 async def _in_another_process(

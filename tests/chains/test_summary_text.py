@@ -33,7 +33,10 @@ _CLEANED = (
     f"以下是更新后的摘要：\n{_SUMMARY}",
     f"以下は更新された要約です：\n\n{_SUMMARY}",
     f"<think>\nThe lines say more.\n</think>\n\n<summary>\n{_SUMMARY}\n</summary>",
-    f"<summary>\nOld.\n</summary>\n<new_lines>\n- x\n</new_lines>\n<summary>\n{_SUMMARY}\n</summary>",
+    (
+        "<summary>\nOld.\n</summary>\n<new_lines>\n- x\n</new_lines>\n"
+        f"<summary>\n{_SUMMARY}\n</summary>"
+    ),
     f"I'm sorry for the confusion. Here is the updated summary:\n\n{_SUMMARY}",
     f"{_SUMMARY}<|im_end|>",
 )

@@ -1,4 +1,4 @@
-"""docs/experiments.md and docs/profiles.md: their files and commands, as written, in a new folder."""
+"""docs/experiments.md and docs/profiles.md: files and commands, as written, in a new folder."""
 
 import json
 import re

@@ -1,7 +1,8 @@
 """A limit on concurrent commands, whose waiting places are shared fairly between groups.
 
 redis-py's pool raises an error when all connections are taken. Here commands wait instead. When a
-slot becomes free, the groups take turns, so that a user with many requests does not keep others out.
+slot becomes free, the groups take turns, so that a user with many requests does not keep
+others out.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Edits and regenerations replace: the branch they leave is kept, and seen by nobody but on request."""
+"""Edits and regenerations replace: the branch they leave is kept, and seen on request."""
 
 import random
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The keys of a token issuer: fetched once, kept while the issuer is away, never a reason for 500."""
+"""The keys of a token issuer: fetched once, kept while the issuer is away, never a 500."""
 
 import asyncio
 import json

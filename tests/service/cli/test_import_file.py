@@ -66,8 +66,8 @@ def test_memories_of_mem0_become_facts_once(backend: Backend, tmp_path: Path) ->
     assert stats["total"] == 130
 
 
-# As `Memory().get_all(filters={"user_id": "alice"})` of mem0 2.2.1 returned it, and with the further
-# fields that its platform's `get_all` has.
+# As `Memory().get_all(filters={"user_id": "alice"})` of mem0 2.2.1 returned it, and with the
+# further fields that its platform's `get_all` has.
 _MEM0: dict[str, Any] = {
     "results": [
         {

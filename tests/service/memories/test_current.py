@@ -1,4 +1,4 @@
-"""One meaning of current at every door: lists, searches, prompts, preferences, sessions, clients."""
+"""One meaning of current at every door: lists, searches, prompts, sessions, clients."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the model gets of a conversation that the client sends, as the upstream server receives it."""
+"""What the model gets of a conversation that the client sends, as the upstream receives it."""
 
 import json
 from collections.abc import Iterator

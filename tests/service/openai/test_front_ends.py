@@ -114,8 +114,8 @@ _JOBS: dict[str, list[Any]] = {
     ],
     "big-AGI's title": [
         _system(
-            "You are an AI conversation titles assistant who specializes in creating expressive yet "
-            "few-words chat titles."
+            "You are an AI conversation titles assistant who specializes in creating expressive "
+            "yet few-words chat titles."
         ),
         from_user("Analyze the given short conversation.\n```\n- You: My dog is called Rex.\n```"),
     ],
